@@ -1,0 +1,1 @@
+"""Post-training quantization of ONNX vision models: all that is true without a terminal."""

@@ -1,0 +1,34 @@
+"""The errors a user can cause or meet, each with what was wrong, the rule it broke and what to do next."""
+
+from __future__ import annotations
+
+
+class PtqError(Exception):
+    """Base of every error that the user sees without a traceback.
+
+    ``problem`` names the offending value, ``rule`` what was expected of it, ``fix`` the next step. All three are
+    short sentences without a closing full stop. ``exit_code`` belongs to the class.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, *, rule: str, fix: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.rule = rule
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n  rule: {self.rule}\n  next: {self.fix}"
+
+
+class InputError(PtqError):
+    """The user's input is wrong: a flag, the configuration, a model, a picture, a missing file."""
+
+    exit_code = 2
+
+
+class DeviceError(PtqError):
+    """The device or the environment is missing or failed: no runtime built, no phone, a full disk."""
+
+    exit_code = 3

@@ -1,0 +1,40 @@
+"""The one place that opens onnxruntime sessions: threads set, telemetry off, int8 kept int8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnxruntime
+
+from ptq_core.errors import InputError
+
+onnxruntime.disable_telemetry_events()
+onnxruntime.set_default_logger_severity(3)
+
+
+def open_session(
+    model: Path | bytes, *, threads: int = 0, optimized: bool = True
+) -> onnxruntime.InferenceSession:
+    """Open ``model`` (a path or serialized ModelProto) on the CPU.
+
+    ``threads`` 0 means all cores. ``optimized`` False keeps the graph as written (every node runs on its own).
+    Raises InputError if onnxruntime refuses the model.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # On x86 onnxruntime would rewrite int8 activations to uint8; keep the arithmetic of docs/numerics.md.
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    source = str(model) if isinstance(model, Path) else model
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        name = source if isinstance(source, str) else "the model"
+        raise InputError(
+            f"onnxruntime cannot load {name}: {str(error).splitlines()[0]}",
+            rule="the model must be a valid ONNX model of operators that onnxruntime knows",
+            fix="check the export; `onnx.checker.check_model` often says more",
+        ) from error

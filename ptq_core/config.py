@@ -46,7 +46,9 @@ class PreprocessConfig:
             values: tuple[float, ...] = getattr(self, name)
             if len(values) == 1:
                 object.__setattr__(self, name, values * channels)
-            elif self.channel_order == "GRAY" and values == PreprocessConfig.__dataclass_fields__[name].default:
+            elif (
+                self.channel_order == "GRAY" and values == PreprocessConfig.__dataclass_fields__[name].default
+            ):
                 object.__setattr__(self, name, values[:1])
             elif len(values) != channels:
                 raise _bad_value(
@@ -77,8 +79,12 @@ class QuantizeConfig:
 
     model_dir: Path = key("folder with the FP32 ONNX model (or the .onnx file itself)")
     save_model_path: Path = key("folder to write the quantized model to")
-    model_filename: str | None = key("name of the .onnx file in model_dir [default: the only one there]", None)
-    params_filename: str | None = key("name of the external-data file in model_dir, if the model has one", None)
+    model_filename: str | None = key(
+        "name of the .onnx file in model_dir [default: the only one there]", None
+    )
+    params_filename: str | None = key(
+        "name of the external-data file in model_dir, if the model has one", None
+    )
     image_dir: Path | None = key("folder of calibration pictures", None)
     image_list: Path | None = key("file with one picture per line: name, and maybe a label", None)
     preprocess: PreprocessConfig = key("how a picture becomes an input", PreprocessConfig())
@@ -93,7 +99,8 @@ class QuantizeConfig:
     )
     is_full_quantize: bool = key("quantize every op type that can be", False)
     skip_quant: tuple[str, ...] | None = key(
-        "name scopes to leave in float, matched on whole path segments [default: skip_quant, if there is one]", None
+        "name scopes to leave in float, matched on whole path segments [default: skip_quant, if there is one]",
+        None,
     )
     batch_size: int = key("pictures per batch", 10)
     batch_nums: int | None = key("batches to use [default: all]", None)
@@ -173,7 +180,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"cannot read {path}: {error}", rule="the configuration is a UTF-8 text file", fix="check the file"
+            f"cannot read {path}: {error}",
+            rule="the configuration is a UTF-8 text file",
+            fix="check the file",
         ) from None
     try:
         values = yaml.safe_load(text)
@@ -228,7 +237,9 @@ def _convert(hint: Any, value: Any, name: str, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise _bad_value(name, value, "a mapping of keys")
         return from_mapping(hint, value, where, prefix=f"{name}.")
-    wanted = {Path: "a path", str: "text", bool: "true or false", int: "a whole number", float: "a number"}[hint]
+    wanted = {Path: "a path", str: "text", bool: "true or false", int: "a whole number", float: "a number"}[
+        hint
+    ]
     if hint is Path and isinstance(value, str | Path) and str(value):
         return Path(value)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):

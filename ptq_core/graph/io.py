@@ -1,0 +1,251 @@
+"""Load a model so that every later step may rely on it: checked, node names unique, opset >= 13, shapes inferred."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+
+from ptq_core.errors import InputError
+from ptq_core.files import atomic_path
+
+MIN_OPSET = 13
+"""The first opset whose QuantizeLinear/DequantizeLinear take an axis (per-channel scales)."""
+
+UPGRADE_OPSET = 17
+"""What older models are converted to."""
+
+
+def find_model(model_dir: Path, model_filename: str | None = None) -> Path:
+    """The model file in ``model_dir``: ``model_filename``, or the only ``.onnx`` there; a path to a file is taken as it is."""
+    if model_dir.is_file() and model_filename is None:
+        return model_dir
+    if not model_dir.is_dir():
+        raise InputError(
+            f"no model folder {model_dir}",
+            rule="model_dir names an existing folder with an .onnx file",
+            fix="check the path",
+        )
+    found = sorted(model_dir.glob("*.onnx"))
+    if model_filename is not None:
+        path = model_dir / model_filename
+        if path.is_file():
+            return path
+        near = difflib.get_close_matches(model_filename, [p.name for p in model_dir.iterdir()], n=1)
+        raise InputError(
+            f"no file {model_filename} in {model_dir}",
+            rule="model_filename names a file in model_dir",
+            fix=f"did you mean `{near[0]}`?" if near else "check the name",
+        )
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(p.name for p in found) or "none"
+    raise InputError(
+        f"{model_dir} holds {len(found)} .onnx files ({names})",
+        rule="without model_filename there must be exactly one",
+        fix="set model_filename" if found else "put the model there or correct model_dir",
+    )
+
+
+def load_model(
+    path: Path, *, params_filename: str | None = None, input_shape: tuple[int, ...] | None = None
+) -> ir.Model:
+    """Load, check and complete an ONNX model.
+
+    ``params_filename`` is the external-data file beside the model; it must exist and must be the one the model refers to.
+    ``input_shape`` fixes the shape of the (single) picture input where the model leaves it open.
+    Afterwards every node has a unique name, the opset is at least 13, and shapes are inferred with static data propagation.
+    Raises InputError.
+    """
+    proto = _read(path)
+    _check_external_data(proto, path, params_filename)
+    try:
+        onnx.external_data_helper.load_external_data_for_model(proto, str(path.parent))
+        onnx.checker.check_model(proto)
+    except Exception as error:  # the checker and the reader raise unrelated classes
+        raise InputError(
+            f"{path} is not a valid ONNX model: {str(error).strip().splitlines()[0]}",
+            rule="the model must pass onnx.checker",
+            fix="export it again, or check that its external data lies beside it",
+        ) from error
+    proto = _upgrade(proto, path)
+    if input_shape is not None:
+        _fix_input_shape(proto, input_shape)
+    _name_nodes(proto)
+    try:
+        proto = onnx.shape_inference.infer_shapes(proto, strict_mode=False, data_prop=True)
+    except Exception as error:
+        raise InputError(
+            f"shapes of {path} do not fit: {str(error).strip().splitlines()[0]}",
+            rule="shape inference must succeed",
+            fix="check input_shape and the export",
+        ) from error
+    return ir.from_proto(proto)
+
+
+def save_model(model: ir.Model, path: Path) -> None:
+    """Save ``model`` as one self-contained file, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(to_bytes(model))
+
+
+def to_bytes(model: ir.Model) -> bytes:
+    """Serialize ``model`` to ModelProto bytes (< 2 GB; raises InputError beyond)."""
+    try:
+        return bytes(ir.to_proto(model).SerializeToString())
+    except ValueError as error:
+        raise InputError(
+            f"the model does not fit a protobuf: {error}",
+            rule="models are limited to 2 GB",
+            fix="split the model",
+        ) from error
+
+
+def picture_input(model: ir.Model) -> ir.Value:
+    """The single float32 input that pictures are fed to; raises InputError if there is not exactly one input."""
+    inputs = [v for v in model.graph.inputs if v.name not in model.graph.initializers]
+    if len(inputs) != 1:
+        names = ", ".join(str(v.name) for v in inputs) or "none"
+        raise InputError(
+            f"the model has {len(inputs)} inputs ({names})",
+            rule="pictures are fed to exactly one input",
+            fix="export the model with one picture input",
+        )
+    if inputs[0].dtype != ir.DataType.FLOAT:
+        raise InputError(
+            f"input `{inputs[0].name}` is {inputs[0].dtype}",
+            rule="the picture input is float32",
+            fix="export the model with a float32 input",
+        )
+    return inputs[0]
+
+
+def static_shape(value: ir.Value, *, batch: int = 1) -> tuple[int, ...]:
+    """The shape of input ``value`` with an open batch dimension set to ``batch``; other open dimensions are an InputError."""
+    dims = list(value.shape) if value.shape is not None else []
+    shape = [d if isinstance(d, int) else -1 for d in dims]
+    if shape and shape[0] < 1:
+        shape[0] = batch
+    if not shape or any(d < 1 for d in shape):
+        raise InputError(
+            f"input `{value.name}` has the open shape {[d if isinstance(d, int) else str(d) for d in dims]}",
+            rule="all dimensions but the batch must be known",
+            fix="set input_shape, e.g. 1,3,224,224",
+        )
+    return tuple(shape)
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    try:
+        proto = onnx.ModelProto.FromString(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"no model file {path}", rule="the model must exist", fix="check the path") from None
+    except (OSError, DecodeError) as error:
+        raise InputError(
+            f"cannot read {path} as an ONNX model: {error}",
+            rule="the model is an ONNX protobuf file",
+            fix="check that the file is complete and not of another format",
+        ) from None
+    if not proto.graph.node:
+        raise InputError(
+            f"{path} has no nodes",
+            rule="an ONNX model has a graph",
+            fix="check that the file is an ONNX model",
+        )
+    return proto
+
+
+def _check_external_data(proto: onnx.ModelProto, path: Path, params_filename: str | None) -> None:
+    locations = {
+        entry.value
+        for tensor in proto.graph.initializer
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    for location in sorted(locations):
+        target = (path.parent / location).resolve()
+        if not target.is_relative_to(path.parent.resolve()):
+            raise InputError(
+                f"{path} refers to external data outside its folder: {location}",
+                rule="external data lies in the model's folder",
+                fix="do not trust this model, or put the data beside it",
+            )
+        if not target.is_file():
+            raise InputError(
+                f"{path} needs its external data {location}, which is missing",
+                rule="external data lies beside the model",
+                fix=f"copy {location} to {path.parent}",
+            )
+    if params_filename is not None and params_filename not in locations:
+        raise InputError(
+            f"params_filename is `{params_filename}`, but {path.name} "
+            + (
+                f"keeps its weights in {', '.join(sorted(locations))}"
+                if locations
+                else "holds its weights itself"
+            ),
+            rule="params_filename names the external-data file that the model refers to",
+            fix="correct params_filename or remove it",
+        )
+
+
+def _upgrade(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """Convert an old opset; foreign opset imports that no node uses are dropped (exporters leave them behind)."""
+    used = {node.domain or "" for node in proto.graph.node} | {""}
+    kept = [o for o in proto.opset_import if (o.domain if o.domain != "ai.onnx" else "") in used]
+    version = next((o.version for o in kept if o.domain in ("", "ai.onnx")), None)
+    del proto.opset_import[:]
+    proto.opset_import.extend(kept)
+    if version is None or version >= MIN_OPSET:
+        return proto
+    try:
+        converted: onnx.ModelProto = onnx.version_converter.convert_version(proto, UPGRADE_OPSET)
+        return converted
+    except Exception as error:
+        raise InputError(
+            f"{path} is of opset {version} and cannot be converted: {str(error).strip().splitlines()[0]}",
+            rule=f"quantization needs opset {MIN_OPSET} or newer",
+            fix=f"export it again with opset {UPGRADE_OPSET}",
+        ) from error
+
+
+def _fix_input_shape(proto: onnx.ModelProto, shape: tuple[int, ...]) -> None:
+    constants = {tensor.name for tensor in proto.graph.initializer}
+    for value in proto.graph.input:
+        if value.name in constants:
+            continue
+        dims = value.type.tensor_type.shape.dim
+        fits = len(dims) == len(shape) and all(
+            not d.HasField("dim_value") or d.dim_value == s for d, s in zip(dims, shape, strict=True)
+        )
+        if not fits:
+            declared = [d.dim_param or d.dim_value for d in dims]
+            raise InputError(
+                f"input_shape {list(shape)} does not fit input `{value.name}` {declared}",
+                rule="input_shape fills open dimensions and repeats the fixed ones",
+                fix="correct input_shape",
+            )
+        for d, s in zip(dims, shape, strict=True):
+            d.dim_value = s
+    del proto.graph.value_info[:]
+
+
+def _name_nodes(proto: onnx.ModelProto) -> None:
+    """Give every node a unique name; nodes without one are called after their op type and position."""
+    seen = {node.name for node in proto.graph.node}
+    taken: set[str] = set()
+    for index, node in enumerate(proto.graph.node):
+        if node.name and node.name not in taken:
+            taken.add(node.name)
+            continue
+        name, suffix = node.name or f"{node.op_type}_{index}", 0
+        candidate = name if not node.name else f"{name}_{suffix}"
+        while candidate in seen or candidate in taken:
+            suffix += 1
+            candidate = f"{name}_{suffix}"
+        node.name = candidate
+        taken.add(candidate)

@@ -37,8 +37,6 @@ QUANTIZABLE_OPS = (
     QuantizableOp("Transpose", ("transpose", "transpose2"), False, True),
     QuantizableOp("Reshape", ("reshape", "reshape2"), False, True),
     QuantizableOp("Flatten", ("flatten", "flatten2", "flatten_contiguous_range"), False, True),
-    QuantizableOp("Relu", ("relu",), False, False),
-    QuantizableOp("Clip", ("relu6", "clip"), False, False),
 )
 
 BY_ONNX_TYPE = {op.onnx_type: op for op in QUANTIZABLE_OPS}

@@ -17,6 +17,7 @@ class QuantizeReport:
     quantized_ops: int
     float_ops: int
     pictures: int
+    skipped_pictures: tuple[tuple[Path, str], ...]
     seconds: float
 
 

@@ -71,6 +71,7 @@ def load_model(
             rule="the model must pass onnx.checker",
             fix="export it again, or check that its external data lies beside it",
         ) from error
+    _drop_constant_inputs(proto)
     proto = _upgrade(proto, path)
     if input_shape is not None:
         _fix_input_shape(proto, input_shape)
@@ -104,9 +105,15 @@ def to_bytes(model: ir.Model) -> bytes:
         ) from error
 
 
+def size_bytes(path: Path) -> int:
+    """Size of a model file together with its external data, in bytes."""
+    proto = onnx.load(str(path), load_external_data=False)
+    return path.stat().st_size + sum((path.parent / name).stat().st_size for name in _external_files(proto))
+
+
 def picture_input(model: ir.Model) -> ir.Value:
     """The single float32 input that pictures are fed to; raises InputError if there is not exactly one input."""
-    inputs = [v for v in model.graph.inputs if v.name not in model.graph.initializers]
+    inputs = model.graph.inputs
     if len(inputs) != 1:
         names = ", ".join(str(v.name) for v in inputs) or "none"
         raise InputError(
@@ -158,14 +165,18 @@ def _read(path: Path) -> onnx.ModelProto:
     return proto
 
 
-def _check_external_data(proto: onnx.ModelProto, path: Path, params_filename: str | None) -> None:
-    locations = {
+def _external_files(proto: onnx.ModelProto) -> set[str]:
+    return {
         entry.value
         for tensor in proto.graph.initializer
         if tensor.data_location == onnx.TensorProto.EXTERNAL
         for entry in tensor.external_data
         if entry.key == "location"
     }
+
+
+def _check_external_data(proto: onnx.ModelProto, path: Path, params_filename: str | None) -> None:
+    locations = _external_files(proto)
     for location in sorted(locations):
         target = (path.parent / location).resolve()
         if not target.is_relative_to(path.parent.resolve()):
@@ -193,6 +204,15 @@ def _check_external_data(proto: onnx.ModelProto, path: Path, params_filename: st
         )
 
 
+def _drop_constant_inputs(proto: onnx.ModelProto) -> None:
+    """Before IR version 4 initializers had to be listed as inputs too; they are constants to us."""
+    constants = {tensor.name for tensor in proto.graph.initializer}
+    fed = [value for value in proto.graph.input if value.name not in constants]
+    del proto.graph.input[:]
+    proto.graph.input.extend(fed)
+    proto.ir_version = max(proto.ir_version, 8)
+
+
 def _upgrade(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     """Convert an old opset; foreign opset imports that no node uses are dropped (exporters leave them behind)."""
     used = {node.domain or "" for node in proto.graph.node} | {""}
@@ -214,10 +234,7 @@ def _upgrade(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
 
 
 def _fix_input_shape(proto: onnx.ModelProto, shape: tuple[int, ...]) -> None:
-    constants = {tensor.name for tensor in proto.graph.initializer}
     for value in proto.graph.input:
-        if value.name in constants:
-            continue
         dims = value.type.tensor_type.shape.dim
         fits = len(dims) == len(shape) and all(
             not d.HasField("dim_value") or d.dim_value == s for d, s in zip(dims, shape, strict=True)

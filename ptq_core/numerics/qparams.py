@@ -28,7 +28,7 @@ def symmetric_scale(threshold: float, bits: int) -> np.float32:
         raise ValueError(f"threshold {threshold} is not a finite number >= 0")
     if threshold == 0:
         return np.float32(1)
-    return max(np.float32(np.float32(threshold) / np.float32(levels(bits))), MIN_SCALE)
+    return np.float32(max(np.float32(threshold) / np.float32(levels(bits)), MIN_SCALE))
 
 
 def weight_scales(weight: FloatArray, axis: int | None, bits: int) -> FloatArray:
@@ -42,13 +42,15 @@ def weight_scales(weight: FloatArray, axis: int | None, bits: int) -> FloatArray
         maxima = np.abs(weight).max(axis=tuple(d for d in range(weight.ndim) if d != axis))
     scales = (maxima.astype(np.float32) / np.float32(levels(bits))).astype(np.float32)
     scales[maxima == 0] = scales.max() if scales.max() > 0 else 1
-    return np.maximum(scales, MIN_SCALE).astype(np.float32)
+    raised: FloatArray = np.maximum(scales, MIN_SCALE)
+    return raised
 
 
 def scales_for_bias(scales: FloatArray, input_scale: np.float32, bias: FloatArray) -> FloatArray:
     """Weight ``scales`` [channels] raised where ``bias`` [channels] would not fit int32 in steps of input_scale · scale."""
     needed = (np.abs(bias).astype(np.float64) / (float(input_scale) * MAX_BIAS_STEPS)).astype(np.float32)
-    return np.maximum(scales, needed).astype(np.float32)
+    raised: FloatArray = np.maximum(scales, needed)
+    return raised
 
 
 def quantize(
@@ -57,7 +59,8 @@ def quantize(
     """sat(rne(x / scale)) to int8, symmetric range of ``bits`` bits; ``scale`` [channels] runs along ``axis``."""
     limit = levels(bits)
     steps = np.rint(x / _along(np.asarray(scale, np.float32), axis, x.ndim))
-    return np.clip(steps, -limit, limit).astype(np.int8)
+    q: NDArray[np.int8] = np.clip(steps, -limit, limit).astype(np.int8)
+    return q
 
 
 def quantize_bias(bias: FloatArray, scale: FloatArray) -> NDArray[np.int32]:

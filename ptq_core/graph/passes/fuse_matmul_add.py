@@ -19,21 +19,9 @@ def fuse_matmul_add(model: ir.Model) -> dict[str, str]:
             continue
         for product, bias in ((add.inputs[0], add.inputs[1]), (add.inputs[1], add.inputs[0])):
             matmul = product.producer() if product is not None else None
-            weight = constant_array(matmul.inputs[1]) if matmul is not None else None
-            offset = constant_array(bias)
-            if matmul is None or matmul.op_type != "MatMul" or weight is None or offset is None:
+            if product is None or matmul is None or not _fits(matmul, product, bias):
                 continue
-            source = matmul.inputs[0]
-            flat = (
-                source is not None
-                and source.shape is not None
-                and len(source.shape) == 2
-                and weight.ndim == 2
-            )
-            row = offset.shape in ((weight.shape[-1],), (1, weight.shape[-1]))
-            if not flat or not row or len(product.uses()) != 1 or product.is_graph_output():
-                continue
-            gemm = ir.node("Gemm", [source, matmul.inputs[1], bias], name=matmul.name)
+            gemm = ir.node("Gemm", [*matmul.inputs, bias], name=matmul.name)
             result, name = add.outputs[0], add.outputs[0].name
             gemm.outputs[0].shape, gemm.outputs[0].type = result.shape, result.type
             model.graph.insert_after(add, gemm)
@@ -43,3 +31,12 @@ def fuse_matmul_add(model: ir.Model) -> dict[str, str]:
             removed[str(add.name)] = str(gemm.name)
             break
     return removed
+
+
+def _fits(matmul: ir.Node, product: ir.Value, bias: ir.Value | None) -> bool:
+    if matmul.op_type != "MatMul" or len(product.uses()) != 1 or product.is_graph_output():
+        return False
+    source, weight, offset = matmul.inputs[0], constant_array(matmul.inputs[1]), constant_array(bias)
+    if source is None or source.shape is None or len(source.shape) != 2 or weight is None or offset is None:
+        return False
+    return weight.ndim == 2 and offset.shape in ((weight.shape[1],), (1, weight.shape[1]))

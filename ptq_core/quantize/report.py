@@ -1,0 +1,126 @@
+"""quantization.json: every quantized tensor with its numbers, every operator with what became of it and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from ptq_core.calibration import CalibrationResult
+from ptq_core.config import QuantizeConfig
+from ptq_core.quantize.insertion import ActivationParams
+from ptq_core.quantize.selection import Selection
+from ptq_core.quantize.weights import QuantizedWeights
+from ptq_core.version import VERSION
+
+SCHEMA = 1
+
+
+def build(
+    config: QuantizeConfig,
+    source: Path,
+    original: Sequence[tuple[str, str]],
+    folded: Mapping[str, str],
+    selection: Selection,
+    params: Mapping[ir.Value, ActivationParams],
+    weights: Mapping[str, QuantizedWeights],
+    result: CalibrationResult,
+) -> dict[str, Any]:
+    """The report as plain JSON values. ``original`` lists (name, op type) of the model as the user gave it."""
+    return {
+        "schema": SCHEMA,
+        "tool": f"ptq {VERSION}",
+        "model": source.name,
+        "algo": config.algo,
+        "weight_bits": config.weight_bits,
+        "activation_bits": config.activation_bits,
+        "weight_quantize_type": config.weight_quantize_type,
+        "pictures": result.pictures,
+        "skipped_pictures": [{"path": str(path), "reason": reason} for path, reason in result.skipped],
+        "tensors": [
+            *(_activation(value, param, config, result) for value, param in params.items()),
+            *(entry for name, each in weights.items() for entry in _weights(name, each, config)),
+        ],
+        "ops": _operators(original, folded, selection),
+    }
+
+
+def write(details: dict[str, Any], path: Path) -> None:
+    """Write the report as JSON, one line per tensor and operator."""
+    lists = {key: value for key, value in details.items() if isinstance(value, list)}
+    head = {key: value for key, value in details.items() if key not in lists}
+    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+    for key, items in lists.items():
+        rows = ",\n".join(f"    {json.dumps(item, ensure_ascii=False)}" for item in items)
+        lines.append(f"  {json.dumps(key)}: [\n{rows}\n  ]" if rows else f"  {json.dumps(key)}: []")
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def _activation(
+    value: ir.Value, param: ActivationParams, config: QuantizeConfig, result: CalibrationResult
+) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": str(value.name),
+        "kind": "activation",
+        "algo": config.algo,
+        "threshold": param.threshold,
+        "scale": float(param.scale),
+        "zero_point": 0,
+        "bits": param.bits,
+    }
+    statistics = result.statistics.get(str(value.name))
+    if statistics is None:
+        return entry | {"algo": "shared with its input"}
+    return entry | {"min": float(statistics.minimum), "max": float(statistics.maximum)}
+
+
+def _weights(node_name: str, weights: QuantizedWeights, config: QuantizeConfig) -> list[dict[str, Any]]:
+    top = 2 ** (config.weight_bits - 1) - 1
+    entries: list[dict[str, Any]] = [
+        {
+            "name": f"{node_name}/weight",
+            "kind": "weight",
+            "algo": config.weight_quantize_type,
+            "threshold": [float(scale) * top for scale in weights.scales],
+            "scale": [float(scale) for scale in weights.scales],
+            "zero_point": 0,
+            "bits": config.weight_bits,
+            "axis": weights.axis,
+        }
+    ]
+    if weights.bias_scales is not None:
+        entries.append(
+            {
+                "name": f"{node_name}/bias",
+                "kind": "bias",
+                "algo": "input scale x weight scale",
+                "scale": [float(scale) for scale in weights.bias_scales],
+                "zero_point": 0,
+                "bits": 32,
+                "axis": None if weights.axis is None else 0,
+            }
+        )
+    return entries
+
+
+def _operators(
+    original: Sequence[tuple[str, str]], folded: Mapping[str, str], selection: Selection
+) -> list[dict[str, str]]:
+    quantized = {str(unit.node.name) for unit in selection.units}
+    fused = selection.fused
+    rows = []
+    for name, op_type in original:
+        row = {"name": name, "op_type": op_type}
+        if name in quantized:
+            row["status"] = "quantized"
+        elif name in fused:
+            row |= {"status": "fused", "reason": f"clamp bounds of {fused[name]}"}
+        elif name in folded:
+            row |= {"status": "folded", "reason": f"into {folded[name]}"}
+        else:
+            row |= {"status": "float", "reason": selection.reasons[name]}
+        rows.append(row)
+    return rows

@@ -1,0 +1,197 @@
+"""`ptq bench`: measure FP32 and INT8 side by side and print one table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from ptq_core.bench.devices import DEVICES
+from ptq_core.bench.pipeline import bench as run_bench
+from ptq_core.bench.report import BenchReport, CaseResult, ModelResult
+from ptq_core.errors import InputError
+
+HEADER = ("model", "threads", "size MB", "median ms", "min ms", "max ms", "p90 ms", "std ms", "speed-up")
+
+SETTINGS = {"token_normalize_func": lambda name: name.replace("_", "-"), "max_content_width": 100}
+
+
+@click.command(context_settings=SETTINGS)
+@click.option(
+    "--fp32",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="FP32 model: .nb, or .onnx, which is optimized first.",
+)
+@click.option(
+    "--int8",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="INT8 model: .nb, or .onnx. With both, the speed-up is shown.",
+)
+@click.option(
+    "--device",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help=f"Where to measure: {', '.join(DEVICES)} (this machine).",
+)
+@click.option(
+    "--threads",
+    default="1",
+    show_default=True,
+    metavar="N[,N...]",
+    help="Numbers of threads; each one is measured.",
+)
+@click.option(
+    "--warmup", default=10, show_default=True, metavar="N", help="Inferences before the measured ones."
+)
+@click.option("--repeats", default=30, show_default=True, metavar="N", help="Measured inferences per model.")
+@click.option(
+    "--result-filename",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Append one line per model and number of threads, as benchmark_bin's res.txt.",
+)
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write everything, with all samples and the machine's state, as JSON.",
+)
+@click.option("--profile", is_flag=True, help="Also time each operator and print the times side by side.")
+@click.option(
+    "--timeout",
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up when one number of threads takes longer.",
+)
+def bench(
+    fp32: Path | None,
+    int8: Path | None,
+    device: str,
+    threads: str,
+    warmup: int,
+    repeats: int,
+    result_filename: Path | None,
+    json_path: Path | None,
+    profile: bool,
+    timeout: float,
+) -> None:
+    """Measure the latency of an FP32 and an INT8 model in the phone runtime.
+
+    Both models are run in turns in one process, so that whatever slows the machine down slows both. Give --fp32, --int8,
+    or both.
+    """
+    with tqdm(
+        total=0, disable=None, file=sys.stderr, leave=False, bar_format="{desc} {n_fmt}/{total_fmt}"
+    ) as bar:
+
+        def progress(done: int, total: int, what: str) -> None:
+            bar.total, bar.n = total, done
+            bar.set_description(f"measuring with {what}")
+
+        report = run_bench(
+            fp32=fp32,
+            int8=int8,
+            device=device,
+            threads=parse_threads(threads),
+            warmup=warmup,
+            repeats=repeats,
+            profile=profile,
+            result_path=result_filename,
+            json_path=json_path,
+            timeout_s=timeout,
+            progress=progress,
+        )
+    for text in render(report, profile=profile):
+        click.echo(text)
+
+
+def parse_threads(text: str) -> tuple[int, ...]:
+    """`1,2,4` as numbers. Raises InputError."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--threads {text!r}",
+            rule="--threads takes whole numbers with commas between",
+            fix="for example 1,2,4",
+        ) from None
+
+
+def render(report: BenchReport, *, profile: bool = False) -> Iterator[str]:
+    """The report as lines for people."""
+    context = report.context
+    yield (
+        f"{report.device}: {context.cpu_model or context.machine}, {context.cores} core(s); "
+        f"{report.repeats} repeats after {report.warmup} warm-up runs, models in turns"
+    )
+    yield ""
+    both = any(case.speed_up for case in report.cases)
+    rows = [_row(case, model) for case in report.cases for model in case.models]
+    width = len(HEADER) if both else len(HEADER) - 1
+    yield from table([HEADER[:width], *(row[:width] for row in rows)])
+    yield ""
+    peak = max(case.peak_rss_bytes for case in report.cases)
+    yield f"peak memory of the process with {'both models' if both else 'the model'}: {peak / 1e6:.1f} MB"
+    if profile:
+        for case in report.cases:
+            yield from _profile(case)
+    for what, path in (("res.txt", report.result_path), ("JSON", report.json_path)):
+        if path is not None:
+            yield f"{what}: {path}"
+    for warning in report.warnings:
+        yield f"warning: {warning.text}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows of equal length as aligned lines: the first column to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        yield "  ".join(cells).rstrip()
+
+
+def _row(case: CaseResult, model: ModelResult) -> tuple[str, ...]:
+    latency = model.latency
+    gain = case.speed_up if model.precision == "int8" else None
+    return (
+        f"{model.precision.upper()} {model.name}",
+        str(case.threads),
+        f"{model.file_bytes / 1e6:.2f}",
+        f"{latency.median_ms:.3f}",
+        f"{latency.min_ms:.3f}",
+        f"{latency.max_ms:.3f}",
+        f"{latency.p90_ms:.3f}",
+        "-" if latency.std_ms is None else f"{latency.std_ms:.3f}",
+        "" if gain is None else f"{gain.ratio:.2f}x [{gain.low:.2f}, {gain.high:.2f}]",
+    )
+
+
+def _profile(case: CaseResult) -> Iterator[str]:
+    """Mean microseconds per operator, the models side by side, joined by the operator's name; '-' where one lacks it."""
+    times = [{op.name: op for op in model.ops} for model in case.models]
+    names = dict.fromkeys(op.name for model in case.models for op in model.ops)
+    rows: list[tuple[str, ...]] = [
+        ("operator", "kind", *(f"{model.precision.upper()} us" for model in case.models)),
+        *(
+            (
+                name,
+                next(ops[name].kind for ops in times if name in ops),
+                *(f"{ops[name].mean_us:.1f}" if name in ops else "-" for ops in times),
+            )
+            for name in names
+        ),
+        ("sum", "", *(f"{sum(op.mean_us for op in model.ops):.1f}" for model in case.models)),
+    ]
+    yield ""
+    yield f"mean time per operator, {case.threads} thread(s)"
+    yield from table(rows)
+    yield ""

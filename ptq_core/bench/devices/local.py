@@ -1,0 +1,86 @@
+"""This machine as a device: nothing is copied, programs are child processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from ptq_core.bench.context import MachineContext, read_context
+from ptq_core.bench.devices.finished import Finished
+from ptq_core.errors import DeviceError
+
+
+class LocalDevice:
+    """Runs the binaries that were built for the host. A context manager: `folder` exists inside it."""
+
+    name = "local"
+    abi = "host"
+
+    def __enter__(self) -> LocalDevice:
+        self._scratch = tempfile.TemporaryDirectory(prefix="ptq-bench-")
+        self.folder = self._scratch.name
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._scratch.cleanup()
+
+    def context(self) -> MachineContext:
+        """This machine now."""
+        return read_context()
+
+    def push(self, file: Path) -> str:
+        """Its absolute path, so that no name looks like a flag."""
+        return str(file.absolute())
+
+    def run(self, arguments: Sequence[str], *, timeout_s: float) -> Finished:
+        """Run ``arguments`` without a shell; on a time-out or an interrupt its whole process group is killed."""
+        try:
+            process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise DeviceError(
+                f"cannot start {arguments[0]}: {error.strerror or error}",
+                rule="the program must be an executable built for this machine",
+                fix="run `make clean runtime`",
+            ) from error
+        try:
+            stdout, stderr = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            raise DeviceError(
+                f"{Path(arguments[0]).name} did not finish within {timeout_s:g} s",
+                rule="a measurement must end within --timeout",
+                fix="raise --timeout, or lower --repeats and --warmup",
+            ) from None
+        except BaseException:
+            _kill(process)
+            raise
+        return Finished(process.returncode, stdout, stderr)
+
+    def pull(self, path: str) -> str | None:
+        """The text of ``path``, or None."""
+        try:
+            return Path(path).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()

@@ -21,6 +21,8 @@ from ptq_core.errors import InputError
 DEFAULT_SKIP_SCOPE = "skip_quant"
 """The scope that the ancestors always honour; used when `skip_quant` is not given."""
 
+DEFAULT_OP_TYPES = ("conv2d", "depthwise_conv2d", "mul")
+
 
 def key(help_text: str, default: Any = MISSING) -> Any:
     """A configuration key: a dataclass field with its help text; required when it has no default."""
@@ -95,7 +97,7 @@ class QuantizeConfig:
         "one scale per output channel, or one per tensor", "channel_wise_abs_max"
     )
     quantizable_op_type: tuple[str, ...] = key(
-        "op types to quantize, Paddle or ONNX names", ("conv2d", "depthwise_conv2d", "mul")
+        "op types to quantize, Paddle or ONNX names", DEFAULT_OP_TYPES
     )
     is_full_quantize: bool = key("quantize every op type that can be", False)
     skip_quant: tuple[str, ...] | None = key(
@@ -143,6 +145,21 @@ def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -
             target = child
         target[last] = value
     return typing.cast(QuantizeConfig, from_mapping(QuantizeConfig, values, str(path or "the command line")))
+
+
+def from_text(cls: type, name: str, text: str) -> Any:
+    """Turn the command-line ``text`` of key ``name`` of ``cls`` into a plain value: lists are separated by commas."""
+    hint = typing.get_type_hints(cls)[name]
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(a for a in typing.get_args(hint) if a is not type(None))
+    if typing.get_origin(hint) is tuple:
+        item = typing.get_args(hint)[0]
+        return [_scalar(item, part.strip()) for part in text.strip("[]").split(",") if part.strip()]
+    return _scalar(hint, text)
+
+
+def _scalar(hint: Any, text: str) -> Any:
+    return yaml.safe_load(text) if hint in (bool, int, float) else text
 
 
 def from_mapping(cls: type, values: Mapping[str, Any], where: str, prefix: str = "") -> Any:

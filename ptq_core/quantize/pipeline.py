@@ -86,7 +86,7 @@ def _check_is_float(model: ir.Model) -> None:
 
 def _check_not_empty(selection: Selection) -> None:
     if not selection.units:
-        reasons = sorted({reason for reason in selection.reasons.values()})
+        reasons = sorted(set(selection.reasons.values()))
         raise InputError(
             "no operator of the model would be quantized",
             rule="; ".join(reasons[:5]) or "the model has no operator",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from ptq_core.config import DEFAULT_SKIP_SCOPE, QuantizeConfig
+from ptq_core.config import DEFAULT_OP_TYPES, DEFAULT_SKIP_SCOPE, QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.graph import op_types, scopes
 from ptq_core.graph.constants import constant_array
@@ -65,9 +65,8 @@ def check_wanted_types(model: ir.Model, config: QuantizeConfig) -> None:
     if config.is_full_quantize:
         return
     present = {name for node in model.graph for name in op_types.names_of(node)}
-    defaults = QuantizeConfig.__dataclass_fields__["quantizable_op_type"].default
     for name in config.quantizable_op_type:
-        if name not in present and name not in defaults:
+        if name not in present and name not in DEFAULT_OP_TYPES:
             raise InputError(
                 f"quantizable_op_type has `{name}`, but the model has no such operator",
                 rule="every op type beyond the default ones must occur in the model",

@@ -30,7 +30,7 @@ class QuantizedWeights:
 
 def channel_axis(node: ir.Node) -> int:
     """The axis of input 1 that counts output channels: 0 for Conv and transposed Gemm, 1 for Gemm and MatMul."""
-    return 0 if node.op_type == "Conv" or node.attributes.get_int("transB", 0) else 1
+    return 0 if node.op_type == "Conv" or node.attributes.get_int("transB", 0) == 1 else 1
 
 
 def quantize_weights(node: ir.Node, input_scale: np.float32, config: QuantizeConfig) -> QuantizedWeights:

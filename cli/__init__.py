@@ -1,0 +1,1 @@
+"""The `ptq` command: words on the terminal and exit codes; no arithmetic, no ONNX."""

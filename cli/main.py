@@ -1,0 +1,71 @@
+"""`ptq`: the group of commands, and the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import click
+
+from cli.bench import bench
+from cli.eval import eval_command
+from cli.opt import opt
+from cli.quantize import quantize
+from ptq_core.errors import PtqError
+from ptq_core.version import VERSION
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(VERSION, prog_name="ptq")
+def app() -> None:
+    """From a trained FP32 ONNX vision model and a few hundred pictures to a small, fast INT8 model.
+
+    \b
+    ptq quantize   FP32 ONNX + pictures  ->  INT8 ONNX (QDQ)
+    ptq opt        FP32 or INT8 ONNX     ->  flat file .nb for the runtime
+    ptq bench      FP32 .nb + INT8 .nb   ->  latency side by side
+    ptq eval       .onnx or .nb + labels ->  top-1 and top-5
+
+    Exit codes: 0 done, 2 wrong input, 3 device or environment, 1 a bug of ours. --debug shows tracebacks.
+    """
+
+
+for command in (quantize, opt, bench, eval_command):
+    app.add_command(command)
+
+
+def main() -> None:
+    """Entry point: run the command, turn errors into one message on stderr and an exit code."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    sys.exit(run(arguments, debug=debug))
+
+
+def run(arguments: list[str], *, debug: bool = False) -> int:
+    """Run ``ptq`` with ``arguments``; returns the exit code."""
+    try:
+        result = app.main(args=arguments, prog_name="ptq", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except PtqError as error:
+        if debug:
+            traceback.print_exc()
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped; nothing half-written is left", err=True)
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        click.echo(
+            f"error: this is a bug in ptq: {type(error).__name__}: {error}\n"
+            "  rule: wrong input gets a clear message, anything else is our fault\n"
+            "  next: run again with --debug and report what it prints",
+            err=True,
+        )
+        return 1

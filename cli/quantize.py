@@ -1,0 +1,100 @@
+"""`ptq quantize`: every configuration key is also a flag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from cli.options import CONTEXT, size_text
+from ptq_core.config import PreprocessConfig, QuantizeConfig, from_text, load_config
+from ptq_core.errors import InputError
+from ptq_core.reports import QuantizeReport
+
+NESTED = "preprocess"
+"""The one key whose value is itself a mapping; its keys are flags of their own."""
+
+
+def _flags() -> list[tuple[str, type, Field[Any]]]:
+    """(dotted key, its dataclass, its field) of every key."""
+    own = [(f.name, QuantizeConfig, f) for f in fields(QuantizeConfig) if f.name != NESTED]
+    return own + [(f"{NESTED}.{f.name}", PreprocessConfig, f) for f in fields(PreprocessConfig)]
+
+
+def _add_flags(function: Callable[..., None]) -> Callable[..., None]:
+    for dotted, _, f in reversed(_flags()):
+        name = f.name.replace("_", "-")
+        is_bool = f.default is True or f.default is False
+        text = f.metadata["help"] + _default_text(f)
+        function = click.option(
+            f"--{name}",
+            dotted.replace(".", "__"),
+            metavar="[true|false]" if is_bool else "VALUE",
+            is_flag=False,
+            flag_value="true" if is_bool else None,
+            help=text,
+        )(function)
+    return function
+
+
+def _default_text(f: Field[Any]) -> str:
+    if f.default is MISSING or f.default is None:
+        return ""
+    value = f.default
+    shown = (
+        ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value)
+        if isinstance(value, tuple)
+        else value
+    )
+    return f" [default: {str(shown).lower() if isinstance(shown, bool) else shown}]"
+
+
+@click.command(context_settings=CONTEXT)
+@click.option("-c", "--config", type=click.Path(path_type=Path), help="YAML configuration; flags win over it")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="set any key, e.g. preprocess.std=[1,1,1]",
+)
+@_add_flags
+def quantize(config: Path | None, assignments: tuple[str, ...], **flags: str | None) -> None:
+    """Quantize an FP32 ONNX model with a folder of pictures.
+
+    Writes model.onnx (standard QDQ ONNX, runs in onnxruntime) and quantization.json (every tensor's
+    threshold, scale and bits; every operator: quantized, or why not) to --save-model-path.
+    Paths are relative to the current folder; lists are separated by commas.
+    """
+    from ptq_core.quantize.pipeline import quantize as run  # imports onnxruntime: only when needed
+
+    overrides = {}
+    for dotted, cls, f in _flags():
+        text = flags[dotted.replace(".", "__")]
+        if text is not None:
+            overrides[dotted] = from_text(cls, f.name, text)
+    for assignment in assignments:
+        key, separator, value = assignment.partition("=")
+        if not separator:
+            raise InputError(
+                f"--set {assignment}", rule="--set takes KEY=VALUE", fix="e.g. --set algo=abs_max"
+            )
+        overrides[key.strip()] = yaml.safe_load(value)
+    _print(run(load_config(config, overrides)))
+
+
+def _print(report: QuantizeReport) -> None:
+    for path, reason in report.skipped_pictures:
+        click.echo(f"warning: left out {path}: {reason}", err=True)
+    ratio = report.size_fp32_bytes / report.size_int8_bytes
+    click.echo(
+        f"{report.quantized_ops} operators in int8, {report.float_ops} in float (reasons in {report.report_path.name})\n"
+        f"calibrated on {report.pictures} pictures in {report.seconds:.1f} s\n"
+        f"{size_text(report.size_fp32_bytes)} -> {size_text(report.size_int8_bytes)} ({ratio:.2f}x smaller)\n"
+        f"model:  {report.model_path}\n"
+        f"report: {report.report_path}"
+    )

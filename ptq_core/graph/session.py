@@ -17,11 +17,13 @@ onnxruntime.set_default_logger_severity(3)
 
 
 def open_session(
-    model: Path | bytes, *, threads: int = 0, optimized: bool = True
+    model: Path | bytes, *, threads: int = 0, optimized: bool = True, low_memory: bool = False
 ) -> onnxruntime.InferenceSession:
     """Open ``model`` (a path or serialized ModelProto) on the CPU.
 
     ``threads`` 0 means all cores. ``optimized`` False keeps the graph as written (every node runs on its own).
+    ``low_memory`` returns the memory of a tensor as soon as it is not needed, and lets idle threads sleep, for runs that share
+    the machine with other work of ours.
     Raises InputError if onnxruntime refuses the model.
     """
     options = onnxruntime.SessionOptions()
@@ -32,6 +34,10 @@ def open_session(
     options.add_session_config_entry("session.qdqisint8allowed", "1")
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if low_memory:
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = str(model) if isinstance(model, Path) else model
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])

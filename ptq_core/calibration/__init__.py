@@ -1,0 +1,1 @@
+"""Calibration: pictures → activations of the FP32 model → streaming statistics → thresholds."""

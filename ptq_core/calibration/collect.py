@@ -1,0 +1,191 @@
+"""Run samples through a model once and keep streaming statistics of the tensors asked for, nothing else.
+
+Memory is bounded by the model, not by the number of samples: what is alive at any time is one micro-batch of observed
+tensors being counted and one being computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from ptq_core.calibration.statistics import Scratch, TensorStatistics
+from ptq_core.errors import InputError
+from ptq_core.graph.session import open_session
+
+MICRO_BATCH_BYTES = 16 * 2**20
+"""Upper bound of the observed tensors of one micro-batch (a single sample may exceed it)."""
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+def collect_statistics(
+    model_bytes: bytes,
+    tensor_names: Sequence[str],
+    samples: Iterable[NDArray[np.float32]],
+    input_name: str,
+    *,
+    total: int | None = None,
+    sample_name: Callable[[int], str] = "sample {}".format,
+    threads: int = 0,
+) -> dict[str, TensorStatistics]:
+    """Statistics of ``tensor_names`` over all ``samples``, in the order of the names.
+
+    ``model_bytes`` is a serialized ModelProto with one input to feed, ``input_name``; its first dimension is the batch, open
+    or fixed. A sample is float32 of the input's shape without the batch. ``input_name`` may itself be observed.
+    ``total`` (for the progress bar) is the expected number of samples; ``sample_name(i)`` names the i-th, from 0, in
+    errors. Micro-batches are cut by memory only; the statistics do not depend on how.
+    Raises InputError if a tensor is unknown or not float32, if a value is NaN or infinite, if the model cannot run, and
+    if there are no samples.
+    """
+    runner = _Runner(model_bytes, tensor_names, input_name, threads)
+    statistics = {name: TensorStatistics(name) for name in tensor_names}
+    scratch = Scratch()
+
+    def count(arrays: Arrays, first: int, rows: int) -> None:
+        for name, array in arrays.items():
+            per_sample = len(array) // rows if array.ndim and len(array) % rows == 0 else 0
+            statistics[name].update(
+                array,
+                scratch,
+                lambda row, n=per_sample: sample_name(first + row // n if n else first),  # type: ignore[misc]
+            )
+
+    done = 0
+    remaining = iter(samples)
+    pending: Future[None] | None = None
+    # One thread counts while this one computes the next micro-batch; more would wait for each other in np.bincount.
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="count") as counter,
+        tqdm(total=total, unit="picture", desc="calibrate", disable=None) as progress,
+    ):
+        for batch in _batches(remaining, lambda: runner.batch):
+            for arrays, rows in runner.run(batch):
+                if pending is not None:
+                    pending.result()
+                pending = counter.submit(count, arrays, done, rows)
+                done += rows
+                progress.update(rows)
+        if pending is not None:
+            pending.result()
+    if not done:
+        raise InputError(
+            "there are no samples to calibrate with",
+            rule="calibration needs at least one sample",
+            fix="give it pictures",
+        )
+    return statistics
+
+
+class _Runner:
+    """The model with the observed tensors as outputs, and the number of samples it is given at once."""
+
+    def __init__(self, model_bytes: bytes, names: Sequence[str], input_name: str, threads: int) -> None:
+        model, self.fixed_batch = _observed_model(model_bytes, names, input_name)
+        self.input_name = input_name
+        self.observes_input = input_name in names
+        self.outputs = [name for name in names if name != input_name]
+        self.session = open_session(model, threads=threads, low_memory=True) if self.outputs else None
+        # The first run has one sample and tells how much memory the observed tensors take.
+        self.batch = self.fixed_batch or 1
+        self.measured = self.fixed_batch is not None
+
+    def run(self, samples: Sequence[NDArray[np.float32]]) -> Iterator[tuple[Arrays, int]]:
+        """Yield (observed tensors, number of samples in them), in order: one pair, or one per sample if need be."""
+        try:
+            yield self._run(samples), len(samples)
+            return
+        except _CannotRun as error:
+            if len(samples) == 1 or self.fixed_batch is not None:
+                raise InputError(
+                    f"the FP32 model does not run: {error}",
+                    rule="calibration runs the model on every picture",
+                    fix="check that the model runs in onnxruntime on a picture of its input shape",
+                ) from error
+        # Exporters often declare an open batch and then reshape to a batch of 1.
+        self.fixed_batch = self.batch = 1
+        for sample in samples:
+            yield from self.run([sample])
+
+    def _run(self, samples: Sequence[NDArray[np.float32]]) -> Arrays:
+        rows = len(samples)
+        padding = (self.fixed_batch or rows) - rows
+        feed = np.stack([*samples, *samples[-1:] * padding])
+        arrays: Arrays = {self.input_name: feed[:rows]} if self.observes_input else {}
+        if self.session is not None:
+            try:
+                results = self.session.run(self.outputs, {self.input_name: feed})
+            except Exception as error:  # onnxruntime's exceptions share no base class
+                raise _CannotRun(str(error).strip().splitlines()[0]) from error
+            for name, array in zip(self.outputs, results, strict=True):
+                arrays[name] = _without_padding(_checked(array, name), rows, padding)
+        if not self.measured:
+            size = sum(array.nbytes for array in arrays.values())
+            self.batch = max(1, MICRO_BATCH_BYTES // max(size, feed.nbytes))
+            self.measured = True
+        return arrays
+
+
+class _CannotRun(Exception):  # noqa: N818 (it never leaves this file)
+    pass
+
+
+def _batches(
+    samples: Iterator[NDArray[np.float32]], size: Callable[[], int]
+) -> Iterator[list[NDArray[np.float32]]]:
+    while batch := list(islice(samples, size())):
+        yield batch
+
+
+def _without_padding(array: NDArray[np.float32], rows: int, padding: int) -> NDArray[np.float32]:
+    """Drop the rows that belong to the repeated last sample; a tensor not split by samples is kept whole."""
+    if not padding or not array.ndim or len(array) % (rows + padding):
+        return array
+    return array[: len(array) // (rows + padding) * rows]
+
+
+def _checked(array: object, name: str) -> NDArray[np.float32]:
+    if isinstance(array, np.ndarray) and array.dtype == np.float32:
+        return array
+    raise InputError(
+        f"tensor `{name}` is {getattr(array, 'dtype', type(array).__name__)}",
+        rule="only float32 tensors have a range to quantize",
+        fix="leave it out, or export the model in float32",
+    )
+
+
+def _observed_model(model_bytes: bytes, names: Sequence[str], input_name: str) -> tuple[bytes, int | None]:
+    """The model with exactly ``names`` (but ``input_name``) as outputs, and its fixed batch size or None if open.
+
+    onnxruntime keeps graph outputs through its fusions, and drops the nodes that none of them needs.
+    """
+    model = onnx.ModelProto.FromString(model_bytes)
+    graph = model.graph
+    inputs = {value.name: value for value in graph.input}
+    produced = {name for node in graph.node for name in node.output}
+    known = {value.name: value for value in (*graph.value_info, *graph.output)}
+    for name in names:
+        if name not in produced and name != input_name:
+            raise InputError(
+                f"the model has no tensor `{name}` to observe",
+                rule="observed tensors are node outputs or the input",
+                fix="check the name against the model",
+            )
+    if input_name not in inputs:
+        raise InputError(
+            f"the model has no input `{input_name}`",
+            rule=f"its inputs are {', '.join(inputs) or 'none'}",
+            fix="check the name",
+        )
+    outputs = [known.get(name) or onnx.ValueInfoProto(name=name) for name in names if name != input_name]
+    del graph.output[:]
+    graph.output.extend(outputs)
+    dims = inputs[input_name].type.tensor_type.shape.dim
+    fixed = dims[0].dim_value if dims and dims[0].HasField("dim_value") else 0
+    return model.SerializeToString(), fixed if fixed > 0 else None

@@ -1,0 +1,98 @@
+"""KL: the threshold whose quantized distribution loses the least information, by Kullback-Leibler divergence.
+
+Source: S. Migacz, "8-bit Inference with TensorRT", GTC 2017. Over a histogram of |x| with about 2048 bins, every
+candidate keeps the first i bins (levels ≤ i ≤ all of them) and saturates the rest:
+
+    P = h[0:i], with all outliers h[i:] added to its last bin;
+    Q = h[0:i] without the outliers, merged into `levels` groups, each group's sum spread evenly over those of its bins
+        where P is not zero;
+    KL(P‖Q) = Σ P/ΣP · log((P/ΣP) / (Q/ΣQ)),  infinite where P > 0 = Q.
+
+The candidate with the least KL wins, the widest of equal ones; T is the upper edge of its last bin. What is made precise
+here, as the talk leaves it open:
+
+- exact zeros are not in h: after Relu they would outweigh everything, and they cost no precision;
+- group g holds the bins from ⌊g·i/levels⌋ to ⌊(g+1)·i/levels⌋, so groups differ by at most one bin;
+- a candidate keeps at least half of the values unsaturated. Without this a tensor far from zero (all values in [1, 2])
+  would end at its first bin: P and Q are then the same single spike, with a divergence of 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptq_core.calibration.observers import abs_max
+from ptq_core.calibration.statistics import TensorStatistics
+
+SEARCH_BINS = 2048
+"""Bins that the range is searched with (Migacz 2017); the finer histogram is merged to the nearest count."""
+
+TIE = 1e-12
+"""Divergences closer than this are equal: the rounding error of sums over 2048 bins in float64."""
+
+
+def threshold(statistics: TensorStatistics, bits: int) -> float:
+    """T by the search above with 2**(bits−1) levels, in units of the tensor; at most max |x|.
+
+    Where the histogram has no more bins than levels, or the tensor was always zero, the answer is that of abs_max.
+    Raises InputError if no value was seen.
+    """
+    full = abs_max.threshold(statistics, bits)
+    levels = 2 ** (bits - 1)
+    histogram, width = search_histogram(statistics)
+    if histogram.size <= levels:
+        return full
+    candidates, divergence = divergences(histogram, levels)
+    best = np.flatnonzero(divergence <= divergence.min() + TIE)[-1]
+    return min(float(candidates[best]) * width, full)
+
+
+def search_histogram(statistics: TensorStatistics) -> tuple[NDArray[np.int64], float]:
+    """Histogram of |x| up to max |x| without zeros, int64 [1707 … 2560], and its bin width.
+
+    Whole numbers of bins (2, 3 or 4) are merged, so that no count is split; the last bin may reach beyond max |x|.
+    """
+    magnitudes = statistics.magnitudes()
+    used = int(np.flatnonzero(magnitudes)[-1]) + 1 if magnitudes.any() else 0
+    merge = max(1, round(used / SEARCH_BINS))
+    groups = -(-used // merge)
+    padded = np.zeros(groups * merge, np.int64)
+    padded[:used] = magnitudes[:used]
+    return padded.reshape(groups, merge).sum(axis=1), statistics.bin_width * merge
+
+
+def divergences(histogram: NDArray[np.int64], levels: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Candidates i, int64 [n], and KL(P‖Q) of each, float64 [n] (inf where not allowed), in nats.
+
+    ``histogram`` is int64 [bins], bins > levels, and not all zero. All candidates at once, from prefix sums: within a
+    group Q is constant, so Σ P·log Q needs only the group's sum of P, sum of h and number of non-empty bins.
+    """
+    bins = histogram.size
+    counts = histogram.astype(np.float64)
+    total = counts.sum()
+    below = np.concatenate(([0.0], np.cumsum(counts)))
+    filled = np.concatenate(([0.0], np.cumsum(counts > 0)))
+    entropy = np.concatenate(([0.0], np.cumsum(_x_log_x(counts))))
+
+    candidates = np.arange(max(levels, 1), bins + 1)
+    candidates = candidates[below[candidates] * 2 >= total]
+    outliers = total - below[candidates]
+    last = counts[candidates - 1]
+
+    # [n, levels]: of every group the sum of h and the number of bins where P > 0
+    edges = candidates[:, np.newaxis] * np.arange(levels + 1) // levels
+    kept = np.diff(below[edges], axis=1)
+    places = np.diff(filled[edges], axis=1)
+    places[:, -1] += (last == 0) & (outliers > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_q = np.log(kept) - np.log(places)
+        p_log_q = np.einsum("ng,ng->n", kept, np.where(kept > 0, log_q, 0.0))
+        p_log_q += np.where(outliers > 0, outliers * log_q[:, -1], 0.0)
+        p_log_p = entropy[candidates - 1] + _x_log_x(last + outliers)
+        divergence = (p_log_p - p_log_q) / total - np.log(total) + np.log(below[candidates])
+    return candidates, divergence
+
+
+def _x_log_x(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return x * np.log(np.where(x > 0, x, 1.0))

@@ -1,0 +1,127 @@
+"""A picture file becomes a model input: open, convert, resize, crop, normalise.
+
+The pixels are taken as stored: like torchvision and Pillow themselves, an EXIF orientation tag is not applied (the
+photographs of ImageNet were evaluated that way too). Resizing is Pillow's bilinear filter, which averages when it
+shrinks (antialiased).
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ptq_core.config import PreprocessConfig
+from ptq_core.errors import InputError
+
+
+class BadPictureError(InputError):
+    """A file that cannot be decoded as a picture; `skip_bad_images` leaves these out."""
+
+
+def read_picture(path: Path, config: PreprocessConfig, sample_shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Read ``path`` and preprocess it to float32 of ``sample_shape``, the model's input shape without the batch.
+
+    Raises BadPictureError if it cannot be decoded, InputError if the result does not have that shape.
+    """
+    try:
+        with warnings.catch_warnings():
+            # A huge picture (decompression bomb) is refused here rather than filling the memory.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                pixels = _to_mode(image, config)
+    except BadPictureError:
+        raise
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error …
+        raise _bad_picture(path, " ".join(str(error).split()) or type(error).__name__) from error
+    array = preprocess_picture(pixels, config, str(path))
+    check_sample_shape(array.shape, config, sample_shape, str(path))
+    return array
+
+
+def preprocess_picture(
+    image: Image.Image, config: PreprocessConfig, name: str = "the picture"
+) -> NDArray[np.float32]:
+    """Resize, crop and normalise ``image`` to float32 [C, H, W] (`layout: NCHW`) or [H, W, C]: (x − mean) / std.
+
+    C is 3 (RGB, BGR) or 1 (GRAY). Raises InputError if the picture is smaller than `center_crop`.
+    """
+    image = _to_mode(image, config)
+    if config.resize is not None:
+        height, width = config.resize
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    elif config.resize_short is not None:
+        image = image.resize(_short_size(image, config.resize_short), Image.Resampling.BILINEAR)
+    if config.center_crop is not None:
+        image = _center_crop(image, config.center_crop, name)
+    pixels = np.asarray(image, np.uint8)
+    pixels = pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
+    if config.channel_order == "BGR":
+        pixels = pixels[:, :, ::-1]
+    mean, std = np.asarray(config.mean, np.float32), np.asarray(config.std, np.float32)
+    if config.layout == "NCHW":
+        pixels = pixels.transpose(2, 0, 1)
+        mean, std = mean[:, np.newaxis, np.newaxis], std[:, np.newaxis, np.newaxis]
+    result = np.empty(pixels.shape, np.float32)
+    np.subtract(pixels, mean, out=result, dtype=np.float32)
+    return np.divide(result, std, out=result)
+
+
+def check_sample_shape(
+    made: tuple[int, ...], config: PreprocessConfig, wanted: tuple[int, ...], name: str
+) -> None:
+    """Raise InputError unless the preprocessed shape ``made`` is the model's ``wanted`` (both without the batch)."""
+    if made == wanted:
+        return
+    fix = "set preprocess.resize (or resize_short) and center_crop to the model's height and width"
+    swapped = (made[2], *made[:2]) if config.layout == "NHWC" else (*made[1:], made[0])
+    if swapped == wanted:
+        other = "NCHW" if config.layout == "NHWC" else "NHWC"
+        fix = f"set preprocess.layout: {other}"
+    elif len(wanted) == 3:
+        channels = wanted[0] if config.layout == "NCHW" else wanted[2]
+        if channels in (1, 3) and channels != (made[0] if config.layout == "NCHW" else made[2]):
+            fix = f"set preprocess.channel_order: {'GRAY' if channels == 1 else 'RGB'}"
+    raise InputError(
+        f"preprocessing makes {list(made)} of {name}, but the model takes {list(wanted)}",
+        rule=f"a preprocessed picture has the shape of the model's input without the batch ({config.layout})",
+        fix=fix,
+    )
+
+
+def _to_mode(image: Image.Image, config: PreprocessConfig) -> Image.Image:
+    """Decode ``image`` to 8-bit RGB or grey; an alpha channel is dropped."""
+    if image.mode.startswith(("I", "F")):  # Pillow would cut 16-bit values off at 255
+        raise _bad_picture(getattr(image, "filename", "picture"), f"pixel format {image.mode} is not 8-bit")
+    return image.convert("L" if config.channel_order == "GRAY" else "RGB")
+
+
+def _short_size(image: Image.Image, short: int) -> tuple[int, int]:
+    """(width, height) with the shorter side ``short``; the longer one is rounded down, as torchvision does."""
+    width, height = image.size
+    if width <= height:
+        return short, max(short, short * height // width)
+    return max(short, short * width // height), short
+
+
+def _center_crop(image: Image.Image, size: tuple[int, ...], name: str) -> Image.Image:
+    height, width = size
+    if image.width < width or image.height < height:
+        raise InputError(
+            f"{name} is {image.height}x{image.width} (height x width) before center_crop [{height}, {width}]",
+            rule="center_crop cuts from a picture that is at least as large",
+            fix="set preprocess.resize or resize_short to the crop's size or more",
+        )
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+def _bad_picture(path: object, reason: str) -> BadPictureError:
+    return BadPictureError(
+        f"cannot decode picture {path}: {reason}",
+        rule="every picture must be a complete 8-bit JPEG, PNG, BMP or WebP file",
+        fix="repair or remove it, or set skip_bad_images: true",
+    )

@@ -1,0 +1,78 @@
+# Verbs of the project; `make help` lists them. Everything lives in .venv and build/, nothing else is touched.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT := out/digits
+ABIS := host,arm64-v8a,armeabi-v7a,x86_64
+# `make test QEMU=no` leaves out the tests of the Arm binaries on this machine.
+QEMU ?= yes
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.PHONY: help setup demo test lint format bench runtime runtime-all wheel clean distclean check-python check-qemu
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+check-python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "missing: Python >= 3.10 (set PYTHON=...)"; exit 3; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "missing apt package: python3-venv"; exit 3; }
+
+check-qemu:
+	@test "$(QEMU)" = no || command -v qemu-aarch64-static >/dev/null || \
+	  { echo "missing apt package: qemu-user-static (or run: make $(MAKECMDGOALS) QEMU=no)"; exit 3; }
+
+$(BIN)/.setup: setup.cfg pyproject.toml setup.py | check-python
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check 'setuptools>=77'
+	PTQ_SKIP_RUNTIME=1 $(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[build]'
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/.setup
+	PTQ_SKIP_RUNTIME=1 $(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[build,dev]'
+	@touch $@
+
+setup: $(BIN)/.setup  ## the virtual environment .venv with ptq in it
+
+runtime: $(BIN)/.setup  ## build the C++ runtime for this machine
+	@$(BIN)/python scripts/build_runtime.py --abi host
+
+runtime-all: $(BIN)/.setup  ## ... and for the phones' ABIs
+	@$(BIN)/python scripts/build_runtime.py --abi $(ABIS)
+
+demo: runtime  ## quantize -> opt -> eval -> bench on the embedded model, one result table
+	@scripts/run_post_training_quantization.sh --config examples/digits/quantize.yaml \
+	  --model-dir examples/digits/model --image-dir examples/digits/calibration_images \
+	  --eval-dir examples/digits/test_images --labels examples/digits/test_labels.txt \
+	  --targets host,arm --bench --out $(OUT)
+
+test: check-qemu $(BIN)/.dev  ## the whole test suite: C++ (host and, through qemu, Arm), then Python
+ifeq ($(QEMU),no)
+	$(BIN)/python scripts/build_runtime.py --abi host --test
+else
+	$(BIN)/python scripts/build_runtime.py --abi $(ABIS) --test
+endif
+	$(BIN)/python -m pytest
+
+lint: $(BIN)/.dev  ## formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	find runtime examples -name '*.cc' -o -name '*.h' -o -name '*.c' | xargs $(BIN)/clang-format --dry-run --Werror
+
+format: $(BIN)/.dev  ## format Python and C++ in place
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	find runtime examples -name '*.cc' -o -name '*.h' -o -name '*.c' | xargs $(BIN)/clang-format -i
+
+bench: runtime  ## time and memory of calibration and inference on this machine
+	$(BIN)/python scripts/bench.py
+
+wheel: $(BIN)/.setup  ## dist/*.whl with the runtime binaries of all ABIs inside
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir dist .
+
+clean:  ## remove what was built, keep .venv
+	rm -rf build dist out ptq_core/_runtime *.egg-info temp_post_training
+
+distclean: clean  ## ... and .venv
+	rm -rf $(VENV)

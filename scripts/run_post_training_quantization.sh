@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# The whole way for one model: quantize, optimize FP32 and INT8, measure accuracy, measure latency, one table.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+usage: run_post_training_quantization.sh --model-dir DIR --image-dir DIR [options]
+  --model-dir DIR      folder with the FP32 .onnx model
+  --image-dir DIR      folder of 100-500 calibration pictures
+  --config FILE        YAML with preprocess, algo, skip_quant, ... (see configs/)
+  --out DIR            where everything goes                        [default: out/MODEL_DIR's name]
+  --targets LIST       where the .nb files will run                 [default: host,arm]
+  --eval-dir DIR       labelled pictures, with
+  --labels FILE        lines `file label`: adds the accuracy column
+  --bench              adds latency on --device
+  --device NAME        as of `ptq bench`                            [default: local]
+  --set KEY=VALUE      any configuration key, may be repeated
+TEXT
+}
+
+die() { echo "error: $*" >&2; usage >&2; exit 2; }
+
+model_dir= image_dir= config= out= targets=host,arm eval_dir= labels= bench= device=local
+extra=()
+while (($#)); do
+  case $1 in
+    --model-dir | --image-dir | --config | --out | --targets | --eval-dir | --labels | --device)
+      (($# > 1)) || die "$1 needs a value"
+      name=${1#--}; printf -v "${name//-/_}" '%s' "$2"; shift 2 ;;
+    --set) (($# > 1)) || die "$1 needs a value"; extra+=(--set "$2"); shift 2 ;;
+    --bench) bench=yes; shift ;;
+    -h | --help) usage; exit 0 ;;
+    *) die "unknown argument $1" ;;
+  esac
+done
+[[ -n $model_dir ]] || die "--model-dir is missing"
+[[ -n $image_dir ]] || die "--image-dir is missing"
+[[ -z $eval_dir$labels || ( -n $eval_dir && -n $labels ) ]] || die "--eval-dir and --labels go together"
+[[ -z $eval_dir || -n $config ]] || die "--eval-dir needs --config, for its preprocess"
+command -v ptq >/dev/null || { echo "error: no ptq on PATH; run make setup, then PATH=\$PWD/.venv/bin:\$PATH" >&2; exit 3; }
+out=${out:-out/$(basename "$model_dir")}
+mkdir -p "$out"
+
+step() { echo; echo "== $*"; }
+
+step "quantize"
+ptq quantize ${config:+-c "$config"} --model-dir "$model_dir" --image-dir "$image_dir" \
+  --save-model-path "$out/int8_model" ${extra[@]+"${extra[@]}"}
+step "opt"
+ptq opt --model-dir "$model_dir" --optimize-out "$out/fp32" --valid-targets "$targets"
+ptq opt --model-dir "$out/int8_model" --optimize-out "$out/int8" --valid-targets "$targets" --prefer-int8-kernel
+if [[ -n $eval_dir ]]; then
+  for precision in fp32 int8; do
+    step "eval $precision"
+    ptq eval --model "$out/$precision.nb" --image-dir "$eval_dir" --labels "$labels" -c "$config" \
+      --json "$out/eval_$precision.json"
+  done
+fi
+if [[ -n $bench ]]; then
+  step "bench"
+  ptq bench --fp32 "$out/fp32.nb" --int8 "$out/int8.nb" --device "$device" \
+    --result-filename "$out/res.txt" --json "$out/bench.json"
+fi
+step "result"
+python "$(dirname "$0")/result_table.py" "$out"

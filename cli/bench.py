@@ -5,71 +5,71 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from tqdm import tqdm
 
-from ptq_core.bench.devices import DEVICES
-from ptq_core.bench.pipeline import bench as run_bench
-from ptq_core.bench.report import BenchReport, CaseResult, ModelResult
+from cli.options import CONTEXT, size_text
 from ptq_core.errors import InputError
 
-HEADER = ("model", "threads", "size MB", "median ms", "min ms", "max ms", "p90 ms", "std ms", "speed-up")
+if TYPE_CHECKING:
+    from ptq_core.bench.report import BenchReport, CaseResult, ModelResult
 
-SETTINGS = {"token_normalize_func": lambda name: name.replace("_", "-"), "max_content_width": 100}
+HEADER = ("model", "threads", "size", "median ms", "min ms", "max ms", "p90 ms", "std ms", "speed-up")
 
 
-@click.command(context_settings=SETTINGS)
+@click.command(context_settings=CONTEXT)
 @click.option(
     "--fp32",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="FP32 model: .nb, or .onnx, which is optimized first.",
+    help="FP32 model: .nb, or .onnx, which is optimized first",
 )
 @click.option(
     "--int8",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="INT8 model: .nb, or .onnx. With both, the speed-up is shown.",
+    help="INT8 model: .nb, or .onnx. With both, the speed-up is shown",
 )
 @click.option(
     "--device",
     default="local",
     show_default=True,
     metavar="NAME",
-    help=f"Where to measure: {', '.join(DEVICES)} (this machine).",
+    help="where to measure: local is this machine",
 )
 @click.option(
     "--threads",
     default="1",
     show_default=True,
     metavar="N[,N...]",
-    help="Numbers of threads; each one is measured.",
+    help="numbers of threads; each one is measured",
 )
 @click.option(
-    "--warmup", default=10, show_default=True, metavar="N", help="Inferences before the measured ones."
+    "--warmup", default=10, show_default=True, metavar="N", help="inferences before the measured ones"
 )
-@click.option("--repeats", default=30, show_default=True, metavar="N", help="Measured inferences per model.")
+@click.option("--repeats", default=30, show_default=True, metavar="N", help="measured inferences per model")
 @click.option(
     "--result-filename",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Append one line per model and number of threads, as benchmark_bin's res.txt.",
+    help="append one line per model and number of threads, as benchmark_bin's res.txt",
 )
 @click.option(
     "--json",
     "json_path",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write everything, with all samples and the machine's state, as JSON.",
+    help="write everything, with all samples and the machine's state, as JSON",
 )
-@click.option("--profile", is_flag=True, help="Also time each operator and print the times side by side.")
+@click.option("--profile", is_flag=True, help="also time each operator and print the times side by side")
 @click.option(
     "--timeout",
     default=600.0,
     show_default=True,
     metavar="SECONDS",
-    help="Give up when one number of threads takes longer.",
+    help="give up when one number of threads takes longer",
 )
 def bench(
     fp32: Path | None,
@@ -88,6 +88,8 @@ def bench(
     Both models are run in turns in one process, so that whatever slows the machine down slows both. Give --fp32, --int8,
     or both.
     """
+    from ptq_core.bench.pipeline import bench as run_bench  # imports NumPy: only when needed
+
     with tqdm(
         total=0, disable=None, file=sys.stderr, leave=False, bar_format="{desc} {n_fmt}/{total_fmt}"
     ) as bar:
@@ -139,7 +141,7 @@ def render(report: BenchReport, *, profile: bool = False) -> Iterator[str]:
     yield from table([HEADER[:width], *(row[:width] for row in rows)])
     yield ""
     peak = max(case.peak_rss_bytes for case in report.cases)
-    yield f"peak memory of the process with {'both models' if both else 'the model'}: {peak / 1e6:.1f} MB"
+    yield f"peak memory of the process with {'both models' if both else 'the model'}: {size_text(peak)}"
     if profile:
         for case in report.cases:
             yield from _profile(case)
@@ -165,7 +167,7 @@ def _row(case: CaseResult, model: ModelResult) -> tuple[str, ...]:
     return (
         f"{model.precision.upper()} {model.name}",
         str(case.threads),
-        f"{model.file_bytes / 1e6:.2f}",
+        size_text(model.file_bytes),
         f"{latency.median_ms:.3f}",
         f"{latency.min_ms:.3f}",
         f"{latency.max_ms:.3f}",

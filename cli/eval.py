@@ -1,0 +1,100 @@
+"""`ptq eval`: accuracy of a model on labelled pictures."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from cli.options import CONTEXT
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command(name="eval", context_settings=CONTEXT)
+@click.option(
+    "--model",
+    type=FILE,
+    required=True,
+    metavar="FILE",
+    help="model: .onnx (onnxruntime) or .nb (our runtime)",
+)
+@click.option(
+    "--labels",
+    type=FILE,
+    required=True,
+    metavar="FILE",
+    help="list with a line `file label` per picture; labels count from 0",
+)
+@click.option(
+    "--image-dir",
+    type=FILE,
+    metavar="DIR",
+    help="folder that the list's files are in [default: the list's folder]",
+)
+@click.option(
+    "-c",
+    "--config",
+    type=FILE,
+    required=True,
+    metavar="FILE",
+    help="quantization configuration (YAML); only `preprocess` is used",
+)
+@click.option(
+    "--json",
+    "json_path",
+    type=FILE,
+    metavar="FILE",
+    help="write the result and each picture's predicted label as JSON",
+)
+@click.option("--threads", type=int, metavar="N", help="threads of the inference [default: one per core]")
+@click.option(
+    "--batch-size",
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="pictures at once, where the model leaves it open",
+)
+def eval_command(
+    model: Path,
+    labels: Path,
+    image_dir: Path | None,
+    config: Path,
+    json_path: Path | None,
+    threads: int | None,
+    batch_size: int,
+) -> None:
+    """Measure top-1 and top-5 of a classifier on labelled pictures.
+
+    Among equal scores the class with the lowest index wins. With fewer than five classes, top-5 covers all of them.
+    """
+    from ptq_core.evaluate.accuracy import evaluate  # imports NumPy and Pillow: only when needed
+    from ptq_core.evaluate.preprocess_file import load_preprocess
+    from ptq_core.runtime import MAX_THREADS
+
+    with tqdm(disable=None, file=sys.stderr, leave=False, unit="picture") as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        report = evaluate(
+            model,
+            labels,
+            load_preprocess(config),
+            image_dir=image_dir,
+            json_path=json_path,
+            threads=min(os.cpu_count() or 1, MAX_THREADS) if threads is None else threads,
+            batch_size=batch_size,
+            progress=progress,
+        )
+    hits1, hits5 = round(report.top1 * report.count), round(report.top5 * report.count)
+    click.echo(f"model  {report.model}")
+    click.echo(f"top1   {report.top1:.2%} ({hits1} of {report.count})")
+    click.echo(f"top5   {report.top5:.2%} ({hits5} of {report.count})")
+    click.echo(f"count  {report.count} pictures in {report.seconds:.1f} s")
+    if json_path is not None:
+        click.echo(f"JSON   {json_path}")

@@ -1,0 +1,212 @@
+"""Run a program with the NumPy reference operators: the judge of every faster runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import numpy as np
+
+from ptq_core.flatfile.attributes import Clamp, Concat, Conv2d, Pad, Pool2d, Softmax, Transpose
+from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
+from ptq_core.numerics import reference
+from ptq_core.numerics.reference import Window
+from ptq_core.numerics.requantize import multiplier, requantize
+
+
+def interpret(program: Program, inputs: Sequence[Array]) -> list[Array | None]:
+    """Every tensor's value, aligned with ``program.tensors``; None for a tensor that nothing writes.
+
+    ``inputs`` are aligned with ``program.inputs`` and must have their dims and dtypes (ValueError otherwise).
+    """
+    values: list[Array | None] = [tensor.data for tensor in program.tensors]
+    for index, value in zip(program.inputs, inputs, strict=True):
+        tensor = program.tensors[index]
+        if value.shape != tensor.dims or value.dtype != tensor.dtype.numpy:
+            raise ValueError(
+                f"input {tensor.name} is {value.dtype}{list(value.shape)}, expected {tensor.dtype.label}{list(tensor.dims)}"
+            )
+        values[index] = value
+    for op in program.ops:
+        operands = [None if index is None else values[index] for index in op.inputs]
+        tensors = [None if index is None else program.tensors[index] for index in op.inputs]
+        out = program.tensors[op.outputs[0]]
+        result = _OPERATORS[op.kind](_Call(op, tensors, operands, out))
+        if result.shape != out.dims or result.dtype != out.dtype.numpy:
+            raise ValueError(f"{op.kind.label} {op.name} gives {result.dtype}{list(result.shape)}, not {out}")
+        values[op.outputs[0]] = result
+    return values
+
+
+def run(program: Program, inputs: Sequence[Array]) -> list[Array]:
+    """The program's outputs for ``inputs``; see `interpret`."""
+    values = interpret(program, inputs)
+    return [cast(Array, values[index]) for index in program.outputs]
+
+
+class _Call:
+    """One operator with its tensors and values at hand."""
+
+    def __init__(
+        self, op: Op, tensors: Sequence[Tensor | None], values: Sequence[Array | None], out: Tensor
+    ) -> None:
+        self.op = op
+        self.out = out
+        self._tensors = tensors
+        self._values = values
+
+    @property
+    def count(self) -> int:
+        return len(self._values)
+
+    @property
+    def int8(self) -> bool:
+        return self.tensor(0).dtype == DType.I8
+
+    def tensor(self, position: int) -> Tensor:
+        return cast(Tensor, self._tensors[position])
+
+    def value(self, position: int) -> Array:
+        return cast(Array, self._values[position])
+
+    def optional(self, position: int) -> Array | None:
+        return self._values[position] if position < len(self._values) else None
+
+    def qparams(self, position: int) -> QuantParams:
+        return cast(QuantParams, self.tensor(position).qparams)
+
+    @property
+    def out_qparams(self) -> QuantParams:
+        return cast(QuantParams, self.out.qparams)
+
+    def clamped(self, y: Array) -> Array:
+        """``y`` within the fused activation's bounds."""
+        bounds = cast(Clamp, self.op.attributes)
+        if y.dtype == np.int8:
+            return reference.clamp_i8(y, bounds.q_min, bounds.q_max)
+        return reference.clamp(y, bounds.lo, bounds.hi)
+
+
+def _conv2d(call: _Call) -> Array:
+    a = cast(Conv2d, call.op.attributes)
+    x, w, bias = call.value(0), call.value(1), call.optional(2)
+    window = Window(
+        (w.shape[1], w.shape[2]),
+        (a.stride_h, a.stride_w),
+        (a.dilation_h, a.dilation_w),
+        (a.pad_top, a.pad_left, a.pad_bottom, a.pad_right),
+    )
+    if not call.int8:
+        return reference.conv2d(x, w, bias, window, a.groups, a.lo, a.hi)
+    acc = reference.conv2d_i8_sums(x, call.qparams(0).zero_point, w, bias, window, a.groups)
+    return _finish(call, acc)
+
+
+def _fully_connected(call: _Call) -> Array:
+    bounds = cast(Clamp, call.op.attributes)
+    x, w, bias = call.value(0), call.value(1), call.optional(2)
+    if not call.int8:
+        return reference.fully_connected(x, w, bias, bounds.lo, bounds.hi)
+    return _finish(call, reference.fully_connected_i8_sums(x, call.qparams(0).zero_point, w, bias))
+
+
+def _finish(call: _Call, acc: Array) -> Array:
+    """int32 sums to the output's type, channels last."""
+    bounds = cast(Clamp, call.op.attributes)
+    s_in, s_w = call.qparams(0).scale, call.qparams(1).scales
+    if call.out.dtype == DType.F32:
+        return reference.scale_sums(acc, s_in, s_w, bounds.lo, bounds.hi)
+    out = call.out_qparams
+    return requantize(acc, multiplier(s_in, s_w, out.scale), out.zero_point, bounds.q_min, bounds.q_max)
+
+
+def _add(call: _Call) -> Array:
+    if not call.int8:
+        return call.clamped(call.value(0) + call.value(1))
+    a, b, out = call.qparams(0), call.qparams(1), call.out_qparams
+    return call.clamped(
+        reference.add_i8(
+            call.value(0),
+            call.value(1),
+            (a.scale, b.scale, out.scale),
+            (a.zero_point, b.zero_point, out.zero_point),
+        )
+    )
+
+
+def _div(call: _Call) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return call.clamped(np.asarray(call.value(0) / call.value(1), np.float32))
+
+
+def pool_window(a: Pool2d) -> Window:
+    """The window that pooling attributes describe."""
+    return Window(
+        (a.kernel_h, a.kernel_w),
+        (a.stride_h, a.stride_w),
+        (a.dilation_h, a.dilation_w),
+        (a.pad_top, a.pad_left, a.pad_bottom, a.pad_right),
+    )
+
+
+def _max_pool2d(call: _Call) -> Array:
+    window = pool_window(cast(Pool2d, call.op.attributes))
+    return call.clamped(reference.max_pool2d(call.value(0), window))
+
+
+def _average_pool2d(call: _Call) -> Array:
+    a = cast(Pool2d, call.op.attributes)
+    window, include_pad = pool_window(a), bool(a.count_include_pad)
+    if not call.int8:
+        return call.clamped(reference.average_pool2d(call.value(0), window, include_pad))
+    s, out = call.qparams(0), call.out_qparams
+    return call.clamped(
+        reference.average_pool2d_i8(
+            call.value(0), window, include_pad, s.scale, s.zero_point, out.scale, out.zero_point
+        )
+    )
+
+
+def _rescaled(call: _Call, position: int) -> Array:
+    """Input ``position`` in the output's scale and zero point; float stays as it is."""
+    if not call.int8:
+        return call.value(position)
+    s, out = call.qparams(position), call.out_qparams
+    return reference.rescale_i8(call.value(position), s.scale, s.zero_point, out.scale, out.zero_point)
+
+
+def _concat(call: _Call) -> Array:
+    axis = cast(Concat, call.op.attributes).axis
+    return call.clamped(np.concatenate([_rescaled(call, i) for i in range(call.count)], axis))
+
+
+def _pad(call: _Call) -> Array:
+    a = cast(Pad, call.op.attributes)
+    fill = a.q_value if call.int8 else a.value
+    return np.pad(call.value(0), tuple(zip(a.before, a.after, strict=True)), constant_values=fill)
+
+
+_OPERATORS: dict[OpKind, Callable[[_Call], Array]] = {
+    OpKind.CONV2D: _conv2d,
+    OpKind.FULLY_CONNECTED: _fully_connected,
+    OpKind.ADD: _add,
+    OpKind.SUB: lambda call: call.clamped(call.value(0) - call.value(1)),
+    OpKind.MUL: lambda call: call.clamped(call.value(0) * call.value(1)),
+    OpKind.DIV: _div,
+    OpKind.MAX_POOL2D: _max_pool2d,
+    OpKind.AVERAGE_POOL2D: _average_pool2d,
+    OpKind.CONCAT: _concat,
+    OpKind.SOFTMAX: lambda call: reference.softmax(call.value(0), cast(Softmax, call.op.attributes).axis),
+    OpKind.QUANTIZE: lambda call: reference.quantize(
+        call.value(0), call.out_qparams.scale, call.out_qparams.zero_point
+    ),
+    OpKind.DEQUANTIZE: lambda call: reference.dequantize(
+        call.value(0), call.qparams(0).scale, call.qparams(0).zero_point
+    ),
+    OpKind.CLAMP: lambda call: call.clamped(_rescaled(call, 0)),
+    OpKind.TRANSPOSE: lambda call: np.ascontiguousarray(
+        call.value(0).transpose(cast(Transpose, call.op.attributes).perm)
+    ),
+    OpKind.RESHAPE: lambda call: call.value(0).reshape(call.out.dims),
+    OpKind.PAD: _pad,
+}

@@ -1,0 +1,1 @@
+"""ONNX (FP32 or QDQ) → flat-file program: lowering, passes, memory plan."""

@@ -1,0 +1,242 @@
+"""The state of a lowering: which program tensor or constant stands for each ONNX value, and in which layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from ptq_core.flatfile.attributes import Attributes, NoAttributes, Transpose
+from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
+from ptq_core.numerics import reference
+
+TO_NHWC = (0, 2, 3, 1)
+TO_NCHW = (0, 3, 1, 2)
+
+
+class Unsupported(Exception):  # noqa: N818 - a signal inside the lowering, collected into one InputError
+    """The node at hand cannot be lowered; the message is the reason, as a phrase."""
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A value known now, in the model's layout; with ``qparams`` the real value is scale · (array − zero_point)."""
+
+    array: Array
+    qparams: QuantParams | None = None
+
+    @property
+    def real(self) -> Array:
+        """The real values; float32 where quantized."""
+        if self.qparams is None:
+            return self.array
+        return reference.dequantize(self.array, spread(self.qparams, self.array.ndim), self.qparams.zero_point)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A value computed at run time; ``channels_last`` if the (4-D) tensor holds it as NHWC."""
+
+    tensor: int
+    channels_last: bool = False
+
+
+Entry = Constant | Activation
+
+
+class Lowering:
+    """Builds a program; ``bind`` and ``entry`` connect ONNX values to it, ``emit`` appends an operator."""
+
+    def __init__(self, opset: int) -> None:
+        self.program = Program()
+        self.opset = opset
+        self._entries: dict[ir.Value, Entry] = {}
+        self._names: set[str] = set()
+        self._converted: dict[tuple[int, bool], int] = {}
+        self._producers: dict[int, Op] = {}
+
+    # ONNX values
+
+    def bind(self, value: ir.Value, entry: Entry) -> None:
+        """Let ``entry`` stand for ``value``."""
+        self._entries[value] = entry
+
+    def find(self, value: ir.Value | None) -> Entry | None:
+        """What stands for ``value``; None if it is absent or its producer could not be lowered."""
+        return None if value is None else self._entries.get(value)
+
+    def activation(self, node: ir.Node, position: int) -> Activation:
+        """Input ``position`` as a run-time value; a constant becomes a constant tensor."""
+        value = node.inputs[position]
+        entry = self.find(value)
+        if isinstance(entry, Constant):
+            return Activation(self.constant_tensor(str(value.name) if value else node.name or "", entry))
+        if entry is None:
+            raise Unsupported(f"input {position} is missing")
+        return entry
+
+    def constant(self, node: ir.Node, position: int, what: str) -> Constant | None:
+        """Input ``position`` as a constant, None if absent; Unsupported if it is computed at run time."""
+        if position >= len(node.inputs) or node.inputs[position] is None:
+            return None
+        entry = self.find(node.inputs[position])
+        if isinstance(entry, Constant):
+            return entry
+        raise Unsupported(f"its {what} is not a constant")
+
+    def required(self, node: ir.Node, position: int, what: str) -> Constant:
+        """As `constant`, and it must be present."""
+        found = self.constant(node, position, what)
+        if found is None:
+            raise Unsupported(f"it has no {what}")
+        return found
+
+    def integers(self, node: ir.Node, position: int, what: str) -> tuple[int, ...] | None:
+        """Input ``position`` as a constant list of integers, None if absent."""
+        found = self.constant(node, position, what)
+        return None if found is None else tuple(int(v) for v in found.array.reshape(-1))
+
+    # Tensors and operators
+
+    def tensor(self, entry: Activation) -> Tensor:
+        """The program tensor of ``entry``, in its stored layout."""
+        return self.program.tensors[entry.tensor]
+
+    def dims(self, entry: Entry) -> tuple[int, ...]:
+        """The dims in the model's layout."""
+        if isinstance(entry, Constant):
+            return tuple(entry.array.shape)
+        dims = self.tensor(entry).dims
+        return tuple(dims[i] for i in TO_NCHW) if entry.channels_last else dims
+
+    def constant_tensor(self, name: str, constant: Constant) -> int:
+        """A constant in the program: f32, or i8/i32 with its quantization parameters."""
+        array = constant.array
+        if constant.qparams is None:
+            if array.dtype.kind not in "fiub":
+                raise Unsupported(f"its constant {name} is {array.dtype}")
+            array = array.astype(np.float32)
+        dtype = {"f": DType.F32, "i": DType.I8 if array.dtype.itemsize == 1 else DType.I32}[array.dtype.kind]
+        data = np.ascontiguousarray(array, dtype.numpy)
+        return self.program.add(Tensor(self._unique(name), dtype, tuple(data.shape), constant.qparams, data))
+
+    def arena_tensor(
+        self, name: str, dims: tuple[int, ...], dtype: DType = DType.F32, qparams: QuantParams | None = None
+    ) -> int:
+        """A tensor that an operator writes or the caller feeds."""
+        return self.program.add(Tensor(self._unique(name), dtype, tuple(int(d) for d in dims), qparams))
+
+    def emit(
+        self,
+        kind: OpKind,
+        node_name: str,
+        inputs: tuple[int | None, ...],
+        out: int,
+        attributes: Attributes | None = None,
+    ) -> int:
+        """Append an operator that writes tensor ``out``; returns ``out``."""
+        op = Op(kind, node_name, inputs, (out,), NoAttributes() if attributes is None else attributes)
+        self.program.ops.append(op)
+        self._producers[out] = op
+        return out
+
+    def like(self, name: str, dims: tuple[int, ...], source: int) -> int:
+        """A new arena tensor with the dtype and quantization parameters of tensor ``source``."""
+        tensor = self.program.tensors[source]
+        return self.arena_tensor(name, dims, tensor.dtype, tensor.qparams)
+
+    # Layout
+
+    def channels_last(self, entry: Activation) -> int:
+        """The tensor of a 4-D value in NHWC."""
+        return entry.tensor if entry.channels_last else self._convert(entry.tensor, True)
+
+    def model_layout(self, entry: Activation) -> int:
+        """The tensor of a value in the model's own layout (NCHW)."""
+        return self._convert(entry.tensor, False) if entry.channels_last else entry.tensor
+
+    def _convert(self, index: int, to_nhwc: bool) -> int:
+        key = (index, to_nhwc)
+        if key not in self._converted:
+            self._converted[key] = self._converted_copy(index, to_nhwc)
+        return self._converted[key]
+
+    def _converted_copy(self, index: int, to_nhwc: bool) -> int:
+        source = self.program.tensors[index]
+        suffix = "nhwc" if to_nhwc else "nchw"
+        if source.data is not None:
+            data = source.data.transpose(TO_NHWC if to_nhwc else TO_NCHW)
+            return self.constant_tensor(f"{source.name}:{suffix}", Constant(data, source.qparams))
+        producer = self._producers.get(index)
+        if producer is not None and producer.kind == OpKind.DEQUANTIZE and producer.inputs[0] is not None:
+            # Element-wise operators commute with the layout: moving bytes of int8 is cheaper than of f32.
+            quantized = self._convert(producer.inputs[0], to_nhwc)
+            out = self.arena_tensor(f"{source.name}:{suffix}", self.program.tensors[quantized].dims)
+            return self.emit(OpKind.DEQUANTIZE, producer.name, (quantized,), out)
+        return self.transpose(index, TO_NHWC if to_nhwc else TO_NCHW, source.name, f"{source.name}:{suffix}")
+
+    def transpose(self, index: int, perm: tuple[int, ...], node_name: str, out_name: str) -> int:
+        """``index`` permuted; as a reshape where only dimensions of 1 move, itself where nothing moves."""
+        if perm == tuple(range(len(perm))):
+            return index
+        dims = self.program.tensors[index].dims
+        out = self.like(out_name, tuple(dims[i] for i in perm), index)
+        moving = [i for i in perm if dims[i] > 1]
+        if moving == sorted(moving):
+            return self.emit(OpKind.RESHAPE, node_name, (index,), out)
+        return self.emit(OpKind.TRANSPOSE, node_name, (index,), out, Transpose(perm=perm))
+
+    def _unique(self, name: str) -> str:
+        candidate, count = name, 1
+        while candidate in self._names:
+            count += 1
+            candidate = f"{name}:{count}"
+        self._names.add(candidate)
+        return candidate
+
+
+def spread(qparams: QuantParams, rank: int) -> Array:
+    """The scales shaped to broadcast along their axis of a tensor of ``rank`` dimensions."""
+    if qparams.per_tensor:
+        return qparams.scales.reshape((1,) * rank)
+    return qparams.scales.reshape([-1 if i == qparams.axis else 1 for i in range(rank)])
+
+
+# Attributes of nodes
+
+
+def get_int(node: ir.Node, name: str, default: int) -> int:
+    """An integer attribute."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else int(attribute.as_int())
+
+
+def get_float(node: ir.Node, name: str, default: float) -> float:
+    """A float attribute."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else float(attribute.as_float())
+
+
+def get_ints(node: ir.Node, name: str) -> tuple[int, ...] | None:
+    """A list of integers, None if absent."""
+    attribute = node.attributes.get(name)
+    return None if attribute is None else tuple(int(v) for v in attribute.as_ints())
+
+
+def get_string(node: ir.Node, name: str, default: str) -> str:
+    """A string attribute."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else str(attribute.as_string())
+
+
+def normal_axis(axis: int, rank: int) -> int:
+    """``axis`` counted from 0; Unsupported if it is out of range."""
+    if not -rank <= axis < rank:
+        raise Unsupported(f"axis {axis} is out of range for {rank} dimensions")
+    return axis % rank
+
+
+def nhwc_axis(axis: int) -> int:
+    """Where NCHW dimension ``axis`` lies in NHWC."""
+    return TO_NHWC.index(axis)

@@ -1,0 +1,151 @@
+"""Walk an ONNX graph in order and lower every node; what cannot be lowered is collected and reported at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import onnx_ir as ir
+
+from ptq_core.errors import InputError
+from ptq_core.flatfile.program import DType, OpKind, Program
+from ptq_core.graph.io import static_shape
+from ptq_core.optimize.lowering import elementwise, matrices, movement, quantization, windows
+from ptq_core.optimize.lowering.context import Activation, Constant, Lowering, Unsupported
+from ptq_core.optimize.lowering.folding import fold, is_static
+
+Lowerer = Callable[[Lowering, ir.Node], None]
+
+LOWERERS: dict[str, Lowerer] = {
+    "Add": elementwise.lower_arithmetic(OpKind.ADD),
+    "AveragePool": windows.lower_average_pool,
+    "BatchNormalization": elementwise.lower_batch_normalization,
+    "Cast": movement.lower_cast,
+    "Clip": elementwise.lower_clip,
+    "Concat": movement.lower_concat,
+    "Conv": windows.lower_conv,
+    "DequantizeLinear": quantization.lower_dequantize,
+    "Div": elementwise.lower_arithmetic(OpKind.DIV),
+    "Dropout": movement.lower_identity,
+    "Flatten": movement.lower_flatten,
+    "Gemm": matrices.lower_gemm,
+    "GlobalAveragePool": windows.lower_global_average_pool,
+    "GlobalMaxPool": windows.lower_global_max_pool,
+    "Identity": movement.lower_identity,
+    "MatMul": matrices.lower_mat_mul,
+    "MaxPool": windows.lower_max_pool,
+    "Mul": elementwise.lower_arithmetic(OpKind.MUL),
+    "Pad": movement.lower_pad,
+    "QuantizeLinear": quantization.lower_quantize,
+    "ReduceMean": windows.lower_reduce_mean,
+    "Relu": elementwise.lower_relu,
+    "Reshape": movement.lower_reshape,
+    "Shape": movement.lower_shape,
+    "Softmax": elementwise.lower_softmax,
+    "Squeeze": movement.lower_squeeze,
+    "Sub": elementwise.lower_arithmetic(OpKind.SUB),
+    "Transpose": movement.lower_transpose,
+    "Unsqueeze": movement.lower_unsqueeze,
+}
+
+# Constants go through these as they are, so that they keep their quantization.
+_KEEP_QUANTIZATION = frozenset({"DequantizeLinear", "QuantizeLinear", "Identity", "Transpose", "Shape"})
+
+
+def lower_graph(model: ir.Model) -> Program:
+    """Lower every node of ``model`` one by one, without any optimization; activations stay in the model's layout at the edges.
+
+    Raises InputError for open dimensions, and one InputError that lists all nodes that cannot be lowered.
+    """
+    graph = model.graph
+    context = Lowering(graph.opset_imports.get("", 17))
+    for name, value in graph.initializers.items():
+        if value.const_value is None:
+            raise InputError(
+                f"initializer `{name}` has no data",
+                rule="weights lie in the model or beside it",
+                fix="copy the external data next to the model",
+            )
+        context.bind(value, Constant(value.const_value.numpy()))
+    for value in graph.inputs:
+        if str(value.name) not in graph.initializers:
+            context.program.inputs.append(_input(context, value))
+    problems = []
+    for node in graph:
+        try:
+            _lower_node(context, node)
+        except Unsupported as reason:
+            problems.append((node, str(reason)))
+            _stand_in(context, node)
+    if problems:
+        raise _refusal(problems)
+    context.program.outputs = [_output(context, value) for value in graph.outputs]
+    return context.program
+
+
+def _lower_node(context: Lowering, node: ir.Node) -> None:
+    if node.op_type not in _KEEP_QUANTIZATION and is_static(context, node):
+        fold(context, node)
+        return
+    lowerer = LOWERERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    if lowerer is None:
+        raise Unsupported("")
+    if node.op_type in LOWERERS and any(v is not None and context.find(v) is None for v in node.inputs):
+        return  # it depends on a node of unknown shape that is listed already
+    lowerer(context, node)
+
+
+def _stand_in(context: Lowering, node: ir.Node) -> None:
+    """Let the walk go on behind a refused node, to find all of them: its outputs become tensors if their shape is known."""
+    for value in node.outputs:
+        dims = [d if isinstance(d, int) else 1 for d in value.shape] if value.shape is not None else []
+        if context.find(value) is None and dims and min(dims) > 0 and len(dims) <= 8:
+            context.bind(value, Activation(context.arena_tensor(str(value.name), tuple(dims))))
+
+
+def _input(context: Lowering, value: ir.Value) -> int:
+    if value.dtype != ir.DataType.FLOAT:
+        raise InputError(
+            f"input `{value.name}` is {value.dtype}",
+            rule="inputs of a flat file are float32",
+            fix="export the model with float32 inputs",
+        )
+    dims = static_shape(value)
+    if len(dims) > 8 or math.prod(dims) >= 2**31:
+        raise InputError(
+            f"input `{value.name}` has the shape {list(dims)}",
+            rule="a tensor has at most 8 dimensions and 2^31 elements",
+            fix="set a smaller input_shape",
+        )
+    index = context.arena_tensor(str(value.name), dims, DType.F32)
+    context.bind(value, Activation(index))
+    return index
+
+
+def _output(context: Lowering, value: ir.Value) -> int:
+    entry = context.find(value)
+    if isinstance(entry, Activation):
+        return context.model_layout(entry)
+    raise InputError(
+        f"output `{value.name}` does not depend on the inputs",
+        rule="outputs of a flat file are computed from its inputs",
+        fix="remove the output from the model",
+    )
+
+
+def _refusal(problems: list[tuple[ir.Node, str]]) -> InputError:
+    """One error for all refused nodes, grouped by op type and reason, in the order of their first node."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for node, reason in problems:
+        domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
+        groups.setdefault((f"{domain}{node.op_type}", reason), []).append(str(node.name))
+    lines = [
+        f"  {op_type} ({len(names)}){f', {reason}' if reason else ''}: {', '.join(names)}"
+        for (op_type, reason), names in groups.items()
+    ]
+    count = len(problems)
+    return InputError(
+        f"{count} node{'s' if count > 1 else ''} cannot run on the phone runtime:\n" + "\n".join(lines),
+        rule="every node must be one of the operators that the runtime has, within their limits",
+        fix="cut these nodes off the model, export it without them, or run it in onnxruntime",
+    )

@@ -1,0 +1,96 @@
+"""Gemm and MatMul with constant weights → fully_connected."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+
+from ptq_core.flatfile.attributes import Clamp
+from ptq_core.flatfile.program import OpKind
+from ptq_core.optimize.lowering.context import (
+    Activation,
+    Constant,
+    Lowering,
+    Unsupported,
+    get_float,
+    get_int,
+)
+from ptq_core.optimize.lowering.windows import weight_layout
+
+
+def lower_gemm(context: Lowering, node: ir.Node) -> None:
+    """Gemm: alpha · A' · B' + beta · C, B constant; alpha goes into the weights, beta into the bias."""
+    x = context.activation(node, 0)
+    weights = context.required(node, 1, "matrix B")
+    if weights.array.ndim != 2 or len(context.dims(x)) != 2:
+        raise Unsupported("its matrices are not two-dimensional")
+    source = context.model_layout(x)
+    name = str(node.outputs[0].name)
+    if get_int(node, "transA", 0):
+        source = context.transpose(source, (1, 0), str(node.name), f"{name}:transposed")
+    # The weight is stored as [O, K].
+    stored = weight_layout(weights, (0, 1) if get_int(node, "transB", 0) else (1, 0))
+    alpha, beta = get_float(node, "alpha", 1.0), get_float(node, "beta", 1.0)
+    if alpha != 1.0:
+        stored = Constant((stored.real.astype(np.float64) * alpha).astype(np.float32))
+    bias = _bias(context, node, stored.array.shape[0], beta)
+    _emit(context, node, source, stored, bias, name)
+
+
+def lower_mat_mul(context: Lowering, node: ir.Node) -> None:
+    """MatMul of a run-time value [..., K] with constant weights [K, O]; more than two dimensions are folded into rows."""
+    x = context.activation(node, 0)
+    weights = context.required(node, 1, "second matrix")
+    dims = context.dims(x)
+    if weights.array.ndim != 2:
+        raise Unsupported(f"its second matrix has {weights.array.ndim} dimensions, not 2")
+    if len(dims) < 2:
+        raise Unsupported("its first matrix is a vector")
+    source = context.model_layout(x)
+    name, node_name = str(node.outputs[0].name), str(node.name)
+    stored = weight_layout(weights, (1, 0))
+    if len(dims) == 2:
+        _emit(context, node, source, stored, None, name)
+        return
+    flat = context.like(f"{name}:rows", (math.prod(dims[:-1]), dims[-1]), source)
+    source = context.emit(OpKind.RESHAPE, node_name, (source,), flat)
+    product = _emit(context, node, source, stored, None, f"{name}:product")
+    out = context.like(name, (*dims[:-1], stored.array.shape[0]), product)
+    context.bind(node.outputs[0], Activation(context.emit(OpKind.RESHAPE, node_name, (product,), out)))
+
+
+def _bias(context: Lowering, node: ir.Node, outputs: int, beta: float) -> Constant | None:
+    bias = context.constant(node, 2, "matrix C")
+    if bias is None or beta == 0.0:
+        return None
+    if bias.qparams is not None and bias.array.dtype == np.int32 and bias.array.shape == (outputs,) and beta == 1:
+        return bias
+    real = bias.real.astype(np.float32) * np.float32(beta)
+    if real.ndim > 1 and math.prod(real.shape[:-1]) != 1:
+        raise Unsupported(f"its matrix C has the shape {list(real.shape)}, which is no bias per output")
+    return Constant(np.ascontiguousarray(np.broadcast_to(real.reshape(-1), (outputs,))))
+
+
+def _emit(
+    context: Lowering, node: ir.Node, source: int, weights: Constant, bias: Constant | None, name: str
+) -> int:
+    rows, depth = context.program.tensors[source].dims
+    outputs, inner = weights.array.shape
+    if depth != inner:
+        raise Unsupported(f"its matrices [{rows}, {depth}] and [{inner}, {outputs}] do not fit")
+    operands = (
+        source,
+        context.constant_tensor(_name(node, 1), weights),
+        None if bias is None else context.constant_tensor(_name(node, 2), bias),
+    )
+    out = context.arena_tensor(name, (rows, outputs))
+    context.emit(OpKind.FULLY_CONNECTED, str(node.name), operands, out, Clamp())
+    context.bind(node.outputs[0], Activation(out))
+    return out
+
+
+def _name(node: ir.Node, position: int) -> str:
+    value = node.inputs[position]
+    return str(value.name) if value else ""

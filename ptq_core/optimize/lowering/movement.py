@@ -1,0 +1,202 @@
+"""Nodes that move or rename data: reshapes, transposes, concatenation, padding, identity."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+
+from ptq_core.flatfile.attributes import Concat, Pad
+from ptq_core.flatfile.program import DType, OpKind, QuantParams
+from ptq_core.optimize.lowering.context import (
+    TO_NCHW,
+    TO_NHWC,
+    Activation,
+    Constant,
+    Lowering,
+    Unsupported,
+    get_int,
+    get_ints,
+    get_string,
+    nhwc_axis,
+    normal_axis,
+)
+
+
+def lower_identity(context: Lowering, node: ir.Node) -> None:
+    """Identity and inference-time Dropout: another name for the same value."""
+    entry = context.find(node.inputs[0])
+    if len(node.outputs) > 1 and node.outputs[1].uses():
+        raise Unsupported("its second output (mask) is used")
+    if entry is None:
+        raise Unsupported("its input is missing")
+    context.bind(node.outputs[0], entry)
+
+
+def lower_cast(context: Lowering, node: ir.Node) -> None:
+    """A Cast of a run-time value is supported where it changes nothing: float32 to float32."""
+    x = context.activation(node, 0)
+    if context.tensor(x).dtype != DType.F32 or get_int(node, "to", 0) != ir.DataType.FLOAT:
+        raise Unsupported("it changes the type of a computed value")
+    context.bind(node.outputs[0], x)
+
+
+def lower_shape(context: Lowering, node: ir.Node) -> None:
+    """Shape is known while lowering: a constant."""
+    entry = context.find(node.inputs[0])
+    if entry is None:
+        raise Unsupported("its input is missing")
+    dims = context.dims(entry)
+    rank = len(dims)
+    start, end = get_int(node, "start", 0), get_int(node, "end", rank)
+    context.bind(node.outputs[0], Constant(np.array(dims[start:end], np.int64)))
+
+
+def lower_flatten(context: Lowering, node: ir.Node) -> None:
+    """Flatten → reshape to two dimensions."""
+    dims = context.dims(context.activation(node, 0))
+    axis = get_int(node, "axis", 1)
+    axis = axis if axis == len(dims) else normal_axis(axis, len(dims))
+    _reshape(context, node, (math.prod(dims[:axis]), math.prod(dims[axis:])))
+
+
+def lower_reshape(context: Lowering, node: ir.Node) -> None:
+    """Reshape to a constant shape; 0 copies a dimension (unless allowzero), -1 is inferred."""
+    dims = context.dims(context.activation(node, 0))
+    shape = list(context.integers(node, 1, "shape") or ())
+    if not get_int(node, "allowzero", 0):
+        shape = [dims[i] if d == 0 and i < len(dims) else d for i, d in enumerate(shape)]
+    if shape.count(-1) == 1:
+        known = -math.prod(shape)
+        shape = [math.prod(dims) // known if d == -1 and known > 0 else d for d in shape]
+    if min(shape, default=1) < 1 or math.prod(shape) != math.prod(dims):
+        raise Unsupported(f"{list(dims)} cannot be reshaped to {shape}")
+    _reshape(context, node, tuple(shape))
+
+
+def lower_squeeze(context: Lowering, node: ir.Node) -> None:
+    """Squeeze → reshape."""
+    dims = context.dims(context.activation(node, 0))
+    axes = _axes(context, node)
+    dropped = (
+        {i for i, d in enumerate(dims) if d == 1}
+        if axes is None
+        else {normal_axis(axis, len(dims)) for axis in axes}
+    )
+    if any(dims[i] != 1 for i in dropped):
+        raise Unsupported(f"axes {sorted(dropped)} of {list(dims)} are not all 1")
+    _reshape(context, node, tuple(d for i, d in enumerate(dims) if i not in dropped))
+
+
+def lower_unsqueeze(context: Lowering, node: ir.Node) -> None:
+    """Unsqueeze → reshape."""
+    dims = context.dims(context.activation(node, 0))
+    axes = _axes(context, node) or ()
+    rank = len(dims) + len(axes)
+    added = {normal_axis(axis, rank) for axis in axes}
+    rest = iter(dims)
+    _reshape(context, node, tuple(1 if i in added else next(rest) for i in range(rank)))
+
+
+def lower_transpose(context: Lowering, node: ir.Node) -> None:
+    """Transpose of a value or (keeping its quantization) of a constant."""
+    entry = context.find(node.inputs[0])
+    if entry is None:
+        raise Unsupported("its input is missing")
+    rank = len(context.dims(entry))
+    perm = get_ints(node, "perm") or tuple(reversed(range(rank)))
+    if sorted(perm) != list(range(rank)):
+        raise Unsupported(f"perm {list(perm)} does not permute {rank} dimensions")
+    if isinstance(entry, Constant):
+        context.bind(node.outputs[0], _transposed(entry, perm))
+        return
+    stored = tuple(TO_NCHW[p] for p in perm) if entry.channels_last else perm
+    name = str(node.outputs[0].name)
+    # x itself may already lie as asked; a model in NHWC between two transposes costs nothing.
+    last = rank == 4 and tuple(stored[i] for i in TO_NHWC) == (0, 1, 2, 3)
+    out = entry.tensor if last else context.transpose(entry.tensor, stored, str(node.name), name)
+    context.bind(node.outputs[0], Activation(out, channels_last=last))
+
+
+def lower_concat(context: Lowering, node: ir.Node) -> None:
+    """Concat along one axis; constants among the inputs become constant tensors."""
+    entries = [context.activation(node, i) for i in range(len(node.inputs))]
+    running = [context.find(value) for value in node.inputs]
+    shapes = [context.dims(entry) for entry in entries]
+    rank = len(shapes[0])
+    axis = normal_axis(get_int(node, "axis", 0), rank)
+    if any(
+        len(s) != rank or s[:axis] + s[axis + 1 :] != shapes[0][:axis] + shapes[0][axis + 1 :] for s in shapes
+    ):
+        raise Unsupported(f"its shapes {[list(s) for s in shapes]} do not fit")
+    last = any(isinstance(entry, Activation) and entry.channels_last for entry in running)
+    tensors = tuple(context.channels_last(e) if last else context.model_layout(e) for e in entries)
+    if any(context.program.tensors[t].dtype != DType.F32 for t in tensors):
+        raise Unsupported("an input is quantized and not dequantized")
+    dims = [*shapes[0]]
+    dims[axis] = sum(shape[axis] for shape in shapes)
+    stored = tuple(dims[i] for i in TO_NHWC) if last else tuple(dims)
+    out = context.arena_tensor(str(node.outputs[0].name), stored)
+    attributes = Concat(axis=nhwc_axis(axis) if last else axis)
+    context.emit(OpKind.CONCAT, str(node.name), tensors, out, attributes)
+    context.bind(node.outputs[0], Activation(out, last))
+
+
+def lower_pad(context: Lowering, node: ir.Node) -> None:
+    """Pad with a constant."""
+    mode = get_string(node, "mode", "constant")
+    if mode != "constant":
+        raise Unsupported(f"its mode is {mode}; only constant has a kernel")
+    x = context.activation(node, 0)
+    rank = len(context.dims(x))
+    pads = context.integers(node, 1, "pads") or ()
+    axes = context.integers(node, 3, "axes") or tuple(range(rank))
+    value = context.constant(node, 2, "value")
+    fill = 0.0 if value is None else float(value.real.reshape(-1)[0])
+    if len(pads) != 2 * len(axes) or min(pads, default=0) < 0:
+        raise Unsupported(f"its pads are {list(pads)}; they must not be negative")
+    before, after = [0] * rank, [0] * rank
+    for i, axis in enumerate(axes):
+        before[normal_axis(axis, rank)], after[normal_axis(axis, rank)] = pads[i], pads[i + len(axes)]
+    last = rank == 4
+    source = context.channels_last(x) if last else context.model_layout(x)
+    order = TO_NHWC if last else tuple(range(rank))
+    tensor = context.program.tensors[source]
+    if tensor.qparams is not None:  # the padding value of an int8 node is given in int8
+        attributes = Pad(
+            before=tuple(before[i] for i in order), after=tuple(after[i] for i in order), q_value=int(fill)
+        )
+    else:
+        attributes = Pad(
+            before=tuple(before[i] for i in order), after=tuple(after[i] for i in order), value=fill
+        )
+    dims = tuple(d + attributes.before[i] + attributes.after[i] for i, d in enumerate(tensor.dims))
+    out = context.like(str(node.outputs[0].name), dims, source)
+    context.emit(OpKind.PAD, str(node.name), (source,), out, attributes)
+    context.bind(node.outputs[0], Activation(out, last))
+
+
+def _reshape(context: Lowering, node: ir.Node, dims: tuple[int, ...]) -> None:
+    x = context.activation(node, 0)
+    if len(dims) > 8:
+        raise Unsupported(f"{len(dims)} dimensions are more than 8")
+    if dims == context.dims(x):
+        context.bind(node.outputs[0], x)
+        return
+    source = context.model_layout(x)
+    out = context.like(str(node.outputs[0].name), dims, source)
+    context.bind(node.outputs[0], Activation(context.emit(OpKind.RESHAPE, str(node.name), (source,), out)))
+
+
+def _axes(context: Lowering, node: ir.Node) -> tuple[int, ...] | None:
+    return get_ints(node, "axes") or context.integers(node, 1, "axes")
+
+
+def _transposed(constant: Constant, perm: tuple[int, ...]) -> Constant:
+    qparams = constant.qparams
+    if qparams is not None and not qparams.per_tensor:
+        qparams = QuantParams(qparams.scales, qparams.zero_point, perm.index(qparams.axis))
+    return Constant(constant.array.transpose(perm), qparams)
+
+

@@ -1,0 +1,138 @@
+"""Loading: what is completed, and what each broken model says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from ptq_core.errors import InputError
+from ptq_core.graph import io
+from ptq_core.graph.session import open_session
+from tests.models import Builder, mobile_block, save
+
+
+def test_find_model(tmp_path: Path) -> None:
+    path = save(mobile_block(), tmp_path / "one")
+    assert io.find_model(tmp_path / "one") == path
+    assert io.find_model(path) == path
+    save(mobile_block(), tmp_path / "one", "other.onnx")
+    assert io.find_model(tmp_path / "one", "other.onnx").name == "other.onnx"
+    with pytest.raises(InputError, match=r"2 \.onnx files \(model\.onnx, other\.onnx\)"):
+        io.find_model(tmp_path / "one")
+    with pytest.raises(InputError, match=r"no file modle\.onnx[\s\S]*did you mean `model\.onnx`"):
+        io.find_model(tmp_path / "one", "modle.onnx")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"0 \.onnx files"):
+        io.find_model(tmp_path / "empty")
+    with pytest.raises(InputError, match="no model folder"):
+        io.find_model(tmp_path / "none")
+
+
+def test_unnamed_and_equal_names_become_unique(tmp_path: Path) -> None:
+    model = mobile_block()
+    for node in model.graph.node[:3]:
+        node.name = ""
+    for node in model.graph.node[3:5]:
+        node.name = "twin"
+    loaded = io.load_model(save(model, tmp_path))
+    names = [str(node.name) for node in loaded.graph]
+    assert len(set(names)) == len(names) == len(model.graph.node)
+    assert names[0] == "Conv_0"
+    assert names[3] == "twin"
+
+
+def test_old_opsets_are_converted_and_compute_the_same(tmp_path: Path) -> None:
+    b = Builder()
+    model = b.model(b.node("Relu", "relu", [b.conv("conv", "input", 3, 4)]), opset=9)
+    model.opset_import.append(helper.make_opsetid("com.unused", 1))
+    path = save(model, tmp_path)
+    loaded = io.load_model(path)
+    assert loaded.graph.opset_imports[""] >= io.MIN_OPSET
+    assert "com.unused" not in loaded.graph.opset_imports
+    x = np.random.default_rng(0).standard_normal((1, 3, 16, 16)).astype(np.float32)
+    expected = open_session(path).run(None, {"input": x})[0]
+    np.testing.assert_array_equal(open_session(io.to_bytes(loaded)).run(None, {"input": x})[0], expected)
+
+
+def test_initializers_listed_as_inputs_are_constants(tmp_path: Path) -> None:
+    model = mobile_block()
+    for tensor in model.graph.initializer:
+        model.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+    assert io.picture_input(io.load_model(save(model, tmp_path))).name == "input"
+
+
+def external(folder: Path, location: str = "weights.bin") -> Path:
+    path = folder / "model.onnx"
+    onnx.save(mobile_block(), str(path), save_as_external_data=True, location=location, size_threshold=0)
+    return path
+
+
+def test_external_data(tmp_path: Path) -> None:
+    path = external(tmp_path)
+    assert len(io.load_model(path, params_filename="weights.bin").graph.initializers) > 10
+    assert io.size_bytes(path) == path.stat().st_size + (tmp_path / "weights.bin").stat().st_size
+    with pytest.raises(InputError, match="params_filename is `other`.*keeps its weights in weights.bin"):
+        io.load_model(path, params_filename="other")
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(InputError, match=r"weights\.bin, which is missing"):
+        io.load_model(path)
+
+
+def test_external_data_may_not_leave_the_folder(tmp_path: Path) -> None:
+    path = external(tmp_path)
+    model = onnx.load(str(path), load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            entry.value = "../weights.bin" if entry.key == "location" else entry.value
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match="outside its folder"):
+        io.load_model(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model at all", b"\x08\x08" + b"\xff" * 40])
+def test_foreign_files(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(InputError):
+        io.load_model(path)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no model file"):
+        io.load_model(tmp_path / "none.onnx")
+
+
+def test_an_invalid_graph(tmp_path: Path) -> None:
+    model = mobile_block()
+    model.graph.node[1].input[0] = "nowhere"
+    with pytest.raises(InputError, match="not a valid ONNX model"):
+        io.load_model(save(model, tmp_path))
+
+
+def test_input_shapes(tmp_path: Path) -> None:
+    b = Builder()
+    model = b.model(b.conv("conv", "input", 3, 4), shape=("N", 3, "H", "W"))
+    path = save(model, tmp_path)
+    with pytest.raises(InputError, match=r"open shape \['N', 3, 'H', 'W'\][\s\S]*set input_shape"):
+        io.static_shape(io.picture_input(io.load_model(path)))
+    loaded = io.load_model(path, input_shape=(1, 3, 8, 12))
+    assert io.static_shape(io.picture_input(loaded)) == (1, 3, 8, 12)
+    assert loaded.graph.outputs[0].shape == (1, 4, 8, 12)
+    for wrong in ((1, 4, 8, 8), (3, 8, 8)):
+        with pytest.raises(InputError, match="does not fit input"):
+            io.load_model(path, input_shape=wrong)
+
+
+def test_one_float_input_is_needed(tmp_path: Path) -> None:
+    model = mobile_block()
+    model.graph.input.append(helper.make_tensor_value_info("second", onnx.TensorProto.FLOAT, [1]))
+    with pytest.raises(InputError, match=r"2 inputs \(input, second\)"):
+        io.picture_input(io.load_model(save(model, tmp_path)))
+    model = mobile_block()
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    with pytest.raises(InputError):
+        io.picture_input(io.load_model(save(model, tmp_path)))

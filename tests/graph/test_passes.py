@@ -1,0 +1,132 @@
+"""Each simplification alone: the result computes the same, and what must stay stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from ptq_core.graph import io, passes
+from ptq_core.graph.passes.fold_batch_norm import fold_batch_norm
+from ptq_core.graph.passes.fuse_matmul_add import fuse_matmul_add
+from ptq_core.graph.passes.lift_constants import lift_constants
+from ptq_core.graph.passes.remove_identity import remove_identity
+from ptq_core.graph.session import open_session
+from tests.models import Builder, mobile_block, save
+
+
+def op_types(model: ir.Model) -> list[str]:
+    return [node.op_type for node in model.graph]
+
+
+def load(model: onnx.ModelProto, folder: Path) -> ir.Model:
+    return io.load_model(save(model, folder))
+
+
+def assert_same(before: onnx.ModelProto, after: ir.Model, tolerance: float = 1e-5) -> None:
+    shape = [d.dim_value or 2 for d in before.graph.input[0].type.tensor_type.shape.dim]
+    x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    expected = open_session(before.SerializeToString()).run(None, {"input": x})
+    actual = open_session(io.to_bytes(after)).run(None, {"input": x})
+    assert [o.name for o in before.graph.output] == [o.name for o in after.graph.outputs]
+    for want, got in zip(expected, actual, strict=True):
+        np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance * np.abs(want).max())
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("group", [1, 4])
+def test_batch_norm_folds_into_conv(tmp_path: Path, bias: bool, group: int) -> None:
+    b = Builder()
+    conv = b.conv("conv", b.conv("first", "input", 3, 4), 4, 8, bias=bias, group=group)
+    proto = b.model(b.node("Relu", "relu", [b.batch_norm("bn", conv, 8)]))
+    model = load(proto, tmp_path)
+    assert fold_batch_norm(model) == {"bn": "conv"}
+    assert op_types(model) == ["Conv", "Conv", "Relu"]
+    assert model.graph.node("conv").outputs[0].name == "bn/out"
+    assert_same(proto, model)
+
+
+def test_batch_norm_as_the_output(tmp_path: Path) -> None:
+    b = Builder()
+    proto = b.model(b.batch_norm("bn", b.conv("conv", "input", 3, 4), 4))
+    model = load(proto, tmp_path)
+    assert fold_batch_norm(model) == {"bn": "conv"}
+    assert_same(proto, model)
+
+
+def test_batch_norm_stays_when_the_conv_is_read_twice(tmp_path: Path) -> None:
+    b = Builder()
+    conv = b.conv("conv", "input", 3, 4)
+    proto = b.model(b.node("Add", "add", [conv, b.batch_norm("bn", conv, 4)]))
+    model = load(proto, tmp_path)
+    assert fold_batch_norm(model) == {}
+    assert "BatchNormalization" in op_types(model)
+
+
+def test_batch_norm_stays_after_another_op(tmp_path: Path) -> None:
+    b = Builder()
+    relu = b.node("Relu", "relu", [b.conv("conv", "input", 3, 4)])
+    model = load(b.model(b.batch_norm("bn", relu, 4)), tmp_path)
+    assert fold_batch_norm(model) == {}
+
+
+def test_constants_are_lifted(tmp_path: Path) -> None:
+    b = Builder()
+    value = onnx.numpy_helper.from_array(np.full((4, 3, 1, 1), 0.5, np.float32))
+    b.node("Constant", "weight", [], value=value)
+    proto = b.model(b.node("Conv", "conv", ["input", "weight/out"]))
+    model = load(proto, tmp_path)
+    assert lift_constants(model) == {"weight": "an initializer"}
+    assert op_types(model) == ["Conv"]
+    assert_same(proto, model)
+
+
+def test_identities_and_dropout_vanish(tmp_path: Path) -> None:
+    b = Builder()
+    x = b.node("Identity", "copy", ["input"])
+    x = b.node("Dropout", "dropout", [b.conv("conv", x, 3, 4)])
+    proto = b.model(b.node("Relu", "relu", [x]))
+    model = load(proto, tmp_path)
+    assert set(remove_identity(model)) == {"copy", "dropout"}
+    assert op_types(model) == ["Conv", "Relu"]
+    assert_same(proto, model)
+
+
+def test_an_identity_that_makes_the_output_stays(tmp_path: Path) -> None:
+    b = Builder()
+    proto = b.model(b.node("Identity", "copy", [b.conv("conv", "input", 3, 4)]))
+    model = load(proto, tmp_path)
+    assert remove_identity(model) == {}
+    assert_same(proto, model)
+
+
+@pytest.mark.parametrize("bias_first", [False, True])
+def test_matmul_and_add_become_gemm(tmp_path: Path, bias_first: bool) -> None:
+    b = Builder()
+    product = b.node("MatMul", "matmul", ["input", b.weight("weight", 6, 5)])
+    operands = [product, b.weight("bias", 5)]
+    proto = b.model(b.node("Add", "add", operands[::-1] if bias_first else operands), shape=("N", 6))
+    model = load(proto, tmp_path)
+    assert fuse_matmul_add(model) == {"add": "matmul"}
+    assert op_types(model) == ["Gemm"]
+    assert_same(proto, model)
+
+
+def test_matmul_of_rank_3_stays(tmp_path: Path) -> None:
+    b = Builder()
+    product = b.node("MatMul", "matmul", ["input", b.weight("weight", 6, 5)])
+    model = load(b.model(b.node("Add", "add", [product, b.weight("bias", 5)]), shape=("N", 4, 6)), tmp_path)
+    assert fuse_matmul_add(model) == {}
+
+
+def test_all_passes_together(tmp_path: Path) -> None:
+    proto = mobile_block()
+    model = load(proto, tmp_path)
+    removed = passes.simplify(model)
+    assert set(removed) == {"stem/bn", "body/bn", "body/project_bn"}
+    used = {value.name for node in model.graph for value in node.inputs if value is not None}
+    assert set(model.graph.initializers) <= used
+    assert_same(proto, model)

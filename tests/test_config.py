@@ -1,0 +1,101 @@
+"""The configuration: what is accepted, and what each mistake says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ptq_core.config import PreprocessConfig, QuantizeConfig, from_text, load_config
+from ptq_core.errors import InputError
+
+NEEDED = {"model_dir": "m", "save_model_path": "s"}
+
+
+def test_defaults_are_the_ancestors() -> None:
+    config = load_config(None, NEEDED)
+    assert config.algo == "KL"
+    assert config.quantizable_op_type == ("conv2d", "depthwise_conv2d", "mul")
+    assert (config.weight_bits, config.activation_bits, config.batch_size, config.batch_nums) == (8, 8, 10, None)
+    assert config.weight_quantize_type == "channel_wise_abs_max"
+    assert not config.is_full_quantize
+    assert not config.is_use_cache_file
+
+
+def test_yaml_is_read_and_flags_win(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "model_dir: a\nsave_model_path: b\nalgo: abs_max\nbatch_nums: 3\n"
+        "preprocess: {resize: [32, 40], mean: [1, 2, 3], std: [4, 5, 6]}\n"
+    )
+    config = load_config(file, {"algo": "KL", "preprocess.std": [2]})
+    assert (config.model_dir, config.algo, config.batch_nums) == (Path("a"), "KL", 3)
+    assert config.preprocess == PreprocessConfig(resize=(32, 40), mean=(1, 2, 3), std=(2, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"batchsize": 3}, ["unknown key `batchsize`", "did you mean `batch_size`"]),
+        ({"preprocess": {"maen": [1]}}, ["unknown key `preprocess.maen`", "did you mean `preprocess.mean`"]),
+        ({"batch_size": "ten"}, ["`batch_size` is 'ten'", "a whole number"]),
+        ({"batch_size": True}, ["`batch_size` is True", "a whole number"]),
+        ({"batch_size": 0}, ["`batch_size` is 0", "at least 1"]),
+        ({"is_full_quantize": "yes please"}, ["`is_full_quantize`", "true or false"]),
+        ({"algo": "KLL"}, ["`algo` is 'KLL'", "did you mean `KL`"]),
+        ({"weight_bits": 0}, ["`weight_bits` is 0", "from 2 to 8"]),
+        ({"activation_bits": 17}, ["`activation_bits` is 17"]),
+        ({"preprocess": [1]}, ["`preprocess` is [1]", "a mapping"]),
+        ({"preprocess": {"std": [0, 1, 1]}}, ["`preprocess.std`", "no zero"]),
+        ({"preprocess": {"mean": [1, 2]}}, ["`preprocess.mean`", "3 number(s) for RGB"]),
+        ({"preprocess": {"resize": [8, 8], "resize_short": 8}}, ["both `resize` and `resize_short`"]),
+        ({"preprocess": {"center_crop": [0, 8]}}, ["`preprocess.center_crop`"]),
+        ({"input_shape": [1, 3, 0, 4]}, ["`input_shape`"]),
+        ({"quantizable_op_type": []}, ["`quantizable_op_type`"]),
+        ({"model_dir": None}, ["missing `model_dir`"]),
+    ],
+)
+def test_mistakes_are_named(values: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        load_config(None, {**NEEDED, **values})
+    assert caught.value.exit_code == 2
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [("a: [1", "not valid YAML"), ("- 1\n- 2\n", "not a mapping"), ("\xff\xfe", "cannot read")],
+)
+def test_broken_files(tmp_path: Path, content: str, word: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_bytes(content.encode("latin-1"))
+    with pytest.raises(InputError, match=word):
+        load_config(file)
+
+
+def test_missing_file_and_missing_keys(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no configuration file"):
+        load_config(tmp_path / "none.yaml")
+    with pytest.raises(InputError, match="missing `model_dir`, `save_model_path`"):
+        load_config(None)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "text", "value"),
+    [
+        (QuantizeConfig, "quantizable_op_type", "conv2d, mul", ["conv2d", "mul"]),
+        (QuantizeConfig, "input_shape", "1,3,8,8", [1, 3, 8, 8]),
+        (QuantizeConfig, "batch_nums", "4", 4),
+        (QuantizeConfig, "is_full_quantize", "true", True),
+        (QuantizeConfig, "model_dir", "12", "12"),
+        (PreprocessConfig, "mean", "127.5,1", [127.5, 1]),
+    ],
+)
+def test_flag_texts_become_plain_values(cls: type, name: str, text: str, value: Any) -> None:
+    assert from_text(cls, name, text) == value
+
+
+def test_grey_pictures_need_one_mean() -> None:
+    assert PreprocessConfig(channel_order="GRAY").mean == (0.0,)

@@ -20,7 +20,10 @@ from ptq_core.errors import InputError
 from ptq_core.graph.session import open_session
 
 MICRO_BATCH_BYTES = 16 * 2**20
-"""Upper bound of the observed tensors of one micro-batch (a single sample may exceed it)."""
+"""Upper bound of what one micro-batch keeps in memory (a single sample may exceed it)."""
+
+INNER_TO_INPUT = 16
+"""Assumed size of the tensors alive inside the model, in sizes of its input: they are not observed, so not measured."""
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -116,7 +119,7 @@ class _Runner:
     def _run(self, samples: Sequence[NDArray[np.float32]]) -> Arrays:
         rows = len(samples)
         padding = (self.fixed_batch or rows) - rows
-        feed = np.stack([*samples, *samples[-1:] * padding])
+        feed = np.stack([*samples, *[samples[-1]] * padding])
         arrays: Arrays = {self.input_name: feed[:rows]} if self.observes_input else {}
         if self.session is not None:
             try:
@@ -127,7 +130,7 @@ class _Runner:
                 arrays[name] = _without_padding(_checked(array, name), rows, padding)
         if not self.measured:
             size = sum(array.nbytes for array in arrays.values())
-            self.batch = max(1, MICRO_BATCH_BYTES // max(size, feed.nbytes))
+            self.batch = max(1, MICRO_BATCH_BYTES // max(size, INNER_TO_INPUT * feed.nbytes))
             self.measured = True
         return arrays
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ptq_core.calibration.preprocess import BadPictureError, read_picture
 from ptq_core.config import PreprocessConfig
 from ptq_core.errors import InputError
 
-AHEAD_PER_WORKER = 2
+AHEAD_PER_WORKER = 3
 """Pictures decoded or being decoded per thread; more would only hold memory."""
 
 
@@ -26,13 +26,14 @@ def load_pictures(
     *,
     skipped: list[tuple[Path, str]] | None = None,
     workers: int | None = None,
-) -> Iterator[tuple[Path, NDArray[np.float32]]]:
+) -> Generator[tuple[Path, NDArray[np.float32]], None, None]:
     """Yield (path, float32 array of ``sample_shape``) for every picture, in the order of ``paths``.
 
     A picture that cannot be decoded raises InputError, or with a list ``skipped`` is left out and added to it as
-    (path, reason); when none is left, that is an InputError too. ``workers`` defaults to the cores, at most 4.
+    (path, reason); when none is left, that is an InputError too. ``workers`` defaults to half of the cores, at most 4:
+    the other half runs the model, and every thread keeps memory of its own for the largest picture it met.
     """
-    workers = workers or min(4, os.cpu_count() or 1)
+    workers = workers or max(1, min(4, (os.cpu_count() or 1) // 2))
     remaining = iter(paths)
     pending: deque[tuple[Path, Future[NDArray[np.float32]]]] = deque()
     good = 0

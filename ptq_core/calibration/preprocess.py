@@ -7,7 +7,6 @@ shrinks (antialiased).
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +27,8 @@ def read_picture(path: Path, config: PreprocessConfig, sample_shape: tuple[int, 
     Raises BadPictureError if it cannot be decoded, InputError if the result does not have that shape.
     """
     try:
-        with warnings.catch_warnings():
-            # A huge picture (decompression bomb) is refused here rather than filling the memory.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                pixels = _to_mode(image, config)
+        with Image.open(path) as image:
+            pixels = _to_mode(image, config)
     except BadPictureError:
         raise
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error …
@@ -96,7 +92,11 @@ def _to_mode(image: Image.Image, config: PreprocessConfig) -> Image.Image:
     """Decode ``image`` to 8-bit RGB or grey; an alpha channel is dropped."""
     if image.mode.startswith(("I", "F")):  # Pillow would cut 16-bit values off at 255
         raise _bad_picture(getattr(image, "filename", "picture"), f"pixel format {image.mode} is not 8-bit")
-    return image.convert("L" if config.channel_order == "GRAY" else "RGB")
+    mode = "L" if config.channel_order == "GRAY" else "RGB"
+    if image.mode != mode:
+        return image.convert(mode)
+    image.load()  # convert() to the same mode would copy a large picture
+    return image
 
 
 def _short_size(image: Image.Image, short: int) -> tuple[int, int]:

@@ -1,0 +1,141 @@
+"""Calibration statistics kept in a file, so that another algorithm or exclude list runs no inference again.
+
+A file belongs to a key: the hash of all that the statistics depend on. It holds whichever tensors were observed under that
+key, so the tensors themselves are not part of it: fewer are served from the file, more are added to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptq_core.calibration.statistics import BINS, TensorStatistics
+from ptq_core.config import PreprocessConfig
+from ptq_core.files import atomic_path
+
+FORMAT_VERSION = 1
+"""Raised with every change of what is stored or of how statistics are made; older files are then not found."""
+
+
+@dataclass(frozen=True)
+class CachedCalibration:
+    """What one cache file holds; ``used`` pictures were counted, ``skipped`` are (path, reason) of the bad ones."""
+
+    statistics: dict[str, TensorStatistics]
+    used: int
+    skipped: list[tuple[Path, str]]
+
+
+def cache_key(
+    model_bytes: bytes,
+    input_name: str,
+    sample_shape: Sequence[int],
+    preprocess: PreprocessConfig,
+    pictures: Sequence[Path],
+    skip_bad_images: bool,
+) -> str:
+    """SHA-256 in hex over the model, the preprocessing, and name, size and content of every picture in order."""
+    digest = hashlib.sha256()
+    settings: dict[str, Any] = {
+        "format": FORMAT_VERSION,
+        "bins": BINS,
+        "input": input_name,
+        "sample_shape": list(sample_shape),
+        "preprocess": asdict(preprocess),
+        "skip_bad_images": skip_bad_images,
+        "model": hashlib.sha256(model_bytes).hexdigest(),
+    }
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    for path in pictures:
+        try:
+            content = path.read_bytes()
+            row = [path.name, len(content), hashlib.sha256(content).hexdigest()]
+        except OSError as error:  # decoding will report it, or skip it
+            row = [path.name, -1, error.strerror]
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()
+
+
+def cache_path(cache_dir: Path, key: str) -> Path:
+    """The file that ``key`` belongs to."""
+    return cache_dir / f"calibration-{key[:32]}.npz"
+
+
+def save_cache(cache_dir: Path, key: str, calibration: CachedCalibration) -> Path:
+    """Write ``calibration`` atomically; raises InputError or DeviceError if ``cache_dir`` cannot be written to."""
+    tensors = list(calibration.statistics.values())
+    header = {
+        "key": key,
+        "used": calibration.used,
+        "skipped": [[str(path), reason] for path, reason in calibration.skipped],
+        "names": [t.name for t in tensors],
+    }
+    arrays: dict[str, NDArray[Any]] = {
+        "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
+        "ranges": np.array([(t.minimum, t.maximum) for t in tensors], np.float64).reshape(-1, 2),
+        "counts": np.array([(t.count, t.zero_count, t.exponent) for t in tensors], np.int64).reshape(-1, 3),
+        "histograms": np.array([t.histogram for t in tensors], np.int64).reshape(-1, 2 * BINS),
+    }
+    arrays["checksum"] = _checksum(arrays)
+    path = cache_path(cache_dir, key)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+def load_cache(cache_dir: Path, key: str) -> tuple[CachedCalibration | None, str | None]:
+    """(contents of the file of ``key``, None); (None, None) if there is none; (None, warning) if it cannot be trusted."""
+    path = cache_path(cache_dir, key)
+    if not path.exists():
+        return None, None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return _unpack(arrays, key), None
+    except Exception as error:  # zipfile, zlib, NumPy and json each raise their own for a damaged file
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return None, f"calibration cache {path} is corrupt or foreign ({reason}); it is rebuilt"
+
+
+def _unpack(arrays: Mapping[str, NDArray[Any]], key: str) -> CachedCalibration:
+    """Raise ValueError or KeyError for anything that ``save_cache`` would not have written under ``key``."""
+    content = {name: array for name, array in arrays.items() if name != "checksum"}
+    if not np.array_equal(arrays["checksum"], _checksum(content)):
+        raise ValueError("checksum does not match")
+    header = json.loads(content["header"].tobytes())
+    if header["key"] != key:
+        raise ValueError("it was written for other data")
+    names = header["names"]
+    ranges, counts, histograms = content["ranges"], content["counts"], content["histograms"]
+    shapes = [(len(names), 2), (len(names), 3), (len(names), 2 * BINS)]
+    if [ranges.shape, counts.shape, histograms.shape] != shapes or histograms.dtype != np.int64:
+        raise ValueError("its arrays do not fit together")
+    statistics = {
+        name: TensorStatistics(
+            name,
+            minimum=float(ranges[i, 0]),
+            maximum=float(ranges[i, 1]),
+            count=int(counts[i, 0]),
+            zero_count=int(counts[i, 1]),
+            exponent=int(counts[i, 2]),
+            histogram=histograms[i].copy(),
+        )
+        for i, name in enumerate(names)
+    }
+    skipped = [(Path(path), str(reason)) for path, reason in header["skipped"]]
+    return CachedCalibration(statistics, int(header["used"]), skipped)
+
+
+def _checksum(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).data)
+    return np.frombuffer(digest.digest(), np.uint8)

@@ -152,12 +152,14 @@ def render(report: BenchReport, *, profile: bool = False) -> Iterator[str]:
         yield f"warning: {warning.text}"
 
 
-def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Rows of equal length as aligned lines: the first column to the left, numbers to the right."""
+def table(rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
+    """Rows of equal length as aligned lines: the ``left`` first columns to the left, the others (numbers) to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        cells = [
+            cell.ljust(width) if index < left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
         yield "  ".join(cells).rstrip()
 
 
@@ -195,5 +197,5 @@ def _profile(case: CaseResult) -> Iterator[str]:
     ]
     yield ""
     yield f"mean time per operator, {case.threads} thread(s)"
-    yield from table(rows)
+    yield from table(rows, left=2)
     yield ""

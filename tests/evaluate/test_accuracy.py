@@ -1,0 +1,150 @@
+"""Top-1 and top-5 where every answer is known; and every way in which list, picture and model may not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cli.main import run
+from ptq_core.config import PreprocessConfig
+from ptq_core.errors import InputError
+from ptq_core.evaluate.accuracy import evaluate, top_classes
+from ptq_core.evaluate.preprocess_file import load_preprocess
+from tests.evaluate.conftest import MakeModel
+
+PREPROCESS = PreprocessConfig(resize=(2, 2))
+
+
+@pytest.mark.parametrize("shape", [("n", 3, 2, 2), ("n", 3, "h", "w"), (1, 3, 2, 2), (3, 3, 2, 2)])
+def test_hits_are_counted_for_open_and_fixed_batches(
+    pictures: Path, brightest_channel: MakeModel, shape: tuple[int | str, ...]
+) -> None:
+    seen: list[tuple[int, int]] = []
+    report = evaluate(
+        brightest_channel(shape),
+        pictures / "labels.txt",
+        PREPROCESS,
+        json_path=pictures / "out" / "accuracy.json",
+        batch_size=3,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert (report.top1, report.top5, report.count) == (0.75, 1.0, 4)
+    assert seen[-1] == (4, 4)
+    document = json.loads((pictures / "out" / "accuracy.json").read_text(encoding="utf-8"))
+    assert set(document) == {"schema", "model", "top1", "top5", "count", "seconds", "per_picture"}
+    assert document["schema"] == 1
+    assert document["per_picture"] == [0, 1, 2, 0]
+
+
+def test_equal_scores_go_to_the_lowest_index_as_in_argmax() -> None:
+    scores = np.array([[1, 3, 3, 0, 2, 2, 2], [0, 0, 0, 0, 0, 0, 0]], np.int8)
+    assert top_classes(scores).tolist() == [[1, 2, 4, 5, 6], [0, 1, 2, 3, 4]]
+    assert top_classes(scores)[:, 0].tolist() == scores.argmax(axis=1).tolist()
+    assert top_classes(np.array([[-128, 127]], np.int8)).tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("red.png 3", "has the label 3"),
+        ("red.png", "has no label"),
+        ("red.png -1", "the label -1"),
+        ("gone.png 0", "gone.png"),
+        ("bad.png 0", "bad.png"),
+    ],
+)
+def test_a_wrong_line_is_named(pictures: Path, brightest_channel: MakeModel, line: str, said: str) -> None:
+    (pictures / "bad.png").write_bytes(b"\x89PNG no picture")
+    (pictures / "labels.txt").write_text(f"green.png 1\n{line}\n", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        evaluate(brightest_channel(), pictures / "labels.txt", PREPROCESS, json_path=pictures / "out.json")
+    assert said in caught.value.problem
+    assert not (pictures / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "op_type", "said"),
+    [
+        (("n", 3, 5, 5), "GlobalAveragePool", "preprocessing makes [3, 2, 2]"),
+        (("n", "c", 5, "w"), "GlobalAveragePool", "preprocessing makes [3, 2, 2]"),
+        (("n", 12), "Relu", "preprocessing makes [3, 2, 2]"),
+        (("n", 3, 2, 2), "Relu", "gives [4, 3, 2, 2] for 4 picture(s)"),
+        (("n", 3, 2, 2), "NoSuchOp", "onnxruntime cannot load"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused(
+    pictures: Path, brightest_channel: MakeModel, shape: tuple[int | str, ...], op_type: str, said: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        evaluate(brightest_channel(shape, op_type), pictures / "labels.txt", PREPROCESS)
+    assert said in caught.value.problem
+
+
+def test_nan_is_not_counted_as_an_answer(pictures: Path, brightest_channel: MakeModel) -> None:
+    preprocess = PreprocessConfig(resize=(2, 2), mean=(float("nan"),))
+    with pytest.raises(InputError, match=r"red\.png with NaN"):
+        evaluate(brightest_channel(), pictures / "labels.txt", preprocess)
+
+
+def test_only_preprocess_is_needed_but_every_key_is_checked(pictures: Path) -> None:
+    assert load_preprocess(pictures / "config.yaml") == PREPROCESS
+    (pictures / "config.yaml").write_text("batch_sise: 3\n", encoding="utf-8")
+    with pytest.raises(InputError, match="batch_sise") as caught:
+        load_preprocess(pictures / "config.yaml")
+    assert "batch_size" in caught.value.fix
+
+
+def command(pictures: Path, model: Path, *more: str) -> list[str]:
+    flags = ["--labels", str(pictures / "labels.txt"), "--image_dir", str(pictures)]
+    return ["eval", "--model", str(model), *flags, "-c", str(pictures / "config.yaml"), *more]
+
+
+def test_the_command(pictures: Path, brightest_channel: MakeModel, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(command(pictures, brightest_channel(), "--json", str(pictures / "a.json"))) == 0
+    out, err = capfd.readouterr()
+    assert "top1   75.00% (3 of 4)\ntop5   100.00% (4 of 4)\ncount  4 pictures" in out
+    assert err == ""
+    assert (pictures / "a.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "code", "said"),
+    [
+        ("model.pb", [], 2, "model.pb"),
+        ("gone.onnx", [], 2, "gone.onnx: no such file"),
+        ("model.onnx", ["--batch-size", "0"], 2, "--batch-size 0"),
+        ("model.onnx", ["--threads", "0"], 2, "--threads 0"),
+        ("net.nb", [], 3, "no libptq.so"),
+    ],
+)
+def test_exit_codes(
+    pictures: Path,
+    brightest_channel: MakeModel,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    more: list[str],
+    code: int,
+    said: str,
+) -> None:
+    monkeypatch.setenv("PTQ_RUNTIME_DIR", str(pictures / "nowhere"))
+    brightest_channel()
+    (pictures / "net.nb").write_bytes(b"")
+    assert run(command(pictures, pictures / model, *more)) == code
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert said in err
+
+
+def test_the_embedded_demo_is_as_accurate_as_its_page_says(digits: Path) -> None:
+    report = evaluate(
+        digits / "model" / "model.onnx",
+        digits / "test_labels.txt",
+        load_preprocess(digits / "quantize.yaml"),
+        image_dir=digits / "test_images",
+        batch_size=50,
+    )
+    assert report.top1 == 498 / 500

@@ -90,6 +90,12 @@ class Program:
             status = self._library.ptq_program_from_memory(source, len(source), ctypes.byref(handle))
         else:
             status = self._library.ptq_program_load(os.fsencode(source), ctypes.byref(handle))
+        if status == _INVALID_ARGUMENT:  # ours are valid, so it speaks of PTQ_CPU
+            raise InputError(
+                _text(self._library.ptq_last_error()),
+                rule="PTQ_CPU, where it is set, names an instruction set of this CPU",
+                fix="unset PTQ_CPU or correct it",
+            )
         self._check(status)
         self._handle = handle
         self.arena_bytes: int = self._library.ptq_program_arena_bytes(handle)
@@ -228,7 +234,7 @@ class Program:
     def _check(self, status: int) -> None:
         if status == 0:
             return
-        error, rule, fix = _FAILURES.get(status, _FAILURES[1])
+        error, rule, fix = _FAILURES.get(status, _FAILURES[_INVALID_ARGUMENT])
         said = _text(self._library.ptq_last_error()) or f"status {status}"
         raise error(f"{self.name}: {said}", rule=rule, fix=fix)
 
@@ -300,8 +306,9 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     3: np.dtype(np.int32),
 }
 
+_INVALID_ARGUMENT = 1
 _FAILURES: dict[int, tuple[type[PtqError], str, str]] = {
-    1: (PtqError, "the binding calls the runtime with valid arguments", "report this as a bug of ptq"),
+    _INVALID_ARGUMENT: (PtqError, "the binding calls the runtime with valid arguments", "report this as a bug of ptq"),
     2: (InputError, "the model is a readable `.nb` file", "check the path and its permissions"),
     3: (
         InputError,

@@ -170,6 +170,13 @@ def test_bad_files_are_input_errors(tmp_path: Path) -> None:
 
 
 @needs_runtime
+def test_an_unknown_instruction_set_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PTQ_CPU", "z80")
+    with pytest.raises(InputError, match="PTQ_CPU=z80"):
+        Program(flat_file())
+
+
+@needs_runtime
 def test_programs_are_given_back() -> None:
     resource = pytest.importorskip("resource")
     data = flat_file()

@@ -30,7 +30,9 @@ class Builder:
         self.nodes.append(helper.make_node(op_type, inputs, [f"{name}/out"], name=name, **attributes))
         return f"{name}/out"
 
-    def conv(self, name: str, x: str, cin: int, cout: int, *, k: int = 3, bias: bool = True, **attributes: Any) -> str:
+    def conv(
+        self, name: str, x: str, cin: int, cout: int, *, k: int = 3, bias: bool = True, **attributes: Any
+    ) -> str:
         group = attributes.get("group", 1)
         inputs = [x, self.weight(f"{name}/weight", cout, cin // group, k, k)]
         if bias:

@@ -47,9 +47,8 @@ def opt(
     input_shape: str | None,
 ) -> None:
     """Optimize an ONNX model (FP32, or QDQ from `ptq quantize`) into one flat file for the runtime."""
-    from ptq_core.optimize.pipeline import optimize
-
     from ptq_core.graph.io import find_model, load_model
+    from ptq_core.optimize.pipeline import optimize
 
     if optimize_out_type != "naive_buffer":
         raise InputError(

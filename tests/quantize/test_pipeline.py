@@ -145,7 +145,7 @@ def test_moving_operators_share_their_scale(pictures: Path) -> None:
     b = Builder()
     x = b.node("Relu", "relu", [b.conv("conv", "input", 3, 4)])
     x = b.node("MaxPool", "pool", [x], kernel_shape=[2, 2], strides=[2, 2])
-    model, report = run(b.model(b.conv("last", x, 4, 4)), pictures, is_full_quantize=True)
+    _, report = run(b.model(b.conv("last", x, 4, 4)), pictures, is_full_quantize=True)
     tensors = {tensor["name"]: tensor for tensor in report["tensors"]}
     assert tensors["pool/out"]["scale"] == tensors["relu/out"]["scale"]
     assert tensors["pool/out"]["algo"] == "shared with its input"

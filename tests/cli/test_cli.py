@@ -1,0 +1,133 @@
+"""The `ptq` command: flags, help, messages and exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from cli import main
+from ptq_core.config import PreprocessConfig, QuantizeConfig
+from tests.models import mobile_block, save
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with fp32/model.onnx and pictures/, made the current one."""
+    save(mobile_block(), tmp_path / "fp32")
+    (tmp_path / "pictures").mkdir()
+    random = np.random.default_rng(0)
+    for index in range(3):
+        pixels = random.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{index}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+QUANTIZE = ["quantize", "--model-dir", "fp32", "--image-dir", "pictures", "--save-model-path", "int8"]
+
+
+def ptq(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main.run(list(arguments))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_quantize_by_flags(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = ptq(capsys, *QUANTIZE, "--algo", "abs_max", "--mean", "127.5", "--std=127.5")
+    assert (code, err) == (0, "")
+    assert "4 operators in int8, 5 in float" in out
+    assert "calibrated on 3 pictures" in out
+    onnx.checker.check_model(str(workspace / "int8" / "model.onnx"))
+    assert json.loads((workspace / "int8" / "quantization.json").read_text())["algo"] == "abs_max"
+
+
+def test_quantize_by_configuration_and_set(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workspace / "c.yaml").write_text(
+        "model_dir: fp32\nimage_dir: pictures\nsave_model_path: int8\npreprocess: {mean: [127.5], std: [1]}\n"
+    )
+    code, _, _ = ptq(
+        capsys, "quantize", "-c", "c.yaml", "--set", "preprocess.std=[60, 60, 60]", "--batch_nums", "1"
+    )
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    "spelling", [["--is-full-quantize"], ["--is_full_quantize=true"], ["--is-full-quantize=True"]]
+)
+def test_booleans(workspace: Path, capsys: pytest.CaptureFixture[str], spelling: list[str]) -> None:
+    code, out, _ = ptq(capsys, *QUANTIZE, "--mean", "127.5", "--std", "127.5", *spelling)
+    assert code == 0
+    assert "6 operators in int8" in out
+
+
+def test_every_key_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = ptq(capsys, "quantize", "--help")
+    keys = [*QuantizeConfig.__dataclass_fields__, *PreprocessConfig.__dataclass_fields__]
+    missing = [key for key in keys if f"--{key.replace('_', '-')} " not in out and key != "preprocess"]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["quantize"], 2, ["missing `model_dir`", "next:"]),
+        (["quantize", "--modeldir", "x"], 2, ["No such option", "--model-dir"]),
+        (["quantise"], 2, ["No such command"]),
+        ([*QUANTIZE, "--batch-size", "ten"], 2, ["`batch_size` is 'ten'", "a whole number"]),
+        ([*QUANTIZE, "--algo", "KLL"], 2, ["did you mean `KL`"]),
+        ([*QUANTIZE, "--skip-quant", "stemm"], 2, ["`stemm` matches no node", "did you mean `stem`"]),
+        ([*QUANTIZE, "--set", "algo"], 2, ["--set takes KEY=VALUE"]),
+        ([*QUANTIZE, "--set", "preprocess.meen=1"], 2, ["did you mean `preprocess.mean`"]),
+        ([*QUANTIZE, "--image-dir", "nowhere"], 2, ["nowhere"]),
+        ([*QUANTIZE, "--model-dir", "nowhere"], 2, ["no model folder nowhere"]),
+        ([*QUANTIZE, "--resize", "8,8"], 2, ["8"]),
+        ([*QUANTIZE, "--save-model-path", "fp32/model.onnx/x"], 2, ["cannot make the folder"]),
+        (["opt", "--optimize-out", "x"], 2, ["--model-dir or --model-file"]),
+        (["opt", "--model-dir", "fp32", "--optimize-out", "x", "--input-shape", "1,b"], 2, ["1,3,224,224"]),
+        (
+            ["opt", "--model-dir", "fp32", "--optimize-out", "x", "--optimize-out-type", "z"],
+            2,
+            ["naive_buffer"],
+        ),
+        (["opt", "--model-dir", "fp32", "--optimize-out", "x", "--valid-targets", "gpu"], 2, ["gpu"]),
+        (["opt", "--model-file", "none.onnx", "--optimize-out", "x"], 2, ["none.onnx"]),
+    ],
+)
+def test_mistakes(
+    workspace: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: list[str]
+) -> None:
+    before = sorted(workspace.rglob("*"))
+    actual, _, err = ptq(capsys, *arguments)
+    assert actual == code
+    for word in words:
+        assert word in err
+    assert "Traceback" not in err
+    assert sorted(workspace.rglob("*")) == before
+
+
+def test_a_bug_is_called_one(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(main.app, "main", broken)
+    code, _, err = ptq(capsys, "quantize")
+    assert code == 1
+    assert "bug in ptq: ZeroDivisionError: oops" in err
+
+
+def test_stopping_is_quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main.app, "main", stopped)
+    assert ptq(capsys, "quantize")[0] == 130
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "0.1.0" in ptq(capsys, "--version")[1]

@@ -308,14 +308,22 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 
 _INVALID_ARGUMENT = 1
 _FAILURES: dict[int, tuple[type[PtqError], str, str]] = {
-    _INVALID_ARGUMENT: (PtqError, "the binding calls the runtime with valid arguments", "report this as a bug of ptq"),
+    _INVALID_ARGUMENT: (
+        PtqError,
+        "the binding calls the runtime with valid arguments",
+        "report this as a bug of ptq",
+    ),
     2: (InputError, "the model is a readable `.nb` file", "check the path and its permissions"),
     3: (
         InputError,
         "the model is an undamaged flat file of this format version",
         "write it again with `ptq opt`",
     ),
-    4: (InputError, "this build and CPU must be able to run the model", "optimize it again for this target"),
+    4: (
+        InputError,
+        "this build and CPU must be able to run the model",
+        "write it again with `ptq opt --valid-targets host`; unset PTQ_CPU if it is set",
+    ),
     5: (
         DeviceError,
         "the memory plan and the weights must fit into memory",

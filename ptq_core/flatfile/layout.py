@@ -5,7 +5,17 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from ptq_core.flatfile.attributes import Attributes, Clamp, Concat, Conv2d, NoAttributes, Pad, Pool2d, Softmax, Transpose
+from ptq_core.flatfile.attributes import (
+    Attributes,
+    Clamp,
+    Concat,
+    Conv2d,
+    NoAttributes,
+    Pad,
+    Pool2d,
+    Softmax,
+    Transpose,
+)
 from ptq_core.flatfile.program import OpKind
 
 MAGIC = b"PTQNB\r\n\x1a"

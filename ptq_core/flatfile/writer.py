@@ -44,7 +44,9 @@ class _Writer:
         ops = b"".join(self._op(op) for op in program.ops)
         if not self._strings:
             self._strings += b"\0"  # the section's last byte is NUL even when no string is used
-        meta = json.dumps(dict(program.meta), sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+        meta = json.dumps(
+            dict(program.meta), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+        ).encode()
         contents = {
             b"STRS": bytes(self._strings),
             b"QPRM": b"".join(self._qparams),
@@ -117,7 +119,9 @@ class _Writer:
         if scales not in self._scale_begin:
             self._scale_begin[scales] = len(self._scales) // layout.SCALE.size
             self._scales += scales
-        entry = layout.QPRM.pack(self._scale_begin[scales], len(qparams.scales), qparams.zero_point, qparams.axis)
+        entry = layout.QPRM.pack(
+            self._scale_begin[scales], len(qparams.scales), qparams.zero_point, qparams.axis
+        )
         if entry not in self._qparams_index:
             self._qparams_index[entry] = len(self._qparams)
             self._qparams.append(entry)

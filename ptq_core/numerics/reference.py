@@ -69,7 +69,9 @@ def conv2d_sums(x: Array, w: Array, window: Window, groups: int) -> Array:
     return sums
 
 
-def conv2d(x: Array, w: Array, bias: Array | None, window: Window, groups: int, lo: float, hi: float) -> Array:
+def conv2d(
+    x: Array, w: Array, bias: Array | None, window: Window, groups: int, lo: float, hi: float
+) -> Array:
     """float32 convolution [N,OH,OW,O], rounded once from the float64 sum."""
     sums = conv2d_sums(x.astype(np.float64), w, window, groups)
     return clamp(_with_bias(sums, bias).astype(np.float32), lo, hi)

@@ -31,7 +31,9 @@ class Constant:
         """The real values; float32 where quantized."""
         if self.qparams is None:
             return self.array
-        return reference.dequantize(self.array, spread(self.qparams, self.array.ndim), self.qparams.zero_point)
+        return reference.dequantize(
+            self.array, spread(self.qparams, self.array.ndim), self.qparams.zero_point
+        )
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ def fold(context: Lowering, node: ir.Node) -> None:
             feeds[str(value.name)] = entry.real
     proto = ir.to_proto(node)
     inputs = [
-        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+        onnx.helper.make_tensor_value_info(
+            name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
+        )
         for name, array in feeds.items()
     ]
     outputs = [onnx.helper.make_empty_tensor_value_info(name) for name in proto.output if name]

@@ -65,7 +65,12 @@ def _bias(context: Lowering, node: ir.Node, outputs: int, beta: float) -> Consta
     bias = context.constant(node, 2, "matrix C")
     if bias is None or beta == 0.0:
         return None
-    if bias.qparams is not None and bias.array.dtype == np.int32 and bias.array.shape == (outputs,) and beta == 1:
+    if (
+        bias.qparams is not None
+        and bias.array.dtype == np.int32
+        and bias.array.shape == (outputs,)
+        and beta == 1
+    ):
         return bias
     real = bias.real.astype(np.float32) * np.float32(beta)
     if real.ndim > 1 and math.prod(real.shape[:-1]) != 1:

@@ -198,5 +198,3 @@ def _transposed(constant: Constant, perm: tuple[int, ...]) -> Constant:
     if qparams is not None and not qparams.per_tensor:
         qparams = QuantParams(qparams.scales, qparams.zero_point, perm.index(qparams.axis))
     return Constant(constant.array.transpose(perm), qparams)
-
-

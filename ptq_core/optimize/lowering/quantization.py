@@ -35,7 +35,10 @@ def lower_quantize(context: Lowering, node: ir.Node) -> None:
     if not qparams.per_tensor:
         raise Unsupported("an activation has one scale per channel; int8 kernels need one per tensor")
     out = context.arena_tensor(
-        str(node.outputs[0].name), context.tensor(entry).dims, DType.I8, QuantParams(qparams.scales, qparams.zero_point)
+        str(node.outputs[0].name),
+        context.tensor(entry).dims,
+        DType.I8,
+        QuantParams(qparams.scales, qparams.zero_point),
     )
     context.emit(OpKind.QUANTIZE, str(node.name), (entry.tensor,), out)
     context.bind(node.outputs[0], Activation(out, entry.channels_last))

@@ -98,7 +98,9 @@ def lower_conv(context: Lowering, node: ir.Node) -> None:
     outputs, inputs, kernel_h, kernel_w = weights.array.shape
     groups = get_int(node, "group", 1)
     if groups < 1 or inputs * groups != dims[1] or outputs % groups:
-        raise Unsupported(f"{dims[1]} channels do not fit {groups} groups of {inputs} inputs, {outputs} outputs")
+        raise Unsupported(
+            f"{dims[1]} channels do not fit {groups} groups of {inputs} inputs, {outputs} outputs"
+        )
     h, w = window_axes(node, (dims[2], dims[3]), (kernel_h, kernel_w))
     weight = context.constant_tensor(
         str(node.inputs[1].name if node.inputs[1] else ""), weight_layout(weights, (0, 2, 3, 1))
@@ -221,9 +223,7 @@ def _pool_axes(node: ir.Node, dims: tuple[int, ...]) -> tuple[Axis, Axis]:
     kernel = get_ints(node, "kernel_shape") or ()
     if len(kernel) != 2:
         raise Unsupported("its window is not two-dimensional")
-    axes = window_axes(
-        node, (dims[2], dims[3]), (kernel[0], kernel[1]), bool(get_int(node, "ceil_mode", 0))
-    )
+    axes = window_axes(node, (dims[2], dims[3]), (kernel[0], kernel[1]), bool(get_int(node, "ceil_mode", 0)))
     for axis in axes:
         last = (axis.outputs - 1) * axis.stride
         if axis.before >= axis.extent or last >= axis.size + axis.before:

@@ -1,0 +1,63 @@
+"""Rewrites of programs, one per file, and their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ptq_core.flatfile.program import Program
+from ptq_core.optimize.passes.cancel_quantize import cancel_quantize
+from ptq_core.optimize.passes.dequantize_constants import dequantize_constants
+from ptq_core.optimize.passes.drop_dead import drop_dead
+from ptq_core.optimize.passes.drop_trivial import drop_trivial
+from ptq_core.optimize.passes.fold_affine import fold_affine
+from ptq_core.optimize.passes.fold_pad import fold_pad
+from ptq_core.optimize.passes.fuse_clamp import fuse_clamp
+from ptq_core.optimize.passes.hoist_quantize import hoist_quantize
+from ptq_core.optimize.passes.lower_others_to_int8 import lower_others_to_int8
+from ptq_core.optimize.passes.lower_weighted_to_int8 import lower_weighted_to_int8
+from ptq_core.optimize.passes.merge_reshapes import merge_reshapes
+from ptq_core.optimize.passes.share_common import share_common
+from ptq_core.optimize.passes.sink_dequantize import sink_dequantize
+
+Rewrite = Callable[[Program], int]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A rewrite; ``int8`` ones recognise int8 operators and run only if int8 kernels are preferred."""
+
+    rewrite: Rewrite
+    int8: bool = False
+
+
+PASSES: tuple[Pass, ...] = (
+    Pass(drop_trivial),
+    Pass(share_common),
+    Pass(fold_affine),
+    Pass(fold_pad),
+    Pass(fuse_clamp),
+    Pass(sink_dequantize, int8=True),
+    Pass(hoist_quantize, int8=True),
+    Pass(cancel_quantize, int8=True),
+    Pass(lower_weighted_to_int8, int8=True),
+    Pass(lower_others_to_int8, int8=True),
+    Pass(dequantize_constants),
+    Pass(drop_dead),
+    Pass(fold_pad),
+    Pass(fuse_clamp),
+    Pass(merge_reshapes),
+    Pass(drop_trivial),
+    Pass(share_common),
+    Pass(drop_dead),
+)
+"""The order of the passes. Float rewrites first, so that a batch norm or Relu does not hide a pattern; int8 next;
+the second round cleans up what int8 made equal or adjacent."""
+
+
+def run_passes(program: Program, *, prefer_int8_kernel: bool = True) -> None:
+    """Apply PASSES in order, each until it finds nothing more to change."""
+    for entry in PASSES:
+        if prefer_int8_kernel or not entry.int8:
+            while entry.rewrite(program):
+                pass

@@ -1,0 +1,84 @@
+"""Move a per-channel multiplication or addition (batch normalization, a MatMul's bias) into the operator before it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program
+from ptq_core.numerics import reference
+from ptq_core.optimize.rewrite import Rewriter, clamp_of, is_clamped, with_attributes
+
+WEIGHTED = (OpKind.CONV2D, OpKind.FULLY_CONNECTED)
+
+
+def fold_affine(program: Program) -> int:
+    """conv2d/fully_connected → mul/add/sub by a constant per channel ⇒ new weights and bias.
+
+    Requires a float operator without clamp whose output has no other reader. Weights that are quantized already are not
+    multiplied, only their bias is added to. Ensures equal values up to the rounding of the folded constants.
+    """
+    rewriter = Rewriter(program)
+    for op in rewriter.ops(OpKind.MUL, OpKind.ADD, OpKind.SUB):
+        for position in (0, 1):
+            if op.kind == OpKind.SUB and position == 1:
+                continue
+            weighted = rewriter.producer(op.inputs[position], *WEIGHTED)
+            if weighted is None or is_clamped(weighted):
+                continue
+            values = _per_channel(rewriter, weighted, op, op.inputs[1 - position])
+            if values is None or rewriter.sole_consumer(weighted.outputs[0]) is not op:
+                continue
+            fused = _fused(rewriter, weighted, op, values)
+            if fused is not None:
+                rewriter.fuse(weighted, op, fused)
+                break
+    return rewriter.changes
+
+
+def _per_channel(rewriter: Rewriter, weighted: Op, op: Op, other: int | None) -> Array | None:
+    """The constant operand as float64 [O], None if it is no constant or varies along another dimension."""
+    constant, out = rewriter.tensor(other), rewriter.tensor(weighted.outputs[0])
+    channels = out.dims[-1]
+    if constant.data is None or rewriter.tensor(op.outputs[0]).dims != out.dims:
+        return None
+    if constant.elements not in (1, channels) or (constant.elements > 1 and constant.dims[-1] != channels):
+        return None
+    data = constant.data
+    if constant.qparams is not None:
+        if not constant.qparams.per_tensor:
+            return None
+        data = reference.dequantize(data, constant.qparams.scale, constant.qparams.zero_point)
+    return np.broadcast_to(data.reshape(-1).astype(np.float64), (channels,))
+
+
+def _fused(rewriter: Rewriter, weighted: Op, op: Op, values: Array) -> Op | None:
+    weight = rewriter.tensor(weighted.inputs[1])
+    bias_index = weighted.inputs[2] if len(weighted.inputs) > 2 else None
+    weight_index = weighted.inputs[1]
+    bias = np.zeros(len(values))
+    if bias_index is not None:
+        tensor = rewriter.tensor(bias_index)
+        bias = _real(tensor.data, tensor.qparams.scales if tensor.qparams is not None else None)
+    if op.kind == OpKind.MUL:
+        if weight.dtype != DType.F32 or weight.data is None:
+            return None
+        shape = (-1, *[1] * (len(weight.dims) - 1))
+        scaled = weight.data.astype(np.float64) * values.reshape(shape)
+        weight_index = rewriter.constant(weight.name, scaled.astype(np.float32))
+        bias = bias * values
+    else:
+        bias = bias + (-values if op.kind == OpKind.SUB else values)
+    if bias_index is not None or op.kind != OpKind.MUL:
+        bias_index = rewriter.constant(f"{weighted.name}/bias", bias.astype(np.float32))
+    clamp = clamp_of(op)
+    fused = with_attributes(weighted, lo=clamp.lo, hi=clamp.hi)
+    return dataclasses.replace(
+        fused, inputs=(weighted.inputs[0], weight_index, bias_index), outputs=op.outputs
+    )
+
+
+def _real(data: Array | None, scales: Array | None) -> Array:
+    assert data is not None
+    return data.astype(np.float64) * (1.0 if scales is None else scales.astype(np.float64))

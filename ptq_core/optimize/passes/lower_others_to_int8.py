@@ -1,0 +1,40 @@
+"""dequantize → add/average_pool2d/concat/clamp → quantize ⇒ the int8 operator."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ptq_core.flatfile.program import DType, OpKind, Program
+from ptq_core.optimize.passes.lower_weighted_to_int8 import with_int8_bounds
+from ptq_core.optimize.rewrite import Rewriter
+
+KINDS = (OpKind.ADD, OpKind.AVERAGE_POOL2D, OpKind.CONCAT, OpKind.CLAMP)
+
+
+def lower_others_to_int8(program: Program) -> int:
+    """Run sums, averages, concatenations and clamps on int8.
+
+    Requires that all inputs come from dequantize operators (or are int8 constants) and that a quantize is the only reader.
+    Ensures the values of docs/numerics.md, "Other int8 operators".
+    """
+    rewriter = Rewriter(program)
+    for op in rewriter.ops(*KINDS):
+        inputs = [_quantized(rewriter, index) for index in op.inputs]
+        quantize = rewriter.sole_consumer(op.outputs[0], OpKind.QUANTIZE)
+        if quantize is None or any(index is None for index in inputs):
+            continue
+        out = rewriter.tensor(quantize.outputs[0]).qparams
+        assert out is not None
+        int8 = dataclasses.replace(with_int8_bounds(op, out), inputs=tuple(inputs), outputs=quantize.outputs)
+        rewriter.fuse(op, quantize, int8)
+    return rewriter.changes
+
+
+def _quantized(rewriter: Rewriter, index: int | None) -> int | None:
+    """The int8 tensor behind a float one, None if there is none."""
+    tensor = rewriter.tensor(index)
+    if tensor.is_constant:
+        fits = tensor.dtype == DType.I8 and tensor.qparams is not None and tensor.qparams.per_tensor
+        return index if fits else None
+    dequantize = rewriter.producer(index, OpKind.DEQUANTIZE)
+    return None if dequantize is None else dequantize.inputs[0]

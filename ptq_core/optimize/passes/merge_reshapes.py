@@ -1,0 +1,27 @@
+"""Merge chains of reshapes and of transposes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ptq_core.flatfile.attributes import Transpose
+from ptq_core.flatfile.program import OpKind, Program
+from ptq_core.optimize.rewrite import Rewriter, transpose_of
+
+
+def merge_reshapes(program: Program) -> int:
+    """reshape → reshape ⇒ one reshape; transpose → transpose ⇒ one transpose.
+
+    Requires nothing; an inner operator with other readers stays for them. Ensures bit-identical values.
+    """
+    rewriter = Rewriter(program)
+    for op in rewriter.ops(OpKind.RESHAPE, OpKind.TRANSPOSE):
+        inner = rewriter.producer(op.inputs[0], op.kind)
+        if inner is None:
+            continue
+        merged = dataclasses.replace(op, inputs=inner.inputs)
+        if op.kind == OpKind.TRANSPOSE:
+            first, second = transpose_of(inner).perm, transpose_of(op).perm
+            merged = dataclasses.replace(merged, attributes=Transpose(perm=tuple(first[i] for i in second)))
+        rewriter.replace(op, [merged])
+    return rewriter.changes

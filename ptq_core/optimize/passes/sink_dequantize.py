@@ -1,0 +1,47 @@
+"""Let data movement happen in int8: dequantize after it instead of before."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ptq_core.flatfile.program import DType, Op, OpKind, Program
+from ptq_core.numerics.requantize import quantize_bound
+from ptq_core.optimize.rewrite import NOTHING, Rewriter, is_clamped, pad_of, with_attributes
+
+MOVEMENT = (OpKind.TRANSPOSE, OpKind.RESHAPE, OpKind.MAX_POOL2D, OpKind.PAD)
+
+
+def sink_dequantize(program: Program) -> int:
+    """dequantize → transpose/reshape/max_pool2d/pad ⇒ the same in int8 → dequantize.
+
+    Requires an operator without clamp and, for pad, a value that int8 holds exactly. Ensures bit-identical values:
+    these operators only choose among values, and dequantization is monotone.
+    """
+    rewriter = Rewriter(program)
+    for op in rewriter.ops(*MOVEMENT):
+        dequantize = rewriter.producer(op.inputs[0], OpKind.DEQUANTIZE)
+        if dequantize is None or (op.kind == OpKind.MAX_POOL2D and is_clamped(op)):
+            continue
+        moved = _in_int8(rewriter, op, dequantize)
+        if moved is None:
+            continue
+        after = Op(OpKind.DEQUANTIZE, dequantize.name, moved.outputs, op.outputs, NOTHING)
+        rewriter.replace(op, [moved, after])
+    return rewriter.changes
+
+
+def _in_int8(rewriter: Rewriter, op: Op, dequantize: Op) -> Op | None:
+    source = dequantize.inputs[0]
+    qparams = rewriter.tensor(source).qparams
+    assert qparams is not None
+    if op.kind == OpKind.PAD:
+        value = pad_of(op).value
+        q_value = quantize_bound(value, qparams.scale, qparams.zero_point)
+        if np.float32(q_value - qparams.zero_point) * qparams.scale != np.float32(value):
+            return None
+        op = with_attributes(op, value=0.0, q_value=q_value)
+    y = rewriter.tensor(op.outputs[0])
+    out = rewriter.like(f"{y.name}:int8", y.dims, DType.I8, qparams)
+    return dataclasses.replace(op, inputs=(source,), outputs=(out,))

@@ -1,0 +1,150 @@
+"""The hands of the passes: who writes and reads a tensor, and edits that keep a program's operators in execution order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ptq_core.flatfile.attributes import Clamp, Conv2d, NoAttributes, Pad, Pool2d, Transpose
+from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
+
+
+class Rewriter:
+    """Queries and edits of ``program``; every edit counts as one change."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.changes = 0
+        self._producers: dict[int, Op] = {}
+        self._consumers: dict[int, list[Op]] = {}
+        self._index()
+
+    def ops(self, *kinds: OpKind) -> Iterator[Op]:
+        """The operators of ``kinds`` that exist when the walk begins and still exist when it reaches them."""
+        for op in list(self.program.ops):
+            if op.kind in kinds and self._producers.get(op.outputs[0]) is op:
+                yield op
+
+    def tensor(self, index: int | None) -> Tensor:
+        """The tensor at ``index``."""
+        if index is None:
+            raise ValueError("an absent input has no tensor")
+        return self.program.tensors[index]
+
+    def producer(self, index: int | None, *kinds: OpKind) -> Op | None:
+        """The operator that writes ``index`` if it is one of ``kinds`` (any, if none is given)."""
+        op = None if index is None else self._producers.get(index)
+        return op if op is not None and (not kinds or op.kind in kinds) else None
+
+    def consumers(self, index: int) -> list[Op]:
+        """The operators that read ``index``."""
+        return self._consumers.get(index, [])
+
+    def sole_consumer(self, index: int, *kinds: OpKind) -> Op | None:
+        """The one reader of ``index`` if there is no other, no program output, and it is one of ``kinds``."""
+        readers = self.consumers(index)
+        if len(readers) != 1 or index in self.program.outputs or readers[0].reads.count(index) != 1:
+            return None
+        return readers[0] if not kinds or readers[0].kind in kinds else None
+
+    def like(self, name: str, dims: tuple[int, ...], dtype: DType, qparams: QuantParams | None = None) -> int:
+        """A new arena tensor."""
+        return self.program.add(Tensor(name, dtype, dims, qparams))
+
+    def constant(self, name: str, data: Array, qparams: QuantParams | None = None) -> int:
+        """A new constant tensor of f32, i8 or i32 ``data``."""
+        dtype = {np.dtype(np.float32): DType.F32, np.dtype(np.int8): DType.I8, np.dtype(np.int32): DType.I32}[
+            data.dtype
+        ]
+        data = np.ascontiguousarray(data)
+        return self.program.add(Tensor(name, dtype, tuple(data.shape), qparams, data))
+
+    def replace(self, op: Op, new: Sequence[Op]) -> None:
+        """Put ``new`` where ``op`` stands."""
+        position = self._position(op)
+        self.program.ops[position : position + 1] = new
+        self._changed()
+
+    def fuse(self, first: Op, second: Op, fused: Op) -> None:
+        """Put ``fused`` where ``second`` stands and drop ``first``, whose output only ``second`` reads."""
+        self.program.ops[self._position(second)] = fused
+        del self.program.ops[self._position(first)]
+        self._changed()
+
+    def bypass(self, op: Op, source: int) -> None:
+        """Drop ``op``; its readers, and the program's outputs, take ``source`` instead."""
+        del self.program.ops[self._position(op)]
+        out = op.outputs[0]
+        for i, reader in enumerate(self.program.ops):
+            if out in reader.inputs:
+                inputs = tuple(source if index == out else index for index in reader.inputs)
+                self.program.ops[i] = dataclasses.replace(reader, inputs=inputs)
+        self.program.outputs = [source if index == out else index for index in self.program.outputs]
+        self._changed()
+
+    def _position(self, op: Op) -> int:
+        return next(i for i, other in enumerate(self.program.ops) if other is op)
+
+    def _changed(self) -> None:
+        self.changes += 1
+        self._index()
+
+    def _index(self) -> None:
+        self._producers = {index: op for op in self.program.ops for index in op.outputs}
+        self._consumers = {}
+        for op in self.program.ops:
+            for index in dict.fromkeys(op.reads):
+                self._consumers.setdefault(index, []).append(op)
+
+
+def with_attributes(op: Op, **fields: Any) -> Op:
+    """``op`` with some attribute fields changed."""
+    return dataclasses.replace(op, attributes=dataclasses.replace(op.attributes, **fields))
+
+
+def clamp_of(op: Op) -> Clamp:
+    """The clamp attributes of ``op``."""
+    return _expect(op, Clamp)
+
+
+def conv_of(op: Op) -> Conv2d:
+    """The attributes of a convolution."""
+    return _expect(op, Conv2d)
+
+
+def pool_of(op: Op) -> Pool2d:
+    """The attributes of a pooling operator."""
+    return _expect(op, Pool2d)
+
+
+def pad_of(op: Op) -> Pad:
+    """The attributes of a pad."""
+    return _expect(op, Pad)
+
+
+def transpose_of(op: Op) -> Transpose:
+    """The attributes of a transpose."""
+    return _expect(op, Transpose)
+
+
+def is_clamped(op: Op) -> bool:
+    """True if an activation is fused into ``op``."""
+    return clamp_bounds_differ(clamp_of(op))
+
+
+def clamp_bounds_differ(clamp: Clamp) -> bool:
+    """True if ``clamp`` bounds anything."""
+    none = Clamp()
+    return (clamp.lo, clamp.hi, clamp.q_min, clamp.q_max) != (none.lo, none.hi, none.q_min, none.q_max)
+
+
+NOTHING = NoAttributes()
+
+
+def _expect(op: Op, kind: type[Any]) -> Any:
+    if not isinstance(op.attributes, kind):
+        raise TypeError(f"{op.kind.label} {op.name} has no {kind.__name__} attributes")
+    return op.attributes

@@ -13,6 +13,8 @@ from ptq_core.config import PreprocessConfig
 from ptq_core.errors import InputError
 from ptq_core.evaluate.accuracy import evaluate, top_classes
 from ptq_core.evaluate.preprocess_file import load_preprocess
+from ptq_core.optimize.pipeline import optimize
+from ptq_core.runtime import runtime_folder
 from tests.evaluate.conftest import MakeModel
 
 PREPROCESS = PreprocessConfig(resize=(2, 2))
@@ -148,3 +150,26 @@ def test_the_embedded_demo_is_as_accurate_as_its_page_says(digits: Path) -> None
         batch_size=50,
     )
     assert report.top1 == 498 / 500
+
+
+@pytest.mark.skipif(
+    not (runtime_folder("host") / "libptq.so").is_file(), reason="the runtime is not built: make runtime"
+)
+def test_our_runtime_answers_as_onnxruntime_does(digits: Path, tmp_path: Path) -> None:
+    model, flat = digits / "model" / "model.onnx", tmp_path / "model.nb"
+    optimize(model, flat, targets=("host",))
+    labels = tmp_path / "labels.txt"
+    lines = (digits / "test_labels.txt").read_text(encoding="utf-8").splitlines()[::5]
+    labels.write_text("\n".join(lines), encoding="utf-8")
+    answers = []
+    for path in (model, flat):
+        evaluate(
+            path,
+            labels,
+            load_preprocess(digits / "quantize.yaml"),
+            image_dir=digits / "test_images",
+            json_path=tmp_path / "accuracy.json",
+        )
+        answers.append(json.loads((tmp_path / "accuracy.json").read_text(encoding="utf-8"))["per_picture"])
+    assert answers[0] == answers[1]
+    assert len(answers[0]) == 100

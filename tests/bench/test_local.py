@@ -1,0 +1,65 @@
+"""The real benchmark_bin on this machine, on the embedded demo; skipped where the runtime is not built."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ptq_core.bench.pipeline import bench
+from ptq_core.errors import InputError
+from ptq_core.optimize.pipeline import optimize
+from ptq_core.runtime import runtime_folder
+
+pytestmark = pytest.mark.skipif(
+    not (runtime_folder("host") / "benchmark_bin").is_file(), reason="the runtime is not built: make runtime"
+)
+
+
+@pytest.fixture
+def flat(digits: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "digits fp32.nb"
+    optimize(digits / "model" / "model.onnx", path, targets=("host",))
+    return path
+
+
+def test_an_onnx_model_and_a_flat_file_are_measured_in_turns(
+    digits: Path, flat: Path, tmp_path: Path
+) -> None:
+    json_path, result_path = tmp_path / "bench.json", tmp_path / "res.txt"
+    report = bench(
+        fp32=digits / "model" / "model.onnx",
+        int8=flat,  # the same model: the speed-up must be near 1 and the outputs equal
+        threads=(1, 2),
+        warmup=2,
+        repeats=20,
+        profile=True,
+        json_path=json_path,
+        result_path=result_path,
+    )
+    assert [case.threads for case in report.cases] == [1, 2]
+    assert json.loads(json_path.read_text(encoding="utf-8"))["schema"] == 1
+    assert len(result_path.read_text(encoding="utf-8").splitlines()) == 4
+    for case in report.cases:
+        first, second = case.models
+        assert (first.name, second.name) == ("model.onnx", "digits fp32.nb")
+        assert first.output_crc32 == second.output_crc32
+        assert len(first.samples_ms) == 20
+        assert [op.name for op in first.ops] == [op.name for op in second.ops]
+        assert first.ops
+        assert case.speed_up is not None
+        assert 0.2 < case.speed_up.ratio < 5
+        assert case.peak_rss_bytes > first.arena_bytes > 0
+    assert len({model.output_crc32 for case in report.cases for model in case.models}) == 1
+
+
+def test_a_damaged_model_is_the_users_error(flat: Path) -> None:
+    data = bytearray(flat.read_bytes())
+    data[-1] ^= 1
+    flat.write_bytes(data)
+    with pytest.raises(InputError, match=r"digits fp32\.nb"):
+        bench(int8=flat)
+    flat.write_bytes(data[:200])
+    with pytest.raises(InputError, match=r"digits fp32\.nb"):
+        bench(int8=flat)

@@ -17,7 +17,12 @@ def test_defaults_are_the_ancestors() -> None:
     config = load_config(None, NEEDED)
     assert config.algo == "KL"
     assert config.quantizable_op_type == ("conv2d", "depthwise_conv2d", "mul")
-    assert (config.weight_bits, config.activation_bits, config.batch_size, config.batch_nums) == (8, 8, 10, None)
+    assert (config.weight_bits, config.activation_bits, config.batch_size, config.batch_nums) == (
+        8,
+        8,
+        10,
+        None,
+    )
     assert config.weight_quantize_type == "channel_wise_abs_max"
     assert not config.is_full_quantize
     assert not config.is_use_cache_file

@@ -1,0 +1,5 @@
+"""`python -m cli` is `ptq`."""
+
+from cli.main import main
+
+main()

@@ -1,0 +1,131 @@
+"""The real MobileNetV1-0.75 with real photographs: accuracy, memory, and agreement bit for bit."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptq_core.calibration.preprocess import read_picture
+from ptq_core.calibration.readers import labelled_pictures
+from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.evaluate.accuracy import evaluate
+from ptq_core.quantize.pipeline import quantize
+from ptq_core.runtime import Program as RuntimeProgram
+from tests.agreement import Array, compare, flat_file, onnxruntime_integers, reference_integers
+
+pytestmark = pytest.mark.real
+
+PREPROCESS = PreprocessConfig(resize_short=256, center_crop=(224,), mean=(127.5,), std=(127.5,))
+
+
+def configuration(data: Path, out: Path, **keys: object) -> QuantizeConfig:
+    return QuantizeConfig(
+        model_dir=data / "models" / "mobilenet_v1_075.onnx",
+        save_model_path=out,
+        image_dir=data / "images" / "calib",
+        preprocess=PREPROCESS,
+        **keys,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture(scope="module")
+def quantized(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default configuration's INT8 model (KL, 100 photographs)."""
+    out = tmp_path_factory.mktemp("mobilenet") / "int8"
+    assert quantize(configuration(shared_data, out)).pictures == 100
+    return out / "model.onnx"
+
+
+@pytest.fixture(scope="module")
+def photographs(shared_data: Path) -> list[Array]:
+    paths = [path for path, _ in labelled_pictures(shared_data / "images" / "dev.txt", shared_data / "images" / "dev")]
+    return [read_picture(path, PREPROCESS, (3, 224, 224))[np.newaxis] for path in paths[::67]]
+
+
+def accuracy(model: Path, data: Path) -> int:
+    report = evaluate(model, data / "images" / "dev", data / "images" / "dev.txt", PREPROCESS)
+    assert report.count == 200
+    return round(report.top1 * report.count)
+
+
+def test_accuracy_stays_within_three_points(shared_data: Path, quantized: Path, tmp_path: Path) -> None:
+    fp32 = accuracy(shared_data / "models" / "mobilenet_v1_075.onnx", shared_data)
+    assert fp32 == 174
+    assert fp32 - accuracy(quantized, shared_data) <= 6
+    flat_file(quantized, tmp_path / "int8.nb")
+    assert fp32 - accuracy(tmp_path / "int8.nb", shared_data) <= 6
+
+
+def test_per_tensor_weights_ruin_this_model(shared_data: Path, tmp_path: Path) -> None:
+    """The control: if this passed too, per-channel scales would not be what saves the accuracy."""
+    quantize(configuration(shared_data, tmp_path / "int8", weight_quantize_type="abs_max", batch_nums=2))
+    assert accuracy(tmp_path / "int8" / "model.onnx", shared_data) < 20
+
+
+def test_the_file_shrinks(shared_data: Path, quantized: Path) -> None:
+    fp32 = (shared_data / "models" / "mobilenet_v1_075.onnx").stat().st_size
+    assert fp32 / quantized.stat().st_size > 3.6
+
+
+def test_report_accounts_for_every_operator(quantized: Path) -> None:
+    report = json.loads((quantized.parent / "quantization.json").read_text())
+    by_status: dict[str, int] = {}
+    for op in report["ops"]:
+        by_status[op["status"]] = by_status.get(op["status"], 0) + 1
+        assert op["status"] == "quantized" or op["reason"]
+    assert by_status == {"quantized": 28, "folded": 27, "fused": 27, "float": 3}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_integers_agree_bit_for_bit(
+    shared_data: Path, photographs: list[Array], tmp_path: Path, full: bool
+) -> None:
+    quantize(configuration(shared_data, tmp_path / "int8", is_full_quantize=full, batch_nums=2))
+    program = flat_file(tmp_path / "int8" / "model.onnx", tmp_path / "int8.nb")
+    with RuntimeProgram(tmp_path / "int8.nb") as runtime:
+        for x in photographs:
+            judged = onnxruntime_integers(tmp_path / "int8" / "model.onnx", x)
+            reference = compare(judged, reference_integers(program, x))
+            observed = {
+                name: values for name, (_, values) in runtime.run_observed(x).items() if values.dtype == np.int8
+            }
+            ours = compare(judged, observed)
+            assert reference.tensors == ours.tensors == (29 if full else 28)
+            assert reference.elements > 3_800_000
+            assert reference.different == ours.different == {}
+
+
+QUANTIZE_AND_REPORT_MEMORY = """
+import resource, sys
+from cli.main import run
+code = run(sys.argv[1:])
+print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
+sys.exit(code)
+"""
+
+
+def peak_memory_mb(data: Path, out: Path, batches: int) -> float:
+    """Peak resident memory of a whole `ptq quantize` process, MB."""
+    arguments = [
+        "quantize", "--model-dir", str(data / "models/mobilenet_v1_075.onnx"), "--image-dir", str(data / "images/calib"),
+        "--resize-short", "256", "--center-crop", "224", "--mean", "127.5", "--std", "127.5",
+        "--batch-nums", str(batches), "--save-model-path", str(out),
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", QUANTIZE_AND_REPORT_MEMORY, *arguments], capture_output=True, text=True, check=True
+    )
+    found = re.search(r"peak ([\d.]+)", done.stdout)
+    assert found
+    return float(found.group(1))
+
+
+def test_memory_does_not_grow_with_the_pictures(shared_data: Path, tmp_path: Path) -> None:
+    few, many = (peak_memory_mb(shared_data, tmp_path / str(batches), batches) for batches in (2, 10))
+    assert many <= 400
+    assert abs(many - few) <= 0.1 * many

@@ -90,12 +90,7 @@ class _Call:
 def _conv2d(call: _Call) -> Array:
     a = cast(Conv2d, call.op.attributes)
     x, w, bias = call.value(0), call.value(1), call.optional(2)
-    window = Window(
-        (w.shape[1], w.shape[2]),
-        (a.stride_h, a.stride_w),
-        (a.dilation_h, a.dilation_w),
-        (a.pad_top, a.pad_left, a.pad_bottom, a.pad_right),
-    )
+    window = conv_window(a, w.shape)
     if not call.int8:
         return reference.conv2d(x, w, bias, window, a.groups, a.lo, a.hi)
     acc = reference.conv2d_i8_sums(x, call.qparams(0).zero_point, w, bias, window, a.groups)
@@ -137,6 +132,16 @@ def _add(call: _Call) -> Array:
 def _div(call: _Call) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         return call.clamped(np.asarray(call.value(0) / call.value(1), np.float32))
+
+
+def conv_window(a: Conv2d, weight_dims: tuple[int, ...]) -> Window:
+    """The window that convolution attributes describe; ``weight_dims`` is [O, KH, KW, C/groups]."""
+    return Window(
+        (weight_dims[1], weight_dims[2]),
+        (a.stride_h, a.stride_w),
+        (a.dilation_h, a.dilation_w),
+        (a.pad_top, a.pad_left, a.pad_bottom, a.pad_right),
+    )
 
 
 def pool_window(a: Pool2d) -> Window:

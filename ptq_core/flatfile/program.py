@@ -39,7 +39,11 @@ class DType(enum.IntEnum):
         return self.name.lower()
 
 
-NUMPY_TYPES = {DType.F32: np.dtype("<f4"), DType.I8: np.dtype("i1"), DType.I32: np.dtype("<i4")}
+NUMPY_TYPES: dict[DType, np.dtype[Any]] = {
+    DType.F32: np.dtype("<f4"),
+    DType.I8: np.dtype("i1"),
+    DType.I32: np.dtype("<i4"),
+}
 
 
 class OpKind(enum.IntEnum):
@@ -79,7 +83,8 @@ class QuantParams:
     @property
     def scale(self) -> np.float32:
         """The only (or first) scale."""
-        return np.float32(self.scales[0])
+        first: np.float32 = self.scales[0]
+        return first
 
     @property
     def per_tensor(self) -> bool:

@@ -151,7 +151,7 @@ def _attribute_problems(op: Op) -> Iterator[str]:
             yield "value is NaN"
 
 
-class _Misfit(Exception):
+class _Misfit(Exception):  # noqa: N818 - caught inside this file
     """Shapes that do not fit the operator."""
 
 

@@ -144,7 +144,7 @@ def average_pool2d_i8(
 def rescale_i8(x: Array, s_in: np.float32, z_in: int, s_out: np.float32, z_out: int) -> Array:
     """q = sat(rne(float32(x − z_in) · (s_in / s_out)) + z_out); a copy where scale and zero point are equal."""
     if s_in == s_out and z_in == z_out:
-        return x.copy()
+        return np.array(x)
     return requantize(x.astype(np.int32) - z_in, s_in / s_out, z_out)
 
 
@@ -162,7 +162,7 @@ def softmax(x: Array, axis: int) -> Array:
     """exp(x − max) / Σ exp(x − max) along ``axis``, float32 from float64."""
     shifted = x.astype(np.float64) - x.max(axis=axis, keepdims=True)
     powers = np.exp(shifted)
-    return (powers / powers.sum(axis=axis, keepdims=True)).astype(np.float32)
+    return np.asarray(powers / powers.sum(axis=axis, keepdims=True), np.float32)
 
 
 def quantize(x: Array, scale: Array | np.float32, zero_point: int) -> Array:

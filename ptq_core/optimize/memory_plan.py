@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from ptq_core.flatfile.layout import ALIGNMENT, align
+from ptq_core.flatfile.layout import align
 from ptq_core.flatfile.lifetimes import Buffer, buffers, overlaps
 from ptq_core.flatfile.program import Program
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import Clamp, Conv2d, NoAttributes, Pad, Pool2d, Transpose
+from ptq_core.flatfile.attributes import Clamp, Conv2d, NoAttributes, Pad, Transpose
 from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
 
 
@@ -115,11 +115,6 @@ def conv_of(op: Op) -> Conv2d:
     return _expect(op, Conv2d)
 
 
-def pool_of(op: Op) -> Pool2d:
-    """The attributes of a pooling operator."""
-    return _expect(op, Pool2d)
-
-
 def pad_of(op: Op) -> Pad:
     """The attributes of a pad."""
     return _expect(op, Pad)
@@ -144,7 +139,10 @@ def clamp_bounds_differ(clamp: Clamp) -> bool:
 NOTHING = NoAttributes()
 
 
-def _expect(op: Op, kind: type[Any]) -> Any:
+T = TypeVar("T")
+
+
+def _expect(op: Op, kind: type[T]) -> T:
     if not isinstance(op.attributes, kind):
         raise TypeError(f"{op.kind.label} {op.name} has no {kind.__name__} attributes")
     return op.attributes

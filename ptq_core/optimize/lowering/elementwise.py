@@ -137,7 +137,9 @@ def _as_channels_last(constant: Constant) -> Constant:
     """A constant that broadcasts in NCHW as one that broadcasts in NHWC."""
 
     def moved(array: Array) -> Array:
-        return array.reshape((1,) * (4 - array.ndim) + array.shape).transpose(TO_NHWC)
+        spread: Array = array.reshape((1,) * (4 - array.ndim) + array.shape)
+        moved_array: Array = spread.transpose(TO_NHWC)
+        return moved_array
 
     if constant.qparams is not None and constant.qparams.per_tensor:
         return Constant(moved(constant.array), constant.qparams)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -38,7 +40,7 @@ def fold(context: Lowering, node: ir.Node) -> None:
     graph = onnx.helper.make_graph([proto], "constant", inputs, outputs)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", context.opset)])
     try:
-        results = ReferenceEvaluator(model).run(None, feeds)
+        results: Any = ReferenceEvaluator(model).run(None, feeds)
     except Exception as error:  # the evaluator's operators raise whatever NumPy raises
         raise Unsupported(f"its constant result cannot be computed: {error}") from error
     names = [name for name in proto.output if name]

@@ -190,7 +190,7 @@ def lower_global_max_pool(context: Lowering, node: ir.Node) -> None:
 
 def lower_reduce_mean(context: Lowering, node: ir.Node) -> None:
     """ReduceMean over height and width → average_pool2d (and a reshape where the dimensions go)."""
-    x, dims = _picture(context, node)
+    x, _ = _picture(context, node)
     axes = get_ints(node, "axes") or context.integers(node, 1, "axes") or ()
     reduced = tuple(sorted(normal_axis(axis, 4) for axis in axes))
     if reduced not in ((2, 3), (1, 2)):

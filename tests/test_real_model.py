@@ -49,7 +49,7 @@ def photographs(shared_data: Path) -> list[Array]:
 
 
 def accuracy(model: Path, data: Path) -> int:
-    report = evaluate(model, data / "images" / "dev", data / "images" / "dev.txt", PREPROCESS)
+    report = evaluate(model, data / "images" / "dev.txt", PREPROCESS, image_dir=data / "images" / "dev")
     assert report.count == 200
     return round(report.top1 * report.count)
 

@@ -1,0 +1,76 @@
+"""The cross-built benchmark_bin under qemu-user gives the bytes of this machine's for an int8 network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.quantize.pipeline import quantize
+from ptq_core.runtime import runtime_binary, runtime_folder
+from tests.agreement import flat_file
+
+pytestmark = pytest.mark.qemu
+
+CPUS = [
+    ("arm64-v8a", "qemu-aarch64-static", "cortex-a53"),
+    ("arm64-v8a", "qemu-aarch64-static", "cortex-a76"),
+    ("arm64-v8a", "qemu-aarch64-static", "max"),
+    ("armeabi-v7a", "qemu-arm-static", "cortex-a7"),
+    ("armeabi-v7a", "qemu-arm-static", "cortex-a15"),
+    ("x86_64", "", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def int8_network(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo network without its Softmax, all int8 but the first quantize and the logits, as a flat file."""
+    folder = tmp_path_factory.mktemp("arm")
+    model = onnx.load(str(digits / "model" / "model.onnx"))
+    softmax = model.graph.node.pop()
+    assert softmax.op_type == "Softmax"
+    model.graph.output[0].name = softmax.input[0]
+    (folder / "fp32").mkdir()
+    onnx.save(model, str(folder / "fp32" / "model.onnx"))
+    quantize(
+        QuantizeConfig(
+            model_dir=folder / "fp32",
+            save_model_path=folder / "int8",
+            image_dir=digits / "calibration_images",
+            preprocess=PreprocessConfig(resize=(32, 32), mean=(127.5,), std=(127.5,)),
+            is_full_quantize=True,
+            skip_quant=(),
+            batch_nums=2,
+        )
+    )
+    flat_file(folder / "int8" / "model.onnx", folder / "int8.nb")
+    x = np.random.default_rng(0).uniform(-1, 1, (1, 3, 32, 32)).astype(np.float32)
+    (folder / "input.bin").write_bytes(x.tobytes())
+    return folder
+
+
+def output_bytes(folder: Path, abi: str, emulator: str, cpu: str) -> bytes:
+    out = folder / f"{abi}_{cpu}.bin"
+    command = [str(runtime_binary(abi)), "--warmup=0", "--repeats=1", f"--input={folder / 'input.bin'}"]
+    command += [f"--dump_output={out}", str(folder / "int8.nb")]
+    if emulator:
+        command.insert(0, emulator)
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "QEMU_CPU": cpu}, timeout=300)
+    return out.read_bytes()
+
+
+@pytest.mark.parametrize(("abi", "emulator", "cpu"), CPUS)
+def test_same_bytes_as_this_machine(int8_network: Path, abi: str, emulator: str, cpu: str) -> None:
+    if emulator and shutil.which(emulator) is None:
+        pytest.skip(f"{emulator} is not installed (apt package qemu-user-static)")
+    if not runtime_folder(abi).is_dir():
+        pytest.skip(f"the runtime for {abi} is not built (make runtime-all)")
+    here = output_bytes(int8_network, "host", "", "")
+    assert len(here) == 10 * 4
+    assert output_bytes(int8_network, abi, emulator, cpu) == here

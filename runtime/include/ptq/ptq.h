@@ -1,9 +1,11 @@
 // C API of the ptq runtime: load a flat file (docs/flat_format.md), run it, look at it.
 //
 // Rules that hold everywhere:
-//  - Functions that can fail return ptq_status; on failure *out arguments are untouched, and ptq_last_error() describes the
+//  - Functions that can fail return ptq_status; on failure *out arguments are untouched, and
+//  ptq_last_error() describes the
 //    failure (what, rule) for the calling thread.
-//  - A ptq_program is immutable and may be shared by threads. A ptq_context belongs to one thread at a time. A context must be
+//  - A ptq_program is immutable and may be shared by threads. A ptq_context belongs to one thread
+//  at a time. A context must be
 //    destroyed before its program.
 //  - Strings and infos returned live as long as the program.
 #ifndef PTQ_PTQ_H_
@@ -54,12 +56,13 @@ typedef struct ptq_op_info {
   uint32_t output_count;
 } ptq_op_info;
 
-// Called after each operator of ptq_run, with the operator's first output. `data` is valid during the call.
-typedef void (*ptq_observer)(void* user, uint32_t op_index, const ptq_tensor_info* output, const void* data,
-                             double microseconds);
+// Called after each operator of ptq_run, with the operator's first output. `data` is valid during
+// the call.
+typedef void (*ptq_observer)(void* user, uint32_t op_index, const ptq_tensor_info* output,
+                             const void* data, double microseconds);
 
-PTQ_API const char* ptq_version(void);     // "0.1.0"
-PTQ_API const char* ptq_last_error(void);  // of the calling thread; "" if none
+PTQ_API const char* ptq_version(void);       // "0.1.0"
+PTQ_API const char* ptq_last_error(void);    // of the calling thread; "" if none
 PTQ_API const char* ptq_cpu_features(void);  // names of instruction sets in use, e.g. "scalar"
 
 PTQ_API ptq_status ptq_program_load(const char* path, ptq_program** out);
@@ -71,16 +74,21 @@ PTQ_API size_t ptq_program_arena_bytes(const ptq_program* program);
 PTQ_API size_t ptq_program_input_count(const ptq_program* program);
 PTQ_API size_t ptq_program_output_count(const ptq_program* program);
 PTQ_API size_t ptq_program_op_count(const ptq_program* program);
-PTQ_API ptq_status ptq_program_input_info(const ptq_program* program, size_t index, ptq_tensor_info* out);
-PTQ_API ptq_status ptq_program_output_info(const ptq_program* program, size_t index, ptq_tensor_info* out);
+PTQ_API ptq_status ptq_program_input_info(const ptq_program* program, size_t index,
+                                          ptq_tensor_info* out);
+PTQ_API ptq_status ptq_program_output_info(const ptq_program* program, size_t index,
+                                           ptq_tensor_info* out);
 PTQ_API ptq_status ptq_program_op_info(const ptq_program* program, size_t index, ptq_op_info* out);
 
 // threads: 1 ... 64. The calling thread is one of them.
-PTQ_API ptq_status ptq_context_create(const ptq_program* program, int32_t threads, ptq_context** out);
+PTQ_API ptq_status ptq_context_create(const ptq_program* program, int32_t threads,
+                                      ptq_context** out);
 PTQ_API void ptq_context_destroy(ptq_context* context);
-// The context's own buffers: write inputs before ptq_run, read outputs after it. Inputs keep their values across runs.
-PTQ_API void* ptq_context_input(ptq_context* context, size_t index);         // NULL if out of range
-PTQ_API const void* ptq_context_output(const ptq_context* context, size_t index);  // NULL if out of range
+// The context's own buffers: write inputs before ptq_run, read outputs after it. Inputs keep their
+// values across runs.
+PTQ_API void* ptq_context_input(ptq_context* context, size_t index);  // NULL if out of range
+PTQ_API const void* ptq_context_output(const ptq_context* context,
+                                       size_t index);  // NULL if out of range
 PTQ_API void ptq_context_set_observer(ptq_context* context, ptq_observer observer, void* user);
 PTQ_API ptq_status ptq_run(ptq_context* context);
 

@@ -1,0 +1,37 @@
+// Small integer and float helpers. Clamp lets a NaN pass, as ONNX Clip does.
+#ifndef PTQ_BASE_MATH_H_
+#define PTQ_BASE_MATH_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace ptq {
+
+inline size_t CeilDiv(size_t a, size_t b) { return (a + b - 1) / b; }
+inline uint64_t RoundUp(uint64_t value, uint64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+template <typename T>
+inline T Min(T a, T b) {
+  return b < a ? b : a;
+}
+
+template <typename T>
+inline T Max(T a, T b) {
+  return a < b ? b : a;
+}
+
+template <typename T>
+inline T Clamp(T value, T lo, T hi) {
+  return value < lo ? lo : (hi < value ? hi : value);
+}
+
+// a * b, or false if it does not fit in 64 bits.
+inline bool Multiply(uint64_t a, uint64_t b, uint64_t* product) {
+  return !__builtin_mul_overflow(a, b, product);
+}
+
+}  // namespace ptq
+
+#endif  // PTQ_BASE_MATH_H_

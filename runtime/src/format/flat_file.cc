@@ -1,0 +1,29 @@
+// The order in which a flat file is checked.
+#include "format/flat_file.h"
+
+namespace ptq {
+
+size_t ElementSize(DType dtype) { return dtype == kI8 ? 1 : 4; }
+
+const char* DTypeName(uint8_t dtype) {
+  switch (dtype) {
+    case kF32:
+      return "f32";
+    case kI8:
+      return "i8";
+    case kI32:
+      return "i32";
+    default:
+      return "?";
+  }
+}
+
+ptq_status ParseFlatFile(const uint8_t* data, size_t size, FlatFile* file) {
+  Section sections[kSectionIdCount] = {};
+  PTQ_RETURN_IF_ERROR(ReadSections(data, size, sections));
+  PTQ_RETURN_IF_ERROR(ReadTensors(sections, file));
+  PTQ_RETURN_IF_ERROR(ReadOperators(sections, file));
+  return CheckMemoryPlan(*file);
+}
+
+}  // namespace ptq

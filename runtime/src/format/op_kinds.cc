@@ -1,0 +1,35 @@
+// The operator table of docs/flat_format.md.
+#include "format/op_kinds.h"
+
+#include "format/layout.h"
+
+namespace ptq {
+
+const OpKind kOpKinds[] = {
+    {kConv2d, "conv2d", 2, 3, sizeof(Conv2dAttrs)},
+    {kFullyConnected, "fully_connected", 2, 3, sizeof(ClampAttrs)},
+    {kAdd, "add", 2, 2, sizeof(ClampAttrs)},
+    {kSub, "sub", 2, 2, sizeof(ClampAttrs)},
+    {kMul, "mul", 2, 2, sizeof(ClampAttrs)},
+    {kDiv, "div", 2, 2, sizeof(ClampAttrs)},
+    {kMaxPool2d, "max_pool2d", 1, 1, sizeof(Pool2dAttrs)},
+    {kAveragePool2d, "average_pool2d", 1, 1, sizeof(Pool2dAttrs)},
+    {kConcat, "concat", 1, 0xFFFF, sizeof(ConcatAttrs)},
+    {kSoftmax, "softmax", 1, 1, sizeof(SoftmaxAttrs)},
+    {kQuantize, "quantize", 1, 1, 0},
+    {kDequantize, "dequantize", 1, 1, 0},
+    {kClamp, "clamp", 1, 1, sizeof(ClampAttrs)},
+    {kTranspose, "transpose", 1, 1, sizeof(TransposeAttrs)},
+    {kReshape, "reshape", 1, 1, 0},
+    {kPad, "pad", 1, 1, sizeof(PadAttrs)},
+};
+const size_t kOpKindCount = sizeof kOpKinds / sizeof kOpKinds[0];
+
+const OpKind* FindOpKind(uint16_t id) {
+  for (const OpKind& kind : kOpKinds) {
+    if (kind.id == id) return &kind;
+  }
+  return nullptr;
+}
+
+}  // namespace ptq

@@ -1,0 +1,22 @@
+// Portable conversion kernels.
+#include "kernels/convert/contract.h"
+
+namespace ptq {
+
+void quantize_f32_x1__scalar(const float* x, int8_t* y, size_t count, float scale,
+                             const OutputRange& range) {
+  const OutputRange r = range;  // a copy: stores to y cannot alias it
+  // A division, not a multiplication by 1 / scale: the contract rounds x / scale once.
+  for (size_t i = 0; i < count; ++i) y[i] = QuantizeToRange(x[i] / scale, r);
+}
+
+void dequantize_i8_x1__scalar(const int8_t* x, float* y, size_t count, float scale,
+                              int32_t zero_point) {
+  for (size_t i = 0; i < count; ++i) y[i] = static_cast<float>(x[i] - zero_point) * scale;
+}
+
+void lookup_i8_x1__scalar(const int8_t* x, int8_t* y, size_t count, const int8_t* table) {
+  for (size_t i = 0; i < count; ++i) y[i] = table[x[i] + 128];
+}
+
+}  // namespace ptq

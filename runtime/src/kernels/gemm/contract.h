@@ -1,0 +1,68 @@
+// Indirect GEMM: the kernel family of conv2d and fully_connected.
+//
+// A kernel computes a tile of mr output pixels by nr output channels. It does not know
+// convolutions: for each tap (kernel position) it gets one pointer per pixel to `depth` contiguous
+// input channels. The caller points taps that lie in the padding at a row of padding values, so
+// kernels have no bounds checks. A fully connected layer has one tap.
+#ifndef PTQ_KERNELS_GEMM_CONTRACT_H_
+#define PTQ_KERNELS_GEMM_CONTRACT_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "numerics/requantize.h"
+
+namespace ptq {
+
+struct GemmF32Tile {
+  const float* const* rows;  // [taps][mr]; every pointer is valid, also beyond valid_rows
+  size_t taps, depth;
+  const float* weights;              // one packed block: [taps * depth][nr]
+  const float* bias;                 // [nr]
+  size_t valid_rows, valid_columns;  // what may be stored: 1 ... mr, 1 ... nr
+  float* output;
+  size_t output_stride;  // elements from one pixel to the next
+  float lo, hi;
+};
+
+struct GemmI8Tile {
+  const int8_t* const* rows;
+  size_t taps, depth;
+  const int8_t* weights;    // one packed block: [taps * depth][nr], values in [-127, 127]
+  const int32_t* bias;      // [nr], bias - zero_point_in * sum(w): kernels use x as it is
+  const float* multiplier;  // [nr], s_in * s_w / s_out, or s_in * s_w for a float output
+  size_t valid_rows, valid_columns;
+  int8_t* output_i8;  // null: the output is float
+  OutputRange range;  // for output_i8
+  float* output_f32;
+  float lo, hi;  // for output_f32
+  size_t output_stride;
+};
+
+struct GemmF32Kernel {
+  const char* name;
+  uint32_t requires_features;
+  size_t mr, nr;
+  void (*run)(const GemmF32Tile&);
+};
+
+struct GemmI8Kernel {
+  const char* name;
+  uint32_t requires_features;
+  size_t mr, nr;
+  void (*run)(const GemmI8Tile&);
+};
+
+// Best first; the last one runs everywhere.
+extern const GemmF32Kernel kGemmF32Kernels[];
+extern const size_t kGemmF32KernelCount;
+extern const GemmI8Kernel kGemmI8Kernels[];
+extern const size_t kGemmI8KernelCount;
+
+// One file per instruction set.
+void gemm_f32_4x8__scalar(const GemmF32Tile& tile);
+void gemm_i8_4x8__scalar(const GemmI8Tile& tile);
+
+}  // namespace ptq
+
+#endif  // PTQ_KERNELS_GEMM_CONTRACT_H_

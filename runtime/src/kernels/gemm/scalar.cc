@@ -1,0 +1,103 @@
+// Portable gemm kernels. The i8 kernel uses the compiler's vector types, which exist for every
+// target: int8 arithmetic widened in two steps is beyond what auto-vectorisers find.
+#include <string.h>
+
+#include "base/math.h"
+#include "kernels/gemm/contract.h"
+
+namespace ptq {
+namespace {
+
+constexpr size_t kMr = 4, kNr = 8;
+
+typedef int8_t I8x8 __attribute__((vector_size(8)));
+typedef int16_t I16x8 __attribute__((vector_size(16)));
+typedef int32_t I32x8 __attribute__((vector_size(32)));
+
+inline I16x8 LoadWeights(const int8_t* p) {
+  I8x8 w;
+  memcpy(&w, p, sizeof w);
+  return __builtin_convertvector(w, I16x8);
+}
+
+void StoreI8(const GemmI8Tile& tile, const int32_t accumulator[kMr][kNr]) {
+  for (size_t i = 0; i < tile.valid_rows; ++i) {
+    int8_t q[kNr];
+    for (size_t j = 0; j < kNr; ++j)
+      q[j] = Requantize(accumulator[i][j], tile.multiplier[j], tile.range);
+    memcpy(tile.output_i8 + i * tile.output_stride, q, tile.valid_columns);
+  }
+}
+
+void StoreF32(const GemmI8Tile& tile, const int32_t accumulator[kMr][kNr]) {
+  for (size_t i = 0; i < tile.valid_rows; ++i) {
+    float* output = tile.output_f32 + i * tile.output_stride;
+    for (size_t j = 0; j < tile.valid_columns; ++j) {
+      output[j] =
+          Clamp(static_cast<float>(accumulator[i][j]) * tile.multiplier[j], tile.lo, tile.hi);
+    }
+  }
+}
+
+}  // namespace
+
+void gemm_f32_4x8__scalar(const GemmF32Tile& tile) {
+  float accumulator[kMr][kNr];
+  for (size_t i = 0; i < kMr; ++i) {
+    for (size_t j = 0; j < kNr; ++j) accumulator[i][j] = tile.bias[j];
+  }
+  const float* w = tile.weights;
+  for (size_t tap = 0; tap < tile.taps; ++tap) {
+    const float* const* rows = tile.rows + tap * kMr;
+    const float *x0 = rows[0], *x1 = rows[1], *x2 = rows[2], *x3 = rows[3];
+    for (size_t k = 0; k < tile.depth; ++k, w += kNr) {
+      for (size_t j = 0; j < kNr; ++j) accumulator[0][j] += x0[k] * w[j];
+      for (size_t j = 0; j < kNr; ++j) accumulator[1][j] += x1[k] * w[j];
+      for (size_t j = 0; j < kNr; ++j) accumulator[2][j] += x2[k] * w[j];
+      for (size_t j = 0; j < kNr; ++j) accumulator[3][j] += x3[k] * w[j];
+    }
+  }
+  for (size_t i = 0; i < tile.valid_rows; ++i) {
+    float y[kNr];
+    for (size_t j = 0; j < kNr; ++j) y[j] = Clamp(accumulator[i][j], tile.lo, tile.hi);
+    memcpy(tile.output + i * tile.output_stride, y, tile.valid_columns * sizeof(float));
+  }
+}
+
+void gemm_i8_4x8__scalar(const GemmI8Tile& tile) {
+  I32x8 sum[kMr];
+  memcpy(&sum[0], tile.bias, sizeof sum[0]);
+  for (size_t i = 1; i < kMr; ++i) sum[i] = sum[0];
+  const int8_t* w = tile.weights;
+  for (size_t tap = 0; tap < tile.taps; ++tap) {
+    const int8_t* rows[kMr];
+    memcpy(rows, tile.rows + tap * kMr, sizeof rows);
+    size_t k = 0;
+    // Two products fit in int16, since |w| <= 127: 2 * 128 * 127 = 32512. That halves the widening
+    // to int32.
+    for (; k + 2 <= tile.depth; k += 2, w += 2 * kNr) {
+      const I16x8 w0 = LoadWeights(w), w1 = LoadWeights(w + kNr);
+      for (size_t i = 0; i < kMr; ++i) {
+        const int16_t x0 = rows[i][k], x1 = rows[i][k + 1];
+        sum[i] += __builtin_convertvector(w0 * x0 + w1 * x1, I32x8);
+      }
+    }
+    if (k < tile.depth) {
+      const I16x8 w0 = LoadWeights(w);
+      for (size_t i = 0; i < kMr; ++i) {
+        const int16_t x0 = rows[i][k];
+        sum[i] += __builtin_convertvector(w0 * x0, I32x8);
+      }
+      w += kNr;
+    }
+  }
+  int32_t accumulator[kMr][kNr];
+  memcpy(accumulator, sum, sizeof sum);
+  if (tile.output_i8 != nullptr) {
+    StoreI8(tile, accumulator);
+  } else {
+    StoreF32(tile, accumulator);
+  }
+}
+
+}  // namespace ptq

@@ -1,0 +1,29 @@
+// The lists of pooling kernels.
+#include "base/cpu_features.h"
+#include "kernels/pool/contract.h"
+
+namespace ptq {
+
+const PoolF32Kernel kMaxPoolF32Kernels[] = {
+    {"max_pool_f32_1x16__scalar", kCpuScalar, max_pool_f32_1x16__scalar},
+};
+const size_t kMaxPoolF32KernelCount = sizeof kMaxPoolF32Kernels / sizeof kMaxPoolF32Kernels[0];
+
+const PoolF32Kernel kAveragePoolF32Kernels[] = {
+    {"average_pool_f32_1x16__scalar", kCpuScalar, average_pool_f32_1x16__scalar},
+};
+const size_t kAveragePoolF32KernelCount =
+    sizeof kAveragePoolF32Kernels / sizeof kAveragePoolF32Kernels[0];
+
+const PoolI8Kernel kMaxPoolI8Kernels[] = {
+    {"max_pool_i8_1x16__scalar", kCpuScalar, max_pool_i8_1x16__scalar},
+};
+const size_t kMaxPoolI8KernelCount = sizeof kMaxPoolI8Kernels / sizeof kMaxPoolI8Kernels[0];
+
+const PoolI8Kernel kAveragePoolI8Kernels[] = {
+    {"average_pool_i8_1x16__scalar", kCpuScalar, average_pool_i8_1x16__scalar},
+};
+const size_t kAveragePoolI8KernelCount =
+    sizeof kAveragePoolI8Kernels / sizeof kAveragePoolI8Kernels[0];
+
+}  // namespace ptq

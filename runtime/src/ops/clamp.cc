@@ -1,0 +1,62 @@
+// clamp: x -> y of the same shape and dtype; for i8 it also requantizes.
+#include "kernels/convert/contract.h"
+#include "kernels/elementwise/contract.h"
+#include "ops/int8_table.h"
+#include "ops/registry.h"
+
+namespace ptq {
+namespace {
+
+constexpr size_t kGrainElements = 32768;
+
+struct ClampState {
+  ClampAttrs clamp;
+  const ClampF32Kernel* f32;
+  const LookupKernel* i8;
+  Int8Table table;
+};
+
+void RunF32(const PreparedOp& op, const RunContext& run) {
+  const ClampState& s = op.State<ClampState>();
+  const float* x = ReadData<float>(*op.Input(0), run);
+  float* y = WriteData<float>(op.Output(), run);
+  auto body = [&](size_t begin, size_t end, size_t) {
+    s.f32->run(x + begin, y + begin, end - begin, s.clamp.lo, s.clamp.hi);
+  };
+  run.pool->ParallelFor(static_cast<size_t>(op.Output().elements), kGrainElements, body);
+}
+
+void RunI8(const PreparedOp& op, const RunContext& run) {
+  const ClampState& s = op.State<ClampState>();
+  const int8_t* x = ReadData<int8_t>(*op.Input(0), run);
+  int8_t* y = WriteData<int8_t>(op.Output(), run);
+  auto body = [&](size_t begin, size_t end, size_t) {
+    s.i8->run(x + begin, y + begin, end - begin, s.table.values);
+  };
+  run.pool->ParallelFor(static_cast<size_t>(op.Output().elements), kGrainElements, body);
+}
+
+}  // namespace
+
+ptq_status PrepareClamp(uint32_t features, PreparedOp* op) {
+  const Tensor &x = *op->Input(0), &y = op->Output();
+  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kI8));
+  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << x.dtype));
+  PTQ_RETURN_IF_ERROR(CheckSameShape(x, y));
+  ClampState* state = op->MakeState<ClampState>();
+  if (state == nullptr) return OutOfMemory();
+  state->clamp = op->GetAttrs<ClampAttrs>();
+  PTQ_RETURN_IF_ERROR(CheckClamp(state->clamp));
+  if (x.dtype == kF32) {
+    state->f32 = SelectKernel(kClampF32Kernels, kClampF32KernelCount, features);
+    op->kernel = state->f32->name;
+    op->run = RunF32;
+    return PTQ_OK;
+  }
+  state->i8 = SelectKernel(kLookupKernels, kLookupKernelCount, features);
+  op->kernel = state->i8->name;
+  op->run = RunI8;
+  return MakeRequantizeTable(x, y, state->clamp, &state->table);
+}
+
+}  // namespace ptq

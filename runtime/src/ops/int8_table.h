@@ -1,0 +1,39 @@
+// Functions of one int8 as 256-entry tables: requantization from one scale to another, clamps.
+#ifndef PTQ_OPS_INT8_TABLE_H_
+#define PTQ_OPS_INT8_TABLE_H_
+
+#include <stdint.h>
+
+#include "base/math.h"
+#include "numerics/requantize.h"
+#include "ops/checks.h"
+
+namespace ptq {
+
+struct Int8Table {
+  int8_t values[256];  // values[q + 128]
+  bool identity;       // a copy does
+};
+
+// The rule "requantize, clamp, concat" of docs/numerics.md from the qparams of x to those of y.
+inline ptq_status MakeRequantizeTable(const Tensor& x, const Tensor& y, const ClampAttrs& clamp,
+                                      Int8Table* table) {
+  PTQ_RETURN_IF_ERROR(CheckPerTensor("x", x));
+  PTQ_RETURN_IF_ERROR(CheckPerTensor("output", y));
+  const bool same = x.scales[0] == y.scales[0] && x.zero_point == y.zero_point;
+  const float multiplier = x.scales[0] / y.scales[0];
+  PTQ_RETURN_IF_ERROR(CheckMultiplier("requantization", multiplier));
+  const OutputRange range = MakeOutputRange(y.zero_point, clamp.q_min, clamp.q_max);
+  table->identity = true;
+  for (int32_t q = -128; q <= 127; ++q) {
+    const int8_t value = same ? static_cast<int8_t>(Clamp(q, clamp.q_min, clamp.q_max))
+                              : Requantize(q - x.zero_point, multiplier, range);
+    table->values[q + 128] = value;
+    if (value != q) table->identity = false;
+  }
+  return PTQ_OK;
+}
+
+}  // namespace ptq
+
+#endif  // PTQ_OPS_INT8_TABLE_H_

@@ -1,0 +1,79 @@
+// What an operator is made of. Each operator has one file here with Prepare (validate shapes, types
+// and attributes, choose a kernel, pack weights) and Run (which may not allocate and cannot fail).
+#ifndef PTQ_OPS_OP_H_
+#define PTQ_OPS_OP_H_
+
+#include <string.h>
+
+#include "base/array.h"
+#include "base/cpu_features.h"
+#include "base/object.h"
+#include "format/flat_file.h"
+#include "program/thread_pool.h"
+
+namespace ptq {
+
+struct RunContext {
+  uint8_t* arena;
+  uint8_t* workspace;  // workspace_stride bytes per thread
+  size_t workspace_stride;
+  ThreadPool* pool;
+
+  uint8_t* Workspace(size_t thread) const { return workspace + thread * workspace_stride; }
+};
+
+struct PreparedOp {
+  const Operator* op;
+  const Tensor* tensors;
+  const char* kernel;           // name of the chosen kernel
+  size_t workspace_per_thread;  // bytes
+  void (*run)(const PreparedOp&, const RunContext&);
+  void* state;  // of the operator's own type
+  void (*destroy_state)(void*);
+
+  // Null where an optional input is absent.
+  const Tensor* Input(uint32_t i) const {
+    return i < op->input_count && op->inputs[i] != kNone ? &tensors[op->inputs[i]] : nullptr;
+  }
+  const Tensor& Output() const { return tensors[op->outputs[0]]; }
+
+  template <typename Attrs>
+  Attrs GetAttrs() const {
+    Attrs attrs;
+    memcpy(&attrs, op->attrs, sizeof attrs);
+    return attrs;
+  }
+
+  // Gives the operator a state of type T, destroyed with the program. Null: out of memory.
+  template <typename T>
+  T* MakeState() {
+    T* made = New<T>();
+    state = made;
+    destroy_state = [](void* object) { Delete(static_cast<T*>(object)); };
+    return made;
+  }
+
+  template <typename T>
+  const T& State() const {
+    return *static_cast<const T*>(state);
+  }
+};
+
+template <typename T>
+const T* ReadData(const Tensor& tensor, const RunContext& run) {
+  return static_cast<const T*>(tensor.storage == kConstant ? tensor.data
+                                                           : run.arena + tensor.offset);
+}
+
+template <typename T>
+T* WriteData(const Tensor& tensor, const RunContext& run) {
+  return reinterpret_cast<T*>(run.arena + tensor.offset);
+}
+
+inline ptq_status OutOfMemory() {
+  return Fail(PTQ_OUT_OF_MEMORY, "cannot allocate the operator's state");
+}
+
+}  // namespace ptq
+
+#endif  // PTQ_OPS_OP_H_

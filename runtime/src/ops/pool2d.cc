@@ -1,0 +1,172 @@
+// max_pool2d and average_pool2d: x [N,H,W,C] -> y [N,OH,OW,C].
+#include <inttypes.h>
+
+#include "base/math.h"
+#include "kernels/pool/contract.h"
+#include "ops/checks.h"
+#include "ops/registry.h"
+
+namespace ptq {
+namespace {
+
+// Elements in a window; keeps their int32 sum exact and their count a float without rounding.
+constexpr uint64_t kMaxWindow = 1u << 22;
+constexpr size_t kGrainElements = 16384;
+
+struct PoolState {
+  Window h, w;
+  bool maximum, count_include_pad;
+  const PoolF32Kernel* f32;
+  const PoolI8Kernel* i8;
+  OutputRange range;
+  ClampAttrs clamp;
+};
+
+// Only windows that start in the padding can miss the input: the others hold it with their first
+// tap.
+ptq_status CheckNoEmptyWindow(const char* axis, const Window& window, uint32_t input,
+                              uint32_t output) {
+  const auto check = [&](uint32_t o) {
+    int64_t begin, end;
+    ValidTaps(window, o, input, &begin, &end);
+    if (begin < end) return PTQ_OK;
+    return Fail(PTQ_BAD_FILE, "%s: the window of output %" PRIu32 " lies wholly in the padding",
+                axis, o);
+  };
+  const auto start = [&](uint32_t o) {
+    return static_cast<int64_t>(o) * window.stride - window.pad_begin;
+  };
+  for (uint32_t o = 0; o < output && start(o) < 0; ++o) PTQ_RETURN_IF_ERROR(check(o));
+  for (uint32_t o = output; o > 0 && start(o - 1) >= input; --o) PTQ_RETURN_IF_ERROR(check(o - 1));
+  return PTQ_OK;
+}
+
+template <typename T, typename RunPixel>
+void RunPool(const PreparedOp& op, const RunContext& run, RunPixel run_pixel) {
+  const PoolState& s = op.State<PoolState>();
+  const Tensor &x = *op.Input(0), &y = op.Output();
+  const size_t in_h = x.dims[1], in_w = x.dims[2], channels = x.dims[3], out_h = y.dims[1],
+               out_w = y.dims[2];
+  const T* input = ReadData<T>(x, run);
+  auto body = [&](size_t begin, size_t end, size_t thread) {
+    const T** rows = reinterpret_cast<const T**>(run.Workspace(thread));
+    for (size_t pixel = begin; pixel < end; ++pixel) {
+      const size_t n = pixel / (out_h * out_w), oy = pixel / out_w % out_h, ox = pixel % out_w;
+      const T* picture = input + n * in_h * in_w * channels;
+      int64_t ky, ky_end, kx_begin, kx_end;
+      ValidTaps(s.h, oy, in_h, &ky, &ky_end);
+      ValidTaps(s.w, ox, in_w, &kx_begin, &kx_end);
+      size_t count = 0;
+      for (; ky < ky_end; ++ky) {
+        const size_t iy = oy * s.h.stride + static_cast<size_t>(ky) * s.h.dilation - s.h.pad_begin;
+        for (int64_t kx = kx_begin; kx < kx_end; ++kx) {
+          const size_t ix =
+              ox * s.w.stride + static_cast<size_t>(kx) * s.w.dilation - s.w.pad_begin;
+          rows[count++] = picture + (iy * in_w + ix) * channels;
+        }
+      }
+      run_pixel(rows, count, pixel * channels);
+    }
+  };
+  run.pool->ParallelFor(y.dims[0] * out_h * out_w, kGrainElements / channels + 1, body);
+}
+
+size_t Divisor(const PoolState& s, size_t count) {
+  return s.count_include_pad ? static_cast<size_t>(s.h.kernel) * s.w.kernel : count;
+}
+
+void RunF32(const PreparedOp& op, const RunContext& run) {
+  const PoolState& s = op.State<PoolState>();
+  const size_t channels = op.Output().dims[3];
+  float* y = WriteData<float>(op.Output(), run);
+  RunPool<float>(op, run, [&](const float* const* rows, size_t count, size_t at) {
+    s.f32->run({rows, count, channels, static_cast<float>(Divisor(s, count)), y + at, s.clamp.lo,
+                s.clamp.hi});
+  });
+}
+
+void RunI8(const PreparedOp& op, const RunContext& run) {
+  const PoolState& s = op.State<PoolState>();
+  const size_t channels = op.Output().dims[3];
+  const float scale_in = op.Input(0)->scales[0], scale_out = op.Output().scales[0];
+  const int32_t zero_point = op.Input(0)->zero_point;
+  int8_t* y = WriteData<int8_t>(op.Output(), run);
+  RunPool<int8_t>(op, run, [&](const int8_t* const* rows, size_t count, size_t at) {
+    const float multiplier = scale_in / (scale_out * static_cast<float>(Divisor(s, count)));
+    s.i8->run({rows, count, channels, -zero_point * static_cast<int32_t>(count), multiplier, y + at,
+               s.range, s.clamp.q_min, s.clamp.q_max});
+  });
+}
+
+ptq_status CheckPool(const PreparedOp& op, const Pool2dAttrs& attrs, const Window& h,
+                     const Window& w, bool maximum) {
+  const Tensor &x = *op.Input(0), &y = op.Output();
+  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kI8));
+  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << x.dtype));
+  PTQ_RETURN_IF_ERROR(CheckRank("x", x, 4));
+  PTQ_RETURN_IF_ERROR(CheckRank("output", y, 4));
+  PTQ_RETURN_IF_ERROR(CheckWindow("height", h));
+  PTQ_RETURN_IF_ERROR(CheckWindow("width", w));
+  PTQ_RETURN_IF_ERROR(CheckClamp(attrs.clamp));
+  if (attrs.count_include_pad > 1) {
+    return Fail(PTQ_BAD_FILE, "count_include_pad: %" PRIu32 " is not 0 or 1",
+                attrs.count_include_pad);
+  }
+  if (!maximum && (attrs.dilation_h != 1 || attrs.dilation_w != 1)) {
+    return Fail(PTQ_BAD_FILE, "dilation: %" PRIu32 " x %" PRIu32 " instead of 1 x 1",
+                attrs.dilation_h, attrs.dilation_w);
+  }
+  if (static_cast<uint64_t>(h.kernel) * w.kernel > kMaxWindow) {
+    return Fail(PTQ_UNSUPPORTED,
+                "kernel: %" PRIu32 " x %" PRIu32 " is more than %" PRIu64 " elements", h.kernel,
+                w.kernel, kMaxWindow);
+  }
+  PTQ_RETURN_IF_ERROR(CheckDim("output", y, 0, x.dims[0]));
+  PTQ_RETURN_IF_ERROR(CheckDim("output", y, 3, x.dims[3]));
+  PTQ_RETURN_IF_ERROR(CheckWindowOutput("height", h, x.dims[1], y.dims[1]));
+  PTQ_RETURN_IF_ERROR(CheckWindowOutput("width", w, x.dims[2], y.dims[2]));
+  PTQ_RETURN_IF_ERROR(CheckNoEmptyWindow("height", h, x.dims[1], y.dims[1]));
+  PTQ_RETURN_IF_ERROR(CheckNoEmptyWindow("width", w, x.dims[2], y.dims[2]));
+  PTQ_RETURN_IF_ERROR(CheckPerTensor("x", x));
+  PTQ_RETURN_IF_ERROR(CheckPerTensor("output", y));
+  if (maximum) return CheckSameQparams(x, y);
+  return x.dtype == kI8 ? CheckMultiplier("requantization", x.scales[0] / y.scales[0]) : PTQ_OK;
+}
+
+}  // namespace
+
+ptq_status PreparePool2d(uint32_t features, PreparedOp* op) {
+  const Pool2dAttrs attrs = op->GetAttrs<Pool2dAttrs>();
+  const bool maximum = op->op->kind->id == kMaxPool2d, quantized = op->Input(0)->dtype == kI8;
+  const Window h = {attrs.kernel_h, attrs.stride_h, attrs.dilation_h, attrs.pad_top,
+                    attrs.pad_bottom};
+  const Window w = {attrs.kernel_w, attrs.stride_w, attrs.dilation_w, attrs.pad_left,
+                    attrs.pad_right};
+  PTQ_RETURN_IF_ERROR(CheckPool(*op, attrs, h, w, maximum));
+  PoolState* state = op->MakeState<PoolState>();
+  if (state == nullptr) return OutOfMemory();
+  state->h = h;
+  state->w = w;
+  state->maximum = maximum;
+  state->count_include_pad = attrs.count_include_pad != 0;
+  state->clamp = attrs.clamp;
+  state->range = MakeOutputRange(op->Output().zero_point, attrs.clamp.q_min, attrs.clamp.q_max);
+  if (quantized) {
+    state->i8 = maximum ? SelectKernel(kMaxPoolI8Kernels, kMaxPoolI8KernelCount, features)
+                        : SelectKernel(kAveragePoolI8Kernels, kAveragePoolI8KernelCount, features);
+    op->kernel = state->i8->name;
+    op->run = RunI8;
+  } else {
+    state->f32 = maximum
+                     ? SelectKernel(kMaxPoolF32Kernels, kMaxPoolF32KernelCount, features)
+                     : SelectKernel(kAveragePoolF32Kernels, kAveragePoolF32KernelCount, features);
+    op->kernel = state->f32->name;
+    op->run = RunF32;
+  }
+  const Tensor& x = *op->Input(0);
+  op->workspace_per_thread =
+      static_cast<size_t>(Min(h.kernel, x.dims[1])) * Min(w.kernel, x.dims[2]) * sizeof(void*);
+  return PTQ_OK;
+}
+
+}  // namespace ptq

@@ -1,0 +1,27 @@
+// The table of operators.
+#include "ops/registry.h"
+
+namespace ptq {
+namespace {
+
+constexpr OpImplementation kImplementations[] = {
+    {kConv2d, PrepareConv2d},     {kFullyConnected, PrepareFullyConnected},
+    {kAdd, PrepareBinary},        {kSub, PrepareBinary},
+    {kMul, PrepareBinary},        {kDiv, PrepareBinary},
+    {kMaxPool2d, PreparePool2d},  {kAveragePool2d, PreparePool2d},
+    {kConcat, PrepareConcat},     {kSoftmax, PrepareSoftmax},
+    {kQuantize, PrepareQuantize}, {kDequantize, PrepareDequantize},
+    {kClamp, PrepareClamp},       {kTranspose, PrepareTranspose},
+    {kReshape, PrepareReshape},   {kPad, PreparePad},
+};
+
+}  // namespace
+
+const OpImplementation* FindOpImplementation(uint16_t kind) {
+  for (const OpImplementation& implementation : kImplementations) {
+    if (implementation.kind == kind) return &implementation;
+  }
+  return nullptr;
+}
+
+}  // namespace ptq

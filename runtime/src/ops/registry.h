@@ -1,0 +1,33 @@
+// The table of operators: format kind → implementation.
+#ifndef PTQ_OPS_REGISTRY_H_
+#define PTQ_OPS_REGISTRY_H_
+
+#include "ops/op.h"
+
+namespace ptq {
+
+struct OpImplementation {
+  uint16_t kind;  // OpKindId
+  ptq_status (*prepare)(uint32_t features, PreparedOp* op);
+};
+
+// Never null for a kind of kOpKinds (a test holds the two tables together).
+const OpImplementation* FindOpImplementation(uint16_t kind);
+
+// One per file of this folder.
+ptq_status PrepareConv2d(uint32_t features, PreparedOp* op);
+ptq_status PrepareFullyConnected(uint32_t features, PreparedOp* op);
+ptq_status PrepareBinary(uint32_t features, PreparedOp* op);
+ptq_status PreparePool2d(uint32_t features, PreparedOp* op);
+ptq_status PrepareConcat(uint32_t features, PreparedOp* op);
+ptq_status PrepareSoftmax(uint32_t features, PreparedOp* op);
+ptq_status PrepareQuantize(uint32_t features, PreparedOp* op);
+ptq_status PrepareDequantize(uint32_t features, PreparedOp* op);
+ptq_status PrepareClamp(uint32_t features, PreparedOp* op);
+ptq_status PrepareTranspose(uint32_t features, PreparedOp* op);
+ptq_status PrepareReshape(uint32_t features, PreparedOp* op);
+ptq_status PreparePad(uint32_t features, PreparedOp* op);
+
+}  // namespace ptq
+
+#endif  // PTQ_OPS_REGISTRY_H_

@@ -1,0 +1,100 @@
+// transpose: y.dims[i] = x.dims[perm[i]]. Dimensions of size 1 are dropped and neighbours that stay
+// together are merged, so that NHWC <-> NCHW is a transpose of three dimensions with one strided
+// gather per row.
+#include <inttypes.h>
+
+#include "kernels/move/contract.h"
+#include "ops/checks.h"
+#include "ops/registry.h"
+
+namespace ptq {
+namespace {
+
+constexpr size_t kGrainElements = 16384;
+
+struct TransposeState {
+  const GatherKernel* kernel;
+  uint32_t rank;               // of the simplified transpose, at least 1
+  size_t dims[kMaxRank];       // of the output
+  size_t x_strides[kMaxRank];  // elements of x per step of each output dimension
+};
+
+void RunTranspose(const PreparedOp& op, const RunContext& run) {
+  const TransposeState& s = op.State<TransposeState>();
+  const size_t size = s.kernel->element_size, width = s.dims[s.rank - 1],
+               stride = s.x_strides[s.rank - 1];
+  const uint8_t* x = ReadData<uint8_t>(*op.Input(0), run);
+  uint8_t* y = WriteData<uint8_t>(op.Output(), run);
+  auto body = [&](size_t begin, size_t end, size_t) {
+    for (size_t row = begin; row < end; ++row) {
+      size_t from = 0, index = row;
+      for (uint32_t d = s.rank - 1; d-- > 0; index /= s.dims[d])
+        from += index % s.dims[d] * s.x_strides[d];
+      s.kernel->run(x + from * size, stride, y + row * width * size, width);
+    }
+  };
+  run.pool->ParallelFor(static_cast<size_t>(op.Output().elements) / width,
+                        kGrainElements / width + 1, body);
+}
+
+ptq_status CheckPerm(const Tensor& x, const Tensor& y, const TransposeAttrs& attrs) {
+  PTQ_RETURN_IF_ERROR(CheckRank("output", y, x.rank));
+  uint32_t seen = 0;
+  for (uint32_t i = 0; i < kMaxRank; ++i) {
+    const uint32_t axis = attrs.perm[i];
+    if (i < x.rank ? axis >= x.rank || (seen & 1u << axis) != 0 : axis != 0) {
+      return Fail(PTQ_BAD_FILE,
+                  "perm[%" PRIu32 "]: %" PRIu32 " does not make a permutation of %" PRIu32
+                  " dimensions",
+                  i, axis, x.rank);
+    }
+    if (i >= x.rank) continue;
+    seen |= 1u << axis;
+    PTQ_RETURN_IF_ERROR(CheckDim("output", y, i, x.dims[axis]));
+  }
+  return PTQ_OK;
+}
+
+void Simplify(const Tensor& x, const Tensor& y, const TransposeAttrs& attrs,
+              TransposeState* state) {
+  size_t strides[kMaxRank], stride = 1;
+  for (uint32_t d = x.rank; d-- > 0; stride *= x.dims[d]) strides[d] = stride;
+  state->rank = 0;
+  for (uint32_t i = 0; i < y.rank; ++i) {
+    if (y.dims[i] == 1) continue;
+    const size_t x_stride = strides[attrs.perm[i]];
+    const uint32_t last = state->rank - 1;
+    if (state->rank > 0 && state->x_strides[last] == x_stride * y.dims[i]) {
+      state->dims[last] *= y.dims[i];
+      state->x_strides[last] = x_stride;
+      continue;
+    }
+    state->dims[state->rank] = y.dims[i];
+    state->x_strides[state->rank] = x_stride;
+    ++state->rank;
+  }
+  if (state->rank == 0) {
+    state->rank = 1;
+    state->dims[0] = state->x_strides[0] = 1;
+  }
+}
+
+}  // namespace
+
+ptq_status PrepareTranspose(uint32_t features, PreparedOp* op) {
+  const Tensor &x = *op->Input(0), &y = op->Output();
+  const TransposeAttrs attrs = op->GetAttrs<TransposeAttrs>();
+  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << x.dtype));
+  PTQ_RETURN_IF_ERROR(CheckPerm(x, y, attrs));
+  PTQ_RETURN_IF_ERROR(CheckPerTensor("x", x));
+  PTQ_RETURN_IF_ERROR(CheckSameQparams(x, y));
+  TransposeState* state = op->MakeState<TransposeState>();
+  if (state == nullptr) return OutOfMemory();
+  Simplify(x, y, attrs, state);
+  state->kernel = SelectGatherKernel(ElementSize(x.dtype), features);
+  op->kernel = state->kernel->name;
+  op->run = RunTranspose;
+  return PTQ_OK;
+}
+
+}  // namespace ptq

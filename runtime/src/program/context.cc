@@ -1,0 +1,53 @@
+// Creating and running a context.
+#include "program/context.h"
+
+#include <time.h>
+
+#include "base/math.h"
+
+namespace {
+
+double NowMicroseconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) * 1e-3;
+}
+
+}  // namespace
+
+ptq_status ptq_context::Create(const ptq_program* source, size_t threads) {
+  program = source;
+  const uint64_t arena = ptq::RoundUp(source->file.arena_size, ptq::kAlignment);
+  uint64_t workspace = 0, total = 0;
+  if (!ptq::Multiply(source->workspace_per_thread, threads, &workspace) ||
+      __builtin_add_overflow(arena, workspace, &total) || total > SIZE_MAX / 2) {
+    return ptq::Fail(PTQ_OUT_OF_MEMORY, "cannot allocate an arena of %llu bytes",
+                     static_cast<unsigned long long>(arena));
+  }
+  PTQ_RETURN_IF_ERROR(memory.Allocate(static_cast<size_t>(total)));
+  return pool.Start(threads);
+}
+
+void* ptq_context::TensorData(const ptq::Tensor& tensor) const {
+  if (tensor.storage == ptq::kConstant) return const_cast<void*>(tensor.data);
+  return const_cast<uint8_t*>(memory.data()) + tensor.offset;
+}
+
+void ptq_context::Run() {
+  const size_t arena = static_cast<size_t>(ptq::RoundUp(program->file.arena_size, ptq::kAlignment));
+  ptq::RunContext run = {memory.data(), memory.data() + arena, program->workspace_per_thread,
+                         &pool};
+  for (size_t i = 0; i < program->ops.size(); ++i) {
+    const ptq::PreparedOp& op = program->ops[i];
+    if (observer == nullptr) {
+      op.run(op, run);
+      continue;
+    }
+    const double begin = NowMicroseconds();
+    op.run(op, run);
+    const double microseconds = NowMicroseconds() - begin;
+    const ptq::Tensor& output = op.Output();
+    const ptq_tensor_info info = ptq::TensorInfo(output);
+    observer(observer_user, static_cast<uint32_t>(i), &info, TensorData(output), microseconds);
+  }
+}

@@ -1,0 +1,21 @@
+// What one run at a time needs: the arena, the workspaces, the threads. All memory is taken at
+// creation.
+#ifndef PTQ_PROGRAM_CONTEXT_H_
+#define PTQ_PROGRAM_CONTEXT_H_
+
+#include "program/program.h"
+#include "program/thread_pool.h"
+
+struct ptq_context {
+  ptq_status Create(const ptq_program* program, size_t threads);
+  void Run();
+  void* TensorData(const ptq::Tensor& tensor) const;
+
+  const ptq_program* program = nullptr;
+  ptq::ThreadPool pool;
+  ptq::Array<uint8_t> memory;  // the arena, then one workspace per thread
+  ptq_observer observer = nullptr;
+  void* observer_user = nullptr;
+};
+
+#endif  // PTQ_PROGRAM_CONTEXT_H_

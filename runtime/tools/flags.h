@@ -1,0 +1,34 @@
+// Command line of benchmark_bin.
+#ifndef PTQ_TOOLS_FLAGS_H_
+#define PTQ_TOOLS_FLAGS_H_
+
+#include <stdint.h>
+
+#include "base/array.h"
+
+namespace ptq {
+
+struct BenchmarkFlags {
+  Array<const char*> models;  // the first model_count are set
+  size_t model_count = 0;
+  int64_t warmup = 10;
+  int64_t repeats = 30;
+  int64_t threads = 1;
+  int64_t seed = 1;
+  const char* result_filename = "res.txt";  // "": none
+  const char* json = "";                    // "-": standard output
+  const char* input = "";                   // files separated by commas
+  const char* dump_output = "";
+  bool profile = false;
+  bool help = false;
+  bool version = false;
+};
+
+// Fails with PTQ_INVALID_ARGUMENT and a message that names the flag, the value and the rule.
+ptq_status ParseFlags(int argc, char** argv, BenchmarkFlags* flags);
+
+void PrintUsage();
+
+}  // namespace ptq
+
+#endif  // PTQ_TOOLS_FLAGS_H_

@@ -1,0 +1,185 @@
+// Loading and timing models for benchmark_bin.
+#include "tools/measure.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "format/crc32.h"
+#include "format/mapped_file.h"
+
+namespace ptq {
+namespace {
+
+double NowMs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
+}
+
+// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): the same numbers on every CPU.
+uint64_t NextRandom(uint64_t* state) {
+  uint64_t z = (*state += 0x9E3779B97F4A7C15u);
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  return z ^ (z >> 31);
+}
+
+// Depends on seed, input index and element only: models with the same shapes get the same inputs.
+void FillRandom(const ptq_tensor_info& info, uint64_t seed, void* data) {
+  uint64_t state = seed;
+  if (info.dtype == PTQ_INT8) {
+    int8_t* values = static_cast<int8_t*>(data);
+    for (size_t i = 0; i < info.size_bytes; ++i)
+      values[i] = static_cast<int8_t>(NextRandom(&state) >> 56);
+  } else if (info.dtype == PTQ_INT32) {
+    int32_t* values = static_cast<int32_t*>(data);
+    for (size_t i = 0; i < info.size_bytes / 4; ++i)
+      values[i] = static_cast<int32_t>(NextRandom(&state) >> 56);
+  } else {  // uniform in [-1, 1)
+    float* values = static_cast<float*>(data);
+    for (size_t i = 0; i < info.size_bytes / 4; ++i) {
+      values[i] = static_cast<float>(NextRandom(&state) >> 40) * (1.0f / 8388608.0f) - 1.0f;
+    }
+  }
+}
+
+ptq_status ReadInput(const char* path, size_t index, const ptq_tensor_info& info, void* data) {
+  MappedFile file;
+  PTQ_RETURN_IF_ERROR(file.Open(path));
+  if (file.size() != info.size_bytes) {
+    return Fail(PTQ_INVALID_ARGUMENT, "--input: %.120s has %zu bytes, input %zu '%.60s' takes %zu",
+                path, file.size(), index, info.name, info.size_bytes);
+  }
+  memcpy(data, file.data(), file.size());
+  return PTQ_OK;
+}
+
+ptq_status FillInputs(const BenchmarkFlags& flags, const Measurement& model) {
+  const char* files = flags.input;
+  const size_t count = ptq_program_input_count(model.program);
+  for (size_t i = 0; i < count; ++i) {
+    ptq_tensor_info info;
+    PTQ_RETURN_IF_ERROR(ptq_program_input_info(model.program, i, &info));
+    void* data = ptq_context_input(model.context, i);
+    if (flags.input[0] == '\0') {
+      FillRandom(info, static_cast<uint64_t>(flags.seed) * 1000003u + i, data);
+      continue;
+    }
+    char path[1024];
+    const size_t length = strcspn(files, ",");
+    if (length == 0 || length >= sizeof path) {
+      return Fail(PTQ_INVALID_ARGUMENT, "--input: the model has %zu inputs, file %zu is missing",
+                  count, i + 1);
+    }
+    memcpy(path, files, length);
+    path[length] = '\0';
+    files += length + (files[length] == ',' ? 1 : 0);
+    PTQ_RETURN_IF_ERROR(ReadInput(path, i, info, data));
+  }
+  if (flags.input[0] != '\0' && *files != '\0') {
+    return Fail(PTQ_INVALID_ARGUMENT, "--input: more files than the model's %zu inputs", count);
+  }
+  return PTQ_OK;
+}
+
+ptq_status TimedRun(const Measurement& model, double* ms) {
+  const double begin = NowMs();
+  const ptq_status status = ptq_run(model.context);
+  *ms = NowMs() - begin;
+  return status;
+}
+
+ptq_status Load(const BenchmarkFlags& flags, Measurement* model) {
+  struct stat info;
+  if (stat(model->path, &info) != 0)
+    return Fail(PTQ_IO_ERROR, "cannot open it: %s", strerror(errno));
+  model->file_bytes = static_cast<uint64_t>(info.st_size);
+  const double begin = NowMs();
+  PTQ_RETURN_IF_ERROR(ptq_program_load(model->path, &model->program));
+  model->load_ms = NowMs() - begin;
+  PTQ_RETURN_IF_ERROR(
+      ptq_context_create(model->program, static_cast<int32_t>(flags.threads), &model->context));
+  PTQ_RETURN_IF_ERROR(FillInputs(flags, *model));
+  PTQ_RETURN_IF_ERROR(TimedRun(*model, &model->first_ms));
+  double ignored;
+  for (int64_t i = 0; i < flags.warmup; ++i) PTQ_RETURN_IF_ERROR(TimedRun(*model, &ignored));
+  return PTQ_OK;
+}
+
+// Extra runs, so that the observer does not disturb the samples.
+ptq_status Profile(const BenchmarkFlags& flags, const Measurement& model) {
+  const auto observe = [](void* user, uint32_t op, const ptq_tensor_info*, const void*,
+                          double microseconds) { static_cast<double*>(user)[op] += microseconds; };
+  ptq_context_set_observer(model.context, observe, model.op_us);
+  for (int64_t i = 0; i < flags.repeats; ++i) PTQ_RETURN_IF_ERROR(ptq_run(model.context));
+  ptq_context_set_observer(model.context, nullptr, nullptr);
+  for (size_t op = 0; op < ptq_program_op_count(model.program); ++op) {
+    model.op_us[op] /= static_cast<double>(flags.repeats);
+  }
+  return PTQ_OK;
+}
+
+uint32_t OutputCrc32(const Measurement& model) {
+  uint32_t crc = 0;
+  for (size_t i = 0; i < ptq_program_output_count(model.program); ++i) {
+    ptq_tensor_info info;
+    if (ptq_program_output_info(model.program, i, &info) != PTQ_OK) continue;
+    crc = Crc32(crc, ptq_context_output(model.context, i), info.size_bytes);
+  }
+  return crc;
+}
+
+ptq_status AllocateResults(const BenchmarkFlags& flags, Measurements* all) {
+  const size_t repeats = static_cast<size_t>(flags.repeats);
+  PTQ_RETURN_IF_ERROR(all->samples_ms.Allocate(flags.model_count * repeats));
+  size_t ops = 0;
+  for (size_t i = 0; i < flags.model_count; ++i) {
+    all->models[i].samples_ms = all->samples_ms.data() + i * repeats;
+    ops += ptq_program_op_count(all->models[i].program);
+  }
+  if (!flags.profile) return PTQ_OK;
+  PTQ_RETURN_IF_ERROR(all->op_us.Allocate(ops));
+  ops = 0;
+  for (Measurement& model : all->models) {
+    model.op_us = all->op_us.data() + ops;
+    ops += ptq_program_op_count(model.program);
+  }
+  return PTQ_OK;
+}
+
+}  // namespace
+
+Measurements::~Measurements() {
+  for (Measurement& model : models) {
+    ptq_context_destroy(model.context);
+    ptq_program_destroy(model.program);
+  }
+}
+
+ptq_status MeasureAll(const BenchmarkFlags& flags, Measurements* all) {
+  PTQ_RETURN_IF_ERROR(all->models.Allocate(flags.model_count));
+  for (size_t i = 0; i < flags.model_count; ++i) {
+    all->models[i].path = flags.models[i];
+    const ptq_status status = Load(flags, &all->models[i]);
+    if (status != PTQ_OK) {
+      PrefixLastError("%.140s: ", flags.models[i]);
+      return status;
+    }
+  }
+  PTQ_RETURN_IF_ERROR(AllocateResults(flags, all));
+  for (int64_t repeat = 0; repeat < flags.repeats; ++repeat) {
+    for (Measurement& model : all->models)
+      PTQ_RETURN_IF_ERROR(TimedRun(model, &model.samples_ms[repeat]));
+  }
+  for (Measurement& model : all->models) {
+    if (flags.profile) PTQ_RETURN_IF_ERROR(Profile(flags, model));
+    model.output_crc32 = OutputCrc32(model);
+  }
+  return PTQ_OK;
+}
+
+}  // namespace ptq

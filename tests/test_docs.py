@@ -1,0 +1,62 @@
+"""The pages are true where a machine can tell: commands, flags, make targets, scripts and files that they name exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.main import app
+from tests.conftest import ROOT
+
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/README.md"), ROOT / "runtime/README.md"])
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Every `ptq …` command line of a page's code blocks and inline code, as words."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = re.findall(r"^\s{4,}(ptq .*)$", text, re.MULTILINE) + re.findall(r"`(ptq [^`]*)`", text)
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+def flags_of(name: str) -> set[str]:
+    command = app.commands[name]
+    return {option for parameter in command.params for option in parameter.opts} | {"--help", "-h"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_ptq_commands_and_flags_exist(page: Path) -> None:
+    for words in commands(page):
+        if len(words) < 2 or not re.fullmatch(r"[a-z]+", words[1]):
+            continue
+        assert words[1] in app.commands, words
+        for word in words[2:]:
+            if re.match(r"-+[a-z]", word):
+                assert word.split("=")[0].replace("_", "-") in flags_of(words[1]), f"{page.name}: {words}"
+
+
+def test_the_command_finder_finds_and_refuses() -> None:
+    found = commands(ROOT / "README.md")
+    assert any(words[1] == "quantize" and "--image-dir" in words for words in found)
+    assert "--no-such-flag" not in flags_of("quantize")
+    assert isinstance(app, click.Group)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"(?:`|^\s{4})make ([a-z-]+)", text, re.MULTILINE):
+        assert target in targets, f"{page.name}: make {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_files_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (page.parent / link).exists(), f"{page.name}: {link}"
+    for name in re.findall(r"`((?:cli|ptq_core|runtime|configs|scripts|docs|examples)/[\w/.]+)`", text):
+        assert (ROOT / name).exists(), f"{page.name}: {name}"

@@ -22,6 +22,10 @@ Progress = Callable[[int, int, str], None]
 """Called before each case: cases done, cases in all, what comes next."""
 
 
+LONGEST_PATH_SAID = 140
+"""benchmark_bin cuts a model's path to this many bytes in its messages."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """A model to measure: its precision, the file that the user named, and the flat file made of it."""
@@ -84,7 +88,7 @@ def bench(
         for index, count in enumerate(threads):
             if progress is not None:
                 progress(index, len(threads), f"{count} thread(s)")
-            flags = ["--warmup", str(warmup), "--repeats", str(repeats), "--threads", str(count)]
+            flags = [f"--warmup={warmup}", f"--repeats={repeats}", f"--threads={count}"]
             flags += ["--profile"] if profile else []
             answer = _measure(target, binary, subjects, flags, timeout_s)
             case = _case(
@@ -107,14 +111,16 @@ def _measure(
     program = device.push(binary)
     models = [device.push(subject.flat) for subject in subjects]
     answer_path = f"{device.folder}/answer.json"
-    finished = device.run([program, *flags, "--json", answer_path, *models], timeout_s=timeout_s)
+    finished = device.run(
+        [program, *flags, f"--json={answer_path}", "--result_filename=", *models], timeout_s=timeout_s
+    )
     if finished.exit_code != 0:
-        said = " ".join(finished.stderr.split())[-400:] or "it printed no reason"
+        said = " ".join(finished.stderr.split()).removeprefix("benchmark_bin: ") or "it printed no reason"
         for subject, model in zip(subjects, models, strict=True):
-            said = said.replace(model, str(subject.source))
+            said = said.replace(model[:LONGEST_PATH_SAID], str(subject.source))
         if finished.exit_code == InputError.exit_code:
             raise InputError(
-                f"benchmark_bin refuses: {said}",
+                f"benchmark_bin refuses {said}",
                 rule="each model must be an undamaged flat file that this build can run",
                 fix="write the model again with `ptq opt`",
             )

@@ -10,13 +10,10 @@ import time
 
 
 def main() -> int:
-    arguments, flags, models = sys.argv[1:], {}, []
-    while arguments:
-        word = arguments.pop(0)
-        if word == "--profile":
-            flags[word] = "1"
-        elif word.startswith("--"):
-            flags[word] = arguments.pop(0)
+    flags, models = {}, []
+    for word in sys.argv[1:]:
+        if word.startswith("--"):
+            name, _, flags[name] = word.partition("=")
         else:
             models.append(word)
     mode = os.environ.get("FAKE_MODE", "")
@@ -25,7 +22,7 @@ def main() -> int:
     if mode == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if mode == "refuse":
-        print(f"{models[0]}: header.crc32 does not match", file=sys.stderr)
+        print(f"benchmark_bin: {models[0][:140]}: header.crc32 does not match", file=sys.stderr)
         return 2
     if mode == "fail":
         print("out of memory", file=sys.stderr)

@@ -25,8 +25,11 @@ def flat(digits: Path, tmp_path: Path) -> Path:
 
 
 def test_an_onnx_model_and_a_flat_file_are_measured_in_turns(
-    digits: Path, flat: Path, tmp_path: Path
+    digits: Path, flat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     json_path, result_path = tmp_path / "bench.json", tmp_path / "res.txt"
     report = bench(
         fp32=digits / "model" / "model.onnx",
@@ -41,6 +44,7 @@ def test_an_onnx_model_and_a_flat_file_are_measured_in_turns(
     assert [case.threads for case in report.cases] == [1, 2]
     assert json.loads(json_path.read_text(encoding="utf-8"))["schema"] == 1
     assert len(result_path.read_text(encoding="utf-8").splitlines()) == 4
+    assert list(here.iterdir()) == []  # nothing that was not asked for
     for case in report.cases:
         first, second = case.models
         assert (first.name, second.name) == ("model.onnx", "digits fp32.nb")

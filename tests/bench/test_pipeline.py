@@ -85,19 +85,26 @@ def test_json_and_res_txt_are_written(fake_benchmark_bin: Fake, models: Models, 
     [
         ("die", DeviceError, "was killed by signal 9: it printed no reason"),
         ("fail", DeviceError, "ended with exit code 3: out of memory"),
-        ("refuse", InputError, "net_fp32.nb: header.crc32 does not match"),
+        ("refuse", InputError, "benchmark_bin refuses net_fp32.nb: header.crc32 does not match"),
         ("silent", DeviceError, "its answer is empty"),
         ("garbage", DeviceError, "'Segmentation fault?' is not JSON"),
         ("truncated", DeviceError, "is not JSON"),
     ],
 )
 def test_a_failing_binary_is_one_clear_error(
-    fake_benchmark_bin: Fake, models: Models, tmp_path: Path, mode: str, error: type[PtqError], said: str
+    fake_benchmark_bin: Fake,
+    models: Models,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+    error: type[PtqError],
+    said: str,
 ) -> None:
     fake_benchmark_bin(mode)
     outputs = tmp_path / "bench.json", tmp_path / "res.txt"
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(error) as caught:
-        bench(fp32=models[0], repeats=3, json_path=outputs[0], result_path=outputs[1])
+        bench(fp32=Path(models[0].name), repeats=3, json_path=outputs[0], result_path=outputs[1])
     assert said in caught.value.problem
     assert not any(path.exists() for path in outputs)
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,7 @@ def save_cache(cache_dir: Path, key: str, calibration: CachedCalibration) -> Pat
     arrays["checksum"] = _checksum(arrays)
     path = cache_path(cache_dir, key)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(file, **cast(dict[str, Any], arrays))
     return path
 
 

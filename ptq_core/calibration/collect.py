@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -53,12 +54,9 @@ def collect_statistics(
 
     def count(arrays: Arrays, first: int, rows: int) -> None:
         for name, array in arrays.items():
+            # Some tensors are not split by samples; the first sample of the micro-batch then stands for all.
             per_sample = len(array) // rows if array.ndim and len(array) % rows == 0 else 0
-            statistics[name].update(
-                array,
-                scratch,
-                lambda row, n=per_sample: sample_name(first + row // n if n else first),  # type: ignore[misc]
-            )
+            statistics[name].update(array, scratch, partial(_row_name, sample_name, first, per_sample))
 
     done = 0
     remaining = iter(samples)
@@ -133,6 +131,10 @@ class _Runner:
             self.batch = max(1, MICRO_BATCH_BYTES // max(size, INNER_TO_INPUT * feed.nbytes))
             self.measured = True
         return arrays
+
+
+def _row_name(sample_name: Callable[[int], str], first: int, rows_per_sample: int, row: int) -> str:
+    return sample_name(first + (row // rows_per_sample if rows_per_sample else 0))
 
 
 class _CannotRun(Exception):  # noqa: N818 (it never leaves this file)

@@ -18,6 +18,7 @@ from ptq_core.graph.session import open_session
 
 pytestmark = pytest.mark.real
 
+ROOT = Path(__file__).resolve().parents[2]
 MODEL = Path("models/mobilenet_v1_075.onnx")
 PREPROCESS = PreprocessConfig(resize_short=256, center_crop=(224, 224), mean=(127.5,), std=(127.5,))
 
@@ -70,7 +71,7 @@ def test_memory_does_not_grow_with_the_pictures(shared_data: Path) -> None:
     peaks = {}
     for pictures in (20, 100):
         command = [sys.executable, "-c", PEAK_MEMORY, str(shared_data), str(pictures)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
         peaks[pictures] = float(done.stdout.split()[-1])
     assert peaks[100] <= 300
     assert peaks[100] <= 1.25 * peaks[20]  # the largest pictures are among the later ones

@@ -71,13 +71,15 @@ def _sum(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
 
 def _mul(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
     a, b = np.abs(x[0]), np.abs(x[1])
-    return a * e[1] + b * e[0] + e[0] * e[1] + SLACK * UNIT * a * b
+    bound: Array = a * e[1] + b * e[0] + e[0] * e[1] + SLACK * UNIT * a * b
+    return bound
 
 
 def _div(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
     smallest = np.maximum(np.abs(x[1]) - e[1], np.finfo(np.float32).tiny)
     quotient = np.abs(x[0]) / smallest
-    return (e[0] + quotient * e[1]) / smallest + SLACK * UNIT * quotient
+    bound: Array = (e[0] + quotient * e[1]) / smallest + SLACK * UNIT * quotient
+    return bound
 
 
 def _max_pool2d(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
@@ -88,15 +90,17 @@ def _average_pool2d(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
     a = cast(Pool2d, op.attributes)
     window, n = pool_window(a), a.kernel_h * a.kernel_w
     counts = reference.window_counts(x[0].shape[1], x[0].shape[2], window, bool(a.count_include_pad))
-    total: Array = sum(v for _, _, v in window.taps(e[0] + (n + SLACK) * UNIT * np.abs(x[0]), 0.0))
-    return total / counts
+    spread = e[0] + (n + SLACK) * UNIT * np.abs(x[0])
+    total = np.asarray(sum(v for _, _, v in window.taps(spread, 0.0)))
+    return np.asarray(total / counts)
 
 
 def _softmax(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
     # exp(x + e) / Σ: numerator and denominator each move by at most a factor exp(max e).
     axis = cast(Softmax, op.attributes).axis
     worst = 2 * e[0].max(axis=axis, keepdims=True)
-    return y * (np.expm1(worst) + (y.shape[axis] + 2 * SLACK) * UNIT)
+    bound: Array = y * (np.expm1(worst) + (y.shape[axis] + 2 * SLACK) * UNIT)
+    return bound
 
 
 def _pad(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:

@@ -241,7 +241,7 @@ def test_what_remains(name: str) -> None:
 
 
 def test_the_bound_notices_a_wrong_result() -> None:
-    graph, shape = CASES["residual"]
+    graph, _ = CASES["residual"]
     program = lower_to_program(build(graph, (1, 8, 9, 9)))
     x = np.random.default_rng(3).standard_normal((1, 8, 9, 9)).astype(np.float32)
     (got,), (bound,) = run(program, [x]), error_bounds(program, [x])

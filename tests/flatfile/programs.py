@@ -1,0 +1,81 @@
+"""Programs for the flat-file tests: a small int8 network and one operator of every kind."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ptq_core.flatfile.attributes import Clamp, Concat, Conv2d, NoAttributes, Pad, Pool2d, Softmax, Transpose
+from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams, Tensor
+from ptq_core.optimize.memory_plan import plan_memory
+
+X = QuantParams(np.array([0.5], np.float32), 3)
+Y = QuantParams(np.array([0.25], np.float32), -2)
+
+
+def tiny_program() -> Program:
+    """input f32 → quantize → conv2d i8 (per channel, bias) → dequantize; the golden file."""
+    weight = (np.arange(12, dtype=np.int8) - 6).reshape(3, 1, 1, 4)
+    scales = np.array([0.5, 0.25, 0.125], np.float32)
+    program = Program(
+        targets=("arm64", "armv7"), producer="ptq golden", meta={"model": "tiny", "precision": "int8"}
+    )
+    x = program.add(Tensor("input", DType.F32, (1, 2, 2, 4)))
+    q = program.add(Tensor("input/q", DType.I8, (1, 2, 2, 4), X))
+    w = program.add(Tensor("conv/weight", DType.I8, weight.shape, QuantParams(scales, 0, 0), weight))
+    bias = np.array([1, -2, 3], np.int32)
+    b = program.add(Tensor("conv/bias", DType.I32, (3,), QuantParams(np.float32(0.5) * scales, 0, 0), bias))
+    y = program.add(Tensor("conv/out", DType.I8, (1, 1, 2, 3), Y))
+    out = program.add(Tensor("output", DType.F32, (1, 1, 2, 3)))
+    program.ops = [
+        Op(OpKind.QUANTIZE, "input/quantize", (x,), (q,), NoAttributes()),
+        Op(OpKind.CONV2D, "conv", (q, w, b), (y,), Conv2d(stride_h=2, q_min=-2, q_max=100)),
+        Op(OpKind.DEQUANTIZE, "output/dequantize", (y,), (out,), NoAttributes()),
+    ]
+    program.inputs, program.outputs = [x], [out]
+    plan_memory(program)
+    return program
+
+
+def every_kind() -> Program:
+    """A float program with each operator kind at least once, a second input and two outputs."""
+    random = np.random.default_rng(1)
+    program = Program(targets=("x86_64",), producer="ptq test")
+
+    def const(name: str, *dims: int) -> int:
+        data = random.standard_normal(dims).astype(np.float32)
+        return program.add(Tensor(name, DType.F32, dims, None, data))
+
+    def op(
+        kind: OpKind, inputs: tuple[int | None, ...], dims: tuple[int, ...], attributes: object, **kw: object
+    ) -> int:
+        name = f"{kind.label}{len(program.ops)}"
+        out = program.add(Tensor(f"{name}/out", kw.get("dtype", DType.F32), dims, kw.get("qparams")))  # type: ignore[arg-type]
+        program.ops.append(Op(kind, name, inputs, (out,), attributes))  # type: ignore[arg-type]
+        return out
+
+    x = program.add(Tensor("x", DType.F32, (1, 4, 6, 6)))
+    other = program.add(Tensor("other", DType.F32, (1, 6, 6, 4)))
+    t = op(OpKind.TRANSPOSE, (x,), (1, 6, 6, 4), Transpose(perm=(0, 2, 3, 1)))
+    t = op(OpKind.ADD, (t, other), (1, 6, 6, 4), Clamp(lo=0.0))
+    t = op(OpKind.SUB, (t, const("mean", 4)), (1, 6, 6, 4), Clamp())
+    t = op(OpKind.MUL, (t, const("scale", 1, 1, 1, 1)), (1, 6, 6, 4), Clamp(hi=6.0))
+    t = op(OpKind.DIV, (t, const("std", 4)), (1, 6, 6, 4), Clamp())
+    t = op(OpKind.PAD, (t,), (1, 8, 7, 4), Pad(before=(0, 1, 0, 0), after=(0, 1, 1, 0), value=0.5))
+    t = op(OpKind.CONV2D, (t, const("w", 8, 3, 3, 2), None), (1, 6, 5, 8), Conv2d(groups=2))
+    p = op(OpKind.MAX_POOL2D, (t,), (1, 3, 2, 8), Pool2d(kernel_h=2, kernel_w=2, stride_h=2, stride_w=2))
+    a = op(
+        OpKind.AVERAGE_POOL2D,
+        (t,),
+        (1, 3, 2, 8),
+        Pool2d(kernel_h=3, kernel_w=3, stride_h=2, stride_w=2, pad_top=1, count_include_pad=1),
+    )
+    t = op(OpKind.CONCAT, (p, a), (1, 3, 2, 16), Concat(axis=3))
+    t = op(OpKind.QUANTIZE, (t,), (1, 3, 2, 16), NoAttributes(), dtype=DType.I8, qparams=X)
+    t = op(OpKind.CLAMP, (t,), (1, 3, 2, 16), Clamp(q_min=0), dtype=DType.I8, qparams=Y)
+    t = op(OpKind.DEQUANTIZE, (t,), (1, 3, 2, 16), NoAttributes())
+    flat = op(OpKind.RESHAPE, (t,), (1, 96), NoAttributes())
+    t = op(OpKind.FULLY_CONNECTED, (flat, const("fc", 5, 96), const("fc/b", 5)), (1, 5), Clamp())
+    t = op(OpKind.SOFTMAX, (t,), (1, 5), Softmax(axis=1))
+    program.inputs, program.outputs = [x, other], [t, flat]
+    plan_memory(program)
+    return program

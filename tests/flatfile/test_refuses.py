@@ -1,0 +1,229 @@
+"""Truncated, foreign and damaged files are refused with an InputError that names the field."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+from collections.abc import Callable
+
+import pytest
+
+from ptq_core.errors import InputError
+from ptq_core.flatfile import layout
+from ptq_core.flatfile.attributes import Clamp, Conv2d
+from ptq_core.flatfile.program import Program
+from ptq_core.flatfile.reader import read_program
+from ptq_core.flatfile.writer import write_program
+from tests.flatfile.programs import every_kind, tiny_program
+
+TINY = write_program(tiny_program())
+
+
+def sealed(data: bytearray) -> bytes:
+    """``data`` with its size and checksum corrected, so that the checks behind them are reached."""
+    struct.pack_into("<Q", data, 16, len(data))
+    struct.pack_into("<I", data, 24, zlib.crc32(memoryview(data)[layout.CRC_BEGIN :]))
+    return bytes(data)
+
+
+def patched(offset: int, code: str, value: object, data: bytes = TINY) -> bytes:
+    changed = bytearray(data)
+    struct.pack_into(f"<{code}", changed, offset, value)
+    return sealed(changed)
+
+
+def entry_of(kind: bytes, data: bytes = TINY) -> int:
+    """File offset of the section table's entry for ``kind``."""
+    count = struct.unpack_from("<I", data, 28)[0]
+    places = [layout.HEADER.size + i * layout.SECTION.size for i in range(count)]
+    return next(place for place in places if data[place : place + 4] == kind)
+
+
+def start_of(kind: bytes, data: bytes = TINY) -> int:
+    """File offset of section ``kind``."""
+    return int(struct.unpack_from("<Q", data, entry_of(kind, data) + 8)[0])
+
+
+def test_every_truncation() -> None:
+    for length in range(len(TINY)):
+        with pytest.raises(InputError):
+            read_program(TINY[:length])
+
+
+def test_every_single_byte_flip() -> None:
+    version_minor = (10, 11)  # a newer minor version loads, and the checksum begins behind it
+    for position in set(range(len(TINY))).difference(version_minor):
+        changed = bytearray(TINY)
+        changed[position] ^= 0x55
+        with pytest.raises(InputError):
+            read_program(bytes(changed))
+
+
+def test_every_resealed_byte_flip_is_refused_or_valid() -> None:
+    """With a correct checksum, a flipped byte is refused or gives a program that the format allows; nothing else is raised."""
+    for position in range(layout.CRC_BEGIN, len(TINY)):
+        for mask in (0x01, 0x80, 0xFF):
+            changed = bytearray(TINY)
+            changed[position] ^= mask
+            try:
+                program = read_program(sealed(changed))
+            except InputError:
+                continue
+            assert all(
+                (t.offset or 0) + t.size_bytes <= program.arena_size
+                for t in program.tensors
+                if t.data is None
+            )
+
+
+HEADER_FIELDS = {
+    "magic": (0, "B", 0x51, "magic"),
+    "version_major": (8, "H", 2, "written by ptq golden"),
+    "header_size": (12, "I", 128, "header_size"),
+    "section_count_zero": (28, "I", 0, "section_count"),
+    "section_count_many": (28, "I", 65, "section_count"),
+    "targets_none": (32, "I", 0, "targets"),
+    "targets_unknown": (32, "I", 16, "targets"),
+    "reserved": (36, "I", 1, "reserved"),
+    "producer_unterminated": (63, "B", 65, "producer"),
+}
+
+
+@pytest.mark.parametrize("name", HEADER_FIELDS)
+def test_header_field(name: str) -> None:
+    offset, code, value, named = HEADER_FIELDS[name]
+    with pytest.raises(InputError, match=named):
+        read_program(patched(offset, code, value))
+
+
+def test_size_and_checksum() -> None:
+    with pytest.raises(InputError, match=r"file_size is \d+, the file has"):
+        read_program(TINY + b"\0")
+    changed = bytearray(TINY)
+    changed[-1] ^= 1
+    with pytest.raises(InputError, match="crc32"):
+        read_program(bytes(changed))
+
+
+def test_newer_minor_version() -> None:
+    assert read_program(patched(10, "H", 7)).meta == {"model": "tiny", "precision": "int8"}
+
+
+def test_unknown_sections() -> None:
+    meta = entry_of(b"META")
+    assert read_program(patched(meta, "4s", b"XTRA")).meta == {}
+    data = bytearray(patched(meta, "4s", b"XTRA"))
+    struct.pack_into("<I", data, meta + 4, layout.SECTION_REQUIRED)
+    with pytest.raises(InputError, match="unknown required section XTRA"):
+        read_program(sealed(data))
+
+
+SECTION_FIELDS: dict[str, tuple[bytes, int, str, object, str]] = {
+    "kind_twice": (b"META", 0, "4s", b"STRS", "twice"),
+    "kind_missing": (b"PLAN", 0, "4s", b"PLAM", "PLA[MN]"),
+    "flags": (b"TENS", 4, "I", 3, "flags"),
+    "offset_odd": (b"TENS", 8, "Q", 65, "TENS lies at 65"),
+    "offset_far": (b"TENS", 8, "Q", 1 << 60, "TENS lies at"),
+    "size_far": (b"TENS", 16, "Q", 1 << 60, "TENS lies at"),
+    "count": (b"TENS", 24, "I", 1, "count 1"),
+    "entry_size": (b"TENS", 28, "I", 32, "entry_size 32"),
+    "overlap": (b"INPT", 8, "Q", start_of(b"OUTP"), "overlap|not zero"),
+}
+
+
+@pytest.mark.parametrize("name", SECTION_FIELDS)
+def test_section_field(name: str) -> None:
+    kind, offset, code, value, named = SECTION_FIELDS[name]
+    with pytest.raises(InputError, match=named):
+        read_program(patched(entry_of(kind) + offset, code, value))
+
+
+# (section, offset in it, code, value, what the message names)
+ENTRY_FIELDS: dict[str, tuple[bytes, int, str, object, str]] = {
+    "scale_negative": (b"SCAL", 0, "f", -1.0, "scale"),
+    "scale_nan": (b"SCAL", 0, "f", float("nan"), "scale"),
+    "scale_begin": (b"QPRM", 0, "I", 99, "QPRM 0"),
+    "scale_count": (b"QPRM", 4, "I", 0, "QPRM 0"),
+    "zero_point": (b"QPRM", 8, "i", 128, "zero_point"),
+    "axis": (b"QPRM", 12, "i", 0, "axis"),
+    "tensor_name": (b"TENS", 0, "I", 99999, "name"),
+    "dtype": (b"TENS", 4, "B", 9, "dtype is 9"),
+    "rank": (b"TENS", 5, "B", 9, "rank is 9"),
+    "storage": (b"TENS", 6, "B", 3, "storage is 3"),
+    "tensor_reserved": (b"TENS", 7, "B", 1, "reserved"),
+    "qparams_on_f32": (b"TENS", 8, "I", 0, "f32 tensor"),
+    "qparams_index": (b"TENS", 8, "I", 77, "qparams is 77"),
+    "tensor_offset_odd": (b"TENS", 16, "Q", 1, "offset is 1"),
+    "tensor_offset_far": (b"TENS", 16, "Q", 1 << 40, "arena"),
+    "tensor_size": (b"TENS", 24, "Q", 1, "size is 1"),
+    "dims_zero": (b"TENS", 32, "I", 0, "dims"),
+    "dims_huge": (b"TENS", 32, "I", 0xFFFFFFFF, "dims"),
+    "dims_behind_rank": (b"TENS", 60, "I", 1, "dims"),
+    "op_kind": (b"OPRS", 0, "H", 99, "kind is 99"),
+    "op_flags": (b"OPRS", 2, "H", 1, "flags"),
+    "index_begin": (b"OPRS", 8, "I", 0xFFFFFFFF, "indices"),
+    "input_count": (b"OPRS", 12, "H", 0xFFFF, "indices"),
+    "attr_begin": (b"OPRS", 16, "I", 2, "attributes"),
+    "attr_size": (b"OPRS", 20, "I", 4, "attributes"),
+    "index": (b"INDX", 0, "I", 50, "tensor index 50"),
+    "absent_input": (b"INDX", 0, "I", 0xFFFFFFFF, "absent"),
+    "input": (b"INPT", 0, "I", 50, "INPT"),
+    "input_is_constant": (b"INPT", 0, "I", 2, "constant"),
+    "output": (b"OUTP", 0, "I", 50, "OUTP"),
+    "arena_size": (b"PLAN", 0, "Q", 64, "arena of 64"),
+    "alignment": (b"PLAN", 8, "I", 32, "alignment"),
+    "stride": (b"ATTR", 0, "I", 0, "stride_h"),
+    "strings_end": (b"STRS", len(b"input\0"), "B", 0xFF, "UTF-8"),
+    "meta": (b"META", 0, "B", 0x5B, "META"),
+}
+
+
+@pytest.mark.parametrize("name", ENTRY_FIELDS)
+def test_entry_field(name: str) -> None:
+    kind, offset, code, value, named = ENTRY_FIELDS[name]
+    with pytest.raises(InputError, match=named):
+        read_program(patched(start_of(kind) + offset, code, value))
+
+
+def replace_op(index: int, **fields: object) -> Callable[[Program], None]:
+    def change(program: Program) -> None:
+        program.ops[index] = dataclasses.replace(program.ops[index], **fields)  # type: ignore[arg-type]
+
+    return change
+
+
+def replace_tensor(index: int, **fields: object) -> Callable[[Program], None]:
+    def change(program: Program) -> None:
+        program.tensors[index] = dataclasses.replace(program.tensors[index], **fields)  # type: ignore[arg-type]
+
+    return change
+
+
+def swap_ops(program: Program) -> None:
+    program.ops[0], program.ops[1] = program.ops[1], program.ops[0]
+
+
+def share_memory(program: Program) -> None:
+    program.tensors[1] = dataclasses.replace(program.tensors[1], offset=program.tensors[0].offset)
+
+
+RULES: dict[str, tuple[Callable[[], Program], Callable[[Program], None], str]] = {
+    "order": (tiny_program, swap_ops, "before it is written"),
+    "memory": (tiny_program, share_memory, "share memory"),
+    "output_dims": (tiny_program, replace_tensor(4, dims=(1, 2, 1, 3)), "expected"),
+    "weight_groups": (tiny_program, replace_op(1, attributes=Conv2d(stride_h=2, groups=2)), "groups"),
+    "bias_type": (tiny_program, replace_op(1, inputs=(1, 2, 2)), "bias"),
+    "clamp_order": (tiny_program, replace_op(1, attributes=Conv2d(stride_h=2, q_min=5, q_max=4)), "q_min"),
+    "add_clamp": (every_kind, replace_op(1, attributes=Clamp(lo=2.0, hi=1.0)), "lo ≤ hi"),
+    "broadcast": (every_kind, replace_op(1, inputs=(0, 1)), "broadcast|one type|expected"),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rule(name: str) -> None:
+    make, change, named = RULES[name]
+    program = make()
+    change(program)
+    with pytest.raises(InputError, match=named):
+        read_program(write_program(program))

@@ -1,0 +1,93 @@
+"""Memory plans: no live tensors share a byte, small ones reach the lower bound, and the check itself notices overlaps."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ptq_core.flatfile.attributes import Clamp, NoAttributes
+from ptq_core.flatfile.lifetimes import lower_bound, overlaps
+from ptq_core.flatfile.program import DType, Op, OpKind, Program, Tensor
+from ptq_core.optimize.memory_plan import plan_memory
+
+
+def chain(*sizes: int) -> Program:
+    """An input and clamps, each writing a tensor of so many floats (dims do not matter to the plan)."""
+    program = Program()
+    for i, size in enumerate(sizes):
+        program.add(Tensor(f"t{i}", DType.F32, (size,)))
+    program.ops = [Op(OpKind.CLAMP, f"op{i}", (i,), (i + 1,), Clamp()) for i in range(len(sizes) - 1)]
+    program.inputs, program.outputs = [0], [len(sizes) - 1]
+    return program
+
+
+def random_program(seed: int) -> Program:
+    """Operators that read up to two earlier tensors, some of them reshapes."""
+    random = np.random.default_rng(seed)
+    program = Program()
+    program.inputs = [program.add(Tensor("input", DType.F32, (64,)))]
+    for i in range(40):
+        known = len(program.tensors)
+        if random.random() < 0.2:
+            source = int(random.integers(known))
+            out = program.add(Tensor(f"t{i}", DType.F32, program.tensors[source].dims))
+            program.ops.append(Op(OpKind.RESHAPE, f"op{i}", (source,), (out,), NoAttributes()))
+            continue
+        reads = tuple(int(r) for r in random.integers(max(0, known - 6), known, 2))
+        out = program.add(Tensor(f"t{i}", DType.F32, (int(random.integers(1, 2000)),)))
+        program.ops.append(Op(OpKind.ADD, f"op{i}", reads, (out,), Clamp()))
+    program.outputs = [len(program.tensors) - 1, 17]
+    return program
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_programs(seed: int) -> None:
+    program = random_program(seed)
+    plan_memory(program)
+    assert not overlaps(program)
+    assert all(t.offset is not None and t.offset % 64 == 0 for t in program.tensors)
+    # Random lifetimes are harder than networks; those are held to the bound in test_real_models.py.
+    assert lower_bound(program, 64) <= program.arena_size <= 1.25 * lower_bound(program, 64)
+
+
+def test_a_chain_reaches_the_lower_bound() -> None:
+    program = chain(16, 1000, 500, 2000, 100, 16)
+    plan_memory(program)
+    assert program.arena_size == lower_bound(program, 64)
+
+
+def test_input_keeps_its_memory() -> None:
+    program = chain(64, 64, 64, 64)
+    plan_memory(program)
+    others = {program.tensors[i].offset for i in (1, 2, 3)}
+    assert program.tensors[0].offset not in others
+
+
+def test_reshape_lies_on_its_input() -> None:
+    program = chain(64, 64, 64)
+    program.ops[1] = dataclasses.replace(program.ops[1], kind=OpKind.RESHAPE)
+    plan_memory(program)
+    assert program.tensors[1].offset == program.tensors[2].offset
+    assert not overlaps(program)
+
+
+def test_overlaps_notices_what_a_plan_must_not_do() -> None:
+    program = chain(64, 64, 64)
+    plan_memory(program)
+    for changed, offset in ((1, program.tensors[0].offset), (2, program.tensors[1].offset)):
+        bad = chain(64, 64, 64)
+        bad.tensors = list(program.tensors)
+        bad.tensors[changed] = dataclasses.replace(bad.tensors[changed], offset=offset)
+        assert overlaps(bad)
+
+
+def test_overlaps_notices_a_reshape_that_lies_half_on_its_input() -> None:
+    program = chain(64, 64, 64)
+    program.ops[1] = dataclasses.replace(program.ops[1], kind=OpKind.RESHAPE)
+    plan_memory(program)
+    offset = program.tensors[1].offset
+    assert offset is not None
+    program.tensors[2] = dataclasses.replace(program.tensors[2], offset=offset + 64)
+    assert overlaps(program)

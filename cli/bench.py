@@ -145,6 +145,7 @@ def render(report: BenchReport, *, profile: bool = False) -> Iterator[str]:
     if profile:
         for case in report.cases:
             yield from _profile(case)
+        yield ""
     for what, path in (("res.txt", report.result_path), ("JSON", report.json_path)):
         if path is not None:
             yield f"{what}: {path}"
@@ -198,4 +199,3 @@ def _profile(case: CaseResult) -> Iterator[str]:
     yield ""
     yield f"mean time per operator, {case.threads} thread(s)"
     yield from table(rows, left=2)
-    yield ""

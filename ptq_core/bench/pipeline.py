@@ -119,10 +119,11 @@ def _measure(
         for subject, model in zip(subjects, models, strict=True):
             said = said.replace(model[:LONGEST_PATH_SAID], str(subject.source))
         if finished.exit_code == InputError.exit_code:
+            problem, _, next_step = said.rpartition("; ")
             raise InputError(
-                f"benchmark_bin refuses {said}",
-                rule="each model must be an undamaged flat file that this build can run",
-                fix="write the model again with `ptq opt`",
+                f"benchmark_bin refuses {problem or said}",
+                rule="it must be able to load and run every model on this CPU",
+                fix=next_step if problem else "write the model again with `ptq opt`",
             )
         code = finished.exit_code
         raise DeviceError(

@@ -22,7 +22,10 @@ def main() -> int:
     if mode == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if mode == "refuse":
-        print(f"benchmark_bin: {models[0][:140]}: header.crc32 does not match", file=sys.stderr)
+        print(
+            f"benchmark_bin: {models[0][:140]}: header.crc32 does not match; write the file again",
+            file=sys.stderr,
+        )
         return 2
     if mode == "fail":
         print("out of memory", file=sys.stderr)

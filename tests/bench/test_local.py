@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ptq_core.bench.pipeline import bench
@@ -67,3 +68,10 @@ def test_a_damaged_model_is_the_users_error(flat: Path) -> None:
     flat.write_bytes(data[:200])
     with pytest.raises(InputError, match=r"digits fp32\.nb"):
         bench(int8=flat)
+
+
+@pytest.mark.xfail(reason="getrusage's ru_maxrss keeps what the parent had before exec; VmHWM would not")
+def test_peak_memory_is_not_that_of_this_process(flat: Path) -> None:
+    ballast = np.ones(200_000_000, np.uint8)
+    (case,) = bench(fp32=flat, warmup=0, repeats=1).cases
+    assert case.peak_rss_bytes < ballast.size

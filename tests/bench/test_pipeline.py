@@ -106,6 +106,7 @@ def test_a_failing_binary_is_one_clear_error(
     with pytest.raises(error) as caught:
         bench(fp32=Path(models[0].name), repeats=3, json_path=outputs[0], result_path=outputs[1])
     assert said in caught.value.problem
+    assert mode != "refuse" or caught.value.fix == "write the file again"
     assert not any(path.exists() for path in outputs)
 
 

@@ -1,0 +1,171 @@
+"""`optimize` as a whole: the file, its report, targets, and every refusal with what it must name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from onnx import TensorProto, helper
+
+from ptq_core.errors import InputError
+from ptq_core.flatfile.reader import read_program
+from ptq_core.optimize.lowering.lower import LOWERERS
+from ptq_core.optimize.pipeline import lower_to_program, optimize, resolve_targets
+from ptq_core.optimize.supported import SUPPORTED
+from tests.models import mobile_block, save
+from tests.optimize.graphs import Graph, Qdq, build, build_proto
+
+
+def test_optimize_writes_a_readable_file(tmp_path: Path) -> None:
+    source = save(mobile_block(), tmp_path / "model")
+    out = tmp_path / "new" / "mobile.nb"
+    report = optimize(source, out, targets=("arm64", "x86"))
+    data = out.read_bytes()
+    program = read_program(data)
+    assert report.path == out
+    assert report.size_bytes == len(data)
+    assert report.op_count == len(program.ops)
+    assert report.int8_op_count == 0
+    assert report.arena_bytes == program.arena_size
+    assert program.targets == ("arm64", "x86_64", "x86")
+    assert program.meta["precision"] == "fp32"
+    assert program.meta["model"] == "model"
+    assert [t.name for t in (program.tensors[program.inputs[0]], program.tensors[program.outputs[0]])] == [
+        "input",
+        "head/softmax/out",
+    ]
+    optimize(source, tmp_path / "again.nb", targets=("x86", "arm64"))
+    assert (tmp_path / "again.nb").read_bytes() == data
+
+
+def test_a_loaded_model_is_not_changed(tmp_path: Path) -> None:
+    model = ir.from_proto(mobile_block())
+    before = ir.to_proto(model).SerializeToString()
+    optimize(model, tmp_path / "a.nb")
+    assert ir.to_proto(model).SerializeToString() == before
+
+
+def test_supported_table_is_the_lowering_table() -> None:
+    assert set(SUPPORTED) == set(LOWERERS)
+    assert list(SUPPORTED) == sorted(SUPPORTED)
+
+
+def test_targets() -> None:
+    assert resolve_targets(("arm",)) == ("arm64", "armv7")
+    assert resolve_targets(("x86_64", "arm64")) == ("arm64", "x86_64")
+    assert len(resolve_targets(("host",))) == 1
+    for wrong in (("mips",), ()):
+        with pytest.raises(InputError, match="target"):
+            resolve_targets(wrong)
+
+
+def many_unsupported(b: Qdq) -> str:
+    x = b.node("Sigmoid", "head/sigmoid", [b.conv("conv", "input", 8, 8)])
+    x = b.node("Conv", "head/transposed", [x, b.node("Exp", "head/exp", [x])])
+    x = b.node("Resize", "neck/up", [x, "", b.constant("scales", np.array([1, 1, 2, 2], np.float32))])
+    return b.node("Sigmoid", "neck/sigmoid", [x])
+
+
+def qdq_of(dtype: type[np.generic], per_channel: bool = False) -> Graph:
+    def graph(b: Qdq) -> str:
+        scale = np.full(8, 0.1, np.float32) if per_channel else np.float32(0.1)
+        zero = np.zeros(8, dtype) if per_channel else dtype(0)  # type: ignore[call-arg]
+        inputs = [b.constant("s", scale), b.constant("z", zero)]
+        attributes = {"axis": 1} if per_channel else {}
+        q = b.node("QuantizeLinear", "q", ["input", *inputs], **attributes)
+        return b.node("DequantizeLinear", "dq", [q, *inputs], **attributes)
+
+    return graph
+
+
+def other_scale(b: Qdq) -> str:
+    z = b.constant("z", np.int8(0))
+    q = b.node("QuantizeLinear", "q", ["input", b.constant("s1", np.float32(0.1)), z])
+    return b.node("DequantizeLinear", "dq", [q, b.constant("s2", np.float32(0.2)), z])
+
+
+def running_weight(b: Qdq) -> str:
+    return b.node("MatMul", "attention", ["input", "input"])
+
+
+# graph, opset, what the message names
+REFUSED: dict[str, tuple[Graph, int, list[str]]] = {
+    "all_at_once": (
+        many_unsupported,
+        17,
+        [
+            "Sigmoid (2): head/sigmoid, neck/sigmoid",
+            "Exp (1): head/exp",
+            "Resize (1): neck/up",
+            "head/transposed",
+        ],
+    ),
+    "int16": (qdq_of(np.int16), 21, ["QuantizeLinear", "int16", ": q"]),
+    "uint8": (qdq_of(np.uint8), 17, ["QuantizeLinear", "uint8", ": q"]),
+    "per_channel_activation": (qdq_of(np.int8, True), 17, ["one scale per channel", ": q"]),
+    "other_scale": (other_scale, 17, ["differs", ": dq"]),
+    "cast": (
+        lambda b: b.node(
+            "Cast", "back", [b.node("Cast", "cast", ["input"], to=TensorProto.INT32)], to=TensorProto.FLOAT
+        ),
+        17,
+        ["changes the type of a computed value: cast"],
+    ),
+    "pad_mode": (
+        lambda b: b.node("Pad", "pad", ["input", b.ints("p", 0, 0, 1, 1, 0, 0, 1, 1)], mode="reflect"),
+        17,
+        ["mode is reflect", ": pad"],
+    ),
+    "reduce_channels": (
+        lambda b: b.node("ReduceMean", "mean", ["input"], axes=[1]),
+        17,
+        ["averages over [1]", ": mean"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str, tmp_path: Path) -> None:
+    graph, opset, named = REFUSED[name]
+    out = tmp_path / "x.nb"
+    with pytest.raises(InputError) as caught:
+        optimize(build(graph, opset=opset), out)
+    for text in named:
+        assert text in str(caught.value)
+    assert caught.value.exit_code == 2
+    assert not list(tmp_path.iterdir()), "nothing is left half-written"
+
+
+def test_matrix_of_two_activations() -> None:
+    with pytest.raises(InputError, match="second matrix is not a constant: attention"):
+        lower_to_program(build(running_weight, (4, 4)))
+
+
+def test_open_height_needs_an_input_shape(tmp_path: Path) -> None:
+    proto = build_proto(lambda b: b.conv("conv", "input", 8, 4), (1, 8, "H", "W"))
+    source = save(proto, tmp_path)
+    with pytest.raises(InputError, match="'H', 'W'") as caught:
+        optimize(source, tmp_path / "x.nb")
+    assert "input_shape" in caught.value.fix
+    optimize(source, tmp_path / "x.nb", input_shape=(1, 8, 9, 7))
+    program = read_program((tmp_path / "x.nb").read_bytes())
+    assert program.tensors[program.inputs[0]].dims == (1, 8, 9, 7)
+
+
+def test_output_without_input() -> None:
+    graph = helper.make_graph(
+        [
+            helper.make_node("Relu", ["input"], ["y"], name="r"),
+            helper.make_node("Neg", ["c"], ["z"], name="n"),
+        ],
+        "g",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in ("y", "z")],
+        [onnx.numpy_helper.from_array(np.ones(3, np.float32), "c")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    with pytest.raises(InputError, match="`z` does not depend"):
+        lower_to_program(ir.from_proto(model))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from ptq_core.calibration import decode
@@ -31,8 +32,9 @@ def gradient(height: int = 6, width: int = 10) -> Image.Image:
 def test_normalises_in_float32(order: Any, layout: Any) -> None:
     config = PreprocessConfig(mean=(1, 2, 3), std=(4, 5, 6), channel_order=order, layout=layout)
     pixels = np.asarray(gradient(), np.float32)
-    expected = (pixels if order == "RGB" else pixels[:, :, ::-1]) - np.array([1, 2, 3], np.float32)
-    expected = expected / np.array([4, 5, 6], np.float32)
+    pixels = pixels if order == "RGB" else pixels[:, :, ::-1]
+    mean, std = np.array([1, 2, 3], np.float32), np.array([4, 5, 6], np.float32)
+    expected: NDArray[np.float32] = np.divide(pixels - mean, std)
     expected = expected.transpose(2, 0, 1) if layout == "NCHW" else expected
     result = preprocess_picture(gradient(), config)
     assert result.dtype == np.float32

@@ -120,7 +120,26 @@ def squeeze_mean(b: Qdq) -> str:
     return b.node("Squeeze", "squeeze", [b.conv("conv2", x, 6, 5, k=1), b.ints("a2", 2, 3)])
 
 
+def newer_opset(b: Qdq) -> str:
+    """Opset 18: the axes of ReduceMean and Pad are inputs; Squeeze without axes."""
+    pads = [b.ints("p", 1, 0, 1, 2), b.constant("v", np.float32(0)), b.ints("pa", 2, 3)]
+    x = b.conv("conv", b.node("Pad", "pad", ["input", *pads]), 8, 6)
+    x = b.node("ReduceMean", "mean", [x, b.ints("ma", 2, 3)])
+    return b.node("Squeeze", "squeeze", [x])
+
+
+def constant_nodes(b: Qdq) -> str:
+    """Weights behind Constant, Identity and arithmetic nodes are folded."""
+    w = b.node(
+        "Mul",
+        "twice",
+        [b.node("Identity", "same", [b.weight("w", 6, 8, 1, 1)]), b.constant("c", np.float32(2))],
+    )
+    return b.node("Conv", "conv", ["input", w])
+
+
 FLAT = (3, 20)
+OPSETS = {"newer_opset": 18}
 CASES: dict[str, tuple[Graph, tuple[int | str, ...]]] = {
     name: (graph, (1, 8, 13, 11))
     for name, graph in {
@@ -166,6 +185,8 @@ CASES: dict[str, tuple[Graph, tuple[int | str, ...]]] = {
         "reduce_mean": lambda b: b.node("ReduceMean", "mean", ["input"], axes=[-1, -2], keepdims=1),
         "reduce_mean_nhwc": lambda b: b.node("ReduceMean", "mean", ["input"], axes=[1, 2], keepdims=0),
         "squeeze_mean": squeeze_mean,
+        "newer_opset": newer_opset,
+        "constant_nodes": constant_nodes,
         "fire": fire,
         "concat_input": lambda b: b.node("Concat", "cat", ["input", b.conv("conv", "input", 8, 4)], axis=1),
         "concat_height": lambda b: b.node("Concat", "cat", ["input", b.conv("conv", "input", 8, 8)], axis=2),
@@ -202,7 +223,7 @@ CASES: dict[str, tuple[Graph, tuple[int | str, ...]]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_agrees_with_onnxruntime(name: str) -> None:
     graph, shape = CASES[name]
-    model = build(graph, shape)
+    model = build(graph, shape, OPSETS.get(name, 17))
     program = stored(lower_to_program(model))
     x = np.random.default_rng(3).standard_normal(program.tensors[program.inputs[0]].dims).astype(np.float32)
     expected = open_session(to_bytes(model)).run(None, {"input": x})[0]

@@ -105,6 +105,18 @@ def movement(b: Qdq) -> str:
     return b.quantize("out", b.qconv("conv", x, 8, 4, S_IN, pads=[0, 0, 0, 0]), S_OUT, Z_OUT)
 
 
+def weights_quantized_in_the_graph(b: Qdq) -> str:
+    """Training-time exports keep float weights: w → Q → DQ → Conv."""
+    w = b.quantize("w", b.weight("wf", 6, 8, 3, 3), 0.013)
+    return b.quantize("out", b.node("Conv", "conv", [qinput(b), w]), S_OUT, Z_OUT)
+
+
+def weights_transposed_in_the_graph(b: Qdq) -> str:
+    w, _ = b.int8_weight("w", 6, 20, axis=0)
+    w = b.node("Transpose", "t", [w], perm=[1, 0])
+    return b.quantize("out", b.node("MatMul", "fc", [qinput(b), w]), S_OUT, Z_OUT)
+
+
 def mobile(b: Qdq) -> str:
     x = b.quantize("i0", b.qconv("stem", qinput(b), 8, 16, S_IN, strides=[2, 2]), 0.1)
     x = b.quantize("q0", b.clip("r0", x, 0, 6), 0.1)
@@ -141,6 +153,8 @@ CASES: dict[str, tuple[Graph, tuple[int, ...]]] = {
     "relu_alone": (relu_alone, PICTURE),
     "flatten_gemm": (flatten_gemm, PICTURE),
     "movement": (movement, PICTURE),
+    "weights_quantized_in_the_graph": (weights_quantized_in_the_graph, PICTURE),
+    "weights_transposed_in_the_graph": (weights_transposed_in_the_graph, FLAT),
     "mobile": (mobile, PICTURE),
 }
 

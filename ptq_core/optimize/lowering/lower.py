@@ -13,6 +13,7 @@ from ptq_core.graph.io import static_shape
 from ptq_core.optimize.lowering import elementwise, matrices, movement, quantization, windows
 from ptq_core.optimize.lowering.context import Activation, Constant, Lowering, Unsupported
 from ptq_core.optimize.lowering.folding import fold, is_static
+from ptq_core.optimize.supported import SUPPORTED
 
 Lowerer = Callable[[Lowering, ir.Node], None]
 
@@ -90,7 +91,7 @@ def _lower_node(context: Lowering, node: ir.Node) -> None:
     lowerer = LOWERERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if lowerer is None:
         raise Unsupported("")
-    if node.op_type in LOWERERS and any(v is not None and context.find(v) is None for v in node.inputs):
+    if any(v is not None and context.find(v) is None for v in node.inputs):
         return  # it depends on a node of unknown shape that is listed already
     lowerer(context, node)
 
@@ -133,6 +134,10 @@ def _output(context: Lowering, value: ir.Value) -> int:
     )
 
 
+def _supported() -> str:
+    return ", ".join(f"{op_type} ({limits})" if limits else op_type for op_type, limits in SUPPORTED.items())
+
+
 def _refusal(problems: list[tuple[ir.Node, str]]) -> InputError:
     """One error for all refused nodes, grouped by op type and reason, in the order of their first node."""
     groups: dict[tuple[str, str], list[str]] = {}
@@ -146,6 +151,6 @@ def _refusal(problems: list[tuple[ir.Node, str]]) -> InputError:
     count = len(problems)
     return InputError(
         f"{count} node{'s' if count > 1 else ''} cannot run on the phone runtime:\n" + "\n".join(lines),
-        rule="every node must be one of the operators that the runtime has, within their limits",
+        rule=f"every node that computes on the input is one of: {_supported()}",
         fix="cut these nodes off the model, export it without them, or run it in onnxruntime",
     )

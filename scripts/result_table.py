@@ -32,7 +32,7 @@ def rows(out: Path) -> list[tuple[str, str, str, str]]:
         latency = {model["precision"]: model["latency"]["median_ms"] for model in case["models"]}
         medians = [f"{latency[p]:.3f} ms" for p in PRECISIONS]
         gain = case["speed_up"]
-        change = f"{gain['ratio']:.2f}x faster (95 % interval {gain['low']:.2f}-{gain['high']:.2f})"
+        change = f"speed-up {gain['ratio']:.2f}x (95 % interval {gain['low']:.2f}-{gain['high']:.2f})"
         table.append((f"median latency, {case['threads']} thread(s)", *medians, change))
     return table
 

@@ -12,7 +12,14 @@ import pytest
 from cli.main import app
 from tests.conftest import ROOT
 
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/README.md"), ROOT / "runtime/README.md"])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("examples/*/README.md"),
+        ROOT / "runtime/README.md",
+    ]
+)
 
 
 def commands(page: Path) -> list[list[str]]:

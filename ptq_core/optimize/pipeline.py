@@ -46,8 +46,8 @@ def optimize(
 ) -> OptimizeReport:
     """Write ``model`` as the flat file ``out`` (atomically) and read it back to check it.
 
-    ``targets`` are keys of TARGET_NAMES. An open batch dimension becomes 1; ``input_shape`` fixes others (only with a path: a
-    loaded model has its shape). ``prefer_int8_kernel`` False runs a QDQ model in float. Raises InputError for a model, a
+    ``targets`` are keys of TARGET_NAMES. An open batch dimension becomes 1; ``input_shape`` fixes others, with a path only
+    (give it to load_model otherwise; ValueError). ``prefer_int8_kernel`` False runs a QDQ model in float. Raises InputError for a model, a
     shape or a target that the runtime cannot run; all refused nodes are named at once.
     """
     start = time.perf_counter()
@@ -56,6 +56,8 @@ def optimize(
         source, name = model.read_bytes() if model.is_file() else b"", model.stem
         loaded = load_model(model, input_shape=input_shape)
     else:
+        if input_shape is not None:
+            raise ValueError("input_shape belongs to load_model when the model is loaded already")
         source, name, loaded = to_bytes(model), str(model.graph.name or ""), model
     program = lower_to_program(loaded, prefer_int8_kernel=prefer_int8_kernel)
     program.targets = mask

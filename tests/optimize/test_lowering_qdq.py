@@ -262,6 +262,20 @@ def test_quantize_moves_before_a_max_pool() -> None:
     assert program.tensors[program.ops[3].outputs[0]].dtype == DType.I8
 
 
+def concat_before_quantize(b: Qdq) -> str:
+    """Fire modules whose Concat the quantizer left alone: two convolutions → relu → concat → Q."""
+    left = b.node("Relu", "rl", [b.qconv("l", qinput(b), 8, 6, S_IN, k=1)])
+    right = b.node("Relu", "rr", [b.qconv("r", "in/dq/out", 8, 6, S_IN)])
+    return b.quantize("out", b.node("Concat", "fire", [left, right], axis=1), S_OUT, -128)
+
+
+def test_quantize_moves_before_a_concat() -> None:
+    program = lower_to_program(build(concat_before_quantize))
+    kinds = [op.kind.label for op in program.ops]
+    assert kinds == ["quantize", "transpose", "conv2d", "conv2d", "concat", "transpose", "dequantize"]
+    assert all(program.tensors[op.outputs[0]].dtype == DType.I8 for op in program.ops[2:5])
+
+
 @pytest.mark.parametrize("name", ["conv", "residual", "mobile", "fire", "gemm"])
 def test_float_kernels_on_request(name: str) -> None:
     model = build(*CASES[name])

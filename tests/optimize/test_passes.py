@@ -149,6 +149,12 @@ def pool_before_quantize(net: Net) -> Program:
     return net.done(net.same(OpKind.QUANTIZE, y, qparams=S))
 
 
+def concat_before_quantize(net: Net) -> Program:
+    y = net.op(OpKind.CONCAT, [net.x, net.conv(net.x)], (1, 5, 5, 10), Concat(axis=3))
+    y = net.op(OpKind.RESHAPE, [y], (25, 10))
+    return net.done(net.same(OpKind.QUANTIZE, y, qparams=S))
+
+
 def chain_of_pairs(net: Net) -> Program:
     return net.done(net.qdq(net.qdq(net.qdq(net.x), S), T))
 
@@ -199,6 +205,7 @@ ROWS: list[tuple[Rewrite, Callable[[Net], Program], list[str]]] = [
     (passes.sink_dequantize, movement_after_dequantize, [Q, "transpose", "pad", DQ]),
     (passes.sink_dequantize, inexact_pad, [Q, DQ, "pad"]),
     (passes.hoist_quantize, pool_before_quantize, [Q, "max_pool2d"]),
+    (passes.hoist_quantize, concat_before_quantize, [CONV, Q, Q, "concat", "reshape"]),
     (passes.cancel_quantize, chain_of_pairs, [Q, CLAMP, DQ]),
     (passes.lower_weighted_to_int8, int8_conv, [Q, CONV]),
     (passes.lower_weighted_to_int8, int8_weight_float_input, [CONV]),

@@ -169,6 +169,11 @@ ptq_status CheckMemoryPlan(const FlatFile& file) {
                   i, file.tensors[i].name);
     }
   }
+  for (uint32_t output : file.outputs) {
+    if (file.tensors[output].storage == kArena) continue;
+    return Fail(PTQ_BAD_FILE, "OUTP: tensor %" PRIu32 " '%.60s' is a constant", output,
+                file.tensors[output].name);
+  }
   return PTQ_OK;
 }
 

@@ -1,5 +1,6 @@
 // pad: y.dims[i] = before[i] + x.dims[i] + after[i], filled with a constant.
 #include <inttypes.h>
+#include <math.h>
 
 #include "ops/checks.h"
 #include "ops/registry.h"
@@ -89,6 +90,7 @@ ptq_status PreparePad(uint32_t, PreparedOp* op) {
   if (x.dtype == kI8 && (state->attrs.q_value < -128 || state->attrs.q_value > 127)) {
     return Fail(PTQ_BAD_FILE, "q_value: %" PRId32 " is not in -128 ... 127", state->attrs.q_value);
   }
+  if (x.dtype == kF32 && isnan(state->attrs.value)) return Fail(PTQ_BAD_FILE, "value: NaN");
   op->kernel = "pad_copy__scalar";
   op->run = RunPad;
   return PTQ_OK;

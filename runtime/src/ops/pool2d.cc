@@ -108,9 +108,9 @@ ptq_status CheckPool(const PreparedOp& op, const Pool2dAttrs& attrs, const Windo
   PTQ_RETURN_IF_ERROR(CheckWindow("height", h));
   PTQ_RETURN_IF_ERROR(CheckWindow("width", w));
   PTQ_RETURN_IF_ERROR(CheckClamp(attrs.clamp));
-  if (attrs.count_include_pad > 1) {
-    return Fail(PTQ_BAD_FILE, "count_include_pad: %" PRIu32 " is not 0 or 1",
-                attrs.count_include_pad);
+  if (attrs.count_include_pad > (maximum ? 0u : 1u)) {
+    return Fail(PTQ_BAD_FILE, "count_include_pad: %" PRIu32 " is not %s", attrs.count_include_pad,
+                maximum ? "0" : "0 or 1");
   }
   if (!maximum && (attrs.dilation_h != 1 || attrs.dilation_w != 1)) {
     return Fail(PTQ_BAD_FILE, "dilation: %" PRIu32 " x %" PRIu32 " instead of 1 x 1",

@@ -1,5 +1,6 @@
 // Portable gemm kernels on the compiler's vector types, which exist for every target. Plain loops
-// would leave the speed to the auto-vectoriser, which differs by a factor of three between compilers.
+// would leave the speed to the auto-vectoriser, which differs by a factor of three between
+// compilers.
 #include <string.h>
 
 #include "base/math.h"

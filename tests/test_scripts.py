@@ -1,0 +1,81 @@
+"""The whole way by script, as a user starts it: quantize, opt, eval, bench, one table."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ptq_core.runtime import runtime_folder
+from tests.conftest import ROOT
+
+SCRIPT = ROOT / "scripts" / "run_post_training_quantization.sh"
+
+
+def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(
+        ["bash", str(SCRIPT), *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.skipif(not runtime_folder("host").is_dir(), reason="the runtime is not built (make runtime)")
+def test_the_whole_way(digits: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    lines = (digits / "test_labels.txt").read_text().splitlines()[:40]
+    labels.write_text("\n".join(lines) + "\n")
+    done = run(
+        "--config", str(digits / "quantize.yaml"),
+        "--model-dir", str(digits / "model"),
+        "--image-dir", str(digits / "calibration_images"),
+        "--eval-dir", str(digits / "test_images"),
+        "--labels", str(labels),
+        "--set", "batch_nums=2",
+        "--targets", "host", "--bench", "--out", str(tmp_path / "out"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    table = done.stdout.split("== result")[1]
+    for words in (
+        "size of the .nb",
+        "x smaller",
+        "top-1",
+        "points on 40 pictures",
+        "median latency",
+        "x faster",
+    ):
+        assert words in table
+    for name in ("res.txt", "bench.json", "int8.nb", "int8_model/model.onnx", "int8_model/quantization.json"):
+        assert (tmp_path / "out" / name).is_file()
+        assert str(tmp_path / "out" / name) in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "--model-dir is missing"),
+        (["--model-dir"], "--model-dir needs a value"),
+        (["--model-dir", "x", "--image-dir", "y", "--eval-dir", "z"], "go together"),
+        (["--frobnicate"], "unknown argument --frobnicate"),
+    ],
+)
+def test_mistakes(arguments: list[str], words: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_a_failing_step_stops_the_script(tmp_path: Path) -> None:
+    done = run(
+        "--model-dir", str(tmp_path / "none"), "--image-dir", str(tmp_path), "--out", str(tmp_path / "out")
+    )
+    assert done.returncode == 2
+    assert "no model folder" in done.stderr
+    assert "== opt" not in done.stdout

@@ -47,8 +47,8 @@ def optimize(
     """Write ``model`` as the flat file ``out`` (atomically) and read it back to check it.
 
     ``targets`` are keys of TARGET_NAMES. An open batch dimension becomes 1; ``input_shape`` fixes others, with a path only
-    (give it to load_model otherwise; ValueError). ``prefer_int8_kernel`` False runs a QDQ model in float. Raises InputError for a model, a
-    shape or a target that the runtime cannot run; all refused nodes are named at once.
+    (give it to load_model otherwise; ValueError). ``prefer_int8_kernel`` False runs a QDQ model in float. Raises InputError
+    for a model, a shape or a target that the runtime cannot run; all refused nodes are named at once.
     """
     start = time.perf_counter()
     mask = resolve_targets(targets)

@@ -88,8 +88,8 @@ def quantize(config: Path | None, assignments: tuple[str, ...], **flags: str | N
 
 
 def _print(report: QuantizeReport) -> None:
-    for path, reason in report.skipped_pictures:
-        click.echo(f"warning: left out {path}: {reason}", err=True)
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}", err=True)
     ratio = report.size_fp32_bytes / report.size_int8_bytes
     click.echo(
         f"{report.quantized_ops} operators in int8, {report.float_ops} in float (reasons in {report.report_path.name})\n"

@@ -17,7 +17,7 @@ class QuantizeReport:
     quantized_ops: int
     float_ops: int
     pictures: int
-    skipped_pictures: tuple[tuple[Path, str], ...]
+    warnings: tuple[str, ...]
     seconds: float
 
 

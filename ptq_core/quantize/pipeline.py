@@ -69,7 +69,7 @@ def quantize(config: QuantizeConfig) -> QuantizeReport:
         quantized_ops=len(selection.units),
         float_ops=len(selection.reasons),
         pictures=result.pictures,
-        skipped_pictures=tuple(result.skipped),
+        warnings=tuple(result.warnings),
         seconds=time.monotonic() - started,
     )
 

@@ -47,6 +47,16 @@ def test_quantize_by_flags(workspace: Path, capsys: pytest.CaptureFixture[str]) 
     assert json.loads((workspace / "int8" / "quantization.json").read_text())["algo"] == "abs_max"
 
 
+def test_warnings_go_to_stderr(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workspace / "pictures" / "bad.png").write_bytes(b"no picture")
+    code, out, err = ptq(capsys, *QUANTIZE, "--mean", "127.5", "--skip-bad-images", "--batch-nums", "4")
+    assert code == 0
+    assert "calibrated on 3 pictures" in out
+    assert "warning: skipped" in err
+    assert "bad.png" in err
+    assert "only 4 of 40 pictures" in err
+
+
 def test_quantize_by_configuration_and_set(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (workspace / "c.yaml").write_text(
         "model_dir: fp32\nimage_dir: pictures\nsave_model_path: int8\npreprocess: {mean: [127.5], std: [1]}\n"

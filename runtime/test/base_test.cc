@@ -1,0 +1,162 @@
+// Tests of base/, format/crc32, format/utf8, the op tables, the thread pool.
+#include <math.h>
+
+#include "base/array.h"
+#include "base/cpu_features.h"
+#include "format/crc32.h"
+#include "format/op_kinds.h"
+#include "format/utf8.h"
+#include "ops/registry.h"
+#include "program/thread_pool.h"
+#include "test/support/compare.h"
+
+namespace {
+
+using namespace ptq_test;
+
+void TestCrc32() {
+  CHECK(ptq::Crc32(0, "", 0) == 0);
+  CHECK(ptq::Crc32(0, "123456789", 9) == 0xCBF43926);  // the check value of this CRC
+  const char text[] = "The quick brown fox jumps over the lazy dog";
+  const size_t size = sizeof text - 1;
+  CHECK(ptq::Crc32(0, text, size) == 0x414FA339);
+  for (size_t split = 0; split <= size; ++split) {
+    CHECK(ptq::Crc32(ptq::Crc32(0, text, split), text + split, size - split) == 0x414FA339);
+  }
+}
+
+void TestUtf8() {
+  struct {
+    const char* text;
+    size_t first_bad;
+  } rows[] = {
+      {"plain", 5},
+      {"\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80", 9},
+      {"a\x80", 1},
+      {"\xC0\xAF", 0},
+      {"\xE0\x80\x80", 0},
+      {"\xED\xA0\x80", 0},
+      {"\xF4\x90\x80\x80", 0},
+      {"ab\xE2\x82", 2},
+      {"\xF0\x8F\xBF\xBF", 0},
+      {"\xF5\x80\x80\x80", 0},
+  };
+  for (const auto& row : rows) {
+    CHECK(ptq::FindInvalidUtf8(reinterpret_cast<const uint8_t*>(row.text), strlen(row.text)) ==
+          row.first_bad);
+  }
+}
+
+void TestCpuLevels() {
+  uint32_t features = 99;
+  CHECK_OK(ptq::ResolveCpuFeatures(nullptr, ptq::kCpuNeon, &features));
+  CHECK(features == ptq::kCpuNeon);
+  CHECK_OK(ptq::ResolveCpuFeatures("", ptq::kCpuAvx2, &features));
+  CHECK(features == ptq::kCpuAvx2);
+  CHECK_OK(ptq::ResolveCpuFeatures("scalar", ptq::kCpuAvx2, &features));
+  CHECK(features == ptq::kCpuScalar);
+  CHECK(ptq::ResolveCpuFeatures("i8mm", ptq::kCpuNeon | ptq::kCpuDotprod, &features) ==
+        PTQ_UNSUPPORTED);
+  CHECK(ptq::ResolveCpuFeatures("quantum", ptq::kCpuNeon, &features) == PTQ_INVALID_ARGUMENT);
+  CHECK(strstr(ptq_last_error(), "quantum") != nullptr);
+  char text[64];
+  ptq::FormatCpuFeatures(ptq::kCpuNeon | ptq::kCpuDotprod, text, sizeof text);
+  CHECK(strcmp(text, "scalar neon dotprod") == 0);
+#if defined(__aarch64__)
+  CHECK((ptq::DetectCpuFeatures() & ptq::kCpuNeon) != 0);
+#endif
+}
+
+void TestArray() {
+  ptq::Array<int32_t> array;
+  CHECK_OK(array.Allocate(100));
+  CHECK(reinterpret_cast<uintptr_t>(array.data()) % 64 == 0);
+  bool zero = true;
+  for (int32_t value : array) zero = zero && value == 0;
+  CHECK(zero);
+  CHECK(array.Allocate(SIZE_MAX / 4) == PTQ_OUT_OF_MEMORY);
+  CHECK(array.Allocate(SIZE_MAX) == PTQ_OUT_OF_MEMORY);
+  CHECK(array.size() == 100);  // a failure leaves it as it was
+}
+
+void TestThreadPool() {
+  for (size_t threads : {1, 2, 4, 7}) {
+    ptq::ThreadPool pool;
+    CHECK_OK(pool.Start(threads));
+    CHECK(pool.thread_count() == threads);
+    for (size_t count : {0, 1, 2, 3, 5, 64, 1000}) {
+      for (size_t grain : {0, 1, 10, 10000}) {
+        List<int> visits(count);
+        auto body = [&](size_t begin, size_t end, size_t thread) {
+          for (size_t i = begin; i < end; ++i) visits[i] += thread < threads ? 1 : 100;
+        };
+        pool.ParallelFor(count, grain, body);
+        bool once = true;
+        for (int visit : visits) once = once && visit == 1;
+        CHECK(once);
+      }
+    }
+    size_t total = 0;
+    for (int round = 0; round < 2000;
+         ++round) {  // back-to-back jobs: no lost wake-up, no early return
+      List<size_t> sums(threads);
+      auto body = [&](size_t begin, size_t end, size_t thread) { sums[thread] += end - begin; };
+      pool.ParallelFor(threads * 3, 1, body);
+      for (size_t sum : sums) total += sum;
+    }
+    CHECK(total == 2000 * threads * 3);
+  }
+}
+
+void TestOpTables() {
+  for (size_t i = 0; i < ptq::kOpKindCount; ++i) {
+    CHECK(ptq::kOpKinds[i].id == i + 1);
+    CHECK(ptq::FindOpImplementation(ptq::kOpKinds[i].id) != nullptr);
+  }
+  CHECK(ptq::FindOpKind(0) == nullptr && ptq::FindOpKind(17) == nullptr);
+}
+
+// The comparators must be able to fail.
+void TestComparators() {
+  const int8_t a[] = {1, 2, 3}, b[] = {1, 2, 4};
+  CHECK(!Fails([&] { SameBytes(a, a, 3, "same"); }));
+  CHECK(Fails([&] { SameBytes(a, b, 3, "different"); }));
+  const float zero = 0.0f, minus_zero = -0.0f;
+  CHECK(Fails([&] { SameBytes(&zero, &minus_zero, 1, "signed zero"); }));
+  const double expected = 1.0, magnitude = 1.0;
+  const float near = 1.0f + 0x1p-21f, far = 1.0f + 0x1p-20f, nan = NAN;
+  CHECK(!Fails([&] { WithinBound(&near, &expected, &magnitude, 1, 1, "near"); }));
+  CHECK(Fails([&] { WithinBound(&far, &expected, &magnitude, 1, 1, "far"); }));
+  CHECK(Fails([&] { WithinBound(&nan, &expected, &magnitude, 1, 1, "NaN"); }));
+  CHECK(Fails([] { CHECK(1 == 2); }));
+}
+
+void TestApiArguments() {
+  ptq_program* program = nullptr;
+  CHECK(ptq_program_load(nullptr, &program) == PTQ_INVALID_ARGUMENT);
+  CHECK(ptq_program_load("/nonexistent/file.nb", &program) == PTQ_IO_ERROR);
+  CHECK(ptq_program_load("/", &program) == PTQ_IO_ERROR);
+  CHECK(ptq_program_from_memory(nullptr, 0, &program) == PTQ_INVALID_ARGUMENT);
+  CHECK(ptq_program_load("x", nullptr) == PTQ_INVALID_ARGUMENT);
+  CHECK(program == nullptr);
+  CHECK(ptq_run(nullptr) == PTQ_INVALID_ARGUMENT);
+  ptq_program_destroy(nullptr);
+  ptq_context_destroy(nullptr);
+  CHECK(ptq_context_input(nullptr, 0) == nullptr && ptq_context_output(nullptr, 0) == nullptr);
+  CHECK(strcmp(ptq_version(), "0.1.0") == 0);
+  CHECK(strstr(ptq_cpu_features(), "scalar") == ptq_cpu_features());
+}
+
+}  // namespace
+
+int main() {
+  TestCrc32();
+  TestUtf8();
+  TestCpuLevels();
+  TestArray();
+  TestThreadPool();
+  TestOpTables();
+  TestComparators();
+  TestApiArguments();
+  return Finish("base_test");
+}

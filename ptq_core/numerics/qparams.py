@@ -28,8 +28,7 @@ def symmetric_scale(threshold: float, bits: int) -> np.float32:
         raise ValueError(f"threshold {threshold} is not a finite number >= 0")
     if threshold == 0:
         return np.float32(1)
-    scale: np.float32 = np.divide(threshold, levels(bits), dtype=np.float32)
-    return scale if scale > MIN_SCALE else MIN_SCALE
+    return np.float32(max(float(np.float32(threshold) / np.float32(levels(bits))), float(MIN_SCALE)))
 
 
 def weight_scales(weight: FloatArray, axis: int | None, bits: int) -> FloatArray:

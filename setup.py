@@ -19,7 +19,9 @@ class BuildWithRuntime(build_py):
 
     def run(self) -> None:
         if not os.environ.get("PTQ_SKIP_RUNTIME") and not self.editable_mode:
-            subprocess.run([sys.executable, str(ROOT / "scripts/build_runtime.py"), "--abi", ABIS], check=True)
+            subprocess.run(
+                [sys.executable, str(ROOT / "scripts/build_runtime.py"), "--abi", ABIS], check=True
+            )
         super().run()
 
 

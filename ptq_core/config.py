@@ -96,9 +96,7 @@ class QuantizeConfig:
     weight_quantize_type: Literal["channel_wise_abs_max", "abs_max"] = key(
         "one scale per output channel, or one per tensor", "channel_wise_abs_max"
     )
-    quantizable_op_type: tuple[str, ...] = key(
-        "op types to quantize, Paddle or ONNX names", DEFAULT_OP_TYPES
-    )
+    quantizable_op_type: tuple[str, ...] = key("op types to quantize, Paddle or ONNX names", DEFAULT_OP_TYPES)
     is_full_quantize: bool = key("quantize every op type that can be", False)
     skip_quant: tuple[str, ...] | None = key(
         "name scopes to leave in float, matched on whole path segments [default: skip_quant, if there is one]",

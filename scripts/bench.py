@@ -52,7 +52,9 @@ def measure(command: list[str]) -> tuple[float, float]:
         "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
         "print(time.monotonic() - t, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000)"
     )
-    done = subprocess.run([sys.executable, "-c", probe, *command], check=True, capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", probe, *command], check=True, capture_output=True, text=True, cwd=ROOT
+    )
     seconds, megabytes = done.stdout.split()
     return float(seconds), float(megabytes)
 
@@ -73,10 +75,21 @@ def bench_latency(model: Model, work: Path) -> None:
     """Print the median latency of both precisions, measured in turns."""
     for name, source in (("fp32", model.source), ("int8", work / "int8_model")):
         flag = "--model-dir" if source.is_dir() else "--model-file"
-        measure([*PTQ, "opt", flag, str(source), "--optimize-out", str(work / name), "--valid-targets", "host"])
+        measure(
+            [*PTQ, "opt", flag, str(source), "--optimize-out", str(work / name), "--valid-targets", "host"]
+        )
     result = work / "bench.json"
     measure(
-        [*PTQ, "bench", "--fp32", str(work / "fp32.nb"), "--int8", str(work / "int8.nb"), "--json", str(result)]
+        [
+            *PTQ,
+            "bench",
+            "--fp32",
+            str(work / "fp32.nb"),
+            "--int8",
+            str(work / "int8.nb"),
+            "--json",
+            str(result),
+        ]
     )
     for case in json.loads(result.read_text())["cases"]:
         medians = {m["precision"]: m["latency"]["median_ms"] for m in case["models"]}

@@ -42,9 +42,14 @@ class Abi:
 
 ARM64_CPUS = ("cortex-a53", "cortex-a76", "max")  # plain NEON; + dot product; + i8mm
 ABIS = {
-    "arm64-v8a": Abi("aarch64-linux-musl", "aarch64", emulator="qemu-aarch64-static", emulated_cpus=ARM64_CPUS),
+    "arm64-v8a": Abi(
+        "aarch64-linux-musl", "aarch64", emulator="qemu-aarch64-static", emulated_cpus=ARM64_CPUS
+    ),
     "armeabi-v7a": Abi(
-        "arm-linux-musleabihf", "armv7l", emulator="qemu-arm-static", emulated_cpus=("cortex-a7", "cortex-a15")
+        "arm-linux-musleabihf",
+        "armv7l",
+        emulator="qemu-arm-static",
+        emulated_cpus=("cortex-a7", "cortex-a15"),
     ),
     "x86_64": Abi("x86_64-linux-musl", "x86_64"),
 }
@@ -90,7 +95,9 @@ def find_emulator(abi: Abi) -> str:
     if found is None:
         wanted = abi.emulator or f"a {abi.machine} machine"
         package = APT_PACKAGES.get(abi.emulator)
-        raise MissingToolError(f"{wanted} is missing to run the tests" + (f": apt install {package}" if package else ""))
+        raise MissingToolError(
+            f"{wanted} is missing to run the tests" + (f": apt install {package}" if package else "")
+        )
     return found
 
 
@@ -98,7 +105,7 @@ def find_emulator(abi: Abi) -> str:
 def locked(build_dir: Path) -> Iterator[None]:
     """Two builds in one folder wait for each other."""
     build_dir.mkdir(parents=True, exist_ok=True)
-    with open(build_dir / "lock", "w") as lock:
+    with (build_dir / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -165,7 +172,7 @@ def install(source: Path, target: Path) -> bool:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     temporary.write_bytes(content)
     temporary.chmod(0o755)
-    os.replace(temporary, target)
+    temporary.replace(target)
     return True
 
 
@@ -198,7 +205,9 @@ def run_tests(name: str, abi: Abi, emulator: str | None, folder: Path, environme
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--abi", default="host", help=f"comma-separated, of host, {', '.join(ABIS)} (default: host)")
+    parser.add_argument(
+        "--abi", default="host", help=f"comma-separated, of host, {', '.join(ABIS)} (default: host)"
+    )
     parser.add_argument("--test", action="store_true", help="build and run the C++ tests too")
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build" / "runtime")
     parser.add_argument("--install-dir", type=Path, default=INSTALL)

@@ -90,18 +90,30 @@ class QuantizeConfig:
     image_dir: Path | None = key("folder of calibration pictures", None)
     image_list: Path | None = key("file with one picture per line: name, and maybe a label", None)
     preprocess: PreprocessConfig = key("how a picture becomes an input", PreprocessConfig())
-    algo: Literal["KL", "abs_max", "direct"] = key("threshold algorithm of the activations", "KL")
-    weight_bits: int = key("bits of the weights, 2-8", 8)
-    activation_bits: int = key("bits of the activations, 2-8", 8)
-    weight_quantize_type: Literal["channel_wise_abs_max", "abs_max"] = key(
-        "one scale per output channel, or one per tensor", "channel_wise_abs_max"
+    algo: Literal["KL", "abs_max", "direct", "min_max", "avg", "hist", "mse", "emd", "weight_only"] = key(
+        "threshold algorithm of the activations; weight_only needs no pictures", "KL"
     )
+    hist_percent: float = key("share of the values that algo hist keeps", 0.99999)
+    weight_bits: int = key("bits of the weights, 1-16", 8)
+    activation_bits: int = key("bits of the activations, 1-16", 8)
+    weight_quantize_type: Literal["channel_wise_abs_max", "abs_max", "channel_wise_mse", "mse"] = key(
+        "one scale per output channel or one per tensor, from the maximum or of least squared error",
+        "channel_wise_abs_max",
+    )
+    store_int4: bool = key("store weights of at most 4 bits as ONNX INT4", False)
+    activation_symmetric: bool = key("zero point 0; false fits range and zero point to each tensor", True)
     quantizable_op_type: tuple[str, ...] = key("op types to quantize, Paddle or ONNX names", DEFAULT_OP_TYPES)
     is_full_quantize: bool = key("quantize every op type that can be", False)
     skip_quant: tuple[str, ...] | None = key(
         "name scopes to leave in float, matched on whole path segments [default: skip_quant, if there is one]",
         None,
     )
+    skip_nodes: tuple[str, ...] = key("nodes to leave in float, by name; * stands for anything", ())
+    skip_tensor_list: tuple[str, ...] = key("operators that read these tensors stay in float", ())
+    bias_correction: bool = key("correct the biases for the mean error that quantization adds", False)
+    equalize: bool = key("cross-layer equalization of the weights before quantization", False)
+    round_type: Literal["round", "adaround"] = key("how weights are rounded", "round")
+    executor: Literal["cpu", "cuda"] = key("onnxruntime provider of the calibration", "cpu")
     batch_size: int = key("pictures per batch", 10)
     batch_nums: int | None = key("batches to use [default: all]", None)
     is_use_cache_file: bool = key("keep calibration statistics in cache_dir and reuse them", False)
@@ -110,9 +122,11 @@ class QuantizeConfig:
     input_shape: tuple[int, ...] | None = key("the input's shape, where the model leaves it open", None)
 
     def __post_init__(self) -> None:
-        for name, low, high in (("weight_bits", 2, 8), ("activation_bits", 2, 8)):
+        for name, low, high in (("weight_bits", 1, 16), ("activation_bits", 1, 16)):
             if not low <= getattr(self, name) <= high:
                 raise _bad_value(name, getattr(self, name), f"a whole number from {low} to {high}")
+        if not 0 < self.hist_percent <= 1:
+            raise _bad_value("hist_percent", self.hist_percent, "a share above 0, up to 1")
         for name in ("batch_size", "batch_nums"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise _bad_value(name, getattr(self, name), "at least 1")

@@ -49,7 +49,7 @@ def test_yaml_is_read_and_flags_win(tmp_path: Path) -> None:
         ({"batch_size": 0}, ["`batch_size` is 0", "at least 1"]),
         ({"is_full_quantize": "yes please"}, ["`is_full_quantize`", "true or false"]),
         ({"algo": "KLL"}, ["`algo` is 'KLL'", "did you mean `KL`"]),
-        ({"weight_bits": 0}, ["`weight_bits` is 0", "from 2 to 8"]),
+        ({"weight_bits": 0}, ["`weight_bits` is 0", "from 1 to 16"]),
         ({"activation_bits": 17}, ["`activation_bits` is 17"]),
         ({"preprocess": [1]}, ["`preprocess` is [1]", "a mapping"]),
         ({"preprocess": {"std": [0, 1, 1]}}, ["`preprocess.std`", "no zero"]),

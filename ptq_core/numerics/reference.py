@@ -142,10 +142,8 @@ def average_pool2d_i8(
 
 
 def rescale_i8(x: Array, s_in: np.float32, z_in: int, s_out: np.float32, z_out: int) -> Array:
-    """q = sat(rne(float32(x − z_in) · (s_in / s_out)) + z_out); a copy where scale and zero point are equal."""
-    if s_in == s_out and z_in == z_out:
-        return np.array(x)
-    return requantize(x.astype(np.int32) - z_in, s_in / s_out, z_out)
+    """q = sat(rne((float32(x − z_in) · s_in) / s_out) + z_out): dequantize, then quantize."""
+    return quantize(dequantize(x, np.float32(s_in), z_in), np.float32(s_out), z_out)
 
 
 def clamp(x: Array, lo: float, hi: float) -> Array:

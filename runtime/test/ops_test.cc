@@ -217,7 +217,8 @@ void TestConcat() {
       const int value = q[source][from];
       expected_q[i] = source != 1
                           ? static_cast<int8_t>(value < -90 ? -90 : value)
-                          : ReferenceRequantize(value + 3, scales[1] / s_out, z_out, -90, 127);
+                          : ReferenceQuantize(static_cast<float>(value + 3) * scales[1] / s_out,
+                                              z_out, -90, 127);
       expected_f[i] = fmaxf(f[source][from], 0.0f);
     }
     const uint32_t yi = quantized.Arena("y", ptq::kI8, y_dims, quantized.Qparams(s_out, z_out)),
@@ -350,7 +351,7 @@ void TestConversions() {
     for (size_t i = 0; i < count; ++i) {
       quantized[i] = ReferenceQuantize(x[i] / 0.053f, -4, -128, 127);
       back[i] = static_cast<float>(q[i] + 4) * 0.053f;
-      clamped[i] = ReferenceRequantize(q[i] + 4, 0.053f / 0.02f, 10, 10, 80);
+      clamped[i] = ReferenceQuantize(back[i] / 0.02f, 10, 10, 80);
     }
     ModelBuilder m1, m2, m3, m4;
     uint32_t tx = m1.Input("x", ptq::kF32, Dims{count}),

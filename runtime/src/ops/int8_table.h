@@ -20,14 +20,11 @@ inline ptq_status MakeRequantizeTable(const Tensor& x, const Tensor& y, const Cl
                                       Int8Table* table) {
   PTQ_RETURN_IF_ERROR(CheckPerTensor("x", x));
   PTQ_RETURN_IF_ERROR(CheckPerTensor("output", y));
-  const bool same = x.scales[0] == y.scales[0] && x.zero_point == y.zero_point;
-  const float multiplier = x.scales[0] / y.scales[0];
-  PTQ_RETURN_IF_ERROR(CheckMultiplier("requantization", multiplier));
   const OutputRange range = MakeOutputRange(y.zero_point, clamp.q_min, clamp.q_max);
   table->identity = true;
   for (int32_t q = -128; q <= 127; ++q) {
-    const int8_t value = same ? static_cast<int8_t>(Clamp(q, clamp.q_min, clamp.q_max))
-                              : Requantize(q - x.zero_point, multiplier, range);
+    const float real = static_cast<float>(q - x.zero_point) * x.scales[0];
+    const int8_t value = QuantizeToRange(real / y.scales[0], range);
     table->values[q + 128] = value;
     if (value != q) table->identity = false;
   }

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/math.h"
@@ -121,6 +120,19 @@ void PrintModel(FILE* out, const BenchmarkFlags& flags, const Measurement& model
   fprintf(out, "}");
 }
 
+// VmHWM of this program. getrusage's ru_maxrss would also count what the parent had before exec.
+int64_t PeakResidentBytes() {
+  FILE* status = fopen("/proc/self/status", "r");
+  if (status == nullptr) return 0;
+  char line[256];
+  long long kilobytes = 0;
+  while (fgets(line, sizeof line, status) != nullptr) {
+    if (sscanf(line, "VmHWM: %lld kB", &kilobytes) == 1) break;
+  }
+  fclose(status);
+  return kilobytes * 1024;
+}
+
 void PrintJson(FILE* out, const BenchmarkFlags& flags, const Measurements& all) {
   fprintf(out,
           "{\"schema\": 1, \"tool\": \"benchmark_bin\", \"version\": \"%s\", \"abi\": \"%s\", "
@@ -132,10 +144,7 @@ void PrintJson(FILE* out, const BenchmarkFlags& flags, const Measurements& all) 
     if (i > 0) fprintf(out, ",\n");
     PrintModel(out, flags, all.models[i]);
   }
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  fprintf(out, "],\n \"peak_rss_bytes\": %" PRId64 "}\n",
-          static_cast<int64_t>(usage.ru_maxrss) * 1024);
+  fprintf(out, "],\n \"peak_rss_bytes\": %" PRId64 "}\n", PeakResidentBytes());
 }
 
 }  // namespace

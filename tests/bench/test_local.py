@@ -70,7 +70,6 @@ def test_a_damaged_model_is_the_users_error(flat: Path) -> None:
         bench(int8=flat)
 
 
-@pytest.mark.xfail(reason="getrusage's ru_maxrss keeps what the parent had before exec; VmHWM would not")
 def test_peak_memory_is_not_that_of_this_process(flat: Path) -> None:
     ballast = np.ones(200_000_000, np.uint8)
     (case,) = bench(fp32=flat, warmup=0, repeats=1).cases

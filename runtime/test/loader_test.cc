@@ -214,17 +214,21 @@ void TestFields() {
 void TestMemoryPlan() {
   struct {
     int tensor, other;
+    uint64_t delta;
     bool good;
   } rows[] = {
-      {kConv, kQ, false},  // output on its own input
-      {kPool, kX, false},  // inputs live for the whole program
-      {kPool, kQ, true},   // q is dead by then
-      {kY, kConv, true},  {kSoft, kY, false}, {kY, kFlat, false},
+      {kConv, kQ, 0, false},   // output on its own input
+      {kPool, kX, 0, false},   // inputs live for the whole program
+      {kPool, kX, 64, false},  // likewise, in the middle of one
+      {kPool, kQ, 0, true},    // q is dead by then
+      {kY, kConv, 0, true},    // so is conv
+      {kSoft, kY, 0, false},   // only reshape may share its input's memory
+      {kY, kFlat, 0, false},
   };
   for (const auto& row : rows) {
     Row("tensor %d on %d", row.tensor, row.other);
     ModelBuilder m = SmallModel();
-    m.ShareMemory(row.tensor, row.other);
+    m.ShareMemory(row.tensor, row.other, row.delta);
     if (row.tensor == kPool) m.ShareMemory(kFlat, kPool);
     CHECK(LoadAndRun(m.Finish()) == row.good);
   }

@@ -37,10 +37,10 @@ class ModelBuilder {
   }
   void Output(uint32_t tensor) { outputs_.Add(tensor); }
 
-  // Places `tensor` on the arena bytes of `other`: for reshapes, and for plans that must be
-  // refused.
-  void ShareMemory(uint32_t tensor, uint32_t other) {
-    tensors_[tensor].offset = tensors_[other].offset;
+  // Places `tensor` `delta` bytes into the arena bytes of `other`: for reshapes, and for plans that
+  // must be refused.
+  void ShareMemory(uint32_t tensor, uint32_t other, uint64_t delta = 0) {
+    tensors_[tensor].offset = tensors_[other].offset + delta;
   }
 
   List<uint8_t> Finish() const;

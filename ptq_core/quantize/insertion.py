@@ -11,24 +11,15 @@ The inner pair lets onnxruntime run the convolution in integers; Clip on its ste
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
 from ptq_core.graph.constants import add_constant
 from ptq_core.numerics import qparams
+from ptq_core.quantize.activations import ActivationParams
 from ptq_core.quantize.selection import Selection, Unit
 from ptq_core.quantize.weights import QuantizedWeights
-
-
-@dataclass(frozen=True)
-class ActivationParams:
-    """How one activation tensor is quantized (symmetric, zero point 0)."""
-
-    threshold: float
-    scale: np.float32
-    bits: int
 
 
 def int8_values(selection: Selection) -> list[ir.Value]:

@@ -18,7 +18,8 @@ from ptq_core.graph.constants import constant_array
 from ptq_core.graph.passes import remove_unused_constants, simplify
 from ptq_core.numerics import qparams
 from ptq_core.quantize import report
-from ptq_core.quantize.insertion import ActivationParams, insert_qdq, int8_values, shared_scales
+from ptq_core.quantize.activations import ActivationParams
+from ptq_core.quantize.insertion import insert_qdq, int8_values, shared_scales
 from ptq_core.quantize.selection import Selection, check_wanted_types, select, skipped_nodes
 from ptq_core.quantize.weights import QuantizedWeights, quantize_weights
 from ptq_core.reports import QuantizeReport
@@ -105,7 +106,8 @@ def _activation_params(
     for value in values:
         if value not in shared:
             threshold = observer(result.statistics[str(value.name)], bits)
-            params[value] = ActivationParams(threshold, qparams.symmetric_scale(threshold, bits), bits)
+            scale, top = qparams.symmetric_scale(threshold, bits), qparams.levels(bits)
+            params[value] = ActivationParams(-threshold, threshold, scale, 0, bits, -top - 1, top)
     return {value: params[shared.get(value, value)] for value in values}
 
 

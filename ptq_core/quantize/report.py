@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from ptq_core.calibration import CalibrationResult
 from ptq_core.config import QuantizeConfig
-from ptq_core.quantize.insertion import ActivationParams
+from ptq_core.quantize.activations import ActivationParams
 from ptq_core.quantize.selection import Selection
 from ptq_core.quantize.weights import QuantizedWeights
 from ptq_core.version import VERSION

@@ -102,7 +102,10 @@ void TestThreadPool() {
       List<size_t> sums(threads);
       auto body = [&](size_t begin, size_t end, size_t thread) { sums[thread] += end - begin; };
       pool.ParallelFor(threads * 3, 1, body);
-      for (size_t sum : sums) total += sum;
+      for (size_t sum : sums) {
+        CHECK(sum == 3);  // every thread took its share
+        total += sum;
+      }
     }
     CHECK(total == 2000 * threads * 3);
   }

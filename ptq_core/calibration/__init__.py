@@ -1,8 +1,16 @@
-"""Calibration: pictures → activations of the FP32 model → streaming statistics → thresholds."""
+"""Calibration: samples → activations of the FP32 model → streaming statistics → ranges."""
 
 from ptq_core.calibration.collect import collect_statistics
-from ptq_core.calibration.observers import OBSERVERS
+from ptq_core.calibration.observers import OBSERVERS, Range, find_range
 from ptq_core.calibration.pipeline import CalibrationResult, calibrate
 from ptq_core.calibration.statistics import TensorStatistics
 
-__all__ = ["OBSERVERS", "CalibrationResult", "TensorStatistics", "calibrate", "collect_statistics"]
+__all__ = [
+    "OBSERVERS",
+    "CalibrationResult",
+    "Range",
+    "TensorStatistics",
+    "calibrate",
+    "collect_statistics",
+    "find_range",
+]

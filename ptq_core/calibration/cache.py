@@ -20,8 +20,12 @@ from ptq_core.calibration.statistics import BINS, TensorStatistics
 from ptq_core.config import PreprocessConfig
 from ptq_core.files import atomic_path
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised with every change of what is stored or of how statistics are made; older files are then not found."""
+
+REALS = ("minimum", "maximum", "sum_minimum", "sum_maximum", "sum_abs_max")
+COUNTS = ("count", "zero_count", "exponent", "samples")
+"""The fields of ``TensorStatistics`` in a file, beside name and histogram, by their type."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,12 @@ def save_cache(cache_dir: Path, key: str, calibration: CachedCalibration) -> Pat
     }
     arrays: dict[str, NDArray[Any]] = {
         "header": np.frombuffer(json.dumps(header).encode(), np.uint8),
-        "ranges": np.array([(t.minimum, t.maximum) for t in tensors], np.float64).reshape(-1, 2),
-        "counts": np.array([(t.count, t.zero_count, t.exponent) for t in tensors], np.int64).reshape(-1, 3),
+        "reals": np.array([[getattr(t, f) for f in REALS] for t in tensors], np.float64).reshape(
+            -1, len(REALS)
+        ),
+        "counts": np.array([[getattr(t, f) for f in COUNTS] for t in tensors], np.int64).reshape(
+            -1, len(COUNTS)
+        ),
         "histograms": np.array([t.histogram for t in tensors], np.int64).reshape(-1, 2 * BINS),
     }
     arrays["checksum"] = _checksum(arrays)
@@ -113,18 +121,15 @@ def _unpack(arrays: Mapping[str, NDArray[Any]], key: str) -> CachedCalibration:
     if header["key"] != key:
         raise ValueError("it was written for other data")
     names = header["names"]
-    ranges, counts, histograms = content["ranges"], content["counts"], content["histograms"]
-    shapes = [(len(names), 2), (len(names), 3), (len(names), 2 * BINS)]
-    if [ranges.shape, counts.shape, histograms.shape] != shapes or histograms.dtype != np.int64:
+    reals, counts, histograms = content["reals"], content["counts"], content["histograms"]
+    shapes = [(len(names), len(REALS)), (len(names), len(COUNTS)), (len(names), 2 * BINS)]
+    if [reals.shape, counts.shape, histograms.shape] != shapes or histograms.dtype != np.int64:
         raise ValueError("its arrays do not fit together")
     statistics = {
         name: TensorStatistics(
             name,
-            minimum=float(ranges[i, 0]),
-            maximum=float(ranges[i, 1]),
-            count=int(counts[i, 0]),
-            zero_count=int(counts[i, 1]),
-            exponent=int(counts[i, 2]),
+            **dict(zip(REALS, reals[i].tolist(), strict=True)),
+            **dict(zip(COUNTS, counts[i].tolist(), strict=True)),
             histogram=histograms[i].copy(),
         )
         for i, name in enumerate(names)

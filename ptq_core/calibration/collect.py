@@ -56,7 +56,9 @@ def collect_statistics(
         for name, array in arrays.items():
             # Some tensors are not split by samples; the first sample of the micro-batch then stands for all.
             per_sample = len(array) // rows if array.ndim and len(array) % rows == 0 else 0
-            statistics[name].update(array, scratch, partial(_row_name, sample_name, first, per_sample))
+            statistics[name].update(
+                array, scratch, partial(_row_name, sample_name, first, per_sample), samples=rows
+            )
 
     done = 0
     remaining = iter(samples)

@@ -1,9 +1,10 @@
-"""Streaming statistics of one tensor: range, zeros and a signed histogram whose size never grows.
+"""Streaming statistics of one tensor: range, zeros, per-sample extremes and a signed histogram whose size never grows.
 
 The histogram has ``BINS`` bins on each side of zero. Their width is always a power of two, the smallest for which the
 largest magnitude seen so far fits; when a larger value arrives, neighbouring bins are merged pair by pair until it fits.
 Scaling by a power of two is exact in binary floating point and floor(floor(y) / 2) = floor(y / 2), so the result is the
-same, bit for bit, however the values were ordered and cut into batches.
+same, bit for bit, however the values were ordered and cut into batches. The sums of per-sample extremes are added up sample
+by sample, so they depend on the order of the samples but not on the batches.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class TensorStatistics:
     ``minimum`` and ``maximum`` are exact (inf, -inf before the first value), ``count`` is the number of values,
     ``zero_count`` how many of them were exactly zero. ``histogram``, int64 [2 · BINS], counts the others: element
     ``BINS + b`` those in [b · w, (b + 1) · w) with the bin width w = 2**exponent and b in [-BINS, BINS).
+    ``sum_minimum``, ``sum_maximum`` and ``sum_abs_max`` add up the minimum, maximum and largest magnitude of each of the
+    ``samples``, in float64.
     """
 
     name: str
@@ -55,6 +58,10 @@ class TensorStatistics:
     count: int = 0
     zero_count: int = 0
     exponent: int = MIN_EXPONENT
+    samples: int = 0
+    sum_minimum: float = 0.0
+    sum_maximum: float = 0.0
+    sum_abs_max: float = 0.0
     histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(2 * BINS, np.int64))
 
     @property
@@ -76,21 +83,53 @@ class TensorStatistics:
         values: NDArray[np.float32],
         scratch: Scratch,
         where: Callable[[int], str] = "row {}".format,
+        *,
+        samples: int = 1,
     ) -> None:
         """Add ``values``, float32 of any shape; ``where(i)`` says in an error what row i of the first axis is.
 
-        Raises InputError, naming the tensor and the row, if a value is NaN or infinite.
+        ``values`` belongs to ``samples`` samples: equal parts of it, in order, if its first dimension is a multiple of
+        ``samples``; else all of it to each of them. Raises InputError, naming the tensor and the row, if a value is NaN or
+        infinite.
         """
-        flat = values.reshape(-1)
-        for start in range(0, flat.size, CHUNK):
-            chunk = flat[start : start + CHUNK]
-            low, high = float(chunk.min()), float(chunk.max())
-            if not (low >= -_FLOAT32_MAX and high <= _FLOAT32_MAX):  # also false for NaN
-                raise self._not_finite(values, where)
-            self.minimum = min(self.minimum, low)
-            self.maximum = max(self.maximum, high)
-            self._widen(max(-low, high))
-            self._bin(chunk, low, scratch)
+        if not values.size:
+            return
+        split = values.ndim > 0 and len(values) % samples == 0
+        rows = values.reshape(samples if split else 1, -1)
+        lows, highs = self._add_rows(rows, values, scratch, where)
+        for low, high in zip(lows, highs, strict=True):
+            times = 1 if split else samples
+            self.samples += times
+            for _ in range(times):
+                self.sum_minimum += low
+                self.sum_maximum += high
+                self.sum_abs_max += max(-low, high)
+
+    def _add_rows(
+        self,
+        rows: NDArray[np.float32],
+        values: NDArray[np.float32],
+        scratch: Scratch,
+        where: Callable[[int], str],
+    ) -> tuple[list[float], list[float]]:
+        """Count all of ``rows`` [n, m] and return the n minima and n maxima; ``values`` is the tensor as it came."""
+        count, length = rows.shape
+        step, width = max(1, CHUNK // length), min(length, CHUNK)
+        lows, highs = [math.inf] * count, [-math.inf] * count
+        for row in range(0, count, step):  # chunks of several whole rows, or of a part of one
+            for start in range(0, length, width):
+                block = rows[row : row + step, start : start + width]
+                block_lows, block_highs = block.min(axis=1).tolist(), block.max(axis=1).tolist()
+                for i, (low, high) in enumerate(zip(block_lows, block_highs, strict=True), start=row):
+                    # Comparisons with NaN are false, so this order also catches NaN.
+                    if not (low >= -_FLOAT32_MAX and high <= _FLOAT32_MAX):
+                        raise self._not_finite(values, where)
+                    lows[i], highs[i] = min(lows[i], low), max(highs[i], high)
+                low, high = min(block_lows), max(block_highs)
+                self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
+                self._widen(max(-low, high))
+                self._bin(block.reshape(-1), low, scratch)
+        return lows, highs
 
     def _bin(self, chunk: NDArray[np.float32], low: float, scratch: Scratch) -> None:
         size = chunk.size

@@ -1,154 +1,231 @@
-"""Observers: the vectorised KL search against a plain one, clipping of heavy tails, degenerate tensors."""
+"""Every algorithm x bits x distribution against plain references; degenerate tensors; the table and the configuration."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import typing
-from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ptq_core.calibration.observers import OBSERVERS, abs_max, kl
+from ptq_core.calibration import Range, find_range
+from ptq_core.calibration.observers import OBSERVERS, Quantizer, hist, least_error
 from ptq_core.calibration.statistics import Scratch, TensorStatistics
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 
-RANDOM = np.random.default_rng(3)
-N = 20_000
+RANDOM = np.random.default_rng(5)
+SAMPLES, PER_SAMPLE = 10, 1200
+BITS = (1, 2, 4, 8, 12, 16)
 
-TENSORS = {
-    "gaussian": RANDOM.standard_normal(N),
-    "laplace": RANDOM.laplace(size=N),
-    "relu of student t": np.maximum(RANDOM.standard_t(3, N), 0),
-    "relu6": np.clip(RANDOM.standard_normal(N) * 4, 0, 6),
-    "sparse": RANDOM.choice([0.001, 0.4, 1.0, 5.0, 9.0], N),
-    "uniform": RANDOM.uniform(-1, 1, N),
-    "offset": RANDOM.normal(1.5, 0.1, N),
+Array = NDArray[np.float64]
+
+
+def swish(x: Array) -> Array:
+    result: Array = x / (1 + np.exp(-x))
+    return result
+
+
+TENSORS: dict[str, Array] = {
+    "gaussian": RANDOM.standard_normal((SAMPLES, PER_SAMPLE)),
+    "laplace": RANDOM.laplace(size=(SAMPLES, PER_SAMPLE)),
+    "relu of student t": np.maximum(RANDOM.standard_t(3, (SAMPLES, PER_SAMPLE)), 0),
+    "relu6": np.clip(RANDOM.standard_normal((SAMPLES, PER_SAMPLE)) * 4, 0, 6),
+    "uniform": RANDOM.uniform(-1, 1, (SAMPLES, PER_SAMPLE)),
+    "offset": RANDOM.uniform(1, 2, (SAMPLES, PER_SAMPLE)),
+    "negative": -RANDOM.exponential(1.0, (SAMPLES, PER_SAMPLE)),
+    "swish": swish(RANDOM.standard_normal((SAMPLES, PER_SAMPLE)) * 3),
+    "skewed": RANDOM.gumbel(0, 1, (SAMPLES, PER_SAMPLE)) * 1e-3,
+    "growing": RANDOM.standard_normal((SAMPLES, PER_SAMPLE)) * np.arange(1, SAMPLES + 1)[:, np.newaxis],
 }
+TENSORS = {name: x.astype(np.float32).astype(np.float64) for name, x in TENSORS.items()}
 
 
-def observe(values: NDArray[np.float64]) -> TensorStatistics:
+def observe(values: Array) -> TensorStatistics:
     statistics = TensorStatistics("t")
-    statistics.update(values.astype(np.float32), Scratch())
+    statistics.update(values.astype(np.float32), Scratch(), samples=len(values))
     return statistics
 
 
-def plain_kl(histogram: Sequence[int], i: int, levels: int) -> float:
-    """KL(P‖Q) for the first ``i`` bins, as the docstring of kl.py says it, one bin at a time; inf if not allowed."""
-    if 2 * sum(histogram[:i]) < sum(histogram):
-        return math.inf
-    p = [float(h) for h in histogram[:i]]
-    p[-1] += sum(histogram[i:])
-    q = [0.0] * i
-    for group in range(levels):
-        places = range(group * i // levels, (group + 1) * i // levels)
-        filled = [b for b in places if p[b] > 0]
-        for b in filled:
-            q[b] = sum(histogram[c] for c in places) / len(filled)
-    total_p, total_q = sum(p), sum(q)
-    divergence = 0.0
-    for pb, qb in zip(p, q, strict=True):
-        if pb > 0 and qb == 0:
-            return math.inf
-        if pb > 0:
-            divergence += pb / total_p * math.log(pb / total_p / (qb / total_q))
-    return divergence
+STATISTICS = {name: observe(values) for name, values in TENSORS.items()}
 
 
-@pytest.mark.parametrize("bits", [8, 4, 2])
-@pytest.mark.parametrize("name", TENSORS)
-def test_search_agrees_with_the_plain_one(name: str, bits: int) -> None:
-    histogram, _ = kl.search_histogram(observe(TENSORS[name]))
-    levels = 2 ** (bits - 1)
-    candidates, divergence = kl.divergences(histogram, levels)
-    found = dict(zip(candidates.tolist(), divergence.tolist(), strict=True))
-    counts = histogram.tolist()
-    every = range(levels, len(counts) + 1)
-    sampled = {*every[:3], *every[::97], *every[-3:], int(candidates[np.argmin(divergence)])}
-    for i in sampled:
-        assert found.get(i, math.inf) == pytest.approx(plain_kl(counts, i, levels), rel=1e-9, abs=1e-11), i
+def config(algo: typing.Any, bits: int, symmetric: bool = True, percent: float = 0.999) -> QuantizeConfig:
+    return QuantizeConfig(
+        model_dir=Path(),
+        save_model_path=Path(),
+        algo=algo,
+        activation_bits=bits,
+        activation_symmetric=symmetric,
+        hist_percent=percent,
+    )
 
 
-@pytest.mark.parametrize("bits", [8, 4])
-def test_small_histograms_agree_in_full(bits: int) -> None:
-    levels = 2 ** (bits - 1)
-    for density in (0.05, 0.3, 1.0):
-        histogram = RANDOM.integers(1, 1000, 3 * levels) * (RANDOM.random(3 * levels) < density)
-        histogram[-1] += 1
-        candidates, divergence = kl.divergences(histogram, levels)
-        plain = [plain_kl(histogram.tolist(), i, levels) for i in range(levels, 3 * levels + 1)]
-        padded = np.full(len(plain), np.inf)
-        padded[candidates - levels] = divergence
-        np.testing.assert_allclose(padded, plain, rtol=1e-9, atol=1e-11)
+def fake_quantize(x: Array, low: float, high: float, bits: int, symmetric: bool) -> Array:
+    """Round to the grid of docs/numerics.md, in float64."""
+    if symmetric:
+        top = max(1, 2 ** (bits - 1) - 1)
+        scale, first, last = high / top, -top - (bits > 1), top
+    else:
+        scale = (high - low) / (2**bits - 1)
+        first = round(low / scale)
+        last = first + 2**bits - 1
+    result: Array = np.clip(np.rint(x / scale), first, last) * scale
+    return result
 
 
-def test_plain_kl_of_a_known_case() -> None:
-    # P = [1, 1, 2], Q = [1, 1 | 1] → normalised [1/4, 1/4, 1/2] against [1/3, 1/3, 1/3]
-    expected = 0.5 * math.log(3 / 4) + 0.5 * math.log(3 / 2)
-    assert plain_kl([1, 1, 1, 1], 3, 2) == pytest.approx(expected)
+def error(x: Array, found: Range, bits: int, symmetric: bool, power: int) -> float:
+    difference = x - fake_quantize(x, found.low, found.high, bits, symmetric)
+    return float(np.mean(np.abs(difference) ** power))
 
 
-@pytest.mark.parametrize("name", TENSORS)
-def test_kl_stays_in_the_range(name: str) -> None:
-    statistics = observe(TENSORS[name])
-    for bits in (2, 4, 8, 16):
-        assert 0 < kl.threshold(statistics, bits) <= statistics.abs_max
-
-
-def test_kl_clips_a_heavy_tail_below_half_of_the_maximum() -> None:
-    statistics = observe(TENSORS["relu of student t"])
-    assert kl.threshold(statistics, 8) < 0.5 * statistics.abs_max
-
-
-def test_kl_keeps_a_spike_at_the_end_of_the_range() -> None:
-    assert kl.threshold(observe(TENSORS["relu6"]), 8) == pytest.approx(6.0, rel=0.01)
-
-
-def test_kl_does_not_lose_the_offset_of_a_tensor_far_from_zero() -> None:
-    statistics = observe(RANDOM.uniform(1, 2, N))
-    assert kl.threshold(statistics, 8) > 1.95
-
-
-def test_kl_ignores_zeros() -> None:
-    values = TENSORS["relu of student t"]
-    with_zeros = np.concatenate([values, np.zeros(10 * N)])
-    assert kl.threshold(observe(values), 8) == kl.threshold(observe(with_zeros), 8)
-
-
-def test_fewer_bits_clip_more() -> None:
-    statistics = observe(TENSORS["laplace"])
-    thresholds = [kl.threshold(statistics, bits) for bits in (2, 4, 8)]
-    assert thresholds == sorted(thresholds)
-    assert thresholds[0] < 0.6 * thresholds[2]
-
-
-def test_search_uses_about_2048_bins() -> None:
-    for scale in np.linspace(1, 2, 9):
-        statistics = observe(np.linspace(-scale, scale, 30_000))
-        histogram, width = kl.search_histogram(statistics)
-        assert 1707 <= histogram.size <= 2560
-        assert (histogram.size - 1) * width <= statistics.abs_max <= histogram.size * width
-        assert histogram.sum() == statistics.count - statistics.zero_count
+def best_of_many(x: Array, bits: int, symmetric: bool, power: int) -> float:
+    """The least error of a plain search over ranges, the full one among them."""
+    low, high = min(float(x.min()), 0.0), max(float(x.max()), 0.0)
+    shares = np.linspace(1, 0.02, 99)
+    if symmetric:
+        full = max(-low, high)
+        ranges = [Range(-share * full, share * full) for share in shares]
+    elif low == 0 or high == 0:
+        ranges = [Range(share * low, share * high) for share in shares]
+    else:
+        ranges = [Range(a * low, b * high) for a, b in itertools.product(shares[::6], shares[::6])]
+    return min(error(x, found, bits, symmetric, power) for found in ranges)
 
 
 @pytest.mark.parametrize("algo", OBSERVERS)
-@pytest.mark.parametrize("bits", [2, 8])
-def test_degenerate_tensors(algo: str, bits: int) -> None:
-    observer = OBSERVERS[algo]
-    assert observer(observe(np.full(100, 3.0)), bits) == 3.0
-    assert observer(observe(np.full(100, -3.0)), bits) == 3.0
-    assert observer(observe(np.array([0.0, 0.25])), bits) == 0.25
-    assert observer(observe(np.zeros(100)), bits) == 2 ** (bits - 1) - 1  # scale 1
-    assert observer(observe(np.full(9, 1e-44)), bits) == np.float32(1e-44)
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("name", TENSORS)
+def test_every_range_is_within_what_was_seen(name: str, bits: int, algo: str) -> None:
+    x, statistics = TENSORS[name], STATISTICS[name]
+    found = find_range(statistics, config(algo, bits))
+    assert found.low == -found.high
+    assert 0 < found.high <= np.abs(x).max()
+    found = find_range(statistics, config(algo, bits, symmetric=False))
+    assert min(x.min(), 0) <= found.low <= 0 <= found.high <= max(x.max(), 0)
+    assert found.low < found.high
+
+
+@pytest.mark.parametrize("algo", ["abs_max", "direct", "min_max"])
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("name", TENSORS)
+def test_abs_max_and_min_max_are_exact(name: str, bits: int, algo: str) -> None:
+    x = TENSORS[name]
+    full = max(abs(v) for v in x.ravel().tolist())
+    assert find_range(STATISTICS[name], config(algo, bits)) == Range(-full, full)
+    asymmetric = find_range(STATISTICS[name], config(algo, bits, symmetric=False))
+    assert asymmetric == Range(min(x.min(), 0), max(x.max(), 0))
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("name", TENSORS)
+def test_avg_is_the_mean_over_the_samples(name: str, bits: int) -> None:
+    rows = TENSORS[name].tolist()
+    mean = math.fsum(max(abs(v) for v in row) for row in rows) / len(rows)
+    assert find_range(STATISTICS[name], config("avg", bits)).high == pytest.approx(mean, rel=1e-12)
+    found = find_range(STATISTICS[name], config("avg", bits, symmetric=False))
+    assert found.low == pytest.approx(min(math.fsum(map(min, rows)) / len(rows), 0), rel=1e-12)
+    assert found.high == pytest.approx(max(math.fsum(map(max, rows)) / len(rows), 0), rel=1e-12)
+
+
+@pytest.mark.parametrize("percent", [1.0, 0.999, 0.9, 0.3])
+@pytest.mark.parametrize("name", TENSORS)
+def test_hist_is_the_quantile_within_one_bin(name: str, percent: float) -> None:
+    statistics = STATISTICS[name]
+    values = [v for v in TENSORS[name].ravel().tolist() if v]
+
+    def ordered(numbers: list[float], share: float) -> float:
+        return sorted(numbers)[math.ceil(share * len(numbers) - 1e-9) - 1]
+
+    width = statistics.bin_width * (1 + 1e-9)
+    found = find_range(statistics, config("hist", 8, percent=percent))
+    assert found.high == pytest.approx(ordered([abs(v) for v in values], percent), abs=width, rel=0)
+    found = find_range(statistics, config("hist", 8, symmetric=False, percent=percent))
+    keep = percent if min(values) > 0 or max(values) < 0 else (1 + percent) / 2
+    assert found.high == pytest.approx(max(ordered(values, keep), 0.0), abs=width, rel=0)
+    assert found.low == pytest.approx(-max(ordered([-v for v in values], keep), 0.0), abs=width, rel=0)
+
+
+def test_hist_is_linear_inside_a_bin() -> None:
+    counts = np.array([4, 0, 4], np.int64)
+    for share, expected in ((0.25, 0.5), (0.5, 1.0), (0.625, 2.25), (1.0, 3.0)):
+        assert hist.quantile(counts, share, 1.0) == expected
+        assert hist.quantile(counts, share, 0.5, origin=2) == (expected - 2) * 0.5
+    assert hist.quantile(np.zeros(4, np.int64), 0.5, 1.0) == 0.0
+
+
+@pytest.mark.parametrize(("algo", "power"), [("mse", 2), ("emd", 1)])
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("name", TENSORS)
+def test_search_is_as_good_as_a_plain_one(
+    name: str, bits: int, symmetric: bool, algo: str, power: int
+) -> None:
+    x = TENSORS[name]
+    found = find_range(STATISTICS[name], config(algo, bits, symmetric))
+    best = best_of_many(x, bits, symmetric, power)
+    assert error(x, found, bits, symmetric, power) <= 1.03 * best
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("name", TENSORS)
+def test_integrated_error_is_that_of_the_values(name: str, bits: int, symmetric: bool, power: int) -> None:
+    """For ranges narrower than, as wide as, and wider than the tensor."""
+    x, statistics = TENSORS[name], STATISTICS[name]
+    density = least_error.Density.of(statistics)
+    for share in (0.1, 0.7, 1.0):
+        full = share * statistics.abs_max
+        found = Range(-full, full)
+        total = density.errors(Quantizer(bits, symmetric), np.array([-full]), np.array([full]), power)
+        expected = error(x, found, bits, symmetric, power)
+        assert float(total[0]) / x.size == pytest.approx(expected, rel=0.05)
+
+
+def test_earth_movers_distance_is_the_mean_absolute_error() -> None:
+    """The claim in emd.py: sorted against sorted, x and Q(x) are matched in pairs."""
+    x = TENSORS["laplace"].ravel()
+    y = fake_quantize(x, -2, 2, 3, True)
+    assert np.mean(np.abs(np.sort(x) - np.sort(y))) == pytest.approx(np.mean(np.abs(x - y)))
+
+
+def test_all_batches_count_not_the_best_one() -> None:
+    """One quiet sample among loud ones must not decide (the ancestor's mse and emd took the best single batch)."""
+    loud = RANDOM.uniform(-8, 8, (9, 1000))
+    statistics = observe(np.concatenate([RANDOM.uniform(-0.1, 0.1, (1, 1000)), loud]))
+    for algo in ("mse", "emd"):
+        assert find_range(statistics, config(algo, 8)).high > 7.8
+
+
+@pytest.mark.parametrize("algo", OBSERVERS)
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("bits", BITS)
+def test_degenerate_tensors(algo: str, bits: int, symmetric: bool) -> None:
+    def found(*values: float) -> Range:
+        return find_range(observe(np.array([values * 10])), config(algo, bits, symmetric, percent=1.0))
+
+    assert found(0.0) == Range(0, 0)
+    assert found(-0.0, 0.0) == Range(0, 0)
+    assert found(3.0) == (Range(-3, 3) if symmetric else Range(0, 3))
+    assert found(-3.0) == (Range(-3, 3) if symmetric else Range(-3, 0))
+    assert found(0.25, 0.0) == (Range(-0.25, 0.25) if symmetric else Range(0, 0.25))
+    tiny, huge = float(np.float32(1e-44)), float(np.float32(3e38))
+    assert found(tiny).high == tiny
+    assert found(huge).high == huge
     with pytest.raises(InputError, match="`t` was never observed"):
-        observer(TensorStatistics("t"), bits)
+        find_range(TensorStatistics("t"), config(algo, bits, symmetric))
 
 
-def test_abs_max_is_the_larger_side() -> None:
-    assert abs_max.threshold(observe(np.array([-5.0, 1.0, 4.0])), 8) == 5.0
+@pytest.mark.parametrize(("low", "high"), [(1, 2), (-2, -1), (-math.inf, 0), (0, math.nan)])
+def test_ranges_that_cannot_be(low: float, high: float) -> None:
+    with pytest.raises(ValueError, match="not a finite range around zero"):
+        Range(low, high)
 
 
 def test_every_algo_of_the_configuration_has_an_observer() -> None:
-    assert set(typing.get_args(typing.get_type_hints(QuantizeConfig)["algo"])) == set(OBSERVERS)
+    algos = set(typing.get_args(typing.get_type_hints(QuantizeConfig)["algo"]))
+    assert algos == {*OBSERVERS, "weight_only"}  # which observes nothing

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from ptq_core.calibration import OBSERVERS, calibrate
+from ptq_core.calibration import calibrate, find_range
 from ptq_core.calibration.decode import load_pictures
 from ptq_core.calibration.readers import labelled_pictures
 from ptq_core.config import PreprocessConfig, QuantizeConfig
@@ -44,7 +44,7 @@ def calibrate_mobilenet(shared_data: Path, pictures: int) -> dict[str, tuple[flo
     )
     result = calibrate(model, ["input", *clips], config, "input", (1, 3, 224, 224))
     assert result.pictures == pictures
-    return {name: (OBSERVERS["KL"](s, 8), s.abs_max) for name, s in result.statistics.items()}
+    return {name: (find_range(s, config).high, s.abs_max) for name, s in result.statistics.items()}
 
 
 def test_preprocessing_reaches_the_known_accuracy(shared_data: Path) -> None:

@@ -63,6 +63,34 @@ def test_does_not_depend_on_batches_or_order(name: str, batch: int) -> None:
     assert same(observe(values[::-1].copy(), batch), whole)
 
 
+@pytest.mark.parametrize("name", TENSORS)
+@pytest.mark.parametrize("batch", [1, 3, 10, 30])
+def test_sums_over_samples_do_not_depend_on_batches(name: str, batch: int) -> None:
+    values = TENSORS[name].astype(np.float32)
+    statistics, scratch = TensorStatistics("t"), Scratch()
+    for start in range(0, len(values), batch):
+        part = values[start : start + batch]
+        statistics.update(part, scratch, samples=len(part))
+    assert same(statistics, observe(values, 7))
+    rows = values.tolist()
+    assert statistics.samples == len(rows)
+    assert statistics.sum_minimum == sum(map(min, rows))  # added in the same order: equal to the last bit
+    assert statistics.sum_maximum == sum(map(max, rows))
+    assert statistics.sum_abs_max == sum(max(map(abs, row)) for row in rows)
+
+
+def test_a_sample_may_be_several_rows_or_all_of_them() -> None:
+    statistics = TensorStatistics("t")
+    statistics.update(np.array([[1], [-2], [3], [-5]], np.float32), Scratch(), samples=2)
+    assert (statistics.samples, statistics.sum_minimum, statistics.sum_maximum) == (2, -7, 4)
+    statistics.update(np.array([1, 2, 6], np.float32), Scratch(), samples=2)  # not split by samples
+    assert (statistics.samples, statistics.sum_abs_max) == (4, 2 + 5 + 12)
+    statistics.update(np.array(-7, np.float32), Scratch(), samples=3)
+    assert (statistics.samples, statistics.sum_minimum) == (7, -7 + 2 - 21)
+    statistics.update(np.zeros((3, 0), np.float32), Scratch(), samples=3)
+    assert statistics.samples == 7
+
+
 def test_the_comparison_notices_one_value() -> None:
     values = TENSORS["gauss"].astype(np.float32)
     other = values.copy()

@@ -1,21 +1,14 @@
-"""abs_max: the largest magnitude seen; nothing saturates."""
+"""abs_max (the ancestor's older name: direct): the largest magnitude seen; nothing saturates."""
 
 from __future__ import annotations
 
+from ptq_core.calibration.observers.base import Quantizer, Range, clipped_range
 from ptq_core.calibration.statistics import TensorStatistics
-from ptq_core.errors import InputError
 
 
-def threshold(statistics: TensorStatistics, bits: int) -> float:
-    """T = max |x|, in units of the tensor.
+def find_range(statistics: TensorStatistics, quantizer: Quantizer) -> Range:
+    """T = max |x|. Asymmetric, |x| ≤ T is all that was seen: the same as `min_max`.
 
-    A tensor that was always zero has no range: T is then the number of positive levels, 2**(bits−1) − 1, so that its
-    scale is 1. Raises InputError if no value was seen.
+    Source: the "non-saturating" quantization of S. Migacz, "8-bit Inference with TensorRT", GTC 2017.
     """
-    if not statistics.count:
-        raise InputError(
-            f"tensor `{statistics.name}` was never observed",
-            rule="a range needs at least one value",
-            fix="calibrate with at least one picture; a tensor with an empty shape cannot be quantized",
-        )
-    return statistics.abs_max or float(2 ** (bits - 1) - 1)
+    return clipped_range(statistics, statistics.abs_max, quantizer)

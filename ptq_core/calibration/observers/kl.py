@@ -22,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ptq_core.calibration.observers import abs_max
+from ptq_core.calibration.observers.base import Quantizer, Range, clipped_range
 from ptq_core.calibration.statistics import TensorStatistics
 
 SEARCH_BINS = 2048
@@ -31,21 +31,34 @@ SEARCH_BINS = 2048
 TIE = 1e-12
 """Divergences closer than this are equal: the rounding error of sums over 2048 bins in float64."""
 
+MAX_LEVELS = SEARCH_BINS // 8
+"""Most levels that a range is searched for. With fewer than 8 bins per level Q is nearly P for every candidate: what is left
+of the divergence is the noise of the counts, and more levels would clip more."""
 
-def threshold(statistics: TensorStatistics, bits: int) -> float:
-    """T by the search above with 2**(bits−1) levels, in units of the tensor; at most max |x|.
+WORK = 5 * 2**16
+"""Candidates · levels that are tried: all candidates up to 128 levels, every other one with 256, always the widest."""
 
-    Where the histogram has no more bins than levels, or the tensor was always zero, the answer is that of abs_max.
-    Raises InputError if no value was seen.
+
+def find_range(statistics: TensorStatistics, quantizer: Quantizer) -> Range:
+    """|x| ≤ T with T by the search above, at most max |x|.
+
+    ``levels`` is the number of grid points on the wider side: 2**(bits−1), or 2**bits for an asymmetric quantizer of a tensor
+    with one sign. An asymmetric range is cut at ±T on both sides: the divergence is that of |x|. With more
+    levels than MAX_LEVELS (10 bits and more) clipping gains nothing that the histogram could show: T is max |x|.
     """
-    full = abs_max.threshold(statistics, bits)
-    levels = 2 ** (bits - 1)
+    one_sided = statistics.minimum >= 0 or statistics.maximum <= 0
+    levels = 2**quantizer.bits if one_sided and not quantizer.symmetric else 2 ** (quantizer.bits - 1)
+    return clipped_range(statistics, threshold(statistics, levels), quantizer)
+
+
+def threshold(statistics: TensorStatistics, levels: int) -> float:
+    """T in units of the tensor; 0.0 for one that is zero everywhere."""
     histogram, width = search_histogram(statistics)
-    if histogram.size <= levels:
-        return full
+    if levels > MAX_LEVELS or levels >= histogram.size:
+        return statistics.abs_max
     candidates, divergence = divergences(histogram, levels)
     best = np.flatnonzero(divergence <= divergence.min() + TIE)[-1]
-    return min(float(candidates[best]) * width, full)
+    return min(float(candidates[best]) * width, statistics.abs_max)
 
 
 def search_histogram(statistics: TensorStatistics) -> tuple[NDArray[np.int64], float]:
@@ -63,7 +76,7 @@ def search_histogram(statistics: TensorStatistics) -> tuple[NDArray[np.int64], f
 
 
 def divergences(histogram: NDArray[np.int64], levels: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Candidates i, int64 [n], and KL(P‖Q) of each, float64 [n] (inf where not allowed), in nats.
+    """Candidates i, int64 [n] ascending, and KL(P‖Q) of each, float64 [n] (inf where not allowed), in nats.
 
     ``histogram`` is int64 [bins], bins > levels, and not all zero. All candidates at once, from prefix sums: within a
     group Q is constant, so Σ P·log Q needs only the group's sum of P, sum of h and number of non-empty bins.
@@ -75,7 +88,8 @@ def divergences(histogram: NDArray[np.int64], levels: int) -> tuple[NDArray[np.i
     filled = np.concatenate(([0.0], np.cumsum(counts > 0)))
     entropy = np.concatenate(([0.0], np.cumsum(_x_log_x(counts))))
 
-    candidates = np.arange(max(levels, 1), bins + 1)
+    stride = -(-(bins - levels + 1) * levels // WORK)
+    candidates = np.arange(bins, levels - 1, -stride)[::-1]
     candidates = candidates[below[candidates] * 2 >= total]
     outliers = total - below[candidates]
     last = counts[candidates - 1]

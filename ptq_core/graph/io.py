@@ -15,6 +15,9 @@ from ptq_core.files import atomic_path
 MIN_OPSET = 13
 """The first opset whose QuantizeLinear/DequantizeLinear take an axis (per-channel scales)."""
 
+IR_VERSION_OF_OPSET_21 = 10
+"""The ONNX file version that brought INT4, with opset 21."""
+
 UPGRADE_OPSET = 17
 """What older models are converted to."""
 
@@ -102,6 +105,34 @@ def to_bytes(model: ir.Model) -> bytes:
             f"the model does not fit a protobuf: {error}",
             rule="models are limited to 2 GB",
             fix="split the model",
+        ) from error
+
+
+def opset_of(model: ir.Model) -> int:
+    """The version of ONNX's own operators that ``model`` uses."""
+    return int(model.opset_imports.get("", 0) or model.opset_imports.get("ai.onnx", 0))
+
+
+def upgrade_opset(model: ir.Model, opset: int) -> ir.Model:
+    """``model`` in ``opset`` or, if it has that or a newer one already, as it is. Node and tensor names stay.
+
+    Raises InputError where onnx cannot convert it.
+    """
+    found = opset_of(model)
+    if found >= opset:
+        return model
+    proto = ir.to_proto(model)
+    del proto.graph.value_info[:]
+    try:
+        converted = onnx.version_converter.convert_version(proto, opset)
+        converted.ir_version = max(converted.ir_version, IR_VERSION_OF_OPSET_21)
+        _name_nodes(converted)
+        return ir.from_proto(onnx.shape_inference.infer_shapes(converted, data_prop=True))
+    except Exception as error:  # the converter raises unrelated classes
+        raise InputError(
+            f"the model is of opset {found} and cannot be converted to {opset}: {str(error).strip().splitlines()[0]}",
+            rule=f"16-bit and 4-bit tensors need opset {opset}",
+            fix=f"export it again with opset {opset}, or use 8 bits and no store_int4",
         ) from error
 
 

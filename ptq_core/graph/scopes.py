@@ -1,9 +1,13 @@
-"""Name scopes: ONNX has none, so a node's name is its path, and a scope is a run of whole path segments."""
+"""How users point at nodes: by name scope, by name with wildcards, by a tensor that the node reads.
+
+ONNX has no name scopes, so a node's name is its path, and a scope is a run of whole path segments.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from ptq_core.errors import InputError
 
@@ -38,6 +42,45 @@ def matching_names(names: Sequence[str], scopes: Iterable[str]) -> dict[str, str
             )
         for name in hits:
             found.setdefault(name, scope)
+    return found
+
+
+def matching_patterns(names: Sequence[str], patterns: Iterable[str]) -> dict[str, str]:
+    """Map each of ``names`` that one of ``patterns`` fits to the first such pattern: ``*`` stands for anything.
+
+    A name fits itself, whatever characters it holds. Raises InputError for a pattern that fits nothing.
+    """
+    found: dict[str, str] = {}
+    for pattern in patterns:
+        hits = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
+        if not hits:
+            near = difflib.get_close_matches(pattern.strip("*"), names, n=1, cutoff=0.5)
+            raise InputError(
+                f"skip_nodes has `{pattern}`, which fits no node",
+                rule="skip_nodes names nodes of the model; * stands for anything, capitals count",
+                fix=f"did you mean `{near[0]}`?" if near else f"names look like `{names[0]}`",
+            )
+        for name in hits:
+            found.setdefault(name, pattern)
+    return found
+
+
+def reading_nodes(readers: Mapping[str, Sequence[str]], tensors: Iterable[str]) -> dict[str, str]:
+    """Map each node that reads one of ``tensors`` to the first such tensor; ``readers`` has tensor → its nodes.
+
+    Raises InputError for a tensor that no node reads.
+    """
+    found: dict[str, str] = {}
+    for tensor in tensors:
+        if tensor not in readers:
+            near = difflib.get_close_matches(tensor, readers, n=1)
+            raise InputError(
+                f"skip_tensor_list has `{tensor}`, which no operator reads",
+                rule="skip_tensor_list names tensors that operators of the model read",
+                fix=f"did you mean `{near[0]}`?" if near else f"names look like `{next(iter(readers))}`",
+            )
+        for name in readers[tensor]:
+            found.setdefault(name, tensor)
     return found
 
 

@@ -1,10 +1,21 @@
-"""How activation tensors are quantized."""
+"""Which activations become integers, which of them share a scale, and the scale and zero point of each."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import onnx_ir as ir
+
+from ptq_core.calibration.observers import Range
+from ptq_core.config import QuantizeConfig
+from ptq_core.graph import op_types
+from ptq_core.graph.op_types import Kind
+from ptq_core.numerics import qparams
+from ptq_core.quantize.objections import pad_value
+from ptq_core.quantize.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -26,3 +37,100 @@ class ActivationParams:
     def threshold(self) -> float:
         """The largest magnitude in the range."""
         return max(-self.low, self.high)
+
+    @property
+    def storage(self) -> np.dtype[Any]:
+        """int8 up to 8 bits, int16 up to 16."""
+        return qparams.storage_type(self.bits)
+
+    @property
+    def bounds(self) -> tuple[np.float32, np.float32] | None:
+        """[low, high] in real units that keeps the integers in [q_min, q_max]; None where their type does so by itself."""
+        info = np.iinfo(self.storage)
+        if (self.q_min, self.q_max) == (info.min, info.max):
+            return None
+        low, high = (np.float32(q - self.zero_point) * self.scale for q in (self.q_min, self.q_max))
+        return np.float32(low), np.float32(high)
+
+
+@dataclass(frozen=True)
+class ScaleGroups:
+    """The activations that become integers, in graph order, each with the group that it shares its scale with."""
+
+    group_of: dict[ir.Value, tuple[ir.Value, ...]]
+    """Value → all values of its group, itself among them."""
+
+    observed: tuple[ir.Value, ...]
+    """The values whose range calibration must find: the others' values are among theirs, or their range is known."""
+
+    fixed: dict[ir.Value, Range]
+    """Ranges that are known without calibration, and constants that a group must hold: value → range."""
+
+
+def scale_groups(selection: Selection) -> ScaleGroups:
+    """Union-find over what the units read and write: what an operator moves, and what one compares, shares a scale.
+
+    All read activations are integers; outputs as ``Unit.quantized_outputs`` says.
+    """
+    parent: dict[ir.Value, ir.Value] = {}
+    moved: set[ir.Value] = set()
+    fixed: dict[ir.Value, Range] = {}
+
+    def root(value: ir.Value) -> ir.Value:
+        while parent[value] is not value:
+            parent[value] = value = parent[parent[value]]
+        return value
+
+    for unit in selection.units:
+        values = [*unit.inputs, *unit.quantized_outputs]
+        for value in values:
+            parent.setdefault(value, value)
+        if unit.kind in (Kind.MOVES, Kind.COMPARES):
+            for value in values[1:]:
+                parent[root(value)] = root(values[0])
+        if unit.kind is Kind.MOVES:
+            moved.update(unit.quantized_outputs)
+            if unit.node.op_type == "Pad":
+                written = pad_value(unit.node) or 0.0
+                fixed[unit.output] = Range(min(written, 0.0), max(written, 0.0))
+        known = op_types.BY_ONNX_TYPE[unit.node.op_type].output_range
+        if known is not None:
+            fixed[unit.output] = Range(*known)
+    groups: dict[ir.Value, list[ir.Value]] = {}
+    for value in parent:
+        groups.setdefault(root(value), []).append(value)
+    group_of = {value: tuple(groups[root(value)]) for value in parent}
+    observed = tuple(value for value in parent if value not in moved and value not in fixed)
+    return ScaleGroups(group_of, observed, fixed)
+
+
+def activation_params(
+    groups: ScaleGroups, ranges: Mapping[ir.Value, Range], config: QuantizeConfig
+) -> dict[ir.Value, ActivationParams]:
+    """Parameters of every value of ``groups``, from the calibrated ``ranges`` of the observed ones.
+
+    A group's range is the union of those of its members, so that none of them saturates more than it would alone.
+    """
+    known = {**groups.fixed, **ranges}
+    params: dict[ir.Value, ActivationParams] = {}
+    for value, group in groups.group_of.items():
+        if value in params:
+            continue
+        found = [known[member] for member in group if member in known]
+        low, high = min(r.low for r in found), max(r.high for r in found)
+        for member in group:
+            params[member] = _params(low, high, config)
+    return {value: params[value] for value in groups.group_of}
+
+
+def _params(low: float, high: float, config: QuantizeConfig) -> ActivationParams:
+    bits, symmetric = config.activation_bits, config.activation_symmetric
+    scale, zero_point = qparams.affine_params(low, high, bits, symmetric=symmetric)
+    return ActivationParams(
+        min(low, 0.0),
+        max(high, 0.0),
+        scale,
+        zero_point,
+        bits,
+        *qparams.integer_range(bits, symmetric=symmetric),
+    )

@@ -1,31 +1,51 @@
-"""`ptq quantize`: from a configuration to model.onnx and quantization.json."""
+"""`ptq quantize`: from a configuration to model.onnx and quantization.json, and the part of it that needs no files."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from ptq_core.calibration import CalibrationResult, calibrate
-from ptq_core.calibration.observers import OBSERVERS
+from ptq_core.calibration.observers import find_range
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_folder
 from ptq_core.graph import io
-from ptq_core.graph.constants import constant_array
 from ptq_core.graph.passes import remove_unused_constants, simplify
-from ptq_core.numerics import qparams
 from ptq_core.quantize import report
-from ptq_core.quantize.activations import ActivationParams
-from ptq_core.quantize.insertion import insert_qdq, int8_values, shared_scales
-from ptq_core.quantize.selection import Selection, check_wanted_types, select, skipped_nodes
+from ptq_core.quantize.activations import ActivationParams, activation_params, scale_groups
+from ptq_core.quantize.insertion import INT4_BITS, insert_qdq
+from ptq_core.quantize.plan import QuantizationPlan, Samples
+from ptq_core.quantize.samples import PictureSamples
+from ptq_core.quantize.selection import WEIGHT_ONLY, Selection, check_wanted_types, select, skipped_nodes
 from ptq_core.quantize.weights import QuantizedWeights, quantize_weights
 from ptq_core.reports import QuantizeReport
 
 MODEL_NAME = "model.onnx"
 REPORT_NAME = "quantization.json"
+
+WIDE_OPSET = 21
+"""The first opset with INT4, and with int16 in QuantizeLinear and DequantizeLinear."""
+
+Calibrator = Callable[[bytes, Sequence[str], QuantizeConfig, str, Sequence[int]], CalibrationResult]
+"""As ``calibration.calibrate``: (model, tensors to observe, config, input name, input shape) → statistics."""
+
+
+@dataclass(frozen=True)
+class QuantizedModel:
+    """The quantized model in memory, the content of quantization.json, and what a summary needs."""
+
+    model: ir.Model
+    details: dict[str, Any]
+    quantized_ops: int
+    float_ops: int
+    pictures: int
+    warnings: tuple[str, ...]
 
 
 def quantize(config: QuantizeConfig) -> QuantizeReport:
@@ -36,43 +56,112 @@ def quantize(config: QuantizeConfig) -> QuantizeReport:
     started = time.monotonic()
     source = io.find_model(config.model_dir, config.model_filename)
     model = io.load_model(source, params_filename=config.params_filename, input_shape=config.input_shape)
-    picture = io.picture_input(model)
-    input_shape = io.static_shape(picture)
-    _check_is_float(model)
-    original = [(str(node.name), node.op_type) for node in model.graph]
-    skipped = skipped_nodes([name for name, _ in original], config)
-    folded = simplify(model)
-    check_wanted_types(model, config)
-    selection = select(model, config, skipped)
-    _check_not_empty(selection)
-
-    values = int8_values(selection)
-    shared = shared_scales(selection)
-    observed = [str(value.name) for value in values if value not in shared]
-    result = calibrate(io.to_bytes(model), observed, config, str(picture.name), input_shape)
-    params = _activation_params(values, shared, result, config)
-    weights = {
-        str(unit.node.name): _weights(unit.node, params[unit.inputs[0]].scale, config)
-        for unit in selection.units
-        if unit.has_weights
-    }
-    details = report.build(config, source, original, folded, selection, params, weights, result)
-    insert_qdq(model, selection, params, weights)
-    remove_unused_constants(model.graph)
+    result = quantize_model(model, config, name=source.name)
     with atomic_folder(config.save_model_path) as folder:
-        io.save_model(model, folder / MODEL_NAME)
-        report.write(details, folder / REPORT_NAME)
+        io.save_model(result.model, folder / MODEL_NAME)
+        report.write(result.details, folder / REPORT_NAME)
     return QuantizeReport(
         model_path=config.save_model_path / MODEL_NAME,
         report_path=config.save_model_path / REPORT_NAME,
         size_fp32_bytes=io.size_bytes(source),
         size_int8_bytes=(config.save_model_path / MODEL_NAME).stat().st_size,
-        quantized_ops=len(selection.units),
-        float_ops=len(selection.reasons),
+        quantized_ops=result.quantized_ops,
+        float_ops=result.float_ops,
         pictures=result.pictures,
-        warnings=tuple(result.warnings),
+        warnings=result.warnings,
         seconds=time.monotonic() - started,
     )
+
+
+def quantize_model(
+    model: ir.Model,
+    config: QuantizeConfig,
+    *,
+    name: str = "",
+    calibrator: Calibrator = calibrate,
+    samples: Samples | None = None,
+) -> QuantizedModel:
+    """Quantize ``model``, as ``io.load_model`` gives it; it is changed and must not be used any more.
+
+    ``name`` is for the report. ``calibrator`` observes tensors, by default on the pictures of ``config``; ``samples`` are the
+    samples that bias correction and AdaRound run the model on, by default those pictures again. Paths of ``config`` that
+    neither needs are not looked at. Raises InputError.
+    """
+    _check_is_float(model)
+    original = [(str(node.name), node.op_type) for node in model.graph]
+    skipped = skipped_nodes(model, config)
+    if _needs_wide_opset(config):
+        model = io.upgrade_opset(model, WIDE_OPSET)
+    folded = simplify(model)
+    check_wanted_types(model, config)
+    if config.equalize:
+        from ptq_core.quantize.equalization import equalize_layers
+
+        equalize_layers(model, config)
+    selection = select(model, config, skipped)
+    _check_not_empty(selection)
+    params, result = _calibrate(model, config, selection, calibrator)
+    weights = _weights(selection, params, config)
+    plan = QuantizationPlan(model, selection, params, weights, _input_name(model))
+    plan = _refine(plan, config, samples)
+    details = report.build(config, name, original, folded, plan, result)
+    insert_qdq(model, selection, params, plan.weights, store_int4=config.store_int4)
+    remove_unused_constants(model.graph)
+    return QuantizedModel(
+        model, details, len(selection.units), len(selection.reasons), result.pictures, tuple(result.warnings)
+    )
+
+
+def _calibrate(
+    model: ir.Model, config: QuantizeConfig, selection: Selection, calibrator: Calibrator
+) -> tuple[dict[ir.Value, ActivationParams], CalibrationResult]:
+    if config.algo == WEIGHT_ONLY:
+        return {}, CalibrationResult({}, pictures=0)
+    picture = io.picture_input(model)
+    groups = scale_groups(selection)
+    names = [str(value.name) for value in groups.observed]
+    result = calibrator(io.to_bytes(model), names, config, str(picture.name), io.static_shape(picture))
+    ranges = {value: find_range(result.statistics[str(value.name)], config) for value in groups.observed}
+    return activation_params(groups, ranges, config), result
+
+
+def _weights(
+    selection: Selection, params: dict[ir.Value, ActivationParams], config: QuantizeConfig
+) -> dict[str, QuantizedWeights]:
+    weights = {}
+    for unit in selection.units:
+        if unit.has_weights:
+            known = params.get(unit.inputs[0])
+            weights[str(unit.node.name)] = quantize_weights(
+                unit.node, None if known is None else known.scale, config
+            )
+    return weights
+
+
+def _refine(plan: QuantizationPlan, config: QuantizeConfig, samples: Samples | None) -> QuantizationPlan:
+    if config.algo == WEIGHT_ONLY:
+        return plan
+    if samples is None:
+        samples = PictureSamples(config, io.static_shape(io.picture_input(plan.model))[1:])
+    for wanted, module in (
+        (config.round_type == "adaround", "adaround"),
+        (config.bias_correction, "bias_correction"),
+    ):
+        if wanted:  # imported late: most runs need neither
+            refine = import_module(f"ptq_core.quantize.{module}").refine
+            plan = plan.with_weights(refine(plan, config, samples))
+    return plan
+
+
+def _needs_wide_opset(config: QuantizeConfig) -> bool:
+    activation_bits = 8 if config.algo == WEIGHT_ONLY else config.activation_bits
+    return max(config.weight_bits, activation_bits) > 8 or (
+        config.store_int4 and config.weight_bits <= INT4_BITS
+    )
+
+
+def _input_name(model: ir.Model) -> str:
+    return str(model.graph.inputs[0].name) if model.graph.inputs else ""
 
 
 def _check_is_float(model: ir.Model) -> None:
@@ -93,31 +182,3 @@ def _check_not_empty(selection: Selection) -> None:
             rule="; ".join(reasons[:5]) or "the model has no operator",
             fix="widen quantizable_op_type, set is_full_quantize, or correct skip_quant",
         )
-
-
-def _activation_params(
-    values: list[ir.Value],
-    shared: Mapping[ir.Value, ir.Value],
-    result: CalibrationResult,
-    config: QuantizeConfig,
-) -> dict[ir.Value, ActivationParams]:
-    bits, observer = config.activation_bits, OBSERVERS[config.algo]
-    params: dict[ir.Value, ActivationParams] = {}
-    for value in values:
-        if value not in shared:
-            threshold = observer(result.statistics[str(value.name)], bits)
-            scale, top = qparams.symmetric_scale(threshold, bits), qparams.levels(bits)
-            params[value] = ActivationParams(-threshold, threshold, scale, 0, bits, -top - 1, top)
-    return {value: params[shared.get(value, value)] for value in values}
-
-
-def _weights(node: ir.Node, input_scale: np.float32, config: QuantizeConfig) -> QuantizedWeights:
-    for value in node.inputs[1:]:
-        array = constant_array(value)
-        if array is not None and not np.isfinite(array).all():
-            raise InputError(
-                f"the weights `{value.name if value else ''}` of node `{node.name}` hold NaN or infinity",
-                rule="weights are finite numbers",
-                fix="check the training or the export",
-            )
-    return quantize_weights(node, input_scale, config)

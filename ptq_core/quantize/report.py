@@ -11,8 +11,12 @@ import onnx_ir as ir
 
 from ptq_core.calibration import CalibrationResult
 from ptq_core.config import QuantizeConfig
+from ptq_core.graph import op_types
+from ptq_core.graph.op_types import Kind
+from ptq_core.numerics import qparams
 from ptq_core.quantize.activations import ActivationParams
-from ptq_core.quantize.selection import Selection
+from ptq_core.quantize.plan import QuantizationPlan
+from ptq_core.quantize.selection import WEIGHT_ONLY, Selection
 from ptq_core.quantize.weights import QuantizedWeights
 from ptq_core.version import VERSION
 
@@ -21,30 +25,32 @@ SCHEMA = 1
 
 def build(
     config: QuantizeConfig,
-    source: Path,
+    model_name: str,
     original: Sequence[tuple[str, str]],
     folded: Mapping[str, str],
-    selection: Selection,
-    params: Mapping[ir.Value, ActivationParams],
-    weights: Mapping[str, QuantizedWeights],
+    plan: QuantizationPlan,
     result: CalibrationResult,
 ) -> dict[str, Any]:
     """The report as plain JSON values. ``original`` lists (name, op type) of the model as the user gave it."""
     return {
         "schema": SCHEMA,
         "tool": f"ptq {VERSION}",
-        "model": source.name,
+        "model": model_name,
         "algo": config.algo,
         "weight_bits": config.weight_bits,
-        "activation_bits": config.activation_bits,
+        "activation_bits": None if config.algo == WEIGHT_ONLY else config.activation_bits,
+        "activation_symmetric": config.activation_symmetric,
         "weight_quantize_type": config.weight_quantize_type,
+        "equalize": config.equalize,
+        "round_type": config.round_type,
+        "bias_correction": config.bias_correction,
         "pictures": result.pictures,
         "skipped_pictures": [{"path": str(path), "reason": reason} for path, reason in result.skipped],
         "tensors": [
-            *(_activation(value, param, config, result) for value, param in params.items()),
-            *(entry for name, each in weights.items() for entry in _weights(name, each, config)),
+            *(_activation(value, param, config, result) for value, param in plan.params.items()),
+            *(entry for name, each in plan.weights.items() for entry in _weights(name, each, config)),
         ],
-        "ops": _operators(original, folded, selection),
+        "ops": _operators(original, folded, plan.selection),
     }
 
 
@@ -67,18 +73,22 @@ def _activation(
         "kind": "activation",
         "algo": config.algo,
         "threshold": param.threshold,
+        "low": param.low,
+        "high": param.high,
         "scale": float(param.scale),
-        "zero_point": 0,
+        "zero_point": param.zero_point,
         "bits": param.bits,
     }
     statistics = result.statistics.get(str(value.name))
-    if statistics is None:
-        return entry | {"algo": "shared with its input"}
-    return entry | {"min": float(statistics.minimum), "max": float(statistics.maximum)}
+    if statistics is not None:
+        return entry | {"min": float(statistics.minimum), "max": float(statistics.maximum)}
+    producer = value.producer()
+    is_fixed = producer is not None and op_types.kind_of(producer) is Kind.FIXED_RANGE
+    return entry | {"algo": "the operator's own range" if is_fixed else "shared with its input"}
 
 
 def _weights(node_name: str, weights: QuantizedWeights, config: QuantizeConfig) -> list[dict[str, Any]]:
-    top = 2 ** (config.weight_bits - 1) - 1
+    top = qparams.levels(weights.bits)
     entries: list[dict[str, Any]] = [
         {
             "name": f"{node_name}/weight",
@@ -87,7 +97,7 @@ def _weights(node_name: str, weights: QuantizedWeights, config: QuantizeConfig) 
             "threshold": [float(scale) * top for scale in weights.scales],
             "scale": [float(scale) for scale in weights.scales],
             "zero_point": 0,
-            "bits": config.weight_bits,
+            "bits": weights.bits,
             "axis": weights.axis,
         }
     ]

@@ -1,4 +1,4 @@
-"""Which operators run in int8, and for every other one the reason why not."""
+"""Which operators run on integers, and for every other one the reason why not."""
 
 from __future__ import annotations
 
@@ -11,37 +11,59 @@ from ptq_core.config import DEFAULT_OP_TYPES, DEFAULT_SKIP_SCOPE, QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.graph import op_types, scopes
 from ptq_core.graph.constants import constant_array
+from ptq_core.graph.op_types import Kind
+from ptq_core.quantize.objections import data_indices, objection
 
 FUSED_ACTIVATIONS = ("Relu", "Clip")
 """Become the clamp bounds of the requantizer when they directly follow an int8 operator (docs/numerics.md)."""
 
+WEIGHT_ONLY = "weight_only"
+"""The value of `algo` that quantizes constant weights and nothing else."""
+
 
 @dataclass(frozen=True)
 class Unit:
-    """One int8 operator with its fused activation."""
+    """One operator on integers with its fused activation."""
 
     node: ir.Node
     activation: ir.Node | None
+    kind: Kind
+    data: tuple[int, ...]
+    """Indices of the node's inputs that are activations; they must be integers."""
     has_weights: bool
-    shares_scale: bool
+    """Whether input 1 is a constant weight (and input 2 maybe a bias)."""
+
+    @property
+    def outputs(self) -> tuple[ir.Value, ...]:
+        """The values that the rest of the graph reads."""
+        last = self.activation or self.node
+        return tuple(last.outputs) if last.op_type == "Split" else (last.outputs[0],)
 
     @property
     def output(self) -> ir.Value:
-        """The value that the rest of the graph reads."""
-        return (self.activation or self.node).outputs[0]
+        """The first of ``outputs``; only Split has more."""
+        return self.outputs[0]
 
     @property
     def inputs(self) -> tuple[ir.Value, ...]:
-        """The activations it reads, which must be int8."""
-        count = 1 if self.has_weights or len(self.node.inputs) == 1 else len(self.node.inputs)
-        if self.shares_scale:
-            count = 1
-        return tuple(value for value in self.node.inputs[:count] if value is not None)
+        """The activations it reads."""
+        values = (self.node.inputs[index] for index in self.data)
+        return tuple(value for value in values if value is not None)
+
+    @property
+    def shares_scale(self) -> bool:
+        """Whether inputs and outputs have one scale."""
+        return self.kind is Kind.MOVES
+
+    @property
+    def quantized_outputs(self) -> tuple[ir.Value, ...]:
+        """The outputs that are integers in any case; those of an accumulating operator only if somebody reads them so."""
+        return () if self.kind in (Kind.WEIGHTED, Kind.COMPARES) else self.outputs
 
 
 @dataclass
 class Selection:
-    """The int8 units in graph order, and for each float node the reason."""
+    """The units in graph order, and for each float node the reason."""
 
     units: list[Unit] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
@@ -52,11 +74,27 @@ class Selection:
         return {str(u.activation.name): str(u.node.name) for u in self.units if u.activation is not None}
 
 
-def skipped_nodes(names: list[str], config: QuantizeConfig) -> dict[str, str]:
-    """Node names in a `skip_quant` scope → that scope. Given scopes must match; the default one need not."""
+def skipped_nodes(model: ir.Model, config: QuantizeConfig) -> dict[str, str]:
+    """Names of the nodes that the user wants in float → the reason, in words; of the model as the user gave it.
+
+    Given scopes, names and tensors must match something (InputError with a near miss); the default scope need not.
+    """
+    names = [str(node.name) for node in model.graph]
+    readers: dict[str, list[str]] = {}
+    for node in model.graph:
+        for value in node.inputs:
+            if value is not None and value.name:
+                readers.setdefault(value.name, []).append(str(node.name))
     if config.skip_quant is not None:
-        return scopes.matching_names(names, config.skip_quant)
-    return {name: DEFAULT_SKIP_SCOPE for name in names if scopes.in_scope(name, DEFAULT_SKIP_SCOPE)}
+        found = scopes.matching_names(names, config.skip_quant)
+    else:
+        found = {name: DEFAULT_SKIP_SCOPE for name in names if scopes.in_scope(name, DEFAULT_SKIP_SCOPE)}
+    reasons = {name: f"in the skip_quant scope `{scope}`" for name, scope in found.items()}
+    for name, pattern in scopes.matching_patterns(names, config.skip_nodes).items():
+        reasons.setdefault(name, f"named in skip_nodes by `{pattern}`")
+    for name, tensor in scopes.reading_nodes(readers, config.skip_tensor_list).items():
+        reasons.setdefault(name, f"reads `{tensor}` of skip_tensor_list")
+    return reasons
 
 
 def check_wanted_types(model: ir.Model, config: QuantizeConfig) -> None:
@@ -75,29 +113,34 @@ def check_wanted_types(model: ir.Model, config: QuantizeConfig) -> None:
 
 
 def select(model: ir.Model, config: QuantizeConfig, skipped: Mapping[str, str]) -> Selection:
-    """Choose the int8 operators of a simplified graph.
+    """Choose the operators of a simplified graph that run on integers.
 
-    Operators with weights and arithmetic ones are taken if their type is wanted; operators that only move values are
-    taken if, besides, an int8 operator needs their output (elsewhere they would only cost accuracy).
+    Operators that accumulate (convolutions, matrix products) are taken if their type is wanted, and so are the others that
+    `quantizable_op_type` names. Those that only move values, and those that only `is_full_quantize` asks for, are taken
+    where a chosen operator needs their output: behind the last one, rounding would cost accuracy and save nothing.
     """
     result = Selection()
     candidates: dict[str, Unit] = {}
     for node in model.graph:
         reason = _reason_against(node, config, skipped)
         if reason is None:
-            op = op_types.BY_ONNX_TYPE[node.op_type]
-            candidates[str(node.name)] = Unit(node, _activation_of(node), op.has_weights, op.shares_scale)
+            activation = None if config.algo == WEIGHT_ONLY else _activation_of(node, skipped)
+            weights = _has_weights(node)
+            candidates[str(node.name)] = Unit(
+                node, activation, op_types.kind_of(node), data_indices(node), weights
+            )
         else:
             result.reasons[str(node.name)] = reason
-    needed = _needed_in_int8(model, candidates)
-    for node in model.graph:
-        unit = candidates.get(str(node.name))
-        if unit is None:
-            continue
-        if unit.shares_scale and unit.output not in needed:
-            result.reasons[str(node.name)] = "only moves values, and no int8 operator reads its output"
-        else:
+    chosen = _chosen(model, candidates, set(config.quantizable_op_type))
+    for name, unit in candidates.items():
+        if name in chosen:
             result.units.append(unit)
+        elif unit.shares_scale:
+            result.reasons[name] = "only moves values, and no int8 operator reads its output"
+        else:
+            result.reasons[name] = (
+                "no int8 operator reads its output (name its type to quantize it all the same)"
+            )
     for name in result.fused:
         result.reasons.pop(name, None)
     return result
@@ -105,63 +148,51 @@ def select(model: ir.Model, config: QuantizeConfig, skipped: Mapping[str, str]) 
 
 def _reason_against(node: ir.Node, config: QuantizeConfig, skipped: Mapping[str, str]) -> str | None:
     names = op_types.names_of(node)
-    if node.name in skipped:
-        return f"in the skip_quant scope `{skipped[str(node.name)]}`"
+    if str(node.name) in skipped:
+        return skipped[str(node.name)]
     if not names:
         return f"{node.op_type} is not an operator that can be quantized"
     if not config.is_full_quantize and not set(names) & set(config.quantizable_op_type):
         return f"{names[0]} is not in quantizable_op_type"
-    source = node.inputs[0]
-    if source is None or source.dtype not in (None, ir.DataType.FLOAT):
-        return "its input is not float32"
-    if op_types.BY_ONNX_TYPE[node.op_type].has_weights:
-        return _reason_against_weights(node)
-    constants = [v.name for v in node.inputs[:2] if v is not None and constant_array(v) is not None]
-    if node.op_type == "Add" and constants:
-        return f"adds the constant `{constants[0]}`"
-    if node.op_type == "MaxPool" and len(node.outputs) > 1 and node.outputs[1].uses():
-        return "its indices are used"
-    return None
+    reason = objection(node)
+    if reason is None and config.algo == WEIGHT_ONLY and not _has_weights(node):
+        return "it has no constant weights, and weight_only quantizes nothing else"
+    return reason
 
 
-def _reason_against_weights(node: ir.Node) -> str | None:
-    weight = constant_array(node.inputs[1])
-    if weight is None:
-        return "its weights are not constant"
-    if constant_array(node.inputs[0]) is not None:
-        return "its input is constant"
-    if len(node.inputs) > 2 and node.inputs[2] is not None and constant_array(node.inputs[2]) is None:
-        return "its bias is not constant"
-    if node.op_type == "Conv" and weight.ndim != 4:
-        return f"it is a {weight.ndim - 2}-D convolution; only 2-D ones are quantized"
-    if node.op_type == "MatMul" and weight.ndim != 2:
-        return f"its matrix has {weight.ndim} dimensions; only 2 can be quantized"
-    if node.op_type == "Gemm" and (
-        node.attributes.get_float("alpha", 1.0) != 1.0
-        or node.attributes.get_float("beta", 1.0) != 1.0
-        or node.attributes.get_int("transA", 0) != 0
-    ):
-        return "alpha, beta or transA differ from the usual 1, 1, 0"
-    return None
+def _has_weights(node: ir.Node) -> bool:
+    return op_types.kind_of(node) is Kind.WEIGHTED and constant_array(node.inputs[1]) is not None
 
 
-def _activation_of(node: ir.Node) -> ir.Node | None:
+def _activation_of(node: ir.Node, skipped: Mapping[str, str]) -> ir.Node | None:
     """The Relu or Clip with constant bounds that is the only reader of ``node``'s output, or None."""
-    op, output = op_types.BY_ONNX_TYPE[node.op_type], node.outputs[0]
-    if op.shares_scale or len(output.uses()) != 1 or output.is_graph_output():
+    output = node.outputs[0]
+    if op_types.kind_of(node) not in (Kind.WEIGHTED, Kind.ARITHMETIC) or node.op_type in FUSED_ACTIVATIONS:
+        return None
+    if len(output.uses()) != 1 or output.is_graph_output():
         return None
     ((reader, _),) = output.uses()
-    if reader.op_type not in FUSED_ACTIVATIONS or reader.inputs[0] is not output:
+    if (
+        reader.op_type not in FUSED_ACTIVATIONS
+        or reader.inputs[0] is not output
+        or str(reader.name) in skipped
+    ):
         return None
     bounds = [value for value in reader.inputs[1:] if value is not None]
     return reader if all(constant_array(value) is not None for value in bounds) else None
 
 
-def _needed_in_int8(model: ir.Model, candidates: Mapping[str, Unit]) -> set[ir.Value]:
-    """Values that an int8 operator reads, seen through operators that only move values."""
+def _chosen(model: ir.Model, candidates: Mapping[str, Unit], listed: set[str]) -> set[str]:
+    """Names of the candidates that are taken, walking from the outputs to the inputs."""
+    chosen: set[str] = set()
     needed: set[ir.Value] = set()
+    fused = {str(unit.activation.name) for unit in candidates.values() if unit.activation is not None}
     for node in reversed(list(model.graph)):
         unit = candidates.get(str(node.name))
-        if unit is not None and (not unit.shares_scale or unit.output in needed):
+        if unit is None or str(node.name) in fused:
+            continue
+        named = not unit.shares_scale and bool(set(op_types.names_of(node)) & listed)
+        if unit.kind is Kind.WEIGHTED or named or any(output in needed for output in unit.outputs):
+            chosen.add(str(node.name))
             needed.update(unit.inputs)
-    return needed
+    return chosen

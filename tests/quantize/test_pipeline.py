@@ -134,9 +134,8 @@ def test_float_readers_of_float_values_keep_the_float(pictures: Path) -> None:
 def test_a_quantized_output_keeps_its_name(pictures: Path) -> None:
     b = Builder()
     x = b.conv("conv", "input", 3, 4)
-    model, _ = run(
-        b.model(b.node("Add", "add", [x, b.conv("other", x, 4, 4)])), pictures, is_full_quantize=True
-    )
+    proto = b.model(b.node("Add", "add", [x, b.conv("other", x, 4, 4)]))
+    model, _ = run(proto, pictures, quantizable_op_type=("conv2d", "elementwise_add"))
     assert [o.name for o in model.graph.output] == ["add/out"]
     assert {node.op_type for node in model.graph.node if "add/out" in node.output} == {"DequantizeLinear"}
 

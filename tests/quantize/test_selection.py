@@ -19,7 +19,7 @@ from tests.models import Builder, mobile_block, save
 def choose(proto: onnx.ModelProto, folder: Path, **keys: Any) -> Selection:
     config = QuantizeConfig(model_dir=folder, save_model_path=folder, **keys)
     model = io.load_model(save(proto, folder))
-    skipped = skipped_nodes([str(node.name) for node in model.graph], config)
+    skipped = skipped_nodes(model, config)
     simplify(model)
     check_wanted_types(model, config)
     return select(model, config, skipped)
@@ -35,10 +35,10 @@ def test_default_types(tmp_path: Path) -> None:
     assert selection.fused == {"stem/relu6": "stem/conv", "body/relu6": "body/depthwise"}
     assert selection.reasons == {
         "body/add": "elementwise_add is not in quantizable_op_type",
-        "body/relu": "Relu is not an operator that can be quantized",
+        "body/relu": "relu is not in quantizable_op_type",
         "skip_quant/pool": "in the skip_quant scope `skip_quant`",
         "head/flatten": "flatten is not in quantizable_op_type",
-        "head/softmax": "Softmax is not an operator that can be quantized",
+        "head/softmax": "softmax is not in quantizable_op_type",
     }
 
 
@@ -54,12 +54,23 @@ def test_onnx_names_are_accepted(tmp_path: Path) -> None:
 
 
 def test_full_quantize_takes_what_it_can(tmp_path: Path) -> None:
-    selection = choose(mobile_block(), tmp_path, is_full_quantize=True)
+    selection = choose(mobile_block(), tmp_path, is_full_quantize=True, skip_quant=())
     assert chosen(selection) == [
-        "stem/conv", "body/depthwise", "body/project", "body/add", "head/flatten", "head/logits"
+        "stem/conv", "body/depthwise", "body/project", "body/add", "skip_quant/pool", "head/flatten", "head/logits"
     ]  # fmt: skip
     assert selection.fused["body/relu"] == "body/add"
-    assert set(selection.reasons) == {"skip_quant/pool", "head/softmax"}
+    assert set(selection.reasons) == {"head/softmax"}
+
+
+def test_full_quantize_leaves_float_what_only_float_reads(tmp_path: Path) -> None:
+    """The pool is skipped, so nothing reads the Add's sum in int8; the type's name asks for it all the same."""
+    selection = choose(mobile_block(), tmp_path, is_full_quantize=True)
+    assert chosen(selection) == ["stem/conv", "body/depthwise", "body/project", "head/flatten", "head/logits"]
+    assert "no int8 operator reads its output" in selection.reasons["body/add"]
+    named = choose(
+        mobile_block(), tmp_path, is_full_quantize=True, quantizable_op_type=("elementwise_add", "softmax")
+    )
+    assert {"body/add", "head/softmax"} < set(chosen(named))
 
 
 def test_an_explicit_scope_wins_over_the_default_one(tmp_path: Path) -> None:

@@ -107,10 +107,11 @@ def test_integers_agree_bit_for_bit(
 
 
 QUANTIZE_AND_REPORT_MEMORY = """
-import resource, sys
+import sys
 from cli.main import run
+from tests.memory import peak_megabytes
 code = run(sys.argv[1:])
-print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
+print("peak", peak_megabytes())
 sys.exit(code)
 """
 

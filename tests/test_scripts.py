@@ -49,7 +49,7 @@ def test_the_whole_way(digits: Path, tmp_path: Path) -> None:
         "top-1",
         "points on 40 pictures",
         "median latency",
-        "x faster",
+        "speed-up",
     ):
         assert words in table
     for name in ("res.txt", "bench.json", "int8.nb", "int8_model/model.onnx", "int8_model/quantization.json"):

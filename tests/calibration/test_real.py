@@ -23,11 +23,12 @@ MODEL = Path("models/mobilenet_v1_075.onnx")
 PREPROCESS = PreprocessConfig(resize_short=256, center_crop=(224, 224), mean=(127.5,), std=(127.5,))
 
 PEAK_MEMORY = """
-import resource, sys
+import sys
 from pathlib import Path
 from tests.calibration.test_real import calibrate_mobilenet
+from tests.memory import peak_megabytes
 calibrate_mobilenet(Path(sys.argv[1]), int(sys.argv[2]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(peak_megabytes())
 """
 
 

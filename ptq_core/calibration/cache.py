@@ -1,7 +1,8 @@
-"""Calibration statistics kept in a file, so that another algorithm or exclude list runs no inference again.
+"""Calibration statistics kept in a file, so that another algorithm, bit width or exclude list runs no inference again.
 
 A file belongs to a key: the hash of all that the statistics depend on. It holds whichever tensors were observed under that
-key, so the tensors themselves are not part of it: fewer are served from the file, more are added to it.
+key, so the tensors themselves are not part of it: fewer are served from the file, more are added to it. While a
+calibration runs, a second file holds its statistics so far; one that was killed continues there.
 """
 
 from __future__ import annotations
@@ -30,31 +31,39 @@ COUNTS = ("count", "zero_count", "exponent", "samples")
 
 @dataclass(frozen=True)
 class CachedCalibration:
-    """What one cache file holds; ``used`` pictures were counted, ``skipped`` are (path, reason) of the bad ones."""
+    """What one file holds; ``used`` samples were counted, ``skipped`` are (path, reason) of the bad ones among them.
+
+    ``micro_batch`` is 0 if the calibration was complete. Otherwise the first used + len(skipped) samples of the source are
+    done, and that many are to be given to the model at once from there on.
+    """
 
     statistics: dict[str, TensorStatistics]
     used: int
     skipped: list[tuple[Path, str]]
+    micro_batch: int = 0
 
 
 def cache_key(
     model_bytes: bytes,
-    input_name: str,
-    sample_shape: Sequence[int],
+    inputs: Mapping[str, Sequence[int]],
     preprocess: PreprocessConfig,
     pictures: Sequence[Path],
     skip_bad_images: bool,
+    content_key: str | None = None,
 ) -> str:
-    """SHA-256 in hex over the model, the preprocessing, and name, size and content of every picture in order."""
+    """SHA-256 in hex over the model, the preprocessing, and name, size and content of every picture in order.
+
+    ``content_key`` stands for the samples of a generator; ``pictures`` is then empty.
+    """
     digest = hashlib.sha256()
     settings: dict[str, Any] = {
         "format": FORMAT_VERSION,
         "bins": BINS,
-        "input": input_name,
-        "sample_shape": list(sample_shape),
+        "inputs": [[name, list(shape[1:])] for name, shape in inputs.items()],
         "preprocess": asdict(preprocess),
         "skip_bad_images": skip_bad_images,
         "model": hashlib.sha256(model_bytes).hexdigest(),
+        "content_key": content_key,
     }
     digest.update(json.dumps(settings, sort_keys=True).encode())
     for path in pictures:
@@ -67,18 +76,22 @@ def cache_key(
     return digest.hexdigest()
 
 
-def cache_path(cache_dir: Path, key: str) -> Path:
-    """The file that ``key`` belongs to."""
-    return cache_dir / f"calibration-{key[:32]}.npz"
+def cache_path(cache_dir: Path, key: str, *, partial: bool = False) -> Path:
+    """The file that ``key`` belongs to: that of the complete calibration, or of one under way."""
+    return cache_dir / f"calibration-{key[:32]}{'.partial' if partial else ''}.npz"
 
 
 def save_cache(cache_dir: Path, key: str, calibration: CachedCalibration) -> Path:
-    """Write ``calibration`` atomically; raises InputError or DeviceError if ``cache_dir`` cannot be written to."""
+    """Write ``calibration`` atomically; raises InputError or DeviceError if ``cache_dir`` cannot be written to.
+
+    A complete one is compressed and replaces the partial one; a partial one is written as fast as possible.
+    """
     tensors = list(calibration.statistics.values())
     header = {
         "key": key,
         "used": calibration.used,
         "skipped": [[str(path), reason] for path, reason in calibration.skipped],
+        "micro_batch": calibration.micro_batch,
         "names": [t.name for t in tensors],
     }
     arrays: dict[str, NDArray[Any]] = {
@@ -92,27 +105,37 @@ def save_cache(cache_dir: Path, key: str, calibration: CachedCalibration) -> Pat
         "histograms": np.array([t.histogram for t in tensors], np.int64).reshape(-1, 2 * BINS),
     }
     arrays["checksum"] = _checksum(arrays)
-    path = cache_path(cache_dir, key)
+    partial = calibration.micro_batch > 0
+    path = cache_path(cache_dir, key, partial=partial)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **cast(dict[str, Any], arrays))
+        (np.savez if partial else np.savez_compressed)(file, **cast(dict[str, Any], arrays))
+    if not partial:
+        discard_partial(cache_dir, key)
     return path
 
 
-def load_cache(cache_dir: Path, key: str) -> tuple[CachedCalibration | None, str | None]:
+def discard_partial(cache_dir: Path, key: str) -> None:
+    """Remove the partial file of ``key``, if there is one."""
+    cache_path(cache_dir, key, partial=True).unlink(missing_ok=True)
+
+
+def load_cache(
+    cache_dir: Path, key: str, *, partial: bool = False
+) -> tuple[CachedCalibration | None, str | None]:
     """(contents of the file of ``key``, None); (None, None) if there is none; (None, warning) if it cannot be trusted."""
-    path = cache_path(cache_dir, key)
+    path = cache_path(cache_dir, key, partial=partial)
     if not path.exists():
         return None, None
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        return _unpack(arrays, key), None
+        return _unpack(arrays, key, partial), None
     except Exception as error:  # zipfile, zlib, NumPy and json each raise their own for a damaged file
         reason = " ".join(str(error).split()) or type(error).__name__
         return None, f"calibration cache {path} is corrupt or foreign ({reason}); it is rebuilt"
 
 
-def _unpack(arrays: Mapping[str, NDArray[Any]], key: str) -> CachedCalibration:
+def _unpack(arrays: Mapping[str, NDArray[Any]], key: str, partial: bool) -> CachedCalibration:
     """Raise ValueError or KeyError for anything that ``save_cache`` would not have written under ``key``."""
     content = {name: array for name, array in arrays.items() if name != "checksum"}
     if not np.array_equal(arrays["checksum"], _checksum(content)):
@@ -120,6 +143,8 @@ def _unpack(arrays: Mapping[str, NDArray[Any]], key: str) -> CachedCalibration:
     header = json.loads(content["header"].tobytes())
     if header["key"] != key:
         raise ValueError("it was written for other data")
+    if (header["micro_batch"] > 0) != partial:
+        raise ValueError("it holds another stage of the calibration than its name says")
     names = header["names"]
     reals, counts, histograms = content["reals"], content["counts"], content["histograms"]
     shapes = [(len(names), len(REALS)), (len(names), len(COUNTS)), (len(names), 2 * BINS)]
@@ -135,7 +160,7 @@ def _unpack(arrays: Mapping[str, NDArray[Any]], key: str) -> CachedCalibration:
         for i, name in enumerate(names)
     }
     skipped = [(Path(path), str(reason)) for path, reason in header["skipped"]]
-    return CachedCalibration(statistics, int(header["used"]), skipped)
+    return CachedCalibration(statistics, int(header["used"]), skipped, int(header["micro_batch"]))
 
 
 def _checksum(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:

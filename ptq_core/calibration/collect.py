@@ -6,10 +6,12 @@ tensors being counted and one being computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,7 +20,7 @@ from tqdm import tqdm
 
 from ptq_core.calibration.statistics import Scratch, TensorStatistics
 from ptq_core.errors import InputError
-from ptq_core.graph.session import open_session
+from ptq_core.graph.session import Provider, open_session
 
 MICRO_BATCH_BYTES = 16 * 2**20
 """Upper bound of what one micro-batch keeps in memory (a single sample may exceed it)."""
@@ -26,58 +28,87 @@ MICRO_BATCH_BYTES = 16 * 2**20
 INNER_TO_INPUT = 16
 """Assumed size of the tensors alive inside the model, in sizes of its input: they are not observed, so not measured."""
 
-Arrays = dict[str, NDArray[np.float32]]
+Observed = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Where a collection stands: ``statistics`` of the first ``samples`` samples.
+
+    ``micro_batch`` samples are given to the model at once from here on. A collection that is resumed here cuts its
+    micro-batches as it would have without the interruption, so that all float results are the same to the last bit.
+    """
+
+    statistics: dict[str, TensorStatistics]
+    samples: int
+    micro_batch: int
 
 
 def collect_statistics(
     model_bytes: bytes,
     tensor_names: Sequence[str],
-    samples: Iterable[NDArray[np.float32]],
-    input_name: str,
+    samples: Iterable[Mapping[str, NDArray[Any]]],
+    inputs: Sequence[str],
     *,
+    resume: Collected | None = None,
+    on_batch: Callable[[Collected], None] | None = None,
     total: int | None = None,
     sample_name: Callable[[int], str] = "sample {}".format,
+    provider: Provider = "cpu",
     threads: int = 0,
 ) -> dict[str, TensorStatistics]:
     """Statistics of ``tensor_names`` over all ``samples``, in the order of the names.
 
-    ``model_bytes`` is a serialized ModelProto with one input to feed, ``input_name``; its first dimension is the batch, open
-    or fixed. A sample is float32 of the input's shape without the batch. ``input_name`` may itself be observed.
+    ``model_bytes`` is a serialized ModelProto that is fed ``inputs``; their first dimension is the batch, open or fixed. A
+    sample has an array for each of them, of the input's shape without the batch. An input may itself be observed.
+    ``resume`` continues an earlier collection, whose statistics are taken over: ``samples`` then starts at its
+    end. ``on_batch`` is called after each micro-batch, in this thread; what it is given changes afterwards.
     ``total`` (for the progress bar) is the expected number of samples; ``sample_name(i)`` names the i-th, from 0, in
     errors. Micro-batches are cut by memory only; the statistics do not depend on how.
     Raises InputError if a tensor is unknown or not float32, if a value is NaN or infinite, if the model cannot run, and
-    if there are no samples.
+    if there are no samples; DeviceError if onnxruntime lacks ``provider``.
     """
-    runner = _Runner(model_bytes, tensor_names, input_name, threads)
+    runner = _Runner(model_bytes, tensor_names, inputs, provider, threads)
+    counted = 0
     statistics = {name: TensorStatistics(name) for name in tensor_names}
+    if resume is not None:
+        counted = resume.samples
+        statistics = {name: resume.statistics[name] for name in tensor_names}
+        runner.batch, runner.measured = runner.fixed_batch or resume.micro_batch, True
     scratch = Scratch()
 
-    def count(arrays: Arrays, first: int, rows: int) -> None:
+    def count(arrays: Observed, first: int, rows: int) -> int:
         for name, array in arrays.items():
             # Some tensors are not split by samples; the first sample of the micro-batch then stands for all.
             per_sample = len(array) // rows if array.ndim and len(array) % rows == 0 else 0
-            statistics[name].update(
-                array, scratch, partial(_row_name, sample_name, first, per_sample), samples=rows
-            )
+            where = partial(_row_name, sample_name, first, per_sample)
+            statistics[name].update(array, scratch, where, samples=rows)
+        return first + rows
 
-    done = 0
+    def finish(pending: Future[int] | None) -> int:
+        if pending is None:
+            return counted
+        result = pending.result()
+        if on_batch is not None:
+            on_batch(Collected(statistics, result, runner.batch))
+        return result
+
+    done = counted
     remaining = iter(samples)
-    pending: Future[None] | None = None
+    pending: Future[int] | None = None
     # One thread counts while this one computes the next micro-batch; more would wait for each other in np.bincount.
     with (
         ThreadPoolExecutor(1, thread_name_prefix="count") as counter,
-        tqdm(total=total, unit="picture", desc="calibrate", disable=None) as progress,
+        tqdm(total=total, initial=done, unit="picture", desc="calibrate", disable=None) as progress,
     ):
         for batch in _batches(remaining, lambda: runner.batch):
             for arrays, rows in runner.run(batch):
-                if pending is not None:
-                    pending.result()
+                counted = finish(pending)
                 pending = counter.submit(count, arrays, done, rows)
                 done += rows
                 progress.update(rows)
-        if pending is not None:
-            pending.result()
-    if not done:
+        counted = finish(pending)
+    if not counted:
         raise InputError(
             "there are no samples to calibrate with",
             rule="calibration needs at least one sample",
@@ -89,17 +120,25 @@ def collect_statistics(
 class _Runner:
     """The model with the observed tensors as outputs, and the number of samples it is given at once."""
 
-    def __init__(self, model_bytes: bytes, names: Sequence[str], input_name: str, threads: int) -> None:
-        model, self.fixed_batch = _observed_model(model_bytes, names, input_name)
-        self.input_name = input_name
-        self.observes_input = input_name in names
-        self.outputs = [name for name in names if name != input_name]
-        self.session = open_session(model, threads=threads, low_memory=True) if self.outputs else None
+    def __init__(
+        self,
+        model_bytes: bytes,
+        names: Sequence[str],
+        inputs: Sequence[str],
+        provider: Provider,
+        threads: int,
+    ) -> None:
+        model, self.fixed_batch, self.types = _observed_model(model_bytes, names, inputs)
+        self.observed_inputs = [name for name in names if name in inputs]
+        self.outputs = [name for name in names if name not in inputs]
+        self.session = (
+            open_session(model, threads=threads, low_memory=True, provider=provider) if self.outputs else None
+        )
         # The first run has one sample and tells how much memory the observed tensors take.
         self.batch = self.fixed_batch or 1
         self.measured = self.fixed_batch is not None
 
-    def run(self, samples: Sequence[NDArray[np.float32]]) -> Iterator[tuple[Arrays, int]]:
+    def run(self, samples: Sequence[Mapping[str, NDArray[Any]]]) -> Iterator[tuple[Observed, int]]:
         """Yield (observed tensors, number of samples in them), in order: one pair, or one per sample if need be."""
         try:
             yield self._run(samples), len(samples)
@@ -116,21 +155,26 @@ class _Runner:
         for sample in samples:
             yield from self.run([sample])
 
-    def _run(self, samples: Sequence[NDArray[np.float32]]) -> Arrays:
+    def _run(self, samples: Sequence[Mapping[str, NDArray[Any]]]) -> Observed:
         rows = len(samples)
         padding = (self.fixed_batch or rows) - rows
-        feed = np.stack([*samples, *[samples[-1]] * padding])
-        arrays: Arrays = {self.input_name: feed[:rows]} if self.observes_input else {}
+        padded = [*samples, *[samples[-1]] * padding]
+        feed = {
+            name: _cast(np.stack([sample[name] for sample in padded]), dtype, name)
+            for name, dtype in self.types.items()
+        }
+        arrays: Observed = {name: _checked(feed[name], name)[:rows] for name in self.observed_inputs}
         if self.session is not None:
             try:
-                results = self.session.run(self.outputs, {self.input_name: feed})
+                results = self.session.run(self.outputs, feed)
             except Exception as error:  # onnxruntime's exceptions share no base class
                 raise _CannotRun(str(error).strip().splitlines()[0]) from error
             for name, array in zip(self.outputs, results, strict=True):
                 arrays[name] = _without_padding(_checked(array, name), rows, padding)
         if not self.measured:
             size = sum(array.nbytes for array in arrays.values())
-            self.batch = max(1, MICRO_BATCH_BYTES // max(size, INNER_TO_INPUT * feed.nbytes))
+            fed = sum(array.nbytes for array in feed.values())
+            self.batch = max(1, MICRO_BATCH_BYTES // max(size, INNER_TO_INPUT * fed))
             self.measured = True
         return arrays
 
@@ -144,8 +188,8 @@ class _CannotRun(Exception):  # noqa: N818 (it never leaves this file)
 
 
 def _batches(
-    samples: Iterator[NDArray[np.float32]], size: Callable[[], int]
-) -> Iterator[list[NDArray[np.float32]]]:
+    samples: Iterator[Mapping[str, NDArray[Any]]], size: Callable[[], int]
+) -> Iterator[list[Mapping[str, NDArray[Any]]]]:
     while batch := list(islice(samples, size())):
         yield batch
 
@@ -155,6 +199,16 @@ def _without_padding(array: NDArray[np.float32], rows: int, padding: int) -> NDA
     if not padding or not array.ndim or len(array) % (rows + padding):
         return array
     return array[: len(array) // (rows + padding) * rows]
+
+
+def _cast(array: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+    if np.can_cast(array.dtype, dtype, "same_kind"):
+        return array.astype(dtype, copy=False)
+    raise InputError(
+        f"a sample of the input `{name}` is {array.dtype}",
+        rule=f"the model takes {dtype}; only a wider or narrower type of the same kind is converted",
+        fix=f"convert it to {dtype}",
+    )
 
 
 def _checked(array: object, name: str) -> NDArray[np.float32]:
@@ -167,32 +221,36 @@ def _checked(array: object, name: str) -> NDArray[np.float32]:
     )
 
 
-def _observed_model(model_bytes: bytes, names: Sequence[str], input_name: str) -> tuple[bytes, int | None]:
-    """The model with exactly ``names`` (but ``input_name``) as outputs, and its fixed batch size or None if open.
+def _observed_model(
+    model_bytes: bytes, names: Sequence[str], fed: Sequence[str]
+) -> tuple[bytes, int | None, dict[str, np.dtype[Any]]]:
+    """The model with exactly ``names`` (but those in ``fed``) as outputs; its fixed batch size or None if open; types to feed.
 
     onnxruntime keeps graph outputs through its fusions, and drops the nodes that none of them needs.
     """
     model = onnx.ModelProto.FromString(model_bytes)
     graph = model.graph
-    inputs = {value.name: value for value in graph.input}
+    inputs = {value.name: value.type.tensor_type for value in graph.input}
     produced = {name for node in graph.node for name in node.output}
     known = {value.name: value for value in (*graph.value_info, *graph.output)}
     for name in names:
-        if name not in produced and name != input_name:
+        if name not in produced and name not in fed:
             raise InputError(
                 f"the model has no tensor `{name}` to observe",
                 rule="observed tensors are node outputs or the input",
                 fix="check the name against the model",
             )
-    if input_name not in inputs:
-        raise InputError(
-            f"the model has no input `{input_name}`",
-            rule=f"its inputs are {', '.join(inputs) or 'none'}",
-            fix="check the name",
-        )
-    outputs = [known.get(name) or onnx.ValueInfoProto(name=name) for name in names if name != input_name]
+    for name in fed:
+        if name not in inputs:
+            raise InputError(
+                f"the model has no input `{name}`",
+                rule=f"its inputs are {', '.join(inputs) or 'none'}",
+                fix="check the name",
+            )
+    outputs = [known.get(name) or onnx.ValueInfoProto(name=name) for name in names if name not in fed]
     del graph.output[:]
     graph.output.extend(outputs)
-    dims = inputs[input_name].type.tensor_type.shape.dim
-    fixed = dims[0].dim_value if dims and dims[0].HasField("dim_value") else 0
-    return model.SerializeToString(), fixed if fixed > 0 else None
+    first = inputs[fed[0]].shape.dim
+    fixed = first[0].dim_value if first and first[0].HasField("dim_value") else 0
+    types = {name: onnx.helper.tensor_dtype_to_np_dtype(inputs[name].elem_type) for name in fed}
+    return model.SerializeToString(), fixed if fixed > 0 else None, types

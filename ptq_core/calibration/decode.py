@@ -1,4 +1,4 @@
-"""Decode pictures ahead of their use, in a few threads, in order, with a bounded number in memory."""
+"""Read samples ahead of their use, in a few threads, in order, with a bounded number in memory."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import os
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptq_core.calibration.preprocess import BadPictureError, read_picture
+from ptq_core.calibration.samples import ARRAY_SUFFIXES, Arrays, Shapes, read_arrays
 from ptq_core.config import PreprocessConfig
 from ptq_core.errors import InputError
 
@@ -27,21 +29,37 @@ def load_pictures(
     skipped: list[tuple[Path, str]] | None = None,
     workers: int | None = None,
 ) -> Generator[tuple[Path, NDArray[np.float32]], None, None]:
-    """Yield (path, float32 array of ``sample_shape``) for every picture, in the order of ``paths``.
+    """As ``load_samples`` for a model of one input: yield (path, float32 array of ``sample_shape``)."""
+    samples = load_samples(paths, preprocess, {"": (1, *sample_shape)}, skipped=skipped, workers=workers)
+    with closing(samples):
+        for path, arrays in samples:
+            yield path, arrays[""].astype(np.float32, copy=False)
 
-    A picture that cannot be decoded raises InputError, or with a list ``skipped`` is left out and added to it as
-    (path, reason); when none is left, that is an InputError too. ``workers`` defaults to half of the cores, at most 4:
+
+def load_samples(
+    paths: Sequence[Path],
+    preprocess: PreprocessConfig,
+    inputs: Shapes,
+    *,
+    skipped: list[tuple[Path, str]] | None = None,
+    workers: int | None = None,
+    may_be_none: bool = False,
+) -> Generator[tuple[Path, Arrays], None, None]:
+    """Yield (path, arrays by input name) for every picture or array file, in the order of ``paths``.
+
+    A file that cannot be decoded raises InputError, or with a list ``skipped`` is left out and added to it as
+    (path, reason); when none is left, that is an InputError too unless it ``may_be_none``. ``workers`` defaults to half of the cores, at most 4:
     the other half runs the model, and every thread keeps memory of its own for the largest picture it met.
     """
     workers = workers or max(1, min(4, (os.cpu_count() or 1) // 2))
     remaining = iter(paths)
-    pending: deque[tuple[Path, Future[NDArray[np.float32]]]] = deque()
+    pending: deque[tuple[Path, Future[Arrays]]] = deque()
     good = 0
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
         while True:
             while len(pending) < workers * AHEAD_PER_WORKER and (path := next(remaining, None)) is not None:
-                pending.append((path, pool.submit(read_picture, path, preprocess, sample_shape)))
+                pending.append((path, pool.submit(_read, path, preprocess, inputs)))
             if not pending:
                 break
             path, future = pending.popleft()
@@ -56,9 +74,22 @@ def load_pictures(
             yield path, sample
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    if not good:
+    if not good and not may_be_none:
         raise InputError(
             f"none of the {len(paths)} pictures can be decoded (first: {paths[0] if paths else 'none given'})",
             rule="at least one picture must be good, also with skip_bad_images",
             fix="check the files; they may be empty or of another format",
         )
+
+
+def _read(path: Path, preprocess: PreprocessConfig, inputs: Shapes) -> Arrays:
+    if path.suffix.lower() in ARRAY_SUFFIXES:
+        return read_arrays(path, inputs)
+    if len(inputs) > 1:
+        raise InputError(
+            f"{path} is one picture, but the model has the inputs {', '.join(inputs)}",
+            rule="a picture is a sample for a model of one input",
+            fix="give .npz files with an array for each input, or a Python generator",
+        )
+    name, shape = next(iter(inputs.items()))
+    return {name: read_picture(path, preprocess, tuple(shape[1:]))}

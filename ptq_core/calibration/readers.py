@@ -1,4 +1,7 @@
-"""Where pictures come from: a folder, or a list file with one `name` or `name label` per line."""
+"""Where pictures come from: a folder, or a list file with one `name` or `name label` per line.
+
+A `.npy` or `.npz` file counts as a picture that is preprocessed already (`samples.py`).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 
 from ptq_core.errors import InputError
 
-PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".npy", ".npz", ".png", ".webp")
 """File name endings that count as pictures in a folder, in any case."""
 
 

@@ -4,28 +4,46 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 # Read when the library loads: onnxruntime >= 1.32 starts its telemetry client before any call could stop it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 
-from ptq_core.errors import InputError
+from ptq_core.errors import DeviceError, InputError
 
 onnxruntime.disable_telemetry_events()
 onnxruntime.set_default_logger_severity(3)
 
 
+Provider = Literal["cpu", "cuda"]
+"""Where a session computes: the values of the configuration key `executor`."""
+
+_PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
+
+
 def open_session(
-    model: Path | bytes, *, threads: int = 0, optimized: bool = True, low_memory: bool = False
+    model: Path | bytes,
+    *,
+    threads: int = 0,
+    optimized: bool = True,
+    low_memory: bool = False,
+    provider: Provider = "cpu",
 ) -> onnxruntime.InferenceSession:
-    """Open ``model`` (a path or serialized ModelProto) on the CPU.
+    """Open ``model`` (a path or serialized ModelProto) on ``provider``; cuda leaves to the CPU what it has no kernel for.
 
     ``threads`` 0 means all cores. ``optimized`` False keeps the graph as written (every node runs on its own).
     ``low_memory`` returns the memory of a tensor as soon as it is not needed, and lets idle threads sleep, for runs that share
     the machine with other work of ours.
-    Raises InputError if onnxruntime refuses the model.
+    Raises InputError if onnxruntime refuses the model, DeviceError if cuda is asked for and cannot be used.
     """
+    if _PROVIDERS[provider][0] not in onnxruntime.get_available_providers():
+        raise DeviceError(
+            f"executor {provider}: this onnxruntime {onnxruntime.__version__} has no {_PROVIDERS[provider][0]}",
+            rule="cuda needs the onnxruntime build with the CUDA provider; there is no silent fallback to the CPU",
+            fix="install the package onnxruntime-gpu in place of onnxruntime, or set executor: cpu",
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -40,7 +58,7 @@ def open_session(
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = str(model) if isinstance(model, Path) else model
     try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(source, options, providers=_PROVIDERS[provider])
     except Exception as error:  # onnxruntime's exceptions share no base class
         name = source if isinstance(source, str) else "the model"
         raise InputError(
@@ -48,3 +66,12 @@ def open_session(
             rule="the model must be a valid ONNX model of operators that onnxruntime knows",
             fix="check the export; `onnx.checker.check_model` often says more",
         ) from error
+    # onnxruntime only logs a provider that fails to start, and goes on without it.
+    if _PROVIDERS[provider][0] not in session.get_providers():
+        raise DeviceError(
+            f"executor {provider}: onnxruntime could not start its {_PROVIDERS[provider][0]}",
+            rule="cuda needs an Nvidia driver, CUDA and cuDNN of the versions that onnxruntime-gpu was built for",
+            fix="install them, or set executor: cpu",
+        )
+    session.disable_fallback()
+    return session

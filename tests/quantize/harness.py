@@ -1,0 +1,100 @@
+"""Quantize a small model in memory, calibrated on random samples, and compare it with the float model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from ptq_core.calibration import CalibrationResult
+from ptq_core.calibration.statistics import Scratch, TensorStatistics
+from ptq_core.config import QuantizeConfig
+from ptq_core.graph import io
+from ptq_core.graph.session import open_session
+from ptq_core.quantize.pipeline import quantize_model
+from tests.models import save
+
+Array = NDArray[Any]
+
+SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A float model, what became of it, and the report."""
+
+    float_model: onnx.ModelProto
+    model: onnx.ModelProto
+    details: dict[str, Any]
+    path: Path
+
+    @property
+    def status(self) -> dict[str, str]:
+        """Operator name → quantized, fused, folded or float."""
+        return {op["name"]: op["status"] for op in self.details["ops"]}
+
+    @property
+    def tensors(self) -> dict[str, dict[str, Any]]:
+        """The report's tensors by name."""
+        return {tensor["name"]: tensor for tensor in self.details["tensors"]}
+
+
+def samples(shape: Sequence[int], count: int = SAMPLES, seed: int = 1) -> list[Array]:
+    random = np.random.default_rng(seed)
+    return [random.uniform(-1, 1, shape).astype(np.float32) for _ in range(count)]
+
+
+def observed(model: bytes, names: Sequence[str]) -> dict[str, TensorStatistics]:
+    """Statistics of the tensors ``names`` (nodes' outputs or the input) over SAMPLES random samples."""
+    proto = onnx.ModelProto.FromString(model)
+    fed = proto.graph.input[0]
+    shape = [d.dim_value for d in fed.type.tensor_type.shape.dim[1:]]
+    present = {o.name for o in proto.graph.output} | {fed.name}
+    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
+    x = np.stack(samples(shape))
+    session = open_session(proto.SerializeToString(), optimized=False)
+    wanted = [name for name in names if name != fed.name]
+    values = {
+        fed.name: x,
+        **(dict(zip(wanted, session.run(wanted, {fed.name: x}), strict=True)) if wanted else {}),
+    }
+    statistics = {name: TensorStatistics(name) for name in names}
+    for name, each in statistics.items():
+        each.update(values[name], Scratch(), samples=SAMPLES)
+    return statistics
+
+
+def quantized(proto: onnx.ModelProto, folder: Path, **keys: Any) -> Quantized:
+    """Quantize ``proto``; the result passes the full checker and is saved as ``folder/int8.onnx``."""
+
+    def calibrate(model: bytes, names: Sequence[str], _: QuantizeConfig, *inputs: Any) -> CalibrationResult:
+        return CalibrationResult(observed(model, names), pictures=SAMPLES)
+
+    config = QuantizeConfig(model_dir=folder, save_model_path=folder / "out", **keys)
+    result = quantize_model(io.load_model(save(proto, folder)), config, calibrator=calibrate)
+    model = ir.to_proto(result.model)
+    onnx.checker.check_model(model, full_check=True)
+    return Quantized(proto, model, result.details, save(model, folder, "int8.onnx"))
+
+
+def run(model: onnx.ModelProto, x: Array, *, optimized: bool = True) -> list[Array]:
+    session = open_session(model.SerializeToString(), optimized=optimized)
+    return list(session.run(None, {session.get_inputs()[0].name: x}))
+
+
+def sqnr_db(reference: Array, actual: Array) -> float:
+    """Power of ``reference`` over that of the error, dB; inf where they are equal."""
+    error = ((reference - actual).astype(np.float64) ** 2).sum()
+    return float(10 * np.log10((reference.astype(np.float64) ** 2).sum() / error)) if error else np.inf
+
+
+def output_sqnr_db(result: Quantized, shape: Sequence[int]) -> float:
+    """SQNR of the first output over samples that calibration has not seen."""
+    x = np.stack(samples(shape, 4, seed=2))
+    return sqnr_db(run(result.float_model, x)[0], run(result.model, x)[0])

@@ -5,3 +5,18 @@
 # Such a file must not instantiate std:: templates: the linker may keep that copy for every caller, on CPUs without the set.
 #
 # The portable ("scalar") kernels are compiled for the baseline and need no row.
+set(ptq_isa_sources "")
+
+function(ptq_add_isa isa flags)
+  foreach(family ${ARGN})
+    set(source src/kernels/${family}/${isa}.cc)
+    set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${flags}")
+    list(APPEND ptq_isa_sources ${source})
+  endforeach()
+  set(ptq_isa_sources ${ptq_isa_sources} PARENT_SCOPE)
+endfunction()
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  ptq_add_isa(avx2 "-mavx2;-mfma" depthwise gemm)
+  ptq_add_isa(avx512vnni "-mavx2;-mfma;-mavx512f;-mavx512bw;-mavx512vl;-mavx512vnni" depthwise gemm)
+endif()

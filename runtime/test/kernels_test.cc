@@ -51,13 +51,16 @@ void TestGemmI8(const ptq::GemmI8Kernel& kernel) {
             for (size_t i = 0; i < w.size(); ++i) w[i] = i % 2 == 0 ? -127 : w[i];
           }
           ptq::Array<int8_t> packed;
-          CHECK_OK(packed.Allocate(kernel.nr * products));
-          ptq::PackGemmWeights(w.data(), columns, products, kernel.nr, packed.data());
-          List<int32_t> bias(kernel.nr);
+          CHECK_OK(packed.Allocate(kernel.nr * ptq::PackedGemmProducts(taps, depth, kernel.kr)));
+          ptq::PackGemmWeights(w.data(), columns, taps, depth, kernel.nr, kernel.kr, packed.data());
+          List<int32_t> bias(kernel.nr), folded(kernel.nr);
           List<float> multiplier(kernel.nr);
           for (size_t j = 0; j < columns; ++j) {
             bias[j] = random.Int(-9000, 9000);
             multiplier[j] = random.Float(0.0001f, 0.02f);
+            folded[j] = bias[j];
+            for (size_t k = 0; k < products; ++k)
+              folded[j] -= kernel.input_offset * w[j * products + k];
           }
           List<const int8_t*> pointers(taps * kernel.mr);
           for (size_t tap = 0; tap < taps; ++tap) {
@@ -79,11 +82,11 @@ void TestGemmI8(const ptq::GemmI8Kernel& kernel) {
               expected_f32[i * stride + j] = fminf(static_cast<float>(sum) * multiplier[j], 50.0f);
             }
           }
-          kernel.run({pointers.data(), taps, depth, packed.data(), bias.data(), multiplier.data(),
+          kernel.run({pointers.data(), taps, depth, packed.data(), folded.data(), multiplier.data(),
                       rows, columns, y.data(), range, nullptr, 0, 0, stride});
           SameBytes(y.data(), expected.data(), y.size(),
                     "gemm i8");  // also: nothing written beside the tile
-          kernel.run({pointers.data(), taps, depth, packed.data(), bias.data(), multiplier.data(),
+          kernel.run({pointers.data(), taps, depth, packed.data(), folded.data(), multiplier.data(),
                       rows, columns, nullptr, range, y_f32.data(), -INFINITY, 50.0f, stride});
           SameBytes(y_f32.data(), expected_f32.data(), y.size(), "gemm i8, f32 output");
         }
@@ -102,7 +105,7 @@ void TestGemmF32(const ptq::GemmF32Kernel& kernel) {
         List<float> bias = random.Floats(kernel.nr), y(rows * columns);
         ptq::Array<float> packed;
         CHECK_OK(packed.Allocate(kernel.nr * products));
-        ptq::PackGemmWeights(w.data(), columns, products, kernel.nr, packed.data());
+        ptq::PackGemmWeights(w.data(), columns, taps, depth, kernel.nr, 1, packed.data());
         List<const float*> pointers(taps * rows);
         for (size_t tap = 0; tap < taps; ++tap) {
           for (size_t i = 0; i < rows; ++i)

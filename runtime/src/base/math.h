@@ -5,30 +5,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Always inlined: files compiled for one instruction set use these, and a copy that the linker kept
+// from such a file for everyone would fault on other CPUs.
+#define PTQ_INLINE inline __attribute__((always_inline))
+
 namespace ptq {
 
-inline size_t CeilDiv(size_t a, size_t b) { return (a + b - 1) / b; }
-inline uint64_t RoundUp(uint64_t value, uint64_t multiple) {
+PTQ_INLINE size_t CeilDiv(size_t a, size_t b) { return (a + b - 1) / b; }
+PTQ_INLINE uint64_t RoundUp(uint64_t value, uint64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
 template <typename T>
-inline T Min(T a, T b) {
+PTQ_INLINE T Min(T a, T b) {
   return b < a ? b : a;
 }
 
 template <typename T>
-inline T Max(T a, T b) {
+PTQ_INLINE T Max(T a, T b) {
   return a < b ? b : a;
 }
 
 template <typename T>
-inline T Clamp(T value, T lo, T hi) {
+PTQ_INLINE T Clamp(T value, T lo, T hi) {
   return value < lo ? lo : (hi < value ? hi : value);
 }
 
 // a * b, or false if it does not fit in 64 bits.
-inline bool Multiply(uint64_t a, uint64_t b, uint64_t* product) {
+PTQ_INLINE bool Multiply(uint64_t a, uint64_t b, uint64_t* product) {
   return !__builtin_mul_overflow(a, b, product);
 }
 

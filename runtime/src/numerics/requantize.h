@@ -6,12 +6,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/math.h"
+
 namespace ptq {
 
 // Round half to even for |x| <= 2^22: adding 1.5 * 2^23 leaves no fraction bits in the sum, so the
 // FPU's own rounding (to nearest even) does it, and the integer lies in the low mantissa bits.
 // Unlike rintf it vectorises on every target.
-inline int32_t RoundHalfEven(float x) {
+PTQ_INLINE int32_t RoundHalfEven(float x) {
   const float shifted = x + 12582912.0f;
   int32_t bits;
   memcpy(&bits, &shifted, sizeof bits);
@@ -25,7 +27,7 @@ struct OutputRange {
   float lo, hi;  // q_min - zero_point, q_max - zero_point: exact, |.| <= 255
 };
 
-inline OutputRange MakeOutputRange(int32_t zero_point, int32_t q_min, int32_t q_max) {
+PTQ_INLINE OutputRange MakeOutputRange(int32_t zero_point, int32_t q_min, int32_t q_max) {
   return {zero_point, static_cast<float>(q_min - zero_point),
           static_cast<float>(q_max - zero_point)};
 }
@@ -33,13 +35,13 @@ inline OutputRange MakeOutputRange(int32_t zero_point, int32_t q_min, int32_t q_
 // sat(rne(x) + zero_point, q_min, q_max). Clamping before rounding gives the same result, since the
 // bounds are integers, and keeps x in the range that RoundHalfEven and the conversion to an integer
 // accept, for +-inf as well. NaN (refused by the contract) becomes the lower bound.
-inline int8_t QuantizeToRange(float x, const OutputRange& range) {
+PTQ_INLINE int8_t QuantizeToRange(float x, const OutputRange& range) {
   x = x > range.lo ? x : range.lo;
   x = x < range.hi ? x : range.hi;
   return static_cast<int8_t>(RoundHalfEven(x) + range.zero_point);
 }
 
-inline int8_t Requantize(int32_t accumulator, float multiplier, const OutputRange& range) {
+PTQ_INLINE int8_t Requantize(int32_t accumulator, float multiplier, const OutputRange& range) {
   return QuantizeToRange(static_cast<float>(accumulator) * multiplier, range);
 }
 

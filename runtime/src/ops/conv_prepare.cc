@@ -32,10 +32,11 @@ ptq_status CheckTypes(const PreparedOp& op) {
   return PTQ_OK;
 }
 
-// Folds the input's zero point into the bias: sum((x - z) w) + b = sum(x w) + (b - z sum(w)).
+// Folds the input's zero point into the bias: sum((x - z) w) + b = sum(x w) + (b - z sum(w)), and
+// likewise what the kernel adds to x: sum(x w) = sum((x + offset) w) - offset sum(w), modulo 2^32.
 // Proves on the way that no accumulator of the kernels can leave int32, in whatever order it sums.
 ptq_status FoldBias(const Tensor& x, const Tensor& w, const Tensor* b, size_t output,
-                    size_t products, int32_t* folded) {
+                    size_t products, int32_t input_offset, int32_t* folded) {
   const int8_t* row = static_cast<const int8_t*>(w.data) + output * products;
   int64_t sum = 0, magnitude = 0;
   for (size_t k = 0; k < products; ++k) {
@@ -55,7 +56,8 @@ ptq_status FoldBias(const Tensor& x, const Tensor& w, const Tensor* b, size_t ou
                 "output channel %zu: |b| = %" PRId64 " and sum|w| = %" PRId64 " can overflow int32",
                 output, bias_magnitude, magnitude);
   }
-  *folded = static_cast<int32_t>(bias - z * sum);
+  const uint32_t wrapped = static_cast<uint32_t>(bias - (z + input_offset) * sum);
+  memcpy(folded, &wrapped, sizeof wrapped);
   return PTQ_OK;
 }
 
@@ -63,7 +65,9 @@ ptq_status FoldBias(const Tensor& x, const Tensor& w, const Tensor* b, size_t ou
 ptq_status PrepareChannelI8(const PreparedOp& op, size_t output, size_t slot, size_t products,
                             ConvState* state) {
   const Tensor &x = *op.Input(0), &w = *op.Input(1), &y = op.Output();
-  PTQ_RETURN_IF_ERROR(FoldBias(x, w, op.Input(2), output, products, &state->bias_i32[slot]));
+  const int32_t input_offset = state->gemm_i8 != nullptr ? state->gemm_i8->input_offset : 0;
+  PTQ_RETURN_IF_ERROR(
+      FoldBias(x, w, op.Input(2), output, products, input_offset, &state->bias_i32[slot]));
   // Two roundings, in this order (docs/numerics.md).
   float m = x.scales[0] * w.scales[w.scale_count == 1 ? 0 : output];
   if (y.dtype == kI8) m = m / y.scales[0];
@@ -80,11 +84,13 @@ ptq_status PrepareGemm(uint32_t features, const PreparedOp& op, ConvState* state
     state->gemm_f32 = SelectKernel(kGemmF32Kernels, kGemmF32KernelCount, features);
   }
   const size_t nr = quantized ? state->gemm_i8->nr : state->gemm_f32->nr;
-  const size_t outputs = g.GroupOutputs(), products = g.Taps() * g.GroupInputs();
+  const size_t outputs = g.GroupOutputs(), products = g.Taps() * g.GroupInputs(),
+               kr = quantized ? state->gemm_i8->kr : 1;
+  state->packed_products = PackedGemmProducts(g.Taps(), g.GroupInputs(), kr);
   state->blocks = CeilDiv(outputs, nr);
   const size_t slots = state->blocks * nr;  // per group
   uint64_t packed_size = 0;
-  if (!Multiply(g.groups * slots, products, &packed_size) || packed_size > SIZE_MAX)
+  if (!Multiply(g.groups * slots, state->packed_products, &packed_size) || packed_size > SIZE_MAX)
     return OutOfMemory();
   const void* weights = op.Input(1)->data;
   if (!quantized) {
@@ -92,7 +98,8 @@ ptq_status PrepareGemm(uint32_t features, const PreparedOp& op, ConvState* state
     PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(g.groups * slots));
     for (size_t group = 0; group < g.groups; ++group) {
       PackGemmWeights(static_cast<const float*>(weights) + group * outputs * products, outputs,
-                      products, nr, state->weights_f32.data() + group * slots * products);
+                      g.Taps(), g.GroupInputs(), nr, 1,
+                      state->weights_f32.data() + group * slots * state->packed_products);
       if (op.Input(2) == nullptr) continue;
       memcpy(state->bias_f32.data() + group * slots,
              static_cast<const float*>(op.Input(2)->data) + group * outputs,
@@ -105,7 +112,8 @@ ptq_status PrepareGemm(uint32_t features, const PreparedOp& op, ConvState* state
   PTQ_RETURN_IF_ERROR(state->multiplier.Allocate(g.groups * slots));
   for (size_t group = 0; group < g.groups; ++group) {
     PackGemmWeights(static_cast<const int8_t*>(weights) + group * outputs * products, outputs,
-                    products, nr, state->weights_i8.data() + group * slots * products);
+                    g.Taps(), g.GroupInputs(), nr, kr,
+                    state->weights_i8.data() + group * slots * state->packed_products);
     for (size_t j = 0; j < outputs; ++j) {
       PTQ_RETURN_IF_ERROR(
           PrepareChannelI8(op, group * outputs + j, group * slots + j, products, state));

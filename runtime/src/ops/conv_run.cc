@@ -33,11 +33,10 @@ void RunTile(const PreparedOp& op, const RunContext& run, const float* const* ro
              size_t valid_rows, size_t group, size_t block) {
   const ConvState& s = op.State<ConvState>();
   const ConvGeometry& g = s.geometry;
-  const size_t nr = s.gemm_f32->nr, products = g.Taps() * g.GroupInputs(),
-               slot = (group * s.blocks + block) * nr;
+  const size_t nr = s.gemm_f32->nr, slot = (group * s.blocks + block) * nr;
   float* y =
       WriteData<float>(op.Output(), run) + pixel * g.out_c + group * g.GroupOutputs() + block * nr;
-  s.gemm_f32->run({rows, g.Taps(), g.GroupInputs(), s.weights_f32.data() + slot * products,
+  s.gemm_f32->run({rows, g.Taps(), g.GroupInputs(), s.weights_f32.data() + slot * s.packed_products,
                    s.bias_f32.data() + slot, valid_rows, Min(nr, g.GroupOutputs() - block * nr), y,
                    g.out_c, s.lo, s.hi});
 }
@@ -46,11 +45,10 @@ void RunTile(const PreparedOp& op, const RunContext& run, const int8_t* const* r
              size_t valid_rows, size_t group, size_t block) {
   const ConvState& s = op.State<ConvState>();
   const ConvGeometry& g = s.geometry;
-  const size_t nr = s.gemm_i8->nr, products = g.Taps() * g.GroupInputs(),
-               slot = (group * s.blocks + block) * nr;
+  const size_t nr = s.gemm_i8->nr, slot = (group * s.blocks + block) * nr;
   const size_t at = pixel * g.out_c + group * g.GroupOutputs() + block * nr;
   const bool float_output = op.Output().dtype == kF32;
-  s.gemm_i8->run({rows, g.Taps(), g.GroupInputs(), s.weights_i8.data() + slot * products,
+  s.gemm_i8->run({rows, g.Taps(), g.GroupInputs(), s.weights_i8.data() + slot * s.packed_products,
                   s.bias_i32.data() + slot, s.multiplier.data() + slot, valid_rows,
                   Min(nr, g.GroupOutputs() - block * nr),
                   float_output ? nullptr : WriteData<int8_t>(op.Output(), run) + at, s.range,

@@ -26,7 +26,8 @@ struct ConvState {
   const GemmI8Kernel* gemm_i8;
   const DepthwiseF32Kernel* depthwise_f32;
   const DepthwiseI8Kernel* depthwise_i8;
-  size_t blocks;  // gemm: blocks of nr outputs per group
+  size_t blocks;           // gemm: blocks of nr outputs per group
+  size_t packed_products;  // gemm: weights of one output in packed order
 
   // Per output channel, padded with zeros to whole blocks of each group (gemm) or of all channels
   // (depthwise).

@@ -57,6 +57,10 @@ extern const size_t kDepthwiseI8KernelCount;
 
 void depthwise_f32_1x16__scalar(const DepthwiseF32Pixel& pixel);
 void depthwise_i8_1x16__scalar(const DepthwiseI8Pixel& pixel);
+void depthwise_f32_1x16__avx2(const DepthwiseF32Pixel& pixel);
+void depthwise_i8_1x16__avx2(const DepthwiseI8Pixel& pixel);
+void depthwise_f32_1x16__avx512vnni(const DepthwiseF32Pixel& pixel);
+void depthwise_i8_1x16__avx512vnni(const DepthwiseI8Pixel& pixel);
 
 }  // namespace ptq
 

@@ -28,8 +28,8 @@ struct GemmF32Tile {
 struct GemmI8Tile {
   const int8_t* const* rows;
   size_t taps, depth;
-  const int8_t* weights;    // one packed block: [taps * depth][nr], values in [-127, 127]
-  const int32_t* bias;      // [nr], bias - zero_point_in * sum(w): kernels use x as it is
+  const int8_t* weights;    // one packed block: [taps][ceil(depth / kr)][nr][kr], zero beyond depth
+  const int32_t* bias;      // [nr], bias - (zero_point_in + input_offset) * sum(w), modulo 2^32
   const float* multiplier;  // [nr], s_in * s_w / s_out, or s_in * s_w for a float output
   size_t valid_rows, valid_columns;
   int8_t* output_i8;  // null: the output is float
@@ -50,6 +50,8 @@ struct GemmI8Kernel {
   const char* name;
   uint32_t requires_features;
   size_t mr, nr;
+  size_t kr;             // products of one output that lie side by side in the packed weights
+  int32_t input_offset;  // the kernel multiplies x + input_offset: 128 where x must be unsigned
   void (*run)(const GemmI8Tile&);
 };
 
@@ -62,6 +64,10 @@ extern const size_t kGemmI8KernelCount;
 // One file per instruction set.
 void gemm_f32_4x8__scalar(const GemmF32Tile& tile);
 void gemm_i8_4x8__scalar(const GemmI8Tile& tile);
+void gemm_f32_6x16__avx2(const GemmF32Tile& tile);
+void gemm_i8_6x16__avx2(const GemmI8Tile& tile);
+void gemm_f32_8x32__avx512vnni(const GemmF32Tile& tile);
+void gemm_i8_8x32__avx512vnni(const GemmI8Tile& tile);
 
 }  // namespace ptq
 

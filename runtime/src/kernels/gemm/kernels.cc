@@ -5,12 +5,21 @@
 namespace ptq {
 
 const GemmF32Kernel kGemmF32Kernels[] = {
+#if defined(__x86_64__)
+    {"gemm_f32_8x32__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, 8, 32, gemm_f32_8x32__avx512vnni},
+    {"gemm_f32_6x16__avx2", kCpuAvx2, 6, 16, gemm_f32_6x16__avx2},
+#endif
     {"gemm_f32_4x8__scalar", kCpuScalar, 4, 8, gemm_f32_4x8__scalar},
 };
 const size_t kGemmF32KernelCount = sizeof kGemmF32Kernels / sizeof kGemmF32Kernels[0];
 
 const GemmI8Kernel kGemmI8Kernels[] = {
-    {"gemm_i8_4x8__scalar", kCpuScalar, 4, 8, gemm_i8_4x8__scalar},
+#if defined(__x86_64__)
+    {"gemm_i8_8x32__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, 8, 32, 4, 128,
+     gemm_i8_8x32__avx512vnni},
+    {"gemm_i8_6x16__avx2", kCpuAvx2, 6, 16, 2, 0, gemm_i8_6x16__avx2},
+#endif
+    {"gemm_i8_4x8__scalar", kCpuScalar, 4, 8, 1, 0, gemm_i8_4x8__scalar},
 };
 const size_t kGemmI8KernelCount = sizeof kGemmI8Kernels / sizeof kGemmI8Kernels[0];
 

@@ -6,14 +6,26 @@
 
 namespace ptq {
 
-// weights: [outputs][depth], canonical. packed: ceil(outputs / nr) blocks of [depth][nr], zero
-// where outputs end. Here depth counts all products of an output: taps * channels.
+// Products of one output in packed weights: each tap's depth is rounded up to whole groups of kr.
+inline size_t PackedGemmProducts(size_t taps, size_t depth, size_t kr) {
+  return taps * ((depth + kr - 1) / kr * kr);
+}
+
+// weights: [outputs][taps][depth], canonical.
+// packed: ceil(outputs / nr) blocks of [taps][ceil(depth / kr)][nr][kr], zero where outputs or
+// depth end: packed[block][tap][k / kr][j][k % kr] = weights[block * nr + j][tap][k].
 template <typename T>
-void PackGemmWeights(const T* weights, size_t outputs, size_t depth, size_t nr, T* packed) {
+void PackGemmWeights(const T* weights, size_t outputs, size_t taps, size_t depth, size_t nr,
+                     size_t kr, T* packed) {
   for (size_t begin = 0; begin < outputs; begin += nr) {
-    for (size_t k = 0; k < depth; ++k) {
-      for (size_t j = 0; j < nr; ++j) {
-        *packed++ = begin + j < outputs ? weights[(begin + j) * depth + k] : T(0);
+    for (size_t tap = 0; tap < taps; ++tap) {
+      for (size_t group = 0; group < depth; group += kr) {
+        for (size_t j = 0; j < nr; ++j) {
+          const T* row = weights + ((begin + j) * taps + tap) * depth;
+          for (size_t k = group; k < group + kr; ++k) {
+            *packed++ = begin + j < outputs && k < depth ? row[k] : T(0);
+          }
+        }
       }
     }
   }

@@ -5,6 +5,7 @@
 
 #include "base/math.h"
 #include "kernels/gemm/contract.h"
+#include "kernels/gemm/store_i8.h"
 
 namespace ptq {
 namespace {
@@ -20,25 +21,6 @@ inline I16x8 LoadWeights(const int8_t* p) {
   I8x8 w;
   memcpy(&w, p, sizeof w);
   return __builtin_convertvector(w, I16x8);
-}
-
-void StoreI8(const GemmI8Tile& tile, const int32_t accumulator[kMr][kNr]) {
-  for (size_t i = 0; i < tile.valid_rows; ++i) {
-    int8_t q[kNr];
-    for (size_t j = 0; j < kNr; ++j)
-      q[j] = Requantize(accumulator[i][j], tile.multiplier[j], tile.range);
-    memcpy(tile.output_i8 + i * tile.output_stride, q, tile.valid_columns);
-  }
-}
-
-void StoreF32(const GemmI8Tile& tile, const int32_t accumulator[kMr][kNr]) {
-  for (size_t i = 0; i < tile.valid_rows; ++i) {
-    float* output = tile.output_f32 + i * tile.output_stride;
-    for (size_t j = 0; j < tile.valid_columns; ++j) {
-      output[j] =
-          Clamp(static_cast<float>(accumulator[i][j]) * tile.multiplier[j], tile.lo, tile.hi);
-    }
-  }
 }
 
 }  // namespace
@@ -91,12 +73,10 @@ void gemm_i8_4x8__scalar(const GemmI8Tile& tile) {
       w += kNr;
     }
   }
-  int32_t accumulator[kMr][kNr];
-  memcpy(accumulator, sum, sizeof sum);
-  if (tile.output_i8 != nullptr) {
-    StoreI8(tile, accumulator);
-  } else {
-    StoreF32(tile, accumulator);
+  for (size_t i = 0; i < tile.valid_rows; ++i) {
+    int32_t accumulator[kNr];
+    memcpy(accumulator, &sum[i], sizeof accumulator);
+    StoreRow<kNr>(tile, i, accumulator);
   }
 }
 

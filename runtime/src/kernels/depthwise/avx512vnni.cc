@@ -1,0 +1,10 @@
+// Depthwise kernels for AVX-512.
+#include "kernels/depthwise/plain.h"
+
+namespace ptq {
+
+void depthwise_f32_1x16__avx512vnni(const DepthwiseF32Pixel& pixel) { PixelF32(pixel); }
+
+void depthwise_i8_1x16__avx512vnni(const DepthwiseI8Pixel& pixel) { PixelI8(pixel); }
+
+}  // namespace ptq

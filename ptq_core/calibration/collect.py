@@ -206,7 +206,7 @@ def _cast(array: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
         return array.astype(dtype, copy=False)
     raise InputError(
         f"a sample of the input `{name}` is {array.dtype}",
-        rule=f"the model takes {dtype}; only a wider or narrower type of the same kind is converted",
+        rule=f"the model takes {dtype}; numbers are converted to it, but not complex to real or real to whole ones",
         fix=f"convert it to {dtype}",
     )
 

@@ -48,8 +48,9 @@ def load_samples(
     """Yield (path, arrays by input name) for every picture or array file, in the order of ``paths``.
 
     A file that cannot be decoded raises InputError, or with a list ``skipped`` is left out and added to it as
-    (path, reason); when none is left, that is an InputError too unless it ``may_be_none``. ``workers`` defaults to half of the cores, at most 4:
-    the other half runs the model, and every thread keeps memory of its own for the largest picture it met.
+    (path, reason); when none is left, that is an InputError too unless there ``may_be_none``. ``workers`` defaults to half
+    of the cores, at most 4: the other half runs the model, and every thread keeps memory of its own for the largest
+    picture it met.
     """
     workers = workers or max(1, min(4, (os.cpu_count() or 1) // 2))
     remaining = iter(paths)

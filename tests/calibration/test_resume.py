@@ -87,7 +87,7 @@ def test_resumes_after_any_picture(
 ) -> None:
     (folder / "p2.bmp").write_bytes(b"broken")
     (folder / "p6.bmp").write_bytes(b"broken")  # the last one: nothing good may be left after it
-    settings = {"skip_bad_images": True}
+    settings: dict[str, Any] = {"skip_bad_images": True}
     whole = run(two_steps(batch), folder, is_use_cache_file=False, **settings)
     stop = min(killed_after, whole.pictures)
     with pytest.raises(Killed):

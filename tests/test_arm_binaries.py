@@ -13,7 +13,7 @@ import pytest
 
 from ptq_core.config import PreprocessConfig, QuantizeConfig
 from ptq_core.quantize.pipeline import quantize
-from ptq_core.runtime import runtime_binary, runtime_folder
+from ptq_core.runtime import cpu_features, runtime_binary, runtime_folder
 from tests.agreement import flat_file
 
 pytestmark = pytest.mark.qemu
@@ -55,13 +55,15 @@ def int8_network(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def output_bytes(folder: Path, abi: str, emulator: str, cpu: str) -> bytes:
-    out = folder / f"{abi}_{cpu}.bin"
+def output_bytes(folder: Path, abi: str, emulator: str, cpu: str, level: str = "") -> bytes:
+    """The logits' bytes; ``cpu`` is what qemu emulates, ``level`` the instruction set that is forced."""
+    out = folder / f"{abi}_{cpu}_{level}.bin"
     command = [str(runtime_binary(abi)), "--warmup=0", "--repeats=1", f"--input={folder / 'input.bin'}"]
     command += [f"--dump_output={out}", str(folder / "int8.nb")]
     if emulator:
         command.insert(0, emulator)
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "QEMU_CPU": cpu}, timeout=300)
+    environment = {**os.environ, "QEMU_CPU": cpu, "PTQ_CPU": level}
+    subprocess.run(command, check=True, capture_output=True, env=environment, timeout=300)
     return out.read_bytes()
 
 
@@ -74,3 +76,11 @@ def test_same_bytes_as_this_machine(int8_network: Path, abi: str, emulator: str,
     here = output_bytes(int8_network, "host", "", "")
     assert len(here) == 10 * 4
     assert output_bytes(int8_network, abi, emulator, cpu) == here
+
+
+@pytest.mark.skipif(not runtime_folder("host").is_dir(), reason="the runtime is not built (make runtime)")
+def test_every_instruction_set_of_this_cpu_gives_the_same_bytes(int8_network: Path) -> None:
+    levels = cpu_features().split()
+    assert levels[0] == "scalar"
+    outputs = {level: output_bytes(int8_network, "host", "", "", level) for level in levels}
+    assert set(outputs.values()) == {outputs["scalar"]}

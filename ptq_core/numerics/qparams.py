@@ -115,6 +115,13 @@ def quantize(
     return q
 
 
+def quantize_affine(x: FloatArray, scale: np.float32, zero_point: int, q_min: int, q_max: int) -> IntArray:
+    """sat(rne(x / scale) + zero_point, q_min, q_max), what QuantizeLinear computes; int8 if the bounds fit it, else int16."""
+    steps = np.rint(x / np.float32(scale)).astype(np.float64) + zero_point
+    q: IntArray = np.clip(steps, q_min, q_max).astype(np.int8 if q_max < 128 else np.int16)
+    return q
+
+
 def quantize_bias(bias: FloatArray, scale: FloatArray) -> NDArray[np.int32]:
     """rne(bias / scale) to int32; both [channels]. Raises OverflowError if a value does not fit."""
     steps = np.rint(bias.astype(np.float64) / scale.astype(np.float64))

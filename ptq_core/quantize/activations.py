@@ -12,6 +12,7 @@ import onnx_ir as ir
 from ptq_core.calibration.observers import Range
 from ptq_core.config import QuantizeConfig
 from ptq_core.graph import op_types
+from ptq_core.graph.constants import constant_array
 from ptq_core.graph.op_types import Kind
 from ptq_core.numerics import qparams
 from ptq_core.quantize.objections import pad_value
@@ -64,7 +65,7 @@ class ScaleGroups:
     """The values whose range calibration must find: the others' values are among theirs, or their range is known."""
 
     fixed: dict[ir.Value, Range]
-    """Ranges that are known without calibration, and constants that a group must hold: value → range."""
+    """Ranges that are known without calibration: of constants, of what a Pad writes, of functions like Softmax."""
 
 
 def scale_groups(selection: Selection) -> ScaleGroups:
@@ -85,6 +86,9 @@ def scale_groups(selection: Selection) -> ScaleGroups:
         values = [*unit.inputs, *unit.quantized_outputs]
         for value in values:
             parent.setdefault(value, value)
+            array = constant_array(value)
+            if array is not None:
+                fixed[value] = Range(min(float(array.min()), 0.0), max(float(array.max()), 0.0))
         if unit.kind in (Kind.MOVES, Kind.COMPARES):
             for value in values[1:]:
                 parent[root(value)] = root(values[0])

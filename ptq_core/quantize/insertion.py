@@ -12,11 +12,13 @@ Fewer bits than the integer type has are kept in their range by one more Clip in
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
-from ptq_core.graph.constants import add_constant
+from ptq_core.graph.constants import add_constant, constant_array
 from ptq_core.numerics import qparams
 from ptq_core.quantize.activations import ActivationParams
 from ptq_core.quantize.selection import Selection, Unit
@@ -60,6 +62,13 @@ def _quantize_for_readers(
     uses = [(node, index) for node, index in value.uses() if node in readers and index in readers[node].data]
     nodes: list[ir.Node] = []
     source = value
+    constant = constant_array(value)
+    if constant is not None:
+        nodes = [_dequantized_constant(graph, constant, param, str(value.name))]
+        graph.insert_before(graph[0], nodes)
+        for node, index in uses:
+            node.replace_input_with(index, nodes[0].outputs[0])
+        return
     if param.bounds is not None:
         nodes.append(_clip(graph, value, param, str(value.name)))
         source = nodes[-1].outputs[0]
@@ -71,6 +80,17 @@ def _quantize_for_readers(
         graph.insert_before(graph[0], nodes)
     for node, index in uses:
         node.replace_input_with(index, nodes[-1].outputs[0])
+
+
+def _dequantized_constant(
+    graph: ir.Graph, array: NDArray[Any], param: ActivationParams, name: str
+) -> ir.Node:
+    """DQ of the integers of a constant that an operator reads as it reads activations."""
+    integers = qparams.quantize_affine(array, param.scale, param.zero_point, param.q_min, param.q_max)
+    stored = add_constant(graph, f"{name}/quantized", integers.astype(param.storage))
+    constants = _scale_constants(graph, name, param)
+    shape = ir.Shape(array.shape)
+    return _node("DequantizeLinear", [stored, *constants], f"{name}/dequantize", ir.DataType.FLOAT, shape)
 
 
 def _quantize_output(graph: ir.Graph, unit: Unit, value: ir.Value, param: ActivationParams) -> None:

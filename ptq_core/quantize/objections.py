@@ -22,13 +22,19 @@ def data_indices(node: ir.Node) -> tuple[int, ...]:
 
 def objection(node: ir.Node) -> str | None:
     """The reason in words, or None. The node's type must be in the table of op types."""
+    constants = []
     for index in data_indices(node):
         value = node.inputs[index] if index < len(node.inputs) else None
         if value is None or value.dtype not in (None, ir.DataType.FLOAT):
             return "its input is not float32"
-        if constant_array(value) is not None:
-            return "its input is constant" if index == 0 else f"reads the constant `{value.name}`"
-    if op_types.kind_of(node) is Kind.WEIGHTED:
+        array = constant_array(value)
+        constants.append(array is not None)
+        if array is not None and (array.size == 0 or not np.isfinite(array).all()):
+            return f"reads the constant `{value.name}`, which is empty or not finite"
+    weighted = op_types.kind_of(node) is Kind.WEIGHTED
+    if all(constants) or (weighted and any(constants)):
+        return "its input is constant"
+    if weighted:
         return _against_weights(node)
     check = _CHECKS.get(node.op_type)
     return check(node) if check is not None else None

@@ -12,6 +12,7 @@ import onnx_ir as ir
 from ptq_core.calibration import CalibrationResult
 from ptq_core.config import QuantizeConfig
 from ptq_core.graph import op_types
+from ptq_core.graph.constants import constant_array
 from ptq_core.graph.op_types import Kind
 from ptq_core.numerics import qparams
 from ptq_core.quantize.activations import ActivationParams
@@ -82,6 +83,8 @@ def _activation(
     statistics = result.statistics.get(str(value.name))
     if statistics is not None:
         return entry | {"min": float(statistics.minimum), "max": float(statistics.maximum)}
+    if constant_array(value) is not None:
+        return entry | {"algo": "the constant's own range"}
     producer = value.producer()
     is_fixed = producer is not None and op_types.kind_of(producer) is Kind.FIXED_RANGE
     return entry | {"algo": "the operator's own range" if is_fixed else "shared with its input"}

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ptq_core.graph.constants import add_constant, constant_array
+from ptq_core.graph.edits import add_constant, constant_array
 
 Floats = NDArray[np.float64]
 

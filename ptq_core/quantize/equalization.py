@@ -2,7 +2,8 @@
 
 M. Nagel, M. van Baalen, T. Blankevoort, M. Welling, "Data-Free Quantization Through Weight Equalization and Bias
 Correction", ICCV 2019, section 4.1. For y = f(W1 x + b1), z = W2 y + b2 and f positively homogeneous, channel i may be
-divided by any s_i > 0 in W1 and b1 and multiplied by s_i in W2. With the ranges r1_i = max |W1[i]| and r2_i = max |W2[:, i]| the factor
+divided by any s_i > 0 in W1 and b1 and multiplied by s_i in W2. With the ranges r1_i = max |W1[i]| and
+r2_i = max |W2[:, i]| the factor
 
     s_i = sqrt(r1_i / r2_i)
 

@@ -160,7 +160,7 @@ class _Runner:
         padding = (self.fixed_batch or rows) - rows
         padded = [*samples, *[samples[-1]] * padding]
         feed = {
-            name: _cast(np.stack([sample[name] for sample in padded]), dtype, name)
+            name: _cast(_stack([sample[name] for sample in padded]), dtype, name)
             for name, dtype in self.types.items()
         }
         arrays: Observed = {name: _checked(feed[name], name)[:rows] for name in self.observed_inputs}
@@ -199,6 +199,12 @@ def _without_padding(array: NDArray[np.float32], rows: int, padding: int) -> NDA
     if not padding or not array.ndim or len(array) % (rows + padding):
         return array
     return array[: len(array) // (rows + padding) * rows]
+
+
+def _stack(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return (
+        arrays[0][np.newaxis] if len(arrays) == 1 else np.stack(arrays)
+    )  # large models run one by one: no copy
 
 
 def _cast(array: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:

@@ -25,7 +25,7 @@ from ptq_core.config import QuantizeConfig
 from ptq_core.errors import PtqError
 
 SAVE_SECONDS = 1.0
-"""Statistics under way are not saved more often than this: saving takes some 20 ms, in which no inference starts."""
+"""Statistics under way are not saved more often than this: saving 28 tensors takes 5 ms, in which no inference starts."""
 
 NOT_CACHED = "is_use_cache_file has no effect: samples from a generator can only be cached under a content key of the caller's"
 

@@ -170,6 +170,14 @@ def test_search_is_as_good_as_a_plain_one(
     assert error(x, found, bits, symmetric, power) <= 1.03 * best
 
 
+def test_the_comparison_notices_a_bad_range() -> None:
+    x = TENSORS["laplace"]
+    best = best_of_many(x, 8, True, 2)
+    full = STATISTICS["laplace"].abs_max
+    for share in (0.3, 0.5):
+        assert error(x, Range(-share * full, share * full), 8, True, 2) > 1.03 * best
+
+
 @pytest.mark.parametrize("power", [1, 2])
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("bits", BITS)

@@ -94,6 +94,20 @@ def test_bad_picture_stops_or_is_skipped(folder: Path, two_steps: MakeModel, use
         run(two_steps(), config(folder, is_use_cache_file=use_cache))
 
 
+OTHER: dict[str, Any] = {
+    "algo": "mse",
+    "batch_size": 5,
+    "activation_bits": 4,
+    "weight_bits": 16,
+    "activation_symmetric": False,
+    "hist_percent": 0.9,
+    "skip_tensor_list": ("shifted",),
+    "skip_nodes": ("twice",),
+    "is_full_quantize": True,
+}
+"""Settings that change nothing in the statistics."""
+
+
 def test_cache_serves_the_same_statistics_without_inference(
     folder: Path, two_steps: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,7 +120,7 @@ def test_cache_serves_the_same_statistics_without_inference(
         NAMES[::-1],
         ["twice"],
     ):  # another algorithm or exclude list observes no more than this
-        again = run(two_steps(), config(folder, is_use_cache_file=True, algo="abs_max", batch_size=5), names)
+        again = run(two_steps(), config(folder, is_use_cache_file=True, **OTHER), names)
         assert again.from_cache
         assert again.pictures == PICTURES
         assert list(again.statistics) == names

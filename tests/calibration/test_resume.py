@@ -104,6 +104,14 @@ def test_resumes_after_any_picture(
     assert_same(again, whole)
 
 
+def test_the_comparison_notices_one_bit(folder: Path, two_steps: MakeModel) -> None:
+    a, b = (run(two_steps(), folder, is_use_cache_file=False) for _ in range(2))
+    assert_same(a, b)
+    b.statistics["twice"].sum_maximum = float(np.nextafter(b.statistics["twice"].sum_maximum, 0))
+    with pytest.raises(AssertionError, match="sum_maximum"):
+        assert_same(a, b)
+
+
 def test_resumes_after_being_killed_again_and_again(folder: Path, two_steps: MakeModel) -> None:
     for stop in (2, 4, 6):
         with pytest.raises(Killed):

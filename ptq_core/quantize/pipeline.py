@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from ptq_core.calibration import CalibrationResult, calibrate
 from ptq_core.calibration.observers import find_range
+from ptq_core.calibration.samples import Sample
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_folder
@@ -20,8 +21,8 @@ from ptq_core.graph.passes import remove_unused_constants, simplify
 from ptq_core.quantize import report
 from ptq_core.quantize.activations import ActivationParams, activation_params, scale_groups
 from ptq_core.quantize.insertion import INT4_BITS, insert_qdq
-from ptq_core.quantize.plan import QuantizationPlan, Samples
-from ptq_core.quantize.samples import PictureSamples
+from ptq_core.quantize.plan import QuantizationPlan
+from ptq_core.quantize.samples import refinement_samples
 from ptq_core.quantize.selection import WEIGHT_ONLY, Selection, check_wanted_types, select, skipped_nodes
 from ptq_core.quantize.weights import QuantizedWeights, quantize_weights
 from ptq_core.reports import QuantizeReport
@@ -31,9 +32,6 @@ REPORT_NAME = "quantization.json"
 
 WIDE_OPSET = 21
 """The first opset with INT4, and with int16 in QuantizeLinear and DequantizeLinear."""
-
-Calibrator = Callable[[bytes, Sequence[str], QuantizeConfig, str, Sequence[int]], CalibrationResult]
-"""As ``calibration.calibrate``: (model, tensors to observe, config, input name, input shape) → statistics."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +76,14 @@ def quantize_model(
     config: QuantizeConfig,
     *,
     name: str = "",
-    calibrator: Calibrator = calibrate,
-    samples: Samples | None = None,
+    samples: Iterable[Sample] | None = None,
+    content_key: str | None = None,
 ) -> QuantizedModel:
     """Quantize ``model``, as ``io.load_model`` gives it; it is changed and must not be used any more.
 
-    ``name`` is for the report. ``calibrator`` observes tensors, by default on the pictures of ``config``; ``samples`` are the
-    samples that bias correction and AdaRound run the model on, by default those pictures again. Paths of ``config`` that
-    neither needs are not looked at. Raises InputError.
+    ``name`` is for the report. ``samples`` are used instead of the files that ``config`` names, and ``content_key`` makes
+    their statistics cachable (``calibration.calibrate``); equalize, bias_correction and adaround go through them again.
+    `weight_only` needs neither. `model_dir` and `save_model_path` are not looked at. Raises InputError.
     """
     _check_is_float(model)
     original = [(str(node.name), node.op_type) for node in model.graph]
@@ -97,10 +95,11 @@ def quantize_model(
     if config.equalize:
         from ptq_core.quantize.equalization import equalize_layers
 
-        equalize_layers(model, config)
+        again = None if config.algo == WEIGHT_ONLY else refinement_samples(config, _inputs(model), samples)
+        equalize_layers(model, config, again)
     selection = select(model, config, skipped)
     _check_not_empty(selection)
-    params, result = _calibrate(model, config, selection, calibrator)
+    params, result = _calibrate(model, config, selection, samples, content_key)
     weights = _weights(selection, params, config)
     plan = QuantizationPlan(model, selection, params, weights, _input_name(model))
     plan = _refine(plan, config, samples)
@@ -113,14 +112,21 @@ def quantize_model(
 
 
 def _calibrate(
-    model: ir.Model, config: QuantizeConfig, selection: Selection, calibrator: Calibrator
+    model: ir.Model,
+    config: QuantizeConfig,
+    selection: Selection,
+    samples: Iterable[Sample] | None,
+    content_key: str | None,
 ) -> tuple[dict[ir.Value, ActivationParams], CalibrationResult]:
     if config.algo == WEIGHT_ONLY:
         return {}, CalibrationResult({}, pictures=0)
-    picture = io.picture_input(model)
+    if len(model.graph.inputs) == 1:
+        io.picture_input(model)  # refuses what pictures cannot be fed to
     groups = scale_groups(selection)
     names = [str(value.name) for value in groups.observed]
-    result = calibrator(io.to_bytes(model), names, config, str(picture.name), io.static_shape(picture))
+    result = calibrate(
+        io.to_bytes(model), names, config, _inputs(model), samples=samples, content_key=content_key
+    )
     ranges = {value: find_range(result.statistics[str(value.name)], config) for value in groups.observed}
     return activation_params(groups, ranges, config), result
 
@@ -138,18 +144,19 @@ def _weights(
     return weights
 
 
-def _refine(plan: QuantizationPlan, config: QuantizeConfig, samples: Samples | None) -> QuantizationPlan:
+def _refine(
+    plan: QuantizationPlan, config: QuantizeConfig, samples: Iterable[Sample] | None
+) -> QuantizationPlan:
     if config.algo == WEIGHT_ONLY:
         return plan
-    if samples is None:
-        samples = PictureSamples(config, io.static_shape(io.picture_input(plan.model))[1:])
     for wanted, module in (
         (config.round_type == "adaround", "adaround"),
         (config.bias_correction, "bias_correction"),
     ):
         if wanted:  # imported late: most runs need neither
             refine = import_module(f"ptq_core.quantize.{module}").refine
-            plan = plan.with_weights(refine(plan, config, samples))
+            again = refinement_samples(config, _inputs(plan.model), samples)
+            plan = plan.with_weights(refine(plan, config, again))
     return plan
 
 
@@ -158,6 +165,11 @@ def _needs_wide_opset(config: QuantizeConfig) -> bool:
     return max(config.weight_bits, activation_bits) > 8 or (
         config.store_int4 and config.weight_bits <= INT4_BITS
     )
+
+
+def _inputs(model: ir.Model) -> dict[str, tuple[int, ...]]:
+    """Input name → its shape, with a batch of 1 where it is open."""
+    return {str(value.name): io.static_shape(value) for value in model.graph.inputs}
 
 
 def _input_name(model: ir.Model) -> str:

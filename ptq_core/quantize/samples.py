@@ -1,8 +1,8 @@
-"""The calibration pictures as samples, for refinements that run the model again."""
+"""Calibration samples as plain arrays, for refinements that run the model again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from ptq_core.calibration.decode import load_pictures
 from ptq_core.calibration.readers import find_pictures
+from ptq_core.calibration.samples import Sample, Shapes, as_arrays
 from ptq_core.config import QuantizeConfig
+from ptq_core.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -30,3 +32,41 @@ class PictureSamples:
         with closing(load_pictures(paths, config.preprocess, self.shape, skipped=skipped)) as pictures:
             for _, sample in pictures:
                 yield sample
+
+
+@dataclass(frozen=True)
+class GivenSamples:
+    """Samples that the caller has, as arrays of the model's one input; ``given`` must start anew in each iteration."""
+
+    given: Iterable[Sample]
+    inputs: Shapes
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        """Raises InputError for a sample of another shape."""
+        for index, sample in enumerate(self.given):
+            (array,) = as_arrays(sample, self.inputs, f"sample {index}").values()
+            yield np.asarray(array, np.float32)
+
+
+def refinement_samples(
+    config: QuantizeConfig, inputs: Shapes, given: Iterable[Sample] | None
+) -> PictureSamples | GivenSamples:
+    """The samples that equalization, bias correction and AdaRound run the model on: ``given``, or the pictures of ``config``.
+
+    Raises InputError if the model has more than one input, or if ``given`` can be iterated only once.
+    """
+    if len(inputs) != 1:
+        raise InputError(
+            f"the model has {len(inputs)} inputs ({', '.join(inputs)})",
+            rule="equalize, bias_correction and adaround run models of one input",
+            fix="switch them off for this model",
+        )
+    if given is None:
+        return PictureSamples(config, tuple(next(iter(inputs.values()))[1:]))
+    if iter(given) is given:
+        raise InputError(
+            "the samples are a generator that is already running",
+            rule="equalize, bias_correction and adaround go through the samples again",
+            fix="give the generator function itself",
+        )
+    return GivenSamples(given, inputs)

@@ -12,8 +12,6 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ptq_core.calibration import CalibrationResult
-from ptq_core.calibration.statistics import Scratch, TensorStatistics
 from ptq_core.config import QuantizeConfig
 from ptq_core.graph import io
 from ptq_core.graph.session import open_session
@@ -50,34 +48,12 @@ def samples(shape: Sequence[int], count: int = SAMPLES, seed: int = 1) -> list[A
     return [random.uniform(-1, 1, shape).astype(np.float32) for _ in range(count)]
 
 
-def observed(model: bytes, names: Sequence[str]) -> dict[str, TensorStatistics]:
-    """Statistics of the tensors ``names`` (nodes' outputs or the input) over SAMPLES random samples."""
-    proto = onnx.ModelProto.FromString(model)
-    fed = proto.graph.input[0]
-    shape = [d.dim_value for d in fed.type.tensor_type.shape.dim[1:]]
-    present = {o.name for o in proto.graph.output} | {fed.name}
-    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
-    x = np.stack(samples(shape))
-    session = open_session(proto.SerializeToString(), optimized=False)
-    wanted = [name for name in names if name != fed.name]
-    values = {
-        fed.name: x,
-        **(dict(zip(wanted, session.run(wanted, {fed.name: x}), strict=True)) if wanted else {}),
-    }
-    statistics = {name: TensorStatistics(name) for name in names}
-    for name, each in statistics.items():
-        each.update(values[name], Scratch(), samples=SAMPLES)
-    return statistics
-
-
 def quantized(proto: onnx.ModelProto, folder: Path, **keys: Any) -> Quantized:
     """Quantize ``proto``; the result passes the full checker and is saved as ``folder/int8.onnx``."""
 
-    def calibrate(model: bytes, names: Sequence[str], _: QuantizeConfig, *inputs: Any) -> CalibrationResult:
-        return CalibrationResult(observed(model, names), pictures=SAMPLES)
-
     config = QuantizeConfig(model_dir=folder, save_model_path=folder / "out", **keys)
-    result = quantize_model(io.load_model(save(proto, folder)), config, calibrator=calibrate)
+    loaded = io.load_model(save(proto, folder))
+    result = quantize_model(loaded, config, samples=samples(io.static_shape(loaded.graph.inputs[0])[1:]))
     model = ir.to_proto(result.model)
     onnx.checker.check_model(model, full_check=True)
     return Quantized(proto, model, result.details, save(model, folder, "int8.onnx"))

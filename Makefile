@@ -23,7 +23,7 @@ check-qemu:
 	  { echo "missing apt package: qemu-user-static (or run: make $(MAKECMDGOALS) QEMU=no)"; exit 3; }
 
 $(BIN)/.setup: setup.cfg pyproject.toml setup.py | check-python
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check 'setuptools>=77'
 	PTQ_SKIP_RUNTIME=1 $(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[build]'
 	@touch $@

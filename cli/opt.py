@@ -69,7 +69,7 @@ def opt(
         source, params_filename=Path(param_file).name if param_file else None, input_shape=shape
     )
     targets = tuple(valid_targets.replace(",", " ").split())
-    report = optimize(model, out, targets=targets, prefer_int8_kernel=prefer_int8_kernel, input_shape=shape)
+    report = optimize(model, out, targets=targets, prefer_int8_kernel=prefer_int8_kernel)
     click.echo(
         f"{report.op_count} operators, {report.int8_op_count} in int8; arena {size_text(report.arena_bytes)}\n"
         f"{size_text(report.size_bytes)} in {report.seconds:.1f} s\n"

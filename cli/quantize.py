@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from cli.options import CONTEXT, size_text
-from ptq_core.config import PreprocessConfig, QuantizeConfig, from_text, load_config
+from ptq_core.config import PreprocessConfig, QuantizeConfig, from_text, load_config, parse_yaml_value
 from ptq_core.errors import InputError
 from ptq_core.reports import QuantizeReport
 
@@ -83,7 +82,7 @@ def quantize(config: Path | None, assignments: tuple[str, ...], **flags: str | N
             raise InputError(
                 f"--set {assignment}", rule="--set takes KEY=VALUE", fix="e.g. --set algo=abs_max"
             )
-        overrides[key.strip()] = yaml.safe_load(value)
+        overrides[key.strip()] = parse_yaml_value(value)
     _print(run(load_config(config, overrides)))
 
 
@@ -91,10 +90,11 @@ def _print(report: QuantizeReport) -> None:
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
     ratio = report.size_fp32_bytes / report.size_int8_bytes
+    change = f"{ratio:.2f}x smaller" if ratio >= 1 else f"{1 / ratio:.2f}x larger"
     click.echo(
         f"{report.quantized_ops} operators in int8, {report.float_ops} in float (reasons in {report.report_path.name})\n"
         f"calibrated on {report.pictures} pictures in {report.seconds:.1f} s\n"
-        f"{size_text(report.size_fp32_bytes)} -> {size_text(report.size_int8_bytes)} ({ratio:.2f}x smaller)\n"
+        f"{size_text(report.size_fp32_bytes)} -> {size_text(report.size_int8_bytes)} ({change})\n"
         f"model:  {report.model_path}\n"
         f"report: {report.report_path}"
     )

@@ -7,6 +7,8 @@ documentation come from one table.
 from __future__ import annotations
 
 import difflib
+import math
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -56,8 +58,12 @@ class PreprocessConfig:
                 raise _bad_value(
                     f"preprocess.{name}", list(values), f"{channels} number(s) for {self.channel_order}"
                 )
-        if any(value == 0 for value in self.std):
-            raise _bad_value("preprocess.std", list(self.std), "no zero: pixels are divided by it")
+        if not all(math.isfinite(value) for value in self.mean):
+            raise _bad_value("preprocess.mean", list(self.mean), "finite numbers")
+        if not all(math.isfinite(value) and value > 0 for value in self.std):
+            raise _bad_value(
+                "preprocess.std", list(self.std), "finite numbers above zero: pixels are divided by it"
+            )
         if self.resize is not None and self.resize_short is not None:
             raise InputError(
                 "preprocess has both `resize` and `resize_short`",
@@ -171,7 +177,19 @@ def from_text(cls: type, name: str, text: str) -> Any:
 
 
 def _scalar(hint: Any, text: str) -> Any:
-    return yaml.safe_load(text) if hint in (bool, int, float) else text
+    return parse_yaml_value(text) if hint in (bool, int, float) else text
+
+
+def parse_yaml_value(text: str) -> Any:
+    """A YAML value given on the command line; raises InputError if it is not valid YAML."""
+    try:
+        return yaml.load(text, _StrictLoader)
+    except yaml.YAMLError as error:
+        raise InputError(
+            f"`{text}` is not a YAML value: {' '.join(str(error).split())}",
+            rule="values on the command line are written as in the YAML file",
+            fix="check quotes, brackets and braces",
+        ) from None
 
 
 def from_mapping(cls: type, values: Mapping[str, Any], where: str, prefix: str = "") -> Any:
@@ -200,6 +218,27 @@ def from_mapping(cls: type, values: Mapping[str, Any], where: str, prefix: str =
     return cls(**converted)
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice, and reads 1e-3 as a number as JSON and YAML 1.2 do."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key `{key_node.value}` stands twice", key_node.start_mark
+                )
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
@@ -214,7 +253,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             fix="check the file",
         ) from None
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, _StrictLoader)
     except yaml.YAMLError as error:
         raise InputError(
             f"{path} is not valid YAML: {' '.join(str(error).split())}",

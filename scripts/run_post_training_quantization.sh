@@ -40,6 +40,9 @@ done
 command -v ptq >/dev/null || { echo "error: no ptq on PATH; run make setup, then PATH=\$PWD/.venv/bin:\$PATH" >&2; exit 3; }
 out=${out:-out/$(basename "$model_dir")}
 mkdir -p "$out"
+# What an earlier run left here must not stand beside what this one measures.
+rm -f "$out"/{fp32,int8}.nb "$out"/eval_{fp32,int8}.json "$out"/bench.json "$out"/res.txt \
+  "$out"/int8_model/{model.onnx,quantization.json}
 
 step() { echo; echo "== $*"; }
 
@@ -62,4 +65,4 @@ if [[ -n $bench ]]; then
     --result-filename "$out/res.txt" --json "$out/bench.json"
 fi
 step "result"
-python "$(dirname "$0")/result_table.py" "$out"
+"${PYTHON:-python3}" "$(dirname "$0")/result_table.py" "$out"

@@ -21,5 +21,7 @@ def shared_data() -> Path:
     """The folder with the real models and photographs; the test is skipped where there is none."""
     folder = Path(os.environ.get("PTQ_SHARED_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / "models").is_dir():
+        if os.environ.get("PTQ_REQUIRE_DATA"):
+            pytest.fail(f"PTQ_REQUIRE_DATA is set, but there is no real data in {folder}")
         pytest.skip("no real data: set PTQ_SHARED_DATA")
     return folder

@@ -52,7 +52,7 @@ def test_yaml_is_read_and_flags_win(tmp_path: Path) -> None:
         ({"weight_bits": 0}, ["`weight_bits` is 0", "from 1 to 16"]),
         ({"activation_bits": 17}, ["`activation_bits` is 17"]),
         ({"preprocess": [1]}, ["`preprocess` is [1]", "a mapping"]),
-        ({"preprocess": {"std": [0, 1, 1]}}, ["`preprocess.std`", "no zero"]),
+        ({"preprocess": {"std": [0, 1, 1]}}, ["`preprocess.std`", "above zero"]),
         ({"preprocess": {"mean": [1, 2]}}, ["`preprocess.mean`", "3 number(s) for RGB"]),
         ({"preprocess": {"resize": [8, 8], "resize_short": 8}}, ["both `resize` and `resize_short`"]),
         ({"preprocess": {"center_crop": [0, 8]}}, ["`preprocess.center_crop`"]),
@@ -71,7 +71,12 @@ def test_mistakes_are_named(values: dict[str, Any], words: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("content", "word"),
-    [("a: [1", "not valid YAML"), ("- 1\n- 2\n", "not a mapping"), ("\xff\xfe", "cannot read")],
+    [
+        ("a: [1", "not valid YAML"),
+        ("algo: KL\nalgo: abs_max\n", "the key `algo` stands twice"),
+        ("- 1\n- 2\n", "not a mapping"),
+        ("\xff\xfe", "cannot read"),
+    ],
 )
 def test_broken_files(tmp_path: Path, content: str, word: str) -> None:
     file = tmp_path / "c.yaml"

@@ -29,6 +29,9 @@ def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.skipif(not runtime_folder("host").is_dir(), reason="the runtime is not built (make runtime)")
 def test_the_whole_way(digits: Path, tmp_path: Path) -> None:
+    stale = tmp_path / "out" / "eval_fp32.json"
+    stale.parent.mkdir()
+    stale.write_text('{"top1": 1.0, "count": 999}')
     labels = tmp_path / "labels.txt"
     lines = (digits / "test_labels.txt").read_text().splitlines()[:40]
     labels.write_text("\n".join(lines) + "\n")
@@ -55,6 +58,18 @@ def test_the_whole_way(digits: Path, tmp_path: Path) -> None:
     for name in ("res.txt", "bench.json", "int8.nb", "int8_model/model.onnx", "int8_model/quantization.json"):
         assert (tmp_path / "out" / name).is_file()
         assert str(tmp_path / "out" / name) in table
+
+
+@pytest.mark.skipif(not runtime_folder("host").is_dir(), reason="the runtime is not built (make runtime)")
+def test_the_table_shows_only_what_this_run_measured(digits: Path, tmp_path: Path) -> None:
+    for name in ("eval_fp32.json", "eval_int8.json", "bench.json"):
+        (tmp_path / name).write_text('{"top1": 1.0, "count": 999, "cases": []}')
+    done = run(
+        "--model-dir", str(digits / "model"), "--image-dir", str(digits / "calibration_images"),
+        "--config", str(digits / "quantize.yaml"), "--set", "batch_nums=1", "--targets", "host", "--out", str(tmp_path),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "top-1" not in done.stdout.split("== result")[1]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+import numpy as np
+
 from ptq_core.flatfile.attributes import (
     INT8_MAX,
     INT8_MIN,
@@ -21,6 +23,7 @@ from ptq_core.flatfile.layout import MANY, OPS
 from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams, Tensor
 
 MAX_ELEMENTS = 2**31 - 1
+MAX_INT32 = 2**31 - 1
 
 F32_ONLY = frozenset({OpKind.SUB, OpKind.MUL, OpKind.DIV, OpKind.SOFTMAX, OpKind.QUANTIZE})
 KEEPS_QPARAMS = frozenset({OpKind.MAX_POOL2D, OpKind.TRANSPOSE, OpKind.RESHAPE, OpKind.PAD})
@@ -121,12 +124,28 @@ def _weight_problems(inputs: list[Tensor]) -> Iterator[str]:
             yield f"weight {w.name} has zero point {w.qparams.zero_point}, expected 0"
         if not w.qparams.per_tensor and w.qparams.axis != 0:
             yield f"weight {w.name} has scales along axis {w.qparams.axis}, expected 0"
+    if w.dtype == DType.I8:
+        yield from _integer_problems(x, w, inputs[2] if len(inputs) > 2 else None)
     if len(inputs) > 2:
         wanted = DType.I32 if x.dtype == DType.I8 else DType.F32
         if inputs[2].dtype != wanted:
             yield f"bias {inputs[2].name} is {inputs[2].dtype.label}, expected {wanted.label}"
         if not inputs[2].is_constant:
             yield f"bias {inputs[2].name} is not a constant"
+
+
+def _integer_problems(x: Tensor, w: Tensor, bias: Tensor | None) -> Iterator[str]:
+    """int8 weights within −127 … 127, and no order of summation that overflows int32."""
+    if w.data is None or x.qparams is None:
+        return
+    integers = w.data.reshape(w.dims[0], -1).astype(np.int64)
+    if integers.size and integers.min() < -INT8_MAX:
+        yield f"weight {w.name} holds {integers.min()}, expected -127 … 127"
+    worst = np.abs(integers).sum(axis=1) * (128 + abs(x.qparams.zero_point))
+    if bias is not None and bias.data is not None and bias.elements == w.dims[0]:
+        worst = worst + np.abs(bias.data.reshape(-1).astype(np.int64))
+    if worst.size and worst.max() > MAX_INT32:
+        yield f"output channel {int(worst.argmax())}: |bias| and Σ|weight| of {w.name} can overflow int32"
 
 
 def _attribute_problems(op: Op) -> Iterator[str]:

@@ -10,7 +10,7 @@ from enum import Enum, auto
 import onnx_ir as ir
 
 from ptq_core.errors import InputError
-from ptq_core.graph.constants import constant_array
+from ptq_core.graph.edits import constant_array
 
 
 class Kind(Enum):

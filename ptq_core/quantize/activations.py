@@ -12,7 +12,7 @@ import onnx_ir as ir
 from ptq_core.calibration.observers import Range
 from ptq_core.config import QuantizeConfig
 from ptq_core.graph import op_types
-from ptq_core.graph.constants import constant_array
+from ptq_core.graph.edits import constant_array
 from ptq_core.graph.op_types import Kind
 from ptq_core.numerics import qparams
 from ptq_core.quantize.objections import pad_value

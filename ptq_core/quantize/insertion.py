@@ -18,7 +18,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ptq_core.graph.constants import add_constant, constant_array
+from ptq_core.graph.edits import add_constant, constant_array
 from ptq_core.numerics import qparams
 from ptq_core.quantize.activations import ActivationParams
 from ptq_core.quantize.selection import Selection, Unit

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.graph import op_types
-from ptq_core.graph.constants import constant_array
+from ptq_core.graph.edits import constant_array
 from ptq_core.graph.op_types import Kind
 
 

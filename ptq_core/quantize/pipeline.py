@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
@@ -53,6 +54,8 @@ def quantize(config: QuantizeConfig) -> QuantizeReport:
     """
     started = time.monotonic()
     source = io.find_model(config.model_dir, config.model_filename)
+    _check_target(source, config.save_model_path / MODEL_NAME)
+    size_fp32_bytes = io.size_bytes(source)
     model = io.load_model(source, params_filename=config.params_filename, input_shape=config.input_shape)
     result = quantize_model(model, config, name=source.name)
     with atomic_folder(config.save_model_path) as folder:
@@ -61,7 +64,7 @@ def quantize(config: QuantizeConfig) -> QuantizeReport:
     return QuantizeReport(
         model_path=config.save_model_path / MODEL_NAME,
         report_path=config.save_model_path / REPORT_NAME,
-        size_fp32_bytes=io.size_bytes(source),
+        size_fp32_bytes=size_fp32_bytes,
         size_int8_bytes=(config.save_model_path / MODEL_NAME).stat().st_size,
         quantized_ops=result.quantized_ops,
         float_ops=result.float_ops,
@@ -69,6 +72,15 @@ def quantize(config: QuantizeConfig) -> QuantizeReport:
         warnings=result.warnings,
         seconds=time.monotonic() - started,
     )
+
+
+def _check_target(source: Path, target: Path) -> None:
+    if target.resolve() == source.resolve():
+        raise InputError(
+            f"save_model_path would overwrite the float model {source}",
+            rule="the quantized model goes to a folder of its own",
+            fix="choose another save_model_path",
+        )
 
 
 def quantize_model(

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from ptq_core.config import DEFAULT_OP_TYPES, DEFAULT_SKIP_SCOPE, QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.graph import op_types, scopes
-from ptq_core.graph.constants import constant_array
+from ptq_core.graph.edits import constant_array
 from ptq_core.graph.op_types import Kind
 from ptq_core.quantize.objections import data_indices, objection
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
-from ptq_core.graph.constants import constant_array
+from ptq_core.graph.edits import constant_array
 from ptq_core.numerics import qparams
 from ptq_core.quantize.least_squares import least_squares_scales
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cli import main
 from ptq_core.config import PreprocessConfig, QuantizeConfig
-from tests.models import mobile_block, save
+from tests.models import Builder, mobile_block, save
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_quantize_by_configuration_and_set(workspace: Path, capsys: pytest.Captu
 def test_booleans(workspace: Path, capsys: pytest.CaptureFixture[str], spelling: list[str]) -> None:
     code, out, _ = ptq(capsys, *QUANTIZE, "--mean", "127.5", "--std", "127.5", *spelling)
     assert code == 0
-    assert "6 operators in int8" in out
+    assert "5 operators in int8" in out
 
 
 def test_every_key_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,6 +93,9 @@ def test_every_key_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
         ([*QUANTIZE, "--algo", "KLL"], 2, ["did you mean `KL`"]),
         ([*QUANTIZE, "--skip-quant", "stemm"], 2, ["`stemm` matches no node", "did you mean `stem`"]),
         ([*QUANTIZE, "--set", "algo"], 2, ["--set takes KEY=VALUE"]),
+        ([*QUANTIZE, "--set", "algo={"], 2, ["`{` is not a YAML value"]),
+        ([*QUANTIZE, "--weight-bits", "{"], 2, ["`{` is not a YAML value"]),
+        ([*QUANTIZE, "--std", ".inf"], 2, ["`preprocess.std`", "finite"]),
         ([*QUANTIZE, "--set", "preprocess.meen=1"], 2, ["did you mean `preprocess.mean`"]),
         ([*QUANTIZE, "--image-dir", "nowhere"], 2, ["nowhere"]),
         ([*QUANTIZE, "--model-dir", "nowhere"], 2, ["no model folder nowhere"]),
@@ -119,6 +122,25 @@ def test_mistakes(
         assert word in err
     assert "Traceback" not in err
     assert sorted(workspace.rglob("*")) == before
+
+
+def test_opt_with_an_input_shape(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    b = Builder()
+    save(b.model(b.conv("conv", "input", 3, 4), shape=("N", 3, "H", "W")), workspace / "open")
+    arguments = ["opt", "--model-dir", "open", "--optimize-out", "open", "--valid-targets", "host"]
+    code, _, err = ptq(capsys, *arguments)
+    assert code == 2
+    assert "input_shape" in err
+    assert ptq(capsys, *arguments, "--input-shape", "1,3,8,12")[0] == 0
+    assert (workspace / "open.nb").is_file()
+
+
+def test_the_float_model_is_never_overwritten(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (workspace / "fp32" / "model.onnx").read_bytes()
+    code, _, err = ptq(capsys, *QUANTIZE, "--save-model-path", "./fp32")
+    assert code == 2
+    assert "would overwrite" in err
+    assert (workspace / "fp32" / "model.onnx").read_bytes() == before
 
 
 def test_a_bug_is_called_one(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from ptq_core.graph import io, passes
 from ptq_core.graph.passes.fold_batch_norm import fold_batch_norm
+from ptq_core.graph.passes.fold_bias_add import fold_bias_add
 from ptq_core.graph.passes.fuse_matmul_add import fuse_matmul_add
 from ptq_core.graph.passes.lift_constants import lift_constants
 from ptq_core.graph.passes.remove_identity import remove_identity
@@ -130,3 +131,23 @@ def test_all_passes_together(tmp_path: Path) -> None:
     used = {value.name for node in model.graph for value in node.inputs if value is not None}
     assert set(model.graph.initializers) <= used
     assert_same(proto, model)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (4, 1, 1), (1, 4, 1, 1)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_constant_behind_a_conv_becomes_its_bias(tmp_path: Path, bias: bool, shape: tuple[int, ...]) -> None:
+    b = Builder()
+    constant = b.constant("c", b.random.standard_normal(shape).astype(np.float32))
+    proto = b.model(b.node("Add", "add", [constant, b.conv("conv", "input", 3, 4, bias=bias)]))
+    model = load(proto, tmp_path)
+    assert fold_bias_add(model) == {"add": "conv"}
+    assert op_types(model) == ["Conv"]
+    assert_same(proto, model)
+
+
+@pytest.mark.parametrize("shape", [(16,), (1, 16, 16), (4, 16, 1), (1, 1, 4, 1, 1)])
+def test_other_constants_stay(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    b = Builder()
+    constant = b.constant("c", b.random.standard_normal(shape).astype(np.float32))
+    model = load(b.model(b.node("Add", "add", [b.conv("conv", "input", 3, 4), constant])), tmp_path)
+    assert fold_bias_add(model) == {}

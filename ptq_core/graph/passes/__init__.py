@@ -11,6 +11,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from ptq_core.graph.passes.fold_batch_norm import fold_batch_norm
+from ptq_core.graph.passes.fold_bias_add import fold_bias_add
 from ptq_core.graph.passes.fuse_matmul_add import fuse_matmul_add
 from ptq_core.graph.passes.lift_constants import lift_constants
 from ptq_core.graph.passes.remove_identity import remove_identity
@@ -19,6 +20,7 @@ SIMPLIFY_PASSES: tuple[Callable[[ir.Model], dict[str, str]], ...] = (
     lift_constants,
     remove_identity,
     fold_batch_norm,
+    fold_bias_add,
     fuse_matmul_add,
 )
 

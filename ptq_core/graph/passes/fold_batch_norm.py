@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.graph.constants import add_constant, constant_array
+from ptq_core.graph.edits import add_constant, constant_array, take_over_output
 
 
 def fold_batch_norm(model: ir.Model) -> dict[str, str]:
@@ -34,7 +34,7 @@ def fold_batch_norm(model: ir.Model) -> dict[str, str]:
         for index, (kind, array) in enumerate(folded.items(), start=1):
             constant = add_constant(model.graph, f"{conv.name}/folded_{kind}", array.astype(np.float32))
             conv.replace_input_with(index, constant)
-        _take_over_output(model.graph, conv, norm)
+        take_over_output(model.graph, conv, norm)
         removed[str(norm.name)] = str(conv.name)
     return removed
 
@@ -54,12 +54,3 @@ def _foldable_conv(norm: ir.Node) -> ir.Node | None:
     ):
         return None
     return conv
-
-
-def _take_over_output(graph: ir.Graph, conv: ir.Node, norm: ir.Node) -> None:
-    """Let ``conv`` write what ``norm`` wrote, keeping that value's name and shape."""
-    old, new = norm.outputs[0], conv.outputs[0]
-    name, shape = old.name, old.shape
-    old.replace_all_uses_with(new, replace_graph_outputs=True)
-    graph.remove(norm, safe=True)
-    new.name, new.shape = name, shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from ptq_core.graph.constants import constant_array
+from ptq_core.graph.edits import constant_array
 
 
 def fuse_matmul_add(model: ir.Model) -> dict[str, str]:

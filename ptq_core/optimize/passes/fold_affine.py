@@ -16,8 +16,9 @@ WEIGHTED = (OpKind.CONV2D, OpKind.FULLY_CONNECTED)
 def fold_affine(program: Program) -> int:
     """conv2d/fully_connected → mul/add/sub by a constant per channel ⇒ new weights and bias.
 
-    Requires a float operator without clamp whose output has no other reader. Weights that are quantized already are not
-    multiplied, only their bias is added to. Ensures equal values up to the rounding of the folded constants.
+    Requires a float operator with float weights and without clamp, whose output has no other reader: behind int8 weights a
+    float constant stays a float operator, as in onnxruntime, since an int32 bias would round it. Ensures equal values up
+    to the rounding of the folded constants.
     """
     rewriter = Rewriter(program)
     for op in rewriter.ops(OpKind.MUL, OpKind.ADD, OpKind.SUB):
@@ -55,6 +56,8 @@ def _per_channel(rewriter: Rewriter, weighted: Op, op: Op, other: int | None) ->
 
 def _fused(rewriter: Rewriter, weighted: Op, op: Op, values: Array) -> Op | None:
     weight = rewriter.tensor(weighted.inputs[1])
+    if weight.dtype != DType.F32 or weight.data is None:
+        return None
     bias_index = weighted.inputs[2] if len(weighted.inputs) > 2 else None
     weight_index = weighted.inputs[1]
     bias = np.zeros(len(values))
@@ -62,8 +65,6 @@ def _fused(rewriter: Rewriter, weighted: Op, op: Op, values: Array) -> Op | None
         tensor = rewriter.tensor(bias_index)
         bias = _real(tensor.data, tensor.qparams.scales if tensor.qparams is not None else None)
     if op.kind == OpKind.MUL:
-        if weight.dtype != DType.F32 or weight.data is None:
-            return None
         shape = (-1, *[1] * (len(weight.dims) - 1))
         scaled = weight.data.astype(np.float64) * values.reshape(shape)
         weight_index = rewriter.constant(weight.name, scaled.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Constants of a graph: read them as arrays, add new ones under free names."""
+"""Small edits of a graph: constants as arrays, new constants under free names, one node in place of another."""
 
 from __future__ import annotations
 
@@ -27,3 +27,12 @@ def add_constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
     )
     graph.register_initializer(value)
     return value
+
+
+def take_over_output(graph: ir.Graph, kept: ir.Node, removed: ir.Node) -> None:
+    """Let ``kept`` write what ``removed`` wrote, keeping that value's name, shape and place among the outputs."""
+    old, new = removed.outputs[0], kept.outputs[0]
+    name, shape = old.name, old.shape
+    old.replace_all_uses_with(new, replace_graph_outputs=True)
+    graph.remove(removed, safe=True)
+    new.name, new.shape = name, shape

@@ -96,6 +96,16 @@ def save_model(model: ir.Model, path: Path) -> None:
         temporary.write_bytes(to_bytes(model))
 
 
+def check_not_overwritten(source: Path, target: Path) -> None:
+    """Raise InputError if writing ``target`` would replace the float model ``source``."""
+    if target.resolve() == source.resolve():
+        raise InputError(
+            f"{target} would overwrite the float model {source}",
+            rule="the quantized model goes to a folder of its own",
+            fix="choose another save_model_path",
+        )
+
+
 def to_bytes(model: ir.Model) -> bytes:
     """Serialize ``model`` to ModelProto bytes (< 2 GB; raises InputError beyond)."""
     try:

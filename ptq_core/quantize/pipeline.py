@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
@@ -54,7 +53,7 @@ def quantize(config: QuantizeConfig) -> QuantizeReport:
     """
     started = time.monotonic()
     source = io.find_model(config.model_dir, config.model_filename)
-    _check_target(source, config.save_model_path / MODEL_NAME)
+    io.check_not_overwritten(source, config.save_model_path / MODEL_NAME)
     size_fp32_bytes = io.size_bytes(source)
     model = io.load_model(source, params_filename=config.params_filename, input_shape=config.input_shape)
     result = quantize_model(model, config, name=source.name)
@@ -72,15 +71,6 @@ def quantize(config: QuantizeConfig) -> QuantizeReport:
         warnings=result.warnings,
         seconds=time.monotonic() - started,
     )
-
-
-def _check_target(source: Path, target: Path) -> None:
-    if target.resolve() == source.resolve():
-        raise InputError(
-            f"save_model_path would overwrite the float model {source}",
-            rule="the quantized model goes to a folder of its own",
-            fix="choose another save_model_path",
-        )
 
 
 def quantize_model(

@@ -135,7 +135,9 @@ def test_all_passes_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(), (1,), (4, 1, 1), (1, 4, 1, 1)])
 @pytest.mark.parametrize("bias", [False, True])
-def test_a_constant_behind_a_conv_becomes_its_bias(tmp_path: Path, bias: bool, shape: tuple[int, ...]) -> None:
+def test_a_constant_behind_a_conv_becomes_its_bias(
+    tmp_path: Path, bias: bool, shape: tuple[int, ...]
+) -> None:
     b = Builder()
     constant = b.constant("c", b.random.standard_normal(shape).astype(np.float32))
     proto = b.model(b.node("Add", "add", [constant, b.conv("conv", "input", 3, 4, bias=bias)]))

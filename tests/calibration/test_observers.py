@@ -16,6 +16,7 @@ from ptq_core.calibration.observers import OBSERVERS, Quantizer, hist, least_err
 from ptq_core.calibration.statistics import Scratch, TensorStatistics
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
+from ptq_core.numerics import qparams
 
 RANDOM = np.random.default_rng(5)
 SAMPLES, PER_SAMPLE = 10, 1200
@@ -192,6 +193,20 @@ def test_integrated_error_is_that_of_the_values(name: str, bits: int, symmetric:
         total = density.errors(Quantizer(bits, symmetric), np.array([-full]), np.array([full]), power)
         expected = error(x, found, bits, symmetric, power)
         assert float(total[0]) / x.size == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("bits", range(1, 17))
+def test_grids_are_those_of_the_numerics(bits: int, symmetric: bool) -> None:
+    ranges = [(-1.3, 1.3)] if symmetric else [(-1.3, 0.4), (0.0, 5.1), (-2.0, 0.0), (-0.1, 3.0)]
+    lows, highs = np.array(ranges).T
+    for index, row in enumerate(
+        zip(*least_error.grids(Quantizer(bits, symmetric), lows, highs), strict=True)
+    ):
+        scale, zero_point = qparams.affine_params(*ranges[index], bits, symmetric=symmetric)
+        q_min, q_max = qparams.integer_range(bits, symmetric=symmetric)
+        assert row[0] == pytest.approx(float(scale), rel=1e-6)
+        assert row[1:] == (q_min - zero_point, q_max - zero_point)
 
 
 def test_earth_movers_distance_is_the_mean_absolute_error() -> None:

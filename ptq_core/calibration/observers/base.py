@@ -33,11 +33,6 @@ class Quantizer:
     symmetric: bool = True
     hist_percent: float = 0.99999
 
-    @property
-    def top(self) -> int:
-        """The largest integer of the symmetric grid: 2**(bits−1) − 1, and 1 for a single bit."""
-        return max(1, (1 << (self.bits - 1)) - 1)
-
 
 Observer = Callable[[TensorStatistics, Quantizer], Range]
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ptq_core.calibration.observers.base import Quantizer, Range, full_sides, symmetric_range
 from ptq_core.calibration.statistics import BINS, TensorStatistics
+from ptq_core.numerics import qparams
 
 SEARCH_BINS = 2048
 """Bins per side that the error is integrated over; the finer histogram is merged."""
@@ -93,7 +94,7 @@ class Density:
 
     def errors(self, quantizer: Quantizer, lows: Array, highs: Array, power: int) -> Array:
         """Σ |x − Q(x)|**power over all values, for each range ``lows`` [n] … ``highs`` [n]; float64 [n]."""
-        scale, q_min, q_max = (column[:, np.newaxis] for column in _grids(quantizer, lows, highs))
+        scale, q_min, q_max = (column[:, np.newaxis] for column in grids(quantizer, lows, highs))
         units = self.edges / scale
         steps = np.clip(np.rint(units), q_min, q_max)
         rest = units - steps
@@ -112,14 +113,18 @@ class Density:
         return result
 
 
-def _grids(quantizer: Quantizer, lows: Array, highs: Array) -> tuple[Array, Array, Array]:
+def grids(quantizer: Quantizer, lows: Array, highs: Array) -> tuple[Array, Array, Array]:
+    """(scale, q_min, q_max), each float64 [n], of the ranges; ``qparams.affine_params`` for all of them at once.
+
+    Integers are counted from the zero point, and scales are not rounded to float32.
+    """
+    q_min, q_max = qparams.integer_range(quantizer.bits, symmetric=quantizer.symmetric)
     if quantizer.symmetric:
-        top = np.full(highs.shape, float(quantizer.top))
-        return highs / top, -top if quantizer.bits == 1 else -top - 1, top
-    steps = 2.0**quantizer.bits - 1
-    scale = (highs - lows) / steps
-    q_min = np.rint(lows / scale)
-    return scale, q_min, q_min + steps
+        scale = highs / q_max
+        return scale, np.full(scale.shape, float(q_min)), np.full(scale.shape, float(q_max))
+    scale = (highs - lows) / (q_max - q_min)
+    first = np.rint(lows / scale)
+    return scale, first, first + (q_max - q_min)
 
 
 def _best(density: Density, quantizer: Quantizer, power: int, shares: Array, full: Array) -> float:

@@ -52,8 +52,7 @@ def calibrate(
     model_bytes: bytes,
     tensor_names: Sequence[str],
     config: QuantizeConfig,
-    inputs: Shapes | str,
-    input_shape: Sequence[int] = (),
+    inputs: Shapes,
     *,
     samples: Iterable[Sample] | None = None,
     content_key: str | None = None,
@@ -61,9 +60,9 @@ def calibrate(
 ) -> CalibrationResult:
     """Run the FP32 model ``model_bytes`` on the samples of ``config`` and observe ``tensor_names``.
 
-    ``inputs`` are the model's inputs to feed and their shapes, the batch (of any size) first; one may be given as name and
-    ``input_shape``. The first batch_size · batch_nums pictures or array files are taken, or all if there are fewer; bad ones
-    among them are not replaced by later ones.
+    ``inputs`` are the model's inputs to feed, in its order, and their shapes, the batch (of any size) first. The first
+    batch_size · batch_nums pictures or array files are taken, or all if there are fewer; bad ones among them are not
+    replaced by later ones.
 
     ``samples`` are used instead of files, all of them (``GeneratorSamples`` takes as many as `batch_nums` asks for).
     They have no content to make a cache key of, so `is_use_cache_file` then holds only with a ``content_key``: any text
@@ -74,15 +73,14 @@ def calibrate(
     after every `batch_size` samples, but not more often than every SAVE_SECONDS. Raises InputError for samples, list files
     or a model that cannot be used, and for NaN or infinity in a tensor; DeviceError if `executor` is not available.
     """
-    shapes: Shapes = {inputs: tuple(input_shape)} if isinstance(inputs, str) else inputs
-    source = _Source(config, shapes, samples)
+    source = _Source(config, inputs, samples)
     names = list(dict.fromkeys(tensor_names))
     warnings: list[str] = []
     known = CachedCalibration({}, 0, [])
     cache: _Cache | None = None
     if config.is_use_cache_file and (samples is None or content_key is not None):
         key = cache_key(
-            model_bytes, shapes, config.preprocess, source.paths, config.skip_bad_images, content_key
+            model_bytes, inputs, config.preprocess, source.paths, config.skip_bad_images, content_key
         )
         cache = _Cache(config, key)
         known = cache.load(warnings) or known

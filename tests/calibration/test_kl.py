@@ -38,7 +38,8 @@ def threshold(statistics: TensorStatistics, bits: int) -> float:
 
 def plain_kl(histogram: Sequence[int], i: int, levels: int) -> float:
     """KL(P‖Q) for the first ``i`` bins, as the docstring of kl.py says it, one bin at a time; inf if not allowed."""
-    if 2 * sum(histogram[:i]) < sum(histogram):
+    saturated = sum(histogram[i:]) / sum(histogram)
+    if saturated > 0.5 or saturated * levels**2 > 16 * (1 + 1e-12):
         return math.inf
     p = [float(h) for h in histogram[:i]]
     p[-1] += sum(histogram[i:])
@@ -112,6 +113,21 @@ def test_kl_keeps_a_spike_at_the_end_of_the_range() -> None:
 def test_kl_does_not_lose_the_offset_of_a_tensor_far_from_zero() -> None:
     statistics = observe(RANDOM.uniform(1, 2, N))
     assert threshold(statistics, 8) > 1.95
+
+
+SPIKES = {
+    "grey background after mean and std": np.where(
+        RANDOM.random(N) < 0.8, -0.4242, RANDOM.uniform(-0.42, 2.82, N)
+    ),
+    "batch norm behind relu": np.maximum(RANDOM.standard_normal(N), 0) * 1.3 - 0.5,
+    "clip from 1 to 3": np.clip(RANDOM.standard_normal(N) * 2, 1, 3),
+}
+
+
+@pytest.mark.parametrize("name", SPIKES)
+def test_kl_does_not_end_in_a_spike(name: str) -> None:
+    statistics = observe(SPIKES[name])
+    assert threshold(statistics, 8) > 0.6 * statistics.abs_max
 
 
 def test_kl_ignores_zeros() -> None:

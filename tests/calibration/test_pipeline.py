@@ -30,7 +30,7 @@ def config(folder: Path, **changes: Any) -> QuantizeConfig:
 
 
 def run(model: bytes, settings: QuantizeConfig, names: list[str] = NAMES) -> CalibrationResult:
-    return calibrate(model, names, settings, "input", (1, 3, 8, 8))
+    return calibrate(model, names, settings, {"input": (1, 3, 8, 8)})
 
 
 def forbid_inference(monkeypatch: pytest.MonkeyPatch) -> None:

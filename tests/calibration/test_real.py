@@ -43,7 +43,7 @@ def calibrate_mobilenet(shared_data: Path, pictures: int) -> dict[str, tuple[flo
         preprocess=PREPROCESS,
         batch_nums=pictures // 10,
     )
-    result = calibrate(model, ["input", *clips], config, "input", (1, 3, 224, 224))
+    result = calibrate(model, ["input", *clips], config, {"input": (1, 3, 224, 224)})
     assert result.pictures == pictures
     return {name: (find_range(s, config).high, s.abs_max) for name, s in result.statistics.items()}
 

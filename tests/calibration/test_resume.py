@@ -158,7 +158,7 @@ def test_float_results_are_the_same_bits(tmp_path: Path) -> None:
             cache_dir=tmp_path / "cache",
             batch_size=1,
         )
-        return calibrate(model, names, config, "input", (1, 3, 16, 16), on_batch=on_batch)
+        return calibrate(model, names, config, {"input": (1, 3, 16, 16)}, on_batch=on_batch)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(collect, "MICRO_BATCH_BYTES", 5 * 16 * 16 * 16 * 3 * 4)  # about five samples

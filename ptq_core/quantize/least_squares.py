@@ -29,16 +29,20 @@ def least_squares_scales(weight: qparams.FloatArray, axis: int | None, bits: int
     if bits == 1:
         return widest
     rows = (weight.reshape(1, -1) if axis is None else np.moveaxis(weight, axis, 0)).reshape(widest.size, -1)
-    coarse = np.arange(1.0, LEAST_FACTOR - COARSE_STEP / 2, -COARSE_STEP)
     best = np.ones(widest.size)
     error = _squared_errors(rows, widest, bits)
-    for factors in (coarse[1:], np.arange(-COARSE_STEP + FINE_STEP, COARSE_STEP - FINE_STEP / 2, FINE_STEP)):
-        centre = np.zeros(widest.size) if factors is not None and factors.min() > 0 else best.copy()
-        for factor in factors:
-            candidate = np.minimum(centre + factor, 1.0)
-            found = _squared_errors(rows, (widest * candidate).astype(np.float32), bits)
-            better = found < error
-            best[better], error[better] = candidate[better], found[better]
+
+    def try_factors(factors: NDArray[np.float64]) -> None:
+        """Keep the better one of ``best`` and ``factors`` [channels] in each channel."""
+        found = _squared_errors(rows, (widest * factors).astype(np.float32), bits)
+        better = found < error
+        best[better], error[better] = factors[better], found[better]
+
+    for factor in np.arange(1 - COARSE_STEP, LEAST_FACTOR - FINE_STEP, -COARSE_STEP):
+        try_factors(np.full(widest.size, factor))
+    coarse = best.copy()
+    for offset in np.arange(FINE_STEP - COARSE_STEP, COARSE_STEP - FINE_STEP / 2, FINE_STEP):
+        try_factors(np.minimum(coarse + offset, 1.0))
     scales: qparams.FloatArray = np.maximum((widest * best).astype(np.float32), qparams.MIN_SCALE)
     return scales
 

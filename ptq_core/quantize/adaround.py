@@ -83,26 +83,19 @@ def round_adaptively(node: ir.Node, weights: QuantizedWeights, moments: Moments)
         ratio, nearest = ratio.T, nearest.T
     shape, limit = nearest.shape, qparams.levels(weights.bits)
     ratio, nearest = ratio.reshape(groups, -1, size), nearest.reshape(groups, -1, size)
-    result = np.empty_like(nearest)
-    for group in range(groups):
-        second, start = moments.second[group], nearest[group]
-        target = ratio[group] @ moments.cross[group]
-        shrinkage = np.float32(SHRINKAGE * np.trace(second) / size)
-        floor = np.floor(ratio[group])
-        low, high = (
-            np.minimum(start, np.clip(floor, -limit, limit)),
-            np.maximum(start, np.clip(floor + 1, -limit, limit)),
-        )
-        u = coordinate_descent(
-            second + shrinkage * np.eye(size, dtype=np.float32),
-            target + shrinkage * ratio[group],
-            start,
-            low,
-            high,
-            SWEEPS,
-        )
-        better = losses(second, target, u) < losses(second, target, start)
-        result[group] = np.where(better[:, np.newaxis], u, start)
+    second, target = moments.second, ratio @ moments.cross
+    shrinkage = np.float32(SHRINKAGE) * np.trace(second, axis1=1, axis2=2)[:, np.newaxis, np.newaxis] / size
+    floor = np.floor(ratio)
+    u = coordinate_descent(
+        second + shrinkage * np.eye(size, dtype=np.float32),
+        target + shrinkage * ratio,
+        nearest,
+        np.minimum(nearest, np.clip(floor, -limit, limit)),
+        np.maximum(nearest, np.clip(floor + 1, -limit, limit)),
+        SWEEPS,
+    )
+    better = losses(second, target, u) < losses(second, target, nearest)
+    result = np.where(better[:, :, np.newaxis], u, nearest)
     matrix = result.reshape(shape) if first_axis else result.reshape(shape).T
     return replace(weights, weight=np.ascontiguousarray(matrix).astype(weights.weight.dtype))
 

@@ -37,8 +37,6 @@ from ptq_core.config import QuantizeConfig
 from ptq_core.graph import io
 from ptq_core.quantize.channel_links import Link, ScaledWeights, find_links
 from ptq_core.quantize.plan import Samples
-from ptq_core.quantize.samples import PictureSamples
-from ptq_core.quantize.selection import WEIGHT_ONLY
 from ptq_core.quantize.simulation import observe
 
 Floats = NDArray[np.float64]
@@ -70,16 +68,13 @@ def equalize_layers(
 ) -> list[Equalized]:
     """Equalize all links of the simplified float ``model`` in place.
 
-    ``samples`` are calibration samples, float32 of the input's shape without the batch, by default the pictures of
-    ``config``; one forward pass over them gives the channel maxima. Where there are none (algo weight_only, or no pictures)
-    only links whose activation has no bound are scaled, by the ranges of the weights alone.
-    Raises InputError for bad pictures and if the model does not run.
+    ``samples`` are calibration samples, float32 of the input's shape without the batch; one forward pass over them gives the
+    channel maxima. Without them (algo weight_only) only links whose activation has no bound are scaled, by the ranges of
+    the weights alone. Raises InputError if the model does not run.
     """
     links = find_links(model.graph)
     if not links:
         return []
-    if samples is None:
-        samples = _pictures(model, config)
     maxima = None if samples is None else channel_maxima(model, [link.value for link in links], samples)
     if maxima is None:
         links = [link for link in links if link.bound is None]
@@ -103,12 +98,6 @@ def equalize_layers(
         Equalized(str(link.first.name), str(link.second.name), totals[link], int(_at_bound(limits[link])))
         for link in links
     ]
-
-
-def _pictures(model: ir.Model, config: QuantizeConfig) -> Samples | None:
-    if config.algo == WEIGHT_ONLY or (config.image_dir is None and config.image_list is None):
-        return None
-    return PictureSamples(config, io.static_shape(io.picture_input(model))[1:])
 
 
 def channel_maxima(model: ir.Model, values: Sequence[ir.Value], samples: Samples) -> dict[ir.Value, Floats]:

@@ -26,7 +26,7 @@ from ptq_core.quantize.weights import QuantizedWeights
 
 FloatArray = NDArray[np.float32]
 
-MEMORY_BYTES = 512 * 2**20
+MEMORY_BYTES = 400 * 2**20
 """Upper bound of the tensors kept between two layers, both models together."""
 
 
@@ -67,13 +67,9 @@ class LayerWalk:
     def mean_outputs(self, unit: Unit, x: Sequence[FloatArray], x_hat: Sequence[FloatArray]) -> FloatArray:
         """E[y] − E[ỹ] per output channel, float32 [channels]: the layers are linear, so mean inputs are enough."""
         name = str(unit.node.name)
-        means = [
-            np.mean([a.mean(axis=0, dtype=np.float64) for a in each], axis=0)[np.newaxis]
-            for each in (x, x_hat)
-        ]
         outputs = [
-            stepper.run_node(name, mean.astype(np.float32))
-            for stepper, mean in zip((self._float, self._simulated), means, strict=True)
+            stepper.run_node(name, _mean_sample(batches))
+            for stepper, batches in ((self._float, x), (self._simulated, x_hat))
         ]
         difference = outputs[0].astype(np.float64) - outputs[1]
         axis = 1 if unit.node.op_type.startswith("Conv") else difference.ndim - 1
@@ -161,6 +157,14 @@ class Stepper:
         model = helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
         model.functions.extend(proto.functions)
         return open_session(model.SerializeToString(), low_memory=True)
+
+
+def _mean_sample(batches: Sequence[FloatArray]) -> FloatArray:
+    """The mean over all samples, with a batch dimension of 1; summed in float64."""
+    total = np.zeros(batches[0].shape[1:])
+    for batch in batches:
+        total += batch.sum(axis=0, dtype=np.float64)
+    return (total[np.newaxis] / sum(len(batch) for batch in batches)).astype(np.float32)
 
 
 def _reads(node: onnx.NodeProto) -> set[str]:

@@ -16,6 +16,7 @@ from ptq_core.bench.report import BenchReport, CaseResult, ModelResult, Precisio
 from ptq_core.bench.statistics import speed_up, summarize
 from ptq_core.errors import DeviceError, InputError
 from ptq_core.files import make_folder, write_text
+from ptq_core.flatfile.reader import read_program
 from ptq_core.runtime import MAX_THREADS, runtime_binary
 
 Progress = Callable[[int, int, str], None]
@@ -175,12 +176,28 @@ def _display_names(sources: Sequence[Path]) -> list[str]:
 def _subject(precision: Precision, source: Path, scratch: Path) -> Subject:
     """``source`` itself if it is a flat file; an ONNX model is optimized for the device first."""
     if source.suffix == ".nb":
+        _check_precision(precision, source, source)
         return Subject(precision, source, source)
     from ptq_core.optimize.pipeline import optimize  # onnx is slow to import and not needed for flat files
 
     flat = scratch / f"{precision}.nb"
     optimize(source, flat, targets=("host",))
+    _check_precision(precision, source, flat)
     return Subject(precision, source, flat)
+
+
+def _check_precision(precision: Precision, source: Path, flat: Path) -> None:
+    """Raise InputError if the file says that it holds the other precision; a file that does not say is believed."""
+    try:
+        found = read_program(flat.read_bytes()).meta.get("precision")
+    except (InputError, OSError):
+        return  # benchmark_bin says what is wrong with the file
+    if found in ("fp32", "int8") and found != precision:
+        raise InputError(
+            f"--{precision} {source} holds an {found} model",
+            rule="a speed-up is only one if --fp32 names the float model and --int8 the quantized one",
+            fix="exchange the flags, or run `ptq quantize` and `ptq opt` first",
+        )
 
 
 def _check_arguments(

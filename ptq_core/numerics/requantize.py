@@ -42,11 +42,3 @@ def quantize_bound(bound: float, scale: np.float32, zero_point: int) -> int:
     with np.errstate(over="ignore"):
         rounded = np.rint(np.float32(bound) / np.float32(scale))
     return int(saturate(np.asarray(rounded, np.float32), zero_point))
-
-
-def quantize_bias(bias: Array, s_in: np.float32, s_w: Array) -> tuple[Array, Array]:
-    """(int32 bias, its float32 scales): rne(bias / (s_in · s_w)), one float32 product per output channel."""
-    scales = np.asarray(np.float32(s_in) * np.asarray(s_w, np.float32), np.float32)
-    rounded = np.rint(bias.astype(np.float32) / scales).astype(np.float64)
-    info = np.iinfo(np.int32)
-    return np.clip(rounded, info.min, info.max).astype(np.int32), scales

@@ -10,6 +10,8 @@ import pytest
 
 from ptq_core.bench.pipeline import bench
 from ptq_core.errors import InputError
+from ptq_core.flatfile.reader import read_program
+from ptq_core.flatfile.writer import write_program
 from ptq_core.optimize.pipeline import optimize
 from ptq_core.runtime import runtime_folder
 
@@ -22,7 +24,15 @@ pytestmark = pytest.mark.skipif(
 def flat(digits: Path, tmp_path: Path) -> Path:
     path = tmp_path / "digits fp32.nb"
     optimize(digits / "model" / "model.onnx", path, targets=("host",))
+    program = read_program(path.read_bytes())
+    program.meta = {}  # a file that does not say its precision is believed, so the same model can stand on both sides
+    path.write_bytes(write_program(program))
     return path
+
+
+def test_a_model_of_the_other_precision_is_refused(digits: Path) -> None:
+    with pytest.raises(InputError, match="--int8 .*model.onnx holds an fp32 model"):
+        bench(int8=digits / "model" / "model.onnx", repeats=1)
 
 
 def test_an_onnx_model_and_a_flat_file_are_measured_in_turns(

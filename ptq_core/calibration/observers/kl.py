@@ -13,9 +13,10 @@ here, as the talk leaves it open:
 
 - exact zeros are not in h: after Relu they would outweigh everything, and they cost no precision;
 - group g holds the bins from ⌊g·i/levels⌋ to ⌊(g+1)·i/levels⌋, so groups differ by at most one bin;
-- a candidate saturates at most the share 16 / levels² of the values (0.1 % with 8 bits), never more than half. Without this a tensor with a spike away from zero (a grey
-  background after mean and std, a Clip's bound, a batch norm behind a Relu) would end in the spike's own bin: P and Q are
-  then nearly that one spike, with a divergence near 0, and all that the picture shows is cut off.
+- a candidate saturates at most the share 16 / levels² of the values (0.1 % with 8 bits), never more than half. Without
+  this a tensor with a spike away from zero (a grey background after mean and std, a Clip's bound, a batch norm behind a
+  Relu) would end in the spike's own bin: P and Q are then nearly that one spike, with a divergence near 0, and all
+  that the picture shows is cut off.
 """
 
 from __future__ import annotations

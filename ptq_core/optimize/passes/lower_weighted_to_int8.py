@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 
 from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams
-from ptq_core.numerics.requantize import quantize_bias, quantize_bound
+from ptq_core.numerics.qparams import quantize_bias
+from ptq_core.numerics.requantize import quantize_bound
 from ptq_core.optimize.rewrite import Rewriter, clamp_of, with_attributes
 
 WEIGHTED = (OpKind.CONV2D, OpKind.FULLY_CONNECTED)
@@ -70,8 +71,7 @@ def _bias(rewriter: Rewriter, op: Op, x: QuantParams, w: QuantParams) -> int | N
         if np.allclose(given.scales, scales, rtol=_BIAS_SCALE_TOLERANCE, atol=0.0) and given.zero_point == 0:
             return rewriter.constant(tensor.name, data.astype(np.int32), _along_outputs(scales))
         data = ((data.astype(np.float64) - given.zero_point) * given.scales).astype(np.float32)
-    quantized, scales = quantize_bias(data, x.scale, w.scales)
-    return rewriter.constant(tensor.name, quantized, _along_outputs(scales))
+    return rewriter.constant(tensor.name, quantize_bias(data, scales), _along_outputs(scales))
 
 
 def _along_outputs(scales: np.ndarray) -> QuantParams:

@@ -1,0 +1,207 @@
+"""Cross-layer equalization: the function stays, the ranges become equal, and what must not be touched is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from onnx import numpy_helper
+
+from ptq_core.graph.edits import constant_array
+from ptq_core.quantize.channel_links import ScaledWeights, find_links
+from ptq_core.quantize.equalization import channel_maxima, equalize_layers
+from tests.models import Builder, mobile_block
+from tests.quantize.refinement_plans import Array, config, loaded, run, samples
+
+PER_TENSOR = config(weight_quantize_type="abs_max")
+
+
+def uneven(proto: onnx.ModelProto, name: str, seed: int = 1, power: float = 2) -> onnx.ModelProto:
+    """Spread the ranges of the output channels of weight and bias over ``power`` decades either way."""
+    for tensor in proto.graph.initializer:
+        if tensor.name in (f"{name}/weight", f"{name}/bias"):
+            array = numpy_helper.to_array(tensor)
+            factors = 10 ** np.random.default_rng(seed).uniform(-power, power, array.shape[0])
+            scaled = array * factors.reshape(-1, *[1] * (array.ndim - 1))
+            tensor.CopyFrom(numpy_helper.from_array(scaled.astype(np.float32), tensor.name))
+    return proto
+
+
+def triplet(activation: str | None) -> onnx.ModelProto:
+    """conv, depthwise, pointwise with ``activation`` between them; the depthwise layer has uneven channels."""
+    b = Builder()
+    x = "input"
+    for name, cin, cout, keys in (
+        ("first", 3, 8, {}),
+        ("depthwise", 8, 8, {"group": 8}),
+        ("last", 8, 5, {"k": 1}),
+    ):
+        x = b.conv(name, x, cin, cout, **keys)  # type: ignore[arg-type]
+        if name != "last" and activation == "Relu6":
+            x = b.relu6(f"{name}/relu6", x)
+        elif name != "last" and activation is not None:
+            x = b.node(activation, f"{name}/activation", [x])
+    return uneven(b.model(x), "depthwise")
+
+
+def assert_same_function(before: Array, after: Array, layers: int) -> None:
+    """Each layer rounds its weights once more and sums in another scale: a few steps of float32 per layer."""
+    bound = layers * 64 * np.finfo(np.float32).eps * np.abs(before).max()
+    assert float(np.abs(before - after).max()) <= bound
+
+
+@pytest.mark.parametrize("activation", [None, "Relu", "LeakyRelu"])
+def test_homogeneous_activations(tmp_path: Path, activation: str | None) -> None:
+    model, inputs = loaded(triplet(activation), tmp_path), samples()
+    before = run(model, inputs)
+    done = equalize_layers(model, PER_TENSOR)
+    assert_same_function(before, run(model, inputs), 3)
+    assert [(d.first, d.second, d.fixed) for d in done] == [
+        ("first", "depthwise", 0),
+        ("depthwise", "last", 0),
+    ]
+    links = find_links(model.graph)
+    weights = ScaledWeights(links)
+    for link in links:
+        np.testing.assert_allclose(
+            weights.output_ranges(link.first), weights.input_ranges(link.second), rtol=0.01
+        )
+
+
+def depthwise_spread(model: ir.Model) -> float:
+    """log of the largest range of a channel of the depthwise layer over the smallest."""
+    link = find_links(model.graph)[1]
+    return float(np.ptp(np.log(ScaledWeights([link]).output_ranges(link.first))))
+
+
+def test_without_samples_relu6_is_left_alone(tmp_path: Path) -> None:
+    model = loaded(triplet("Relu6"), tmp_path)
+    assert equalize_layers(model, PER_TENSOR) == []
+
+
+def test_relu6_keeps_its_bound_and_its_function(tmp_path: Path) -> None:
+    model, inputs = loaded(triplet("Relu6"), tmp_path), samples()
+    before = run(model, inputs)
+    spread = [
+        np.ptp(np.log(ScaledWeights(find_links(model.graph)).output_ranges(n)))
+        for n in model.graph
+        if n.op_type == "Conv"
+    ][1]
+    done = equalize_layers(model, PER_TENSOR, inputs)
+    assert_same_function(before, run(model, inputs), 3)
+    assert all(constant_array(n.inputs[2]) == 6 for n in model.graph if n.op_type == "Clip")
+    # The depthwise layer has channels that reach 6 (they stay) and others that do not.
+    assert 0 < done[1].fixed < 8
+    assert (done[1].factors != 1).sum() == 8 - done[1].fixed
+    assert depthwise_spread(model) < 0.9 * spread
+
+
+def test_scaling_a_channel_that_reaches_the_bound_would_change_the_function(tmp_path: Path) -> None:
+    """The control: the comparison above notices it."""
+    model, inputs = loaded(triplet("Relu6"), tmp_path), samples()
+    before = run(model, inputs)
+    link = find_links(model.graph)[1]
+    weights = ScaledWeights([link])
+    weights.scale(link, np.full(8, 1.5))
+    weights.write(model.graph)
+    with pytest.raises(AssertionError):
+        assert_same_function(before, run(model, inputs), 3)
+
+
+def test_the_range_of_an_activation_does_not_grow(tmp_path: Path) -> None:
+    model, inputs = loaded(triplet("Relu"), tmp_path), samples()
+    values = [link.value for link in find_links(model.graph)]
+    before = channel_maxima(model, values, inputs)
+    equalize_layers(model, PER_TENSOR, inputs)
+    after = channel_maxima(model, values, inputs)
+    for value in values:
+        assert after[value].max() <= before[value].max() * (1 + 1e-5)
+
+
+def test_a_value_with_two_readers_is_not_touched(tmp_path: Path) -> None:
+    b = Builder()
+    x = b.node("Relu", "relu", [b.conv("first", "input", 3, 4)])
+    y = b.conv("second", x, 4, 4)
+    model = loaded(b.model(b.node("Add", "add", [x, y])), tmp_path)
+    assert find_links(model.graph) == []
+    assert equalize_layers(model, PER_TENSOR) == []
+
+
+def between(op_type: str) -> onnx.ModelProto:
+    b = Builder()
+    x = b.conv("first", "input", 3, 4)
+    if op_type == "graph output":
+        model = b.model(b.conv("second", x, 4, 4))
+        model.graph.output.append(
+            onnx.helper.make_tensor_value_info(x, onnx.TensorProto.FLOAT, ["N", 4, 16, 16])
+        )
+        return model
+    if op_type == "Clip from -1":
+        low, high = b.constant("low", np.float32(-1)), b.constant("high", np.float32(1))
+        x = b.node("Clip", "clip", [x, low, high])
+    elif op_type == "Concat":
+        x = b.node("Concat", "concat", [x], axis=2)
+    else:
+        x = b.node(op_type, "between", [x])
+    return b.model(b.conv("second", x, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "op_type", ["Sigmoid", "HardSwish", "Clip from -1", "Concat", "graph output", "Tanh"]
+)
+def test_what_is_not_homogeneous_ends_a_link(tmp_path: Path, op_type: str) -> None:
+    assert find_links(loaded(between(op_type), tmp_path).graph) == []
+
+
+def test_links_see_through_pooling_and_reach_gemm(tmp_path: Path) -> None:
+    b = Builder()
+    x = b.node("Relu", "relu", [b.conv("first", "input", 3, 8)])
+    x = b.node("MaxPool", "pool", [x], kernel_shape=[2, 2], strides=[2, 2])
+    x = b.node("Flatten", "flatten", [b.node("GlobalAveragePool", "mean", [x])])
+    x = b.node("Gemm", "gemm", [x, b.weight("gemm/weight", 8, 5), b.weight("gemm/bias", 5)])
+    model, inputs = loaded(uneven(b.model(x), "first"), tmp_path), samples()
+    before = run(model, inputs)
+    (done,) = equalize_layers(model, PER_TENSOR, inputs)
+    assert (done.first, done.second) == ("first", "gemm")
+    assert_same_function(before, run(model, inputs), 2)
+
+
+def test_groups(tmp_path: Path) -> None:
+    b = Builder()
+    x = b.node("Relu", "relu", [b.conv("first", "input", 3, 8)])
+    model = loaded(uneven(b.model(b.conv("grouped", x, 8, 6, group=2)), "first"), tmp_path)
+    inputs = samples()
+    before = run(model, inputs)
+    equalize_layers(model, PER_TENSOR)
+    assert_same_function(before, run(model, inputs), 2)
+
+
+def test_dead_channels_and_shared_weights(tmp_path: Path) -> None:
+    """A channel of zeros stays finite; two nodes that share one weight are scaled apart."""
+    b = Builder()
+    shared = b.weight("shared", 3, 3, 3, 3)
+    x = "input"
+    for name in ("one", "two", "three"):
+        x = b.node("Conv", name, [x, shared], kernel_shape=[3, 3], pads=[1] * 4)
+        x = b.node("Relu", f"{name}/relu", [x])
+    proto = b.model(x)
+    array = numpy_helper.to_array(proto.graph.initializer[0]).copy()
+    array[1], array[0] = 0, array[0] * 30
+    proto.graph.initializer[0].CopyFrom(numpy_helper.from_array(array, "shared"))
+    model, inputs = loaded(proto, tmp_path), samples()
+    before = run(model, inputs)
+    equalize_layers(model, PER_TENSOR, inputs)
+    after = run(model, inputs)
+    assert np.isfinite(after).all()
+    assert_same_function(before, after, 3)
+
+
+def test_the_residual_branch_of_a_mobile_block(tmp_path: Path) -> None:
+    """Only depthwise → project may be scaled: the stem's output is also read by the Add, the project's by it alone."""
+    model = loaded(mobile_block(), tmp_path)
+    assert [(link.first.name, link.second.name, link.bound) for link in find_links(model.graph)] == [
+        ("body/depthwise", "body/project", 6.0)
+    ]

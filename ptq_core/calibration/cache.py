@@ -21,7 +21,7 @@ from ptq_core.calibration.statistics import BINS, TensorStatistics
 from ptq_core.config import PreprocessConfig
 from ptq_core.files import atomic_path
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raised with every change of what is stored or of how statistics are made; older files are then not found."""
 
 REALS = ("minimum", "maximum", "sum_minimum", "sum_maximum", "sum_abs_max")

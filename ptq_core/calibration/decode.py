@@ -44,13 +44,14 @@ def load_samples(
     skipped: list[tuple[Path, str]] | None = None,
     workers: int | None = None,
     may_be_none: bool = False,
+    reduced: bool = False,
 ) -> Generator[tuple[Path, Arrays], None, None]:
     """Yield (path, arrays by input name) for every picture or array file, in the order of ``paths``.
 
     A file that cannot be decoded raises InputError, or with a list ``skipped`` is left out and added to it as
     (path, reason); when none is left, that is an InputError too unless there ``may_be_none``. ``workers`` defaults to half
     of the cores, at most 4: the other half runs the model, and every thread keeps memory of its own for the largest
-    picture it met.
+    picture it met. ``reduced`` decodes large JPEGs at a reduced scale (see preprocess.py).
     """
     workers = workers or max(1, min(4, (os.cpu_count() or 1) // 2))
     remaining = iter(paths)
@@ -60,7 +61,7 @@ def load_samples(
     try:
         while True:
             while len(pending) < workers * AHEAD_PER_WORKER and (path := next(remaining, None)) is not None:
-                pending.append((path, pool.submit(_read, path, preprocess, inputs)))
+                pending.append((path, pool.submit(_read, path, preprocess, inputs, reduced)))
             if not pending:
                 break
             path, future = pending.popleft()
@@ -83,7 +84,7 @@ def load_samples(
         )
 
 
-def _read(path: Path, preprocess: PreprocessConfig, inputs: Shapes) -> Arrays:
+def _read(path: Path, preprocess: PreprocessConfig, inputs: Shapes, reduced: bool) -> Arrays:
     if path.suffix.lower() in ARRAY_SUFFIXES:
         return read_arrays(path, inputs)
     if len(inputs) > 1:
@@ -93,4 +94,4 @@ def _read(path: Path, preprocess: PreprocessConfig, inputs: Shapes) -> Arrays:
             fix="give .npz files with an array for each input, or a Python generator",
         )
     name, shape = next(iter(inputs.items()))
-    return {name: read_picture(path, preprocess, tuple(shape[1:]))}
+    return {name: read_picture(path, preprocess, tuple(shape[1:]), reduced=reduced)}

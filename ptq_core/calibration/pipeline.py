@@ -139,7 +139,9 @@ class _Source:
         bad = skipped if config.skip_bad_images else None
         paths = self.paths[begin:]
         # What an interrupted run left to do may be nothing, or bad pictures only.
-        loading = load_samples(paths, config.preprocess, self.inputs, skipped=bad, may_be_none=begin > 0)
+        loading = load_samples(
+            paths, config.preprocess, self.inputs, skipped=bad, may_be_none=begin > 0, reduced=True
+        )
         with closing(loading) as loaded:
             for path, arrays in loaded:
                 yield f"picture {path}", arrays

@@ -3,6 +3,11 @@
 The pixels are taken as stored: like torchvision and Pillow themselves, an EXIF orientation tag is not applied (the
 photographs of ImageNet were evaluated that way too). Resizing is Pillow's bilinear filter, which averages when it
 shrinks (antialiased).
+
+For calibration a JPEG that is at least six times as large as the resize asks for is decoded at a reduced scale (the DCT
+itself leaves out what the resize would average away), never below three times the resize's size. On photographs of
+3000 pixels that changes values by at most 0.2 of 255 in the mean and by at most 2 for 99.9 % of them; with a factor of two
+it would be 1.5 and 21. `ptq eval` never does it: its numbers are those of the plain way.
 """
 
 from __future__ import annotations
@@ -16,41 +21,52 @@ from PIL import Image
 from ptq_core.config import PreprocessConfig
 from ptq_core.errors import InputError
 
+LEFT_TO_RESIZE = 3
+"""A reduced decoding leaves at least this factor to the resize, whose filter then sets the result."""
+
 
 class BadPictureError(InputError):
     """A file that cannot be decoded as a picture; `skip_bad_images` leaves these out."""
 
 
-def read_picture(path: Path, config: PreprocessConfig, sample_shape: tuple[int, ...]) -> NDArray[np.float32]:
+def read_picture(
+    path: Path, config: PreprocessConfig, sample_shape: tuple[int, ...], *, reduced: bool = False
+) -> NDArray[np.float32]:
     """Read ``path`` and preprocess it to float32 of ``sample_shape``, the model's input shape without the batch.
 
+    With ``reduced`` a large JPEG may be decoded at a reduced scale (see above).
     Raises BadPictureError if it cannot be decoded, InputError if the result does not have that shape.
     """
     try:
         with Image.open(path) as image:
+            resized = _resized(image.size, config)
+            if reduced and resized is not None:
+                image.draft(None, (LEFT_TO_RESIZE * resized[0], LEFT_TO_RESIZE * resized[1]))
             pixels = _to_mode(image, config)
     except BadPictureError:
         raise
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error …
         raise _bad_picture(path, " ".join(str(error).split()) or type(error).__name__) from error
-    array = preprocess_picture(pixels, config, str(path))
+    array = preprocess_picture(pixels, config, str(path), resized)
     check_sample_shape(array.shape, config, sample_shape, str(path))
     return array
 
 
 def preprocess_picture(
-    image: Image.Image, config: PreprocessConfig, name: str = "the picture"
+    image: Image.Image,
+    config: PreprocessConfig,
+    name: str = "the picture",
+    resized: tuple[int, int] | None = None,
 ) -> NDArray[np.float32]:
     """Resize, crop and normalise ``image`` to float32 [C, H, W] (`layout: NCHW`) or [H, W, C]: (x − mean) / std.
 
-    C is 3 (RGB, BGR) or 1 (GRAY). Raises InputError if the picture is smaller than `center_crop`.
+    C is 3 (RGB, BGR) or 1 (GRAY). ``resized`` (width, height) is given where ``image`` has a reduced scale.
+    Raises InputError if the picture is smaller than `center_crop`.
     """
     image = _to_mode(image, config)
-    if config.resize is not None:
-        height, width = config.resize
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    elif config.resize_short is not None:
-        image = image.resize(_short_size(image, config.resize_short), Image.Resampling.BILINEAR)
+    resized = resized or _resized(image.size, config)
+    if resized is not None:
+        image = image.resize(resized, Image.Resampling.BILINEAR)
     if config.center_crop is not None:
         image = _center_crop(image, config.center_crop, name)
     pixels = np.asarray(image, np.uint8)
@@ -99,9 +115,16 @@ def _to_mode(image: Image.Image, config: PreprocessConfig) -> Image.Image:
     return image
 
 
-def _short_size(image: Image.Image, short: int) -> tuple[int, int]:
-    """(width, height) with the shorter side ``short``; the longer one is rounded down, as torchvision does."""
-    width, height = image.size
+def _resized(size: tuple[int, int], config: PreprocessConfig) -> tuple[int, int] | None:
+    """(width, height) after the resize of a picture of ``size``, None without one.
+
+    `resize_short` rounds the longer side down, as torchvision does.
+    """
+    if config.resize is not None:
+        return config.resize[1], config.resize[0]
+    if config.resize_short is None:
+        return None
+    (width, height), short = size, config.resize_short
     if width <= height:
         return short, max(short, short * height // width)
     return max(short, short * width // height), short

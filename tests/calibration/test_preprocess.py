@@ -160,9 +160,9 @@ def test_order_and_values_do_not_depend_on_the_threads(folder: Path) -> None:
 def test_look_ahead_is_bounded_and_stops(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
 
-    def count(path: Path, *rest: Any) -> Any:
+    def count(path: Path, *rest: Any, **keys: Any) -> Any:
         started.append(path)
-        return read_picture(path, *rest)
+        return read_picture(path, *rest, **keys)
 
     monkeypatch.setattr(decode, "read_picture", count)
     pictures = load_pictures([folder / "p0.png"] * 1000, PLAIN, SHAPE, workers=2)
@@ -171,3 +171,37 @@ def test_look_ahead_is_bounded_and_stops(folder: Path, monkeypatch: pytest.Monke
     pictures.close()
     assert 10 <= len(started) <= 10 + 2 * decode.AHEAD_PER_WORKER
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+def photograph(path: Path, width: int, height: int) -> Path:
+    """A JPEG with structure at every scale: a sum of seeded noise at growing sizes."""
+    random = np.random.default_rng(0)
+    layers = [
+        Image.fromarray(random.integers(0, 256, (height // s, width // s, 3)).astype(np.uint8)).resize(
+            (width, height)
+        )
+        for s in (4, 16, 64, 256)
+    ]
+    mean = np.mean([np.asarray(layer, np.float32) for layer in layers], axis=0)
+    Image.fromarray(mean.astype(np.uint8)).save(path, quality=90)
+    return path
+
+
+@pytest.mark.parametrize("size", [(2400, 1601), (1601, 2400)])
+@pytest.mark.parametrize("resize", [{"resize_short": 256, "center_crop": (224, 224)}, {"resize": (224, 224)}])
+def test_reduced_decoding_stays_within_its_tolerance(
+    tmp_path: Path, size: tuple[int, int], resize: dict[str, Any]
+) -> None:
+    path, config = photograph(tmp_path / "large.jpg", *size), PreprocessConfig(**resize)
+    plain = read_picture(path, config, (3, 224, 224))
+    reduced = read_picture(path, config, (3, 224, 224), reduced=True)
+    difference = np.abs(plain - reduced)
+    assert 0 < difference.mean() < 0.5
+    assert np.quantile(difference, 0.999) <= 3
+
+
+def test_pictures_below_six_times_the_size_are_decoded_plainly(tmp_path: Path) -> None:
+    path, config = photograph(tmp_path / "small.jpg", 1340, 1340), PreprocessConfig(resize=(224, 224))
+    np.testing.assert_array_equal(
+        read_picture(path, config, (3, 224, 224)), read_picture(path, config, (3, 224, 224), reduced=True)
+    )

@@ -196,8 +196,8 @@ def test_reduced_decoding_stays_within_its_tolerance(
     plain = read_picture(path, config, (3, 224, 224))
     reduced = read_picture(path, config, (3, 224, 224), reduced=True)
     difference = np.abs(plain - reduced)
-    assert 0 < difference.mean() < 0.5
-    assert np.quantile(difference, 0.999) <= 3
+    assert 0 < difference.mean() < 1
+    assert np.quantile(difference, 0.999) <= 5
 
 
 def test_pictures_below_six_times_the_size_are_decoded_plainly(tmp_path: Path) -> None:

@@ -91,9 +91,12 @@ def _print(report: QuantizeReport) -> None:
         click.echo(f"warning: {warning}", err=True)
     ratio = report.size_fp32_bytes / report.size_int8_bytes
     change = f"{ratio:.2f}x smaller" if ratio >= 1 else f"{1 / ratio:.2f}x larger"
+    how = (
+        f"calibrated on {report.pictures} pictures" if report.pictures else "weights only, without pictures,"
+    )
     click.echo(
-        f"{report.quantized_ops} operators in int8, {report.float_ops} in float (reasons in {report.report_path.name})\n"
-        f"calibrated on {report.pictures} pictures in {report.seconds:.1f} s\n"
+        f"{report.quantized_ops} operators quantized, {report.float_ops} in float (reasons in {report.report_path.name})\n"
+        f"{how} in {report.seconds:.1f} s\n"
         f"{size_text(report.size_fp32_bytes)} -> {size_text(report.size_int8_bytes)} ({change})\n"
         f"model:  {report.model_path}\n"
         f"report: {report.report_path}"

@@ -41,7 +41,7 @@ def ptq(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 def test_quantize_by_flags(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = ptq(capsys, *QUANTIZE, "--algo", "abs_max", "--mean", "127.5", "--std=127.5")
     assert (code, err) == (0, "")
-    assert "4 operators in int8, 5 in float" in out
+    assert "4 operators quantized, 5 in float" in out
     assert "calibrated on 3 pictures" in out
     onnx.checker.check_model(str(workspace / "int8" / "model.onnx"))
     assert json.loads((workspace / "int8" / "quantization.json").read_text())["algo"] == "abs_max"
@@ -73,7 +73,7 @@ def test_quantize_by_configuration_and_set(workspace: Path, capsys: pytest.Captu
 def test_booleans(workspace: Path, capsys: pytest.CaptureFixture[str], spelling: list[str]) -> None:
     code, out, _ = ptq(capsys, *QUANTIZE, "--mean", "127.5", "--std", "127.5", *spelling)
     assert code == 0
-    assert "5 operators in int8" in out
+    assert "5 operators quantized" in out
 
 
 def test_every_key_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,6 +133,24 @@ def test_opt_with_an_input_shape(workspace: Path, capsys: pytest.CaptureFixture[
     assert "input_shape" in err
     assert ptq(capsys, *arguments, "--input-shape", "1,3,8,12")[0] == 0
     assert (workspace / "open.nb").is_file()
+
+
+@pytest.mark.parametrize("flags", [["--activation-bits", "16"], ["--weight-bits", "4", "--store-int4"]])
+def test_opt_loads_eight_bits_only(
+    workspace: Path, capsys: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    assert ptq(capsys, *QUANTIZE, "--mean", "127.5", *flags)[0] == 0
+    code, _, err = ptq(capsys, "opt", "--model-dir", "int8", "--optimize-out", "x")
+    assert code == 2
+    assert "8-bit models only" in err
+
+
+def test_weight_only_needs_no_pictures(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = ptq(
+        capsys, "quantize", "--model-dir", "fp32", "--save-model-path", "int8", "--algo", "weight_only"
+    )
+    assert code == 0
+    assert "weights only, without pictures" in out
 
 
 def test_the_float_model_is_never_overwritten(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

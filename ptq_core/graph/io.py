@@ -91,9 +91,11 @@ def load_model(
 
 
 def save_model(model: ir.Model, path: Path) -> None:
-    """Save ``model`` as one self-contained file, atomically."""
+    """Save ``model`` as one self-contained file, atomically, after onnx.checker has passed it (else a bug of ours)."""
+    data = to_bytes(model)
+    onnx.checker.check_model(data)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(to_bytes(model))
+        temporary.write_bytes(data)
 
 
 def check_not_overwritten(source: Path, target: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes.common import NameFixPass
 from numpy.typing import NDArray
 
 from ptq_core.graph.edits import add_constant, constant_array
@@ -53,6 +54,7 @@ def insert_qdq(
     for unit in selection.units:
         if unit.has_weights:
             _insert_weights(graph, unit.node, weights[str(unit.node.name)], store_int4)
+    NameFixPass()(model)  # a model may have had a value of a name that was made up here
 
 
 def _quantize_for_readers(

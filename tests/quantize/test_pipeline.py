@@ -189,6 +189,18 @@ def test_a_dead_channel_keeps_its_bias(pictures: Path) -> None:
     np.testing.assert_allclose(bias, want, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["conv/out/dequantize/out", "conv/weight_quantized", "conv/out/scale"])
+def test_made_up_names_do_not_collide(pictures: Path, name: str) -> None:
+    b = Builder()
+    x = b.conv("conv", "input", 3, 4)
+    b.nodes[-1].output[0] = "conv/out"
+    b.nodes.append(onnx.helper.make_node("Relu", ["conv/out"], [name], name="relu"))
+    y = b.node("Add", "add", [name, b.conv("other", x, 4, 4)])
+    model, _ = run(b.model(y), pictures, is_full_quantize=True)
+    x = np.random.default_rng(3).uniform(-2, 2, (1, 3, 16, 16)).astype(np.float32)
+    assert sqnr_db(outputs(b.model(y), x)[0], outputs(model, x)[0]) > 15
+
+
 def test_the_same_input_gives_the_same_bytes(pictures: Path) -> None:
     first, _ = run(mobile_block(), pictures)
     second, _ = run(mobile_block(), pictures)

@@ -125,7 +125,11 @@ def _calibrate(
     if len(model.graph.inputs) == 1:
         io.picture_input(model)  # refuses what pictures cannot be fed to
     groups = scale_groups(selection)
-    names = [str(value.name) for value in groups.observed]
+    observed = dict.fromkeys(groups.observed)
+    if config.is_use_cache_file:  # what a run with a shorter exclude list will ask the cache for
+        everything = scale_groups(select(model, config, {}))
+        observed |= dict.fromkeys(everything.observed)
+    names = [str(value.name) for value in observed]
     result = calibrate(
         io.to_bytes(model), names, config, _inputs(model), samples=samples, content_key=content_key
     )

@@ -201,6 +201,25 @@ def test_made_up_names_do_not_collide(pictures: Path, name: str) -> None:
     assert sqnr_db(outputs(b.model(y), x)[0], outputs(model, x)[0]) > 15
 
 
+def test_another_exclude_list_needs_no_inference(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached = {"is_use_cache_file": True, "cache_dir": pictures.parent / "cache"}
+    run(mobile_block(), pictures, skip_quant=("body",), **cached)
+
+    def no_inference(*_: Any, **__: Any) -> None:
+        raise AssertionError("the cache should have had everything")
+
+    monkeypatch.setattr("ptq_core.calibration.pipeline.collect_statistics", no_inference)
+    for keys in (
+        {},
+        {"algo": "mse"},
+        {"weight_bits": 4},
+        {"skip_nodes": ("stem/*",)},
+        {"activation_symmetric": False},
+    ):
+        _, report = run(mobile_block(), pictures, **keys, **cached)
+        assert report["pictures"] == 8
+
+
 def test_the_same_input_gives_the_same_bytes(pictures: Path) -> None:
     first, _ = run(mobile_block(), pictures)
     second, _ = run(mobile_block(), pictures)

@@ -21,6 +21,8 @@ only where it also lowers the objective without the shrinkage, so no channel is 
 With `bias_correction` the biases are corrected on the way (the later layers then see inputs with the right mean), and the
 moments are taken about the mean, because the corrected bias takes every mean error away.
 
+MobileNetV1-0.75, 100 photographs, 2 cores: 12 seconds more than without, 840 MB peak memory of the whole process.
+
 Layers of another type than 2-D Conv, Gemm and MatMul, and those with more than `layer_moments.LARGEST_K` weights per output
 channel, keep rounding to nearest.
 """

@@ -13,7 +13,7 @@ triplet of the paper.
 
 **The range of y is never enlarged.** Let M_i be the largest y_i over the calibration samples and R the range of the
 whole tensor: the bound of its Clip, or max_i M_i. All factors keep M_i / s_i ≤ R; otherwise what the weights gain is
-lost again in the one scale of the activation (the paper's section 4.2.1 meets this trouble with bias absorption).
+lost again in the one scale of the activation.
 
 **Relu6 stays Relu6.** Clip[0, c] is not homogeneous: exactly, channel i would need the bound c / s_i, one per channel, which
 no int8 requantizer has; the paper replaces Relu6 by Relu instead, which changes the function. Here a channel that reaches
@@ -45,9 +45,10 @@ HEADROOM = 1.05
 """A channel counts as clear of its bound, before and after scaling, while its calibrated maximum times this is below it."""
 
 SWEEPS = 20
-"""Most sweeps over all links; MobileNetV1 needs about ten until no factor moves by more than `TOLERANCE`."""
+"""Most sweeps over all links."""
 
 TOLERANCE = 1e-3
+"""The sweeps end when no factor moves by more than this, relatively."""
 
 LARGEST_FACTOR = 2.0**20
 """Bound of one channel's factor: far from float32's limits, and more than any network with folded batch norms needs."""

@@ -90,7 +90,7 @@ def test_the_solver_reaches_what_the_paper_s_relaxation_reaches() -> None:
 
 
 def test_the_solver_finds_the_best_of_all_where_they_can_be_tried() -> None:
-    """Coordinate descent may end in a local minimum; over small problems it is within 10 % of the best of 2^8."""
+    """Coordinate descent may end in a local minimum; over small problems it stays near the best of 2^8."""
     best_sum = ours_sum = 0.0
     choices = (np.arange(256)[:, None] >> np.arange(8)) & 1
     for seed in range(20):

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from onnx_ir.passes.common import NameFixPass
 from numpy.typing import NDArray
+from onnx_ir.passes.common import NameFixPass
 
 from ptq_core.graph.edits import add_constant, constant_array
 from ptq_core.numerics import qparams

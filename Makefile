@@ -9,7 +9,7 @@ ABIS := host,arm64-v8a,armeabi-v7a,x86_64
 QEMU ?= yes
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test lint format bench runtime runtime-all wheel clean distclean check-python check-qemu
+.PHONY: help setup demo test lint format bench accuracy runtime runtime-all wheel clean distclean check-python check-qemu
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -65,8 +65,18 @@ format: $(BIN)/.dev  ## format Python and C++ in place
 	$(BIN)/ruff format .
 	find runtime examples -name '*.cc' -o -name '*.h' -o -name '*.c' | xargs $(BIN)/clang-format -i
 
-bench: runtime  ## time and memory of calibration and inference on this machine
+build/peers/.installed: $(BIN)/.setup
+	$(PYTHON) -m venv --clear build/peers
+	build/peers/bin/pip install --quiet --disable-pip-version-check 'setuptools>=77'
+	PTQ_SKIP_RUNTIME=1 build/peers/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[peers]'
+	@touch $@
+
+bench: runtime build/peers/.installed  ## time and memory of ptq on this machine, then of its peers side by side
 	$(BIN)/python scripts/bench.py
+	build/peers/bin/python scripts/bench_peers.py
+
+accuracy: runtime  ## what each configuration costs in accuracy on the real model (about 15 minutes)
+	$(BIN)/python scripts/accuracy.py
 
 wheel: $(BIN)/.setup  ## dist/*.whl with the runtime binaries of all ABIs inside
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir dist .

@@ -91,8 +91,13 @@ def load_model(
 
 
 def save_model(model: ir.Model, path: Path) -> None:
-    """Save ``model`` as one self-contained file, atomically, after onnx.checker has passed it (else a bug of ours)."""
-    data = to_bytes(model)
+    """Save ``model`` as one self-contained file, atomically, after onnx.checker has passed it (else a bug of ours).
+
+    Inferred shapes are left out: every reader infers them again, and in small models they are a tenth of the file.
+    """
+    proto = onnx.ModelProto.FromString(to_bytes(model))
+    del proto.graph.value_info[:]
+    data = proto.SerializeToString()
     onnx.checker.check_model(data)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)

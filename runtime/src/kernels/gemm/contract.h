@@ -64,6 +64,9 @@ extern const size_t kGemmI8KernelCount;
 // One file per instruction set.
 void gemm_f32_4x8__scalar(const GemmF32Tile& tile);
 void gemm_i8_4x8__scalar(const GemmI8Tile& tile);
+void gemm_f32_8x8__neon(const GemmF32Tile& tile);
+void gemm_i8_4x4__neon(const GemmI8Tile& tile);
+void gemm_i8_8x8__dotprod(const GemmI8Tile& tile);
 void gemm_f32_6x16__avx2(const GemmF32Tile& tile);
 void gemm_i8_6x16__avx2(const GemmI8Tile& tile);
 void gemm_f32_8x32__avx512vnni(const GemmF32Tile& tile);

@@ -9,6 +9,9 @@ const GemmF32Kernel kGemmF32Kernels[] = {
     {"gemm_f32_8x32__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, 8, 32, gemm_f32_8x32__avx512vnni},
     {"gemm_f32_6x16__avx2", kCpuAvx2, 6, 16, gemm_f32_6x16__avx2},
 #endif
+#if defined(__aarch64__)
+    {"gemm_f32_8x8__neon", kCpuNeon, 8, 8, gemm_f32_8x8__neon},
+#endif
     {"gemm_f32_4x8__scalar", kCpuScalar, 4, 8, gemm_f32_4x8__scalar},
 };
 const size_t kGemmF32KernelCount = sizeof kGemmF32Kernels / sizeof kGemmF32Kernels[0];
@@ -18,6 +21,10 @@ const GemmI8Kernel kGemmI8Kernels[] = {
     {"gemm_i8_8x32__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, 8, 32, 4, 128,
      gemm_i8_8x32__avx512vnni},
     {"gemm_i8_6x16__avx2", kCpuAvx2, 6, 16, 2, 0, gemm_i8_6x16__avx2},
+#endif
+#if defined(__aarch64__)
+    {"gemm_i8_8x8__dotprod", kCpuNeon | kCpuDotprod, 8, 8, 4, 0, gemm_i8_8x8__dotprod},
+    {"gemm_i8_4x4__neon", kCpuNeon, 4, 4, 16, 0, gemm_i8_4x4__neon},
 #endif
     {"gemm_i8_4x8__scalar", kCpuScalar, 4, 8, 1, 0, gemm_i8_4x8__scalar},
 };

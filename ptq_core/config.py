@@ -131,6 +131,12 @@ class QuantizeConfig:
         for name, low, high in (("weight_bits", 1, 16), ("activation_bits", 1, 16)):
             if not low <= getattr(self, name) <= high:
                 raise _bad_value(name, getattr(self, name), f"a whole number from {low} to {high}")
+        if self.store_int4 and self.weight_bits > 4:
+            raise InputError(
+                f"`store_int4` is true, but `weight_bits` is {self.weight_bits}",
+                rule="INT4 holds at most 4 bits",
+                fix="set weight_bits to 4 or less, or leave store_int4 out",
+            )
         if not 0 < self.hist_percent <= 1:
             raise _bad_value("hist_percent", self.hist_percent, "a share above 0, up to 1")
         for name in ("batch_size", "batch_nums"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ class PostTrainingQuantization:
     >>> ptq.quantize()                                                                      # doctest: +SKIP
     >>> ptq.save_quantized_model("int8")                                                    # doctest: +SKIP
 
+    With `is_use_cache_file` a generator's statistics are kept only under a ``content_key``: a text that changes when its
+    samples do. `quantize` tells what it noticed as Python warnings.
+
     Raises InputError for a parameter that is unknown, of the wrong type or out of range.
     """
 
@@ -65,6 +69,8 @@ class PostTrainingQuantization:
         is_use_cache_file: bool = False,
         cache_dir: str | Path = "temp_post_training",
         skip_tensor_list: Sequence[str] | None = None,
+        *,
+        content_key: str | None = None,
         **keys: Any,
     ) -> None:
         if scope is not None:
@@ -86,6 +92,7 @@ class PostTrainingQuantization:
                 rule="samples come from one generator, or from pictures",
                 fix="keep one of them",
             )
+        self._content_key = content_key
         self._generator = next(iter(given.items()), None)
         values = {
             "executor": executor, "model_dir": model_dir, "model_filename": model_filename,
@@ -114,7 +121,11 @@ class PostTrainingQuantization:
             kind, generator = self._generator
             inputs = {str(value.name): io.static_shape(value) for value in model.graph.inputs}
             samples = GeneratorSamples(generator, inputs, config, batched=kind != "sample_generator")
-        self._result = quantize_model(model, config, name=self._source.name, samples=samples)
+        self._result = quantize_model(
+            model, config, name=self._source.name, samples=samples, content_key=self._content_key
+        )
+        for warning in self._result.warnings:
+            warnings.warn(warning, stacklevel=2)
         return ir.to_proto(self._result.model)
 
     def save_quantized_model(

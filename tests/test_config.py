@@ -58,6 +58,8 @@ def test_yaml_is_read_and_flags_win(tmp_path: Path) -> None:
         ({"preprocess": {"center_crop": [0, 8]}}, ["`preprocess.center_crop`"]),
         ({"input_shape": [1, 3, 0, 4]}, ["`input_shape`"]),
         ({"quantizable_op_type": []}, ["`quantizable_op_type`"]),
+        ({"store_int4": True}, ["`store_int4` is true, but `weight_bits` is 8"]),
+        ({"hist_percent": 0.0}, ["`hist_percent` is 0.0"]),
         ({"model_dir": None}, ["missing `model_dir`"]),
     ],
 )

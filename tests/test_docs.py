@@ -10,6 +10,7 @@ import click
 import pytest
 
 from cli.main import app
+from ptq_core.config import PreprocessConfig, QuantizeConfig
 from tests.conftest import ROOT
 
 PAGES = sorted(
@@ -67,3 +68,16 @@ def test_links_and_files_exist(page: Path) -> None:
         assert (page.parent / link).exists(), f"{page.name}: {link}"
     for name in re.findall(r"`((?:cli|ptq_core|runtime|configs|scripts|docs|examples)/[\w/.]+)`", text):
         assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_nothing_is_left_to_fill_in(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r"^[A-Z_]{6,}$|@[A-Z0-9]+@|\bTODO\b|\bTBD\b", text, re.MULTILINE) == []
+
+
+def test_every_key_is_documented() -> None:
+    text = (ROOT / "docs" / "quantization.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
+    keys = {*QuantizeConfig.__dataclass_fields__, *PreprocessConfig.__dataclass_fields__}
+    assert keys - documented == set()

@@ -81,6 +81,32 @@ def test_save(fp32: Path, tmp_path: Path) -> None:
     assert '"pictures": 4' in (tmp_path / "int8" / "quantization.json").read_text()
 
 
+def test_a_cached_generator_needs_a_content_key(fp32: Path, tmp_path: Path) -> None:
+    keys: dict[str, Any] = {
+        "is_use_cache_file": True,
+        "cache_dir": tmp_path / "cache",
+        "sample_generator": singles,
+    }
+    with pytest.warns(UserWarning, match="content"):
+        PostTrainingQuantization("cpu", fp32, **keys).quantize()
+    first = PostTrainingQuantization("cpu", fp32, content_key="v1", **keys).quantize()
+    keys["sample_generator"] = []  # not asked: the statistics are there
+    second = PostTrainingQuantization("cpu", fp32, content_key="v1", **keys).quantize()
+    assert first.SerializeToString() == second.SerializeToString()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_accuracy_methods_take_array_files(fp32: Path, tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "arrays").mkdir()
+    for index, picture in enumerate(pictures()):
+        path = tmp_path / "arrays" / f"{index}{suffix}"
+        np.save(path, picture) if suffix == ".npy" else np.savez(path, input=picture)
+    ptq = PostTrainingQuantization(
+        "cpu", fp32, image_dir=tmp_path / "arrays", bias_correction=True, equalize=True
+    )
+    assert len(ptq.quantize().graph.node) > 10
+
+
 def test_accuracy_methods_take_generators_too(fp32: Path) -> None:
     ptq = PostTrainingQuantization("cpu", fp32, sample_generator=singles, bias_correction=True, equalize=True)
     assert len(ptq.quantize().graph.node) > 10

@@ -6,10 +6,19 @@ ONNX has no name scopes, so a node's name is its path, and a scope is a run of w
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
 
 from ptq_core.errors import InputError
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Whether ``name`` is ``pattern``, in which ``*`` stands for any characters and everything else for itself.
+
+    >>> fits("body/conv[1]", "body/*[1]"), fits("body/conv", "conv")
+    (True, False)
+    """
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL) is not None
 
 
 def in_scope(name: str, scope: str) -> bool:
@@ -52,7 +61,7 @@ def matching_patterns(names: Sequence[str], patterns: Iterable[str]) -> dict[str
     """
     found: dict[str, str] = {}
     for pattern in patterns:
-        hits = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
+        hits = [name for name in names if name == pattern or fits(name, pattern)]
         if not hits:
             near = difflib.get_close_matches(pattern.strip("*"), names, n=1, cutoff=0.5)
             raise InputError(

@@ -155,9 +155,13 @@ def _refine(
 ) -> QuantizationPlan:
     if config.algo == WEIGHT_ONLY:
         return plan
+    adaround = config.round_type == "adaround"
     for wanted, module in (
-        (config.round_type == "adaround", "adaround"),
-        (config.bias_correction, "bias_correction"),
+        (adaround, "adaround"),
+        (
+            config.bias_correction and not adaround,
+            "bias_correction",
+        ),  # adaround corrects the biases on its way
     ):
         if wanted:  # imported late: most runs need neither
             refine = import_module(f"ptq_core.quantize.{module}").refine

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ptq_core.calibration.decode import load_pictures
+from ptq_core.calibration.decode import load_samples
 from ptq_core.calibration.readers import find_pictures
 from ptq_core.calibration.samples import Sample, Shapes, as_arrays
 from ptq_core.config import QuantizeConfig
@@ -19,19 +19,21 @@ from ptq_core.errors import InputError
 
 @dataclass(frozen=True)
 class PictureSamples:
-    """The pictures that calibration takes, decoded anew in each iteration: float32 of ``shape`` (without the batch)."""
+    """The files that calibration takes, decoded in the same way anew in each iteration: float32 arrays of the one input."""
 
     config: QuantizeConfig
-    shape: tuple[int, ...]
+    inputs: Shapes
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         config = self.config
         requested = None if config.batch_nums is None else config.batch_size * config.batch_nums
         paths = [p.path for p in find_pictures(config.image_dir, config.image_list)][:requested]
         skipped: list[tuple[Path, str]] | None = [] if config.skip_bad_images else None
-        with closing(load_pictures(paths, config.preprocess, self.shape, skipped=skipped)) as pictures:
-            for _, sample in pictures:
-                yield sample
+        loading = load_samples(paths, config.preprocess, self.inputs, skipped=skipped, reduced=True)
+        with closing(loading) as loaded:
+            for _, arrays in loaded:
+                (array,) = arrays.values()
+                yield np.asarray(array, np.float32)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def refinement_samples(
             fix="switch them off for this model",
         )
     if given is None:
-        return PictureSamples(config, tuple(next(iter(inputs.values()))[1:]))
+        return PictureSamples(config, inputs)
     if iter(given) is given:
         raise InputError(
             "the samples are a generator that is already running",

@@ -109,7 +109,9 @@ class QuantizeConfig:
     store_int4: bool = key("store weights of at most 4 bits as ONNX INT4", False)
     activation_symmetric: bool = key("zero point 0; false fits range and zero point to each tensor", True)
     quantizable_op_type: tuple[str, ...] = key("op types to quantize, Paddle or ONNX names", DEFAULT_OP_TYPES)
-    is_full_quantize: bool = key("quantize every op type that can be", False)
+    is_full_quantize: bool = key(
+        "quantize every op type that can be, where an int8 operator reads the result", False
+    )
     skip_quant: tuple[str, ...] | None = key(
         "name scopes to leave in float, matched on whole path segments [default: skip_quant, if there is one]",
         None,
@@ -131,6 +133,18 @@ class QuantizeConfig:
         for name, low, high in (("weight_bits", 1, 16), ("activation_bits", 1, 16)):
             if not low <= getattr(self, name) <= high:
                 raise _bad_value(name, getattr(self, name), f"a whole number from {low} to {high}")
+        if self.algo == "weight_only" and (self.bias_correction or self.round_type == "adaround"):
+            raise InputError(
+                "`algo` is weight_only, together with `bias_correction` or `round_type: adaround`",
+                rule="these measure activations on pictures, which weight_only does without",
+                fix="leave them out, or choose another algo",
+            )
+        if self.round_type == "adaround" and self.weight_bits == 1:
+            raise InputError(
+                "`round_type` is adaround, but `weight_bits` is 1",
+                rule="1-bit weights are signs: there is nothing to round up or down",
+                fix="use round_type: round",
+            )
         if self.store_int4 and self.weight_bits > 4:
             raise InputError(
                 f"`store_int4` is true, but `weight_bits` is {self.weight_bits}",

@@ -18,15 +18,29 @@ from ptq_core.graph import io
 from ptq_core.quantize import report
 from ptq_core.quantize.pipeline import MODEL_NAME, REPORT_NAME, QuantizedModel, quantize_model
 
+ANCESTOR_ONLY = {
+    "activation_quantize_type": "activations are quantized statically by `algo`; see activation_symmetric",
+    "deploy_backend": "the model is standard ONNX; `ptq opt --valid-targets` chooses where the flat file runs",
+    "freeze_model": "the saved model always holds integer weights",
+    "learning_rate": "adaround solves its objective without gradient steps",
+    "onnx_format": "the model is always ONNX with QuantizeLinear and DequantizeLinear",
+    "optimize_model": "batch norms are always folded",
+    "return_graph": "quantize() returns the model",
+    "same_scale_tensor_list": "tensors that must share a scale are found in the graph",
+    "scale_dict": "scales come from calibration",
+}
+"""Parameters of the ancestor that are refused, each with the reason."""
+
 Generator = Callable[[], Iterable[Any]] | Iterable[Any]
 
 
 class PostTrainingQuantization:
     """Quantize an FP32 ONNX model with calibration samples.
 
-    The parameters are the ancestor's where it has them, and mean the same; every other configuration key of `ptq quantize` is a
-    keyword too (`equalize=True`, `preprocess={...}`, `image_dir="pictures"`). Of the ancestor's, ``scope`` has no
-    meaning for ONNX and must be None; ``executor`` is "cpu" or "cuda", the onnxruntime provider of the calibration.
+    The parameters are the ancestor's where it has them, and mean the same; every other configuration key of `ptq quantize`
+    is a keyword too (`equalize=True`, `preprocess={...}`, `image_dir="pictures"`). All but the first two are keywords only.
+    Of the ancestor's, ``scope`` has no meaning for ONNX and must be None, and those in ANCESTOR_ONLY are refused with the
+    reason; ``executor`` is "cpu" or "cuda", the onnxruntime provider of the calibration.
 
     Samples come from one of:
       sample_generator   a function that returns an iterator (or an iterable) of single samples without batch dimension,
@@ -49,6 +63,7 @@ class PostTrainingQuantization:
         self,
         executor: str = "cpu",
         model_dir: str | Path | None = None,
+        *,
         scope: None = None,
         model_filename: str | None = None,
         params_filename: str | None = None,
@@ -69,7 +84,6 @@ class PostTrainingQuantization:
         is_use_cache_file: bool = False,
         cache_dir: str | Path = "temp_post_training",
         skip_tensor_list: Sequence[str] | None = None,
-        *,
         content_key: str | None = None,
         **keys: Any,
     ) -> None:
@@ -79,6 +93,8 @@ class PostTrainingQuantization:
                 rule="ONNX models have no scope object; scope must be None",
                 fix="leave it out",
             )
+        for name in keys.keys() & ANCESTOR_ONLY.keys():
+            raise InputError(f"{name} has no meaning here", rule=ANCESTOR_ONLY[name], fix=f"leave {name} out")
         generators = {
             "sample_generator": sample_generator,
             "batch_generator": batch_generator,
@@ -119,6 +135,13 @@ class PostTrainingQuantization:
         samples = None
         if self._generator is not None:
             kind, generator = self._generator
+            passes = config.equalize or config.bias_correction or config.round_type == "adaround"
+            if passes and not callable(generator) and iter(generator) is generator:
+                raise InputError(
+                    f"{kind} is a generator that is already running",
+                    rule="equalize, bias_correction and adaround go through the samples again",
+                    fix="give the generator function itself",
+                )
             inputs = {str(value.name): io.static_shape(value) for value in model.graph.inputs}
             samples = GeneratorSamples(generator, inputs, config, batched=kind != "sample_generator")
         self._result = quantize_model(

@@ -59,6 +59,8 @@ def test_yaml_is_read_and_flags_win(tmp_path: Path) -> None:
         ({"input_shape": [1, 3, 0, 4]}, ["`input_shape`"]),
         ({"quantizable_op_type": []}, ["`quantizable_op_type`"]),
         ({"store_int4": True}, ["`store_int4` is true, but `weight_bits` is 8"]),
+        ({"algo": "weight_only", "bias_correction": True}, ["weight_only, together with"]),
+        ({"round_type": "adaround", "weight_bits": 1}, ["1-bit weights are signs"]),
         ({"hist_percent": 0.0}, ["`hist_percent` is 0.0"]),
         ({"model_dir": None}, ["missing `model_dir`"]),
     ],

@@ -124,6 +124,8 @@ def test_accuracy_methods_take_generators_too(fp32: Path) -> None:
         ({"sample_generator": singles, "bath_size": 3}, "did you mean `batch_size`"),
         ({"sample_generator": singles, "scope": 1}, "scope"),
         ({"sample_generator": singles, "model_filename": "no.onnx"}, "no file no.onnx"),
+        ({"sample_generator": singles, "onnx_format": True}, "onnx_format has no meaning here"),
+        ({"sample_generator": singles(), "bias_correction": True}, "already running"),
         ({}, "image_dir"),
     ],
 )

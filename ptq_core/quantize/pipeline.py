@@ -90,7 +90,12 @@ def quantize_model(
     _check_is_float(model)
     original = [(str(node.name), node.op_type) for node in model.graph]
     skipped = skipped_nodes(model, config)
+    calibrated = None
     if _needs_wide_opset(config):
+        if not config.equalize:  # calibrate the same bytes as an 8-bit run, so that both share their cache
+            narrow = ir.from_proto(ir.to_proto(model))
+            simplify(narrow)
+            calibrated = io.to_bytes(narrow)
         model = io.upgrade_opset(model, WIDE_OPSET)
     folded = simplify(model)
     check_wanted_types(model, config)
@@ -101,7 +106,8 @@ def quantize_model(
         equalize_layers(model, config, again)
     selection = select(model, config, skipped)
     _check_not_empty(selection)
-    params, result = _calibrate(model, config, selection, samples, content_key)
+    calibrated = calibrated or io.to_bytes(model)
+    params, result = _calibrate(model, calibrated, config, selection, samples, content_key)
     weights = _weights(selection, params, config)
     plan = QuantizationPlan(model, selection, params, weights, _input_name(model))
     plan = _refine(plan, config, samples)
@@ -115,6 +121,7 @@ def quantize_model(
 
 def _calibrate(
     model: ir.Model,
+    model_bytes: bytes,
     config: QuantizeConfig,
     selection: Selection,
     samples: Iterable[Sample] | None,
@@ -130,9 +137,7 @@ def _calibrate(
         everything = scale_groups(select(model, config, {}))
         observed |= dict.fromkeys(everything.observed)
     names = [str(value.name) for value in observed]
-    result = calibrate(
-        io.to_bytes(model), names, config, _inputs(model), samples=samples, content_key=content_key
-    )
+    result = calibrate(model_bytes, names, config, _inputs(model), samples=samples, content_key=content_key)
     ranges = {value: find_range(result.statistics[str(value.name)], config) for value in groups.observed}
     return activation_params(groups, ranges, config), result
 

@@ -213,6 +213,7 @@ def test_another_exclude_list_needs_no_inference(pictures: Path, monkeypatch: py
         {},
         {"algo": "mse"},
         {"weight_bits": 4},
+        {"activation_bits": 16},
         {"skip_nodes": ("stem/*",)},
         {"activation_symmetric": False},
     ):

@@ -208,3 +208,22 @@ def test_opset_21_stays(tmp_path: Path) -> None:
 
 def arrays(model: onnx.ModelProto) -> dict[str, np.ndarray[Any, Any]]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+@pytest.mark.parametrize(
+    ("flags", "gain_db"),
+    [({"bias_correction": True}, 5), ({"round_type": "adaround"}, 5), ({"equalize": True}, 0.5)],
+    ids=["bias_correction", "adaround", "equalize"],
+)
+def test_each_accuracy_method_helps_where_it_should(
+    tmp_path: Path, flags: dict[str, Any], gain_db: float
+) -> None:
+    """4-bit weights with one scale per tensor leave room for all three."""
+    keys: dict[str, Any] = {
+        "weight_bits": 4,
+        "weight_quantize_type": "abs_max",
+        "activation_symmetric": False,
+    }
+    plain = quantized(network(), tmp_path / "plain", **keys)
+    helped = quantized(network(), tmp_path / "helped", **keys, **flags)
+    assert output_sqnr_db(helped, SHAPE) > output_sqnr_db(plain, SHAPE) + gain_db

@@ -36,6 +36,12 @@ class Link:
         return self.first.outputs[0]
 
     @property
+    def ranged(self) -> tuple[ir.Value, ...]:
+        """The tensors from ``first`` to ``second`` that get a range; a Relu or Clip right after ``first`` is fused into it."""
+        skipped = bool(self.between) and self.between[0].op_type in ("Relu", "Clip")
+        return tuple(node.outputs[0] for node in (self.first, *self.between)[skipped:])
+
+    @property
     def output(self) -> ir.Value:
         """What ``second`` reads."""
         return (self.between[-1] if self.between else self.first).outputs[0]

@@ -11,13 +11,14 @@ gives both layers the range sqrt(r1_i · r2_i) in every channel, which is the be
 visited in graph order, again and again until no factor moves; a depthwise layer between two others is in two links, which is the
 triplet of the paper.
 
-**The range of y is never enlarged.** Let M_i be the largest y_i over the calibration samples and R the range of the
-whole tensor: the bound of its Clip, or max_i M_i. All factors keep M_i / s_i ≤ R; otherwise what the weights gain is
-lost again in the one scale of the activation.
+**The range of y is never enlarged.** Let [−L_i, H_i] be the range of channel i over the calibration samples, with 0 inside,
+and [−L, H] = [−max_i L_i, max_i H_i] that of the whole tensor. All factors keep H_i / s_i ≤ H and L_i / s_i ≤ L, in every
+tensor between the two layers (`Link.ranged`); otherwise what the weights gain is lost again in the one scale of the activation.
 
 **Relu6 stays Relu6.** Clip[0, c] is not homogeneous: exactly, channel i would need the bound c / s_i, one per channel, which
 no int8 requantizer has; the paper replaces Relu6 by Relu instead, which changes the function. Here a channel that reaches
-c (M_i ≥ c) keeps s_i = 1, and one that does not may be scaled, because with M_i / s_i ≤ c the old and the new bound are both out
+c (M_i ≥ c, where M_i is its largest value before the Clip) keeps s_i = 1, and one that does not may be scaled, because with
+M_i / s_i ≤ c the old and the new bound are both out
 of its reach. The function is the same on every input that stays below the calibrated maxima (times `HEADROOM`); beyond
 them a channel may saturate earlier or later than before. The channels that ruin a network with folded batch
 norms are those with nearly no variance, and they are far from the bound.
@@ -76,7 +77,8 @@ def equalize_layers(
     links = find_links(model.graph)
     if not links:
         return []
-    maxima = None if samples is None else channel_maxima(model, [link.value for link in links], samples)
+    observed = [value for link in links for value in (link.value, *link.ranged)]
+    maxima = None if samples is None else channel_maxima(model, observed, samples)
     if maxima is None:
         links = [link for link in links if link.bound is None]
     weights = ScaledWeights(links)
@@ -102,14 +104,19 @@ def equalize_layers(
 
 
 def channel_maxima(model: ir.Model, values: Sequence[ir.Value], samples: Samples) -> dict[ir.Value, Floats]:
-    """max |v| per channel (axis 1) over all samples, float64 [channels] for each of ``values``; one forward pass."""
+    """H and L, the largest v and −v (at least 0) per channel (axis 1) over all samples; one forward pass.
+
+    float64 [2, channels] for each of ``values``, which may repeat.
+    """
     picture = io.picture_input(model)
     proto = onnx.ModelProto.FromString(io.to_bytes(model))
     names = {str(value.name): value for value in values}
     result: dict[ir.Value, Floats] = {}
     for arrays in observe(proto, list(names), str(picture.name), samples):
         for name, array in arrays.items():
-            largest = array.max(axis=tuple(d for d in range(array.ndim) if d != 1)).astype(np.float64)
+            axes = tuple(d for d in range(array.ndim) if d != 1)
+            sides = np.stack([array.max(axis=axes), -array.min(axis=axes)])
+            largest = np.maximum(sides, 0).astype(np.float64)
             value = names[name]
             result[value] = np.maximum(result[value], largest) if value in result else largest
     return result
@@ -126,13 +133,16 @@ def _limits(link: Link, maxima: Mapping[ir.Value, Floats] | None) -> tuple[Float
     """The smallest and the largest factor of each channel."""
     if maxima is None:
         return 1 / LARGEST_FACTOR, LARGEST_FACTOR
-    largest = np.maximum(maxima[link.value], 0)
-    top = float(largest.max()) if link.bound is None else link.bound
-    fixed = np.zeros(len(largest), bool) if link.bound is None else largest * HEADROOM >= link.bound
-    lowest = np.maximum(
-        largest * (HEADROOM if link.bound is not None else 1.0) / max(top, 1e-30), 1 / LARGEST_FACTOR
-    )
-    return np.where(fixed, 1.0, np.minimum(lowest, LARGEST_FACTOR)), np.where(fixed, 1.0, LARGEST_FACTOR)
+    highest = maxima[link.value][0]
+    lowest = np.full(len(highest), 1 / LARGEST_FACTOR)
+    for sides in (maxima[value] for value in link.ranged):
+        share = sides / np.maximum(sides.max(axis=1, keepdims=True), 1e-30)
+        lowest = np.maximum(lowest, share.max(axis=0))
+    if link.bound is None:
+        return lowest, LARGEST_FACTOR
+    fixed = highest * HEADROOM >= link.bound
+    lowest = np.maximum(lowest, highest * HEADROOM / link.bound)
+    return np.where(fixed, 1.0, lowest), np.where(fixed, 1.0, LARGEST_FACTOR)
 
 
 def _at_bound(limits: tuple[Floats | float, Floats | float]) -> int:

@@ -12,9 +12,10 @@ from onnx import numpy_helper
 
 from ptq_core.config import PreprocessConfig, QuantizeConfig
 from ptq_core.evaluate.accuracy import evaluate
+from ptq_core.graph import io
 from ptq_core.graph.edits import constant_array
 from ptq_core.quantize.channel_links import ScaledWeights, find_links
-from ptq_core.quantize.equalization import channel_maxima, equalize_layers
+from ptq_core.quantize.equalization import equalize_layers
 from ptq_core.quantize.pipeline import quantize
 from tests.models import Builder, mobile_block
 from tests.quantize.refinement_plans import Array, config, loaded, run, samples
@@ -114,14 +115,57 @@ def test_scaling_a_channel_that_reaches_the_bound_would_change_the_function(tmp_
         assert_same_function(before, run(model, inputs), 3)
 
 
-def test_the_range_of_an_activation_does_not_grow(tmp_path: Path) -> None:
-    model, inputs = loaded(triplet("Relu"), tmp_path), samples()
-    values = [link.value for link in find_links(model.graph)]
-    before = channel_maxima(model, values, inputs)
-    equalize_layers(model, PER_TENSOR, inputs)
-    after = channel_maxima(model, values, inputs)
-    for value in values:
-        assert after[value].max() <= before[value].max() * (1 + 1e-5)
+def lopsided(activation: str | None, pool: str | None) -> onnx.ModelProto:
+    """Two layers; channel 0 of the first has small weights and bias −5, channel 1 is the same with bias 5."""
+    b = Builder()
+    x = b.conv("first", "input", 3, 8)
+    if activation == "Relu6":
+        x = b.relu6("activation", x)
+    elif activation is not None:
+        x = b.node(activation, "activation", [x])
+    if pool is not None:
+        x = b.node(pool, "pool", [x], **({} if pool.startswith("Global") else {"kernel_shape": [4, 4]}))
+    proto = b.model(b.conv("second", x, 8, 5, k=1))
+    for tensor in proto.graph.initializer:
+        array = numpy_helper.to_array(tensor).copy()
+        if tensor.name == "first/weight":
+            array[:2] *= 1e-3
+        elif tensor.name == "first/bias":
+            array[:2] = [-5, 5]
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    return proto
+
+
+def tensor_range(model: ir.Model, name: str, inputs: list[Array]) -> tuple[float, float]:
+    """Of tensor ``name``, straight from onnxruntime, with 0 inside."""
+    proto = onnx.ModelProto.FromString(io.to_bytes(model))
+    del proto.graph.output[:]
+    proto.graph.output.append(onnx.ValueInfoProto(name=name))
+    array = run(proto, inputs)
+    return min(float(array.min()), 0), max(float(array.max()), 0)
+
+
+@pytest.mark.parametrize("pool", [None, "MaxPool", "GlobalAveragePool"])
+@pytest.mark.parametrize("activation", [None, "Relu", "LeakyRelu", "Relu6"])
+@pytest.mark.parametrize("scale", [1, 0.1])
+def test_the_range_of_an_activation_does_not_grow(
+    tmp_path: Path, activation: str | None, pool: str | None, scale: float
+) -> None:
+    """Of every tensor that is quantized, on both sides; with inputs that reach the bound of Relu6 and others that do not."""
+    model, inputs = loaded(lopsided(activation, pool), tmp_path), [x * np.float32(scale) for x in samples()]
+    (link,) = find_links(model.graph)
+    names = [str(node.outputs[0].name) for node in (link.first, *link.between)]
+    if activation in ("Relu", "Relu6"):
+        names = names[1:]
+    before, output = [tensor_range(model, name, inputs) for name in names], run(model, inputs)
+    (done,) = equalize_layers(model, PER_TENSOR, inputs)
+    assert (done.factors != 1).any()
+    assert_same_function(output, run(model, inputs), 2)
+    for name, (low, high) in zip(names, before, strict=True):
+        new_low, new_high = tensor_range(model, name, inputs)
+        assert new_low >= low * (1 + 1e-5)
+        assert new_high <= high * (1 + 1e-5)
+        assert max(-new_low, new_high) <= max(-low, high) * (1 + 1e-5)
 
 
 def test_a_value_with_two_readers_is_not_touched(tmp_path: Path) -> None:

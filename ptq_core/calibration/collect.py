@@ -68,7 +68,7 @@ def collect_statistics(
     Raises InputError if a tensor is unknown or not float32, if a value is NaN or infinite, if the model cannot run, and
     if there are no samples; DeviceError if onnxruntime lacks ``provider``.
     """
-    runner = _Runner(model_bytes, tensor_names, inputs, provider, threads)
+    runner = Runner(model_bytes, tensor_names, inputs, provider, threads)
     counted = 0
     statistics = {name: TensorStatistics(name) for name in tensor_names}
     if resume is not None:
@@ -117,7 +117,7 @@ def collect_statistics(
     return statistics
 
 
-class _Runner:
+class Runner:
     """The model with the observed tensors as outputs, and the number of samples it is given at once."""
 
     def __init__(
@@ -125,8 +125,8 @@ class _Runner:
         model_bytes: bytes,
         names: Sequence[str],
         inputs: Sequence[str],
-        provider: Provider,
-        threads: int,
+        provider: Provider = "cpu",
+        threads: int = 0,
     ) -> None:
         model, self.fixed_batch, self.types = _observed_model(model_bytes, names, inputs)
         self.observed_inputs = [name for name in names if name in inputs]

@@ -162,7 +162,10 @@ def _upper_bound(node: ir.Node) -> float | None:
 
 
 def _has_plain_weights(node: ir.Node) -> bool:
-    """Conv with constant weights and bias, Gemm without alpha, beta and transA, MatMul by a constant matrix."""
+    """Conv with constant weights and bias, Gemm without alpha, beta and transA, MatMul by a constant matrix.
+
+    A Gemm may add a row of its own to every sample; only one bias per channel, or one for all, can be scaled with a channel.
+    """
     if node.op_type not in ("Conv", "Gemm", "MatMul"):
         return False
     constants = [constant_array(value) for value in node.inputs[1:] if value is not None]
@@ -176,7 +179,10 @@ def _has_plain_weights(node: ir.Node) -> bool:
     usual = node.attributes.get_float("alpha", 1.0) == 1.0 == node.attributes.get_float("beta", 1.0)
     rows = node.inputs[0].shape
     two = weight.ndim == 2 and rows is not None and len(rows) == 2
-    return two and usual and node.attributes.get_int("transA", 0) == 0
+    if not two or not usual or node.attributes.get_int("transA", 0) != 0:
+        return False
+    bias = constants[1] if len(constants) > 1 else None
+    return bias is None or bias.size == 1 or bias.shape[-1] == bias.size == weight.shape[_output_axis(node)]
 
 
 def _channels_out(node: ir.Node) -> int:

@@ -8,22 +8,20 @@ the sums, which may move a value that lies within that of a tie by one step.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from ptq_core.calibration.collect import Runner
 from ptq_core.graph import io
-from ptq_core.graph.session import open_session
 from ptq_core.quantize.activations import ActivationParams
 from ptq_core.quantize.plan import QuantizationPlan, Samples
 from ptq_core.quantize.weights import QuantizedWeights
 
 FloatArray = NDArray[np.float32]
-
-MICRO_BATCH_BYTES = 64 * 2**20
-"""Upper bound of the observed tensors of one micro-batch (a single sample may exceed it)."""
 
 
 def float_bias(weights: QuantizedWeights) -> FloatArray | None:
@@ -59,37 +57,17 @@ def simulated_model(plan: QuantizationPlan) -> onnx.ModelProto:
 def observe(
     proto: onnx.ModelProto, names: Sequence[str], input_name: str, samples: Samples
 ) -> Iterator[dict[str, FloatArray]]:
-    """Run ``proto`` on ``samples`` and yield the tensors ``names`` micro-batch by micro-batch, [samples, …] each."""
-    graph = proto.graph
-    wanted = [name for name in dict.fromkeys(names) if name != input_name]
-    known = {value.name: value for value in (*graph.value_info, *graph.output)}
-    del graph.output[:]
-    graph.output.extend(known.get(name) or onnx.ValueInfoProto(name=name) for name in wanted)
-    dims = next(v for v in graph.input if v.name == input_name).type.tensor_type.shape.dim
-    fixed = dims[0].dim_value if dims and dims[0].HasField("dim_value") else 0
-    session = open_session(proto.SerializeToString(), low_memory=True)
-    size = fixed or 1
-    waiting: list[FloatArray] = []
+    """Run ``proto`` on ``samples`` and yield the tensors ``names`` micro-batch by micro-batch, [samples, …] each.
 
-    def run(batch: list[FloatArray]) -> dict[str, FloatArray]:
-        rows = len(batch)
-        feed = np.stack(batch + batch[-1:] * (max(size, rows) - rows if fixed else 0))
-        results = session.run(wanted, {input_name: feed}) if wanted else []
-        arrays = dict(zip(wanted, results, strict=True)) | {input_name: feed}
-        return {name: arrays[name][:rows] for name in names}
-
-    measured = bool(fixed)
-    for sample in samples:
-        waiting.append(sample)
-        if len(waiting) >= size:
-            result = run(waiting)
-            waiting = []
-            if not measured:
-                largest = sum(array.nbytes for array in result.values())
-                size, measured = max(1, min(16, MICRO_BATCH_BYTES // max(largest, 1))), True
-            yield result
-    if waiting:
-        yield run(waiting)
+    Samples are batched as in calibration: one by one if the model turns out to run no other way. Raises InputError if
+    it does not run on a single one.
+    """
+    names = list(dict.fromkeys(names))
+    runner = Runner(proto.SerializeToString(), names, [input_name])
+    waiting = iter(samples)
+    while batch := [{input_name: sample} for sample in islice(waiting, runner.batch)]:
+        for arrays, _ in runner.run(batch):
+            yield arrays
 
 
 def _replace_weights(graph: onnx.GraphProto, node: onnx.NodeProto, weights: QuantizedWeights) -> None:

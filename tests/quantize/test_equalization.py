@@ -11,6 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.errors import InputError
 from ptq_core.evaluate.accuracy import evaluate
 from ptq_core.graph import io
 from ptq_core.graph.edits import constant_array
@@ -214,6 +215,46 @@ def test_links_see_through_pooling_and_reach_gemm(tmp_path: Path) -> None:
     (done,) = equalize_layers(model, PER_TENSOR, inputs)
     assert (done.first, done.second) == ("first", "gemm")
     assert_same_function(before, run(model, inputs), 2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "links"), [((4, 5), 0), ((4, 1), 0), ((5,), 1), ((1, 5), 1), ((1,), 1), ((), 1)]
+)
+@pytest.mark.parametrize("layer", ["one", "two"])
+def test_a_gemm_with_a_bias_per_sample_is_not_touched(
+    tmp_path: Path, shape: tuple[int, ...], links: int, layer: str
+) -> None:
+    b = Builder()
+    x = "input"
+    for name, rows in (("one", 6), ("two", 5)):
+        bias = b.weight(f"{name}/bias", *(shape if name == layer else (5,)))
+        x = b.node("Gemm", name, [x, b.weight(f"{name}/weight", rows, 5), bias])
+    model = loaded(b.model(x, shape=(4, 6)), tmp_path)
+    assert len(find_links(model.graph)) == links
+    equalize_layers(model, PER_TENSOR, samples(8, (6,)))
+
+
+def test_an_open_batch_that_the_model_reshapes_to_one(tmp_path: Path) -> None:
+    """As exporters write it: declared open, but only single samples run."""
+    b = Builder()
+    x = b.node("Relu", "relu", [b.conv("first", "input", 3, 8)])
+    x = b.conv("second", x, 8, 4)
+    x = b.node("Reshape", "flatten", [x, b.constant("shape", np.array([1, -1], np.int64))])
+    x = b.node("Gemm", "gemm", [x, b.weight("gemm/weight", 4 * 16 * 16, 6), b.weight("gemm/bias", 6)])
+    x = b.node("Gemm", "last", [b.node("Relu", "gemm/relu", [x]), b.weight("last/weight", 6, 5)])
+    model, inputs = loaded(uneven(b.model(x), "first"), tmp_path), samples()
+    before = run(model, inputs)
+    done = equalize_layers(model, PER_TENSOR, inputs)
+    assert [(d.first, d.second) for d in done] == [("first", "second"), ("gemm", "last")]
+    assert_same_function(before, run(model, inputs), 4)
+
+
+def test_a_model_that_does_not_run(tmp_path: Path) -> None:
+    b = Builder()
+    x = b.conv("second", b.node("Relu", "relu", [b.conv("first", "input", 3, 8)]), 8, 4)
+    model = loaded(b.model(x), tmp_path)
+    with pytest.raises(InputError, match="does not run"):
+        equalize_layers(model, PER_TENSOR, samples(3, (4, 16, 16)))
 
 
 def test_groups(tmp_path: Path) -> None:

@@ -136,7 +136,8 @@ class TensorStatistics:
         scaled, index32 = scratch.scaled[:size], scratch.index32[:size]
         index, nonzero = scratch.index[:size], scratch.nonzero[:size]
         np.multiply(chunk, np.float32(math.ldexp(1.0, -self.exponent)), out=scaled)
-        np.floor(scaled, out=scaled)
+        if low < 0:  # else cutting off the fraction does the same
+            np.floor(scaled, out=scaled)
         # Through int32: float32 -> int64 has no vector instruction below AVX-512DQ and is four times slower.
         np.copyto(index32, scaled, casting="unsafe")
         first = math.floor(math.ldexp(low, -self.exponent))

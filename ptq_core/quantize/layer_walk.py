@@ -3,12 +3,13 @@
 A refinement sees for each layer the input x of the float model and the input x̂ of the quantized one, in which every layer
 before is refined already. Because the tensors alive between two layers are kept for all samples, the whole walk costs one
 forward pass of each model, whatever the number of layers. What is kept is bounded: `MEMORY_BYTES` decides how many samples
-are taken.
+are taken, every 2^k-th of them, and the others are not kept even while they are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 
 import numpy as np
 import onnx
@@ -39,7 +40,7 @@ class LayerWalk:
         original = onnx.ModelProto.FromString(io.to_bytes(plan.model))
         simulated = simulated_model(plan)
         batches = _batches(original, plan.input_name, samples)
-        first = next(iter(batches), None)
+        first = next(batches, None)
         if first is None:
             raise InputError(
                 "there are no samples to refine the weights with",
@@ -51,9 +52,9 @@ class LayerWalk:
             (_peak_bytes(proto, plan.input_name, first, units) for proto in (original, simulated)), default=1
         )
         fitting = max(1, int(MEMORY_BYTES // max(1, 2 * peak)))
-        self.batches = batches[:: -(-len(batches) // fitting)]
-        self._float = Stepper(original, plan.input_name, self.batches)
-        self._simulated = Stepper(simulated, plan.input_name, self.batches)
+        kept = _thinned(chain([first], batches), fitting)
+        self._float = Stepper(original, plan.input_name, kept)
+        self._simulated = Stepper(simulated, plan.input_name, kept)
 
     def inputs(self, unit: Unit) -> tuple[list[FloatArray], list[FloatArray]]:
         """x and x̂ of ``unit``, float32, one array [batch, …] for each micro-batch."""
@@ -176,14 +177,25 @@ def _reads(node: onnx.NodeProto) -> set[str]:
     return names
 
 
-def _batches(proto: onnx.ModelProto, input_name: str, samples: Iterable[FloatArray]) -> list[FloatArray]:
+def _batches(proto: onnx.ModelProto, input_name: str, samples: Iterable[FloatArray]) -> Iterator[FloatArray]:
     """Micro-batches of the size that the model is fixed to, or of one sample: exporters often reshape to a batch of 1."""
     dims = next(v for v in proto.graph.input if v.name == input_name).type.tensor_type.shape.dim
     size = max(1, dims[0].dim_value if dims else 1)
-    every = list(samples)
-    if every and len(every) % size:
-        every += every[-1:] * (size - len(every) % size)
-    return [np.stack(every[i : i + size]) for i in range(0, len(every), size)]
+    waiting = iter(samples)
+    while batch := list(islice(waiting, size)):
+        yield np.stack(batch + batch[-1:] * (size - len(batch)))
+
+
+def _thinned(batches: Iterable[FloatArray], most: int) -> list[FloatArray]:
+    """Every 2^k-th of ``batches`` with the smallest k that leaves no more than ``most``; at most those are held at a time."""
+    kept: list[FloatArray] = []
+    stride = 1
+    for index, batch in enumerate(batches):
+        if index % stride == 0 and len(kept) == most:
+            kept, stride = kept[::2], 2 * stride
+        if index % stride == 0:
+            kept.append(batch)
+    return kept
 
 
 def _peak_bytes(proto: onnx.ModelProto, input_name: str, batch: FloatArray, units: Sequence[Unit]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import onnx_ir as ir
 import pytest
 
 from ptq_core.errors import InputError
+from ptq_core.quantize import layer_walk
 from ptq_core.quantize.bias_correction import refine
+from ptq_core.quantize.layer_walk import LayerWalk
 from ptq_core.quantize.plan import QuantizationPlan
 from tests.models import Builder
 from tests.quantize.refinement_plans import config, loaded, output_error, plan_for, samples
@@ -85,3 +88,45 @@ def test_no_samples(tmp_path: Path) -> None:
     plan = plan_for(chain(tmp_path), KEYS, samples(2))
     with pytest.raises(InputError, match="no samples"):
         refine(plan, KEYS, [])
+
+
+def walk_on(
+    folder: Path, count: int, most: int, size: int, patch: pytest.MonkeyPatch
+) -> tuple[LayerWalk, int]:
+    """A walk on ``count`` samples, with as many bytes allowed as ``most`` micro-batches of ``size`` need; peak bytes."""
+    b = Builder()
+    x = b.conv("two", b.conv("one", "input", 3, 3), 3, 4)
+    model = loaded(b.model(x, shape=("N" if size == 1 else size, 3, 16, 16)), folder)
+    plan = plan_for(model, KEYS, samples(4))
+    sample = 3 * 16 * 16 * 4
+    # Two models; the input and the output of `one`, of the same size, are the most that is alive in each.
+    patch.setattr(layer_walk, "MEMORY_BYTES", most * size * 2 * 2 * sample)
+    given = (np.full((3, 16, 16), index, np.float32) for index in range(count))
+    tracemalloc.start()
+    try:
+        return LayerWalk(plan, given), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 40, 100])
+@pytest.mark.parametrize("most", [1, 3, 5])
+@pytest.mark.parametrize("size", [1, 2])
+def test_every_second_fourth_sample_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, most: int, size: int
+) -> None:
+    walk, _ = walk_on(tmp_path, count, most, size, monkeypatch)
+    x, x_hat = walk.inputs(walk.plan.weighted_units[0])
+    batches = -(-count // size)
+    stride = next(2**k for k in range(10) if -(-batches // 2**k) <= most)
+    assert [int(array[0, 0, 0, 0]) // size for array in x] == list(range(0, batches, stride))
+    assert [array.shape for array in x] == [array.shape for array in x_hat] == [(size, 3, 16, 16)] * len(x)
+
+
+def test_memory_does_not_grow_with_the_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While they are read, too: 1000 more samples are 3 MB."""
+    peaks = []
+    for count in (20, 20, 1020):  # the first also counts what is allocated once per process
+        _, peak = walk_on(tmp_path, count, 10, 1, monkeypatch)
+        peaks.append(peak)
+    assert peaks[2] - peaks[1] < 300_000

@@ -17,6 +17,7 @@ from ptq_core.files import atomic_folder
 from ptq_core.graph import io
 from ptq_core.quantize import report
 from ptq_core.quantize.pipeline import MODEL_NAME, REPORT_NAME, QuantizedModel, quantize_model
+from ptq_core.quantize.samples import check_restartable
 
 ANCESTOR_ONLY = {
     "activation_quantize_type": "activations are quantized statically by `algo`; see activation_symmetric",
@@ -136,12 +137,8 @@ class PostTrainingQuantization:
         if self._generator is not None:
             kind, generator = self._generator
             passes = config.equalize or config.bias_correction or config.round_type == "adaround"
-            if passes and not callable(generator) and iter(generator) is generator:
-                raise InputError(
-                    f"{kind} is a generator that is already running",
-                    rule="equalize, bias_correction and adaround go through the samples again",
-                    fix="give the generator function itself",
-                )
+            if passes:  # GeneratorSamples starts anew only what can be
+                check_restartable(generator, kind)
             inputs = {str(value.name): io.static_shape(value) for value in model.graph.inputs}
             samples = GeneratorSamples(generator, inputs, config, batched=kind != "sample_generator")
         self._result = quantize_model(

@@ -95,9 +95,9 @@ def save_model(model: ir.Model, path: Path) -> None:
 
     Inferred shapes are left out: every reader infers them again, and in small models they are a tenth of the file.
     """
-    proto = onnx.ModelProto.FromString(to_bytes(model))
+    proto = ir.to_proto(model)
     del proto.graph.value_info[:]
-    data = proto.SerializeToString()
+    data = _serialize(proto)
     onnx.checker.check_model(data)
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
@@ -115,8 +115,12 @@ def check_not_overwritten(source: Path, target: Path) -> None:
 
 def to_bytes(model: ir.Model) -> bytes:
     """Serialize ``model`` to ModelProto bytes (< 2 GB; raises InputError beyond)."""
+    return _serialize(ir.to_proto(model))
+
+
+def _serialize(proto: onnx.ModelProto) -> bytes:
     try:
-        return bytes(ir.to_proto(model).SerializeToString())
+        return bytes(proto.SerializeToString())
     except ValueError as error:
         raise InputError(
             f"the model does not fit a protobuf: {error}",

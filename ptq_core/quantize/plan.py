@@ -46,10 +46,6 @@ class QuantizationPlan:
         """The units with constant weights, in graph order: those with an entry in ``weights``."""
         return tuple(unit for unit in self.selection.units if str(unit.node.name) in self.weights)
 
-    def input_params(self, unit: Unit) -> ActivationParams | None:
-        """How the data input of ``unit`` is quantized; None where activations stay float (weight_only)."""
-        return self.params.get(unit.inputs[0])
-
     def with_weights(self, replaced: Mapping[str, QuantizedWeights]) -> QuantizationPlan:
         """The plan with the weights of some nodes replaced."""
         weights = {**self.weights, **replaced}

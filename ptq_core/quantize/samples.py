@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,10 +66,15 @@ def refinement_samples(
         )
     if given is None:
         return PictureSamples(config, inputs)
-    if iter(given) is given:
+    check_restartable(given, "the samples")
+    return GivenSamples(given, inputs)
+
+
+def check_restartable(given: Callable[[], Iterable[Any]] | Iterable[Any], name: str) -> None:
+    """Raise InputError if ``given``, called ``name`` by the user, can be iterated only once."""
+    if not callable(given) and iter(given) is given:
         raise InputError(
-            "the samples are a generator that is already running",
+            f"{name}: a generator that is already running",
             rule="equalize, bias_correction and adaround go through the samples again",
             fix="give the generator function itself",
         )
-    return GivenSamples(given, inputs)

@@ -58,7 +58,13 @@ def int8_network(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def output_bytes(folder: Path, abi: str, emulator: str, cpu: str, level: str = "") -> bytes:
     """The logits' bytes; ``cpu`` is what qemu emulates, ``level`` the instruction set that is forced."""
     out = folder / f"{abi}_{cpu}_{level}.bin"
-    command = [str(runtime_binary(abi)), "--warmup=0", "--repeats=1", f"--input={folder / 'input.bin'}"]
+    command = [
+        str(runtime_binary(abi)),
+        "--warmup=0",
+        "--repeats=1",
+        "--result_filename=",
+        f"--input={folder / 'input.bin'}",
+    ]
     command += [f"--dump_output={out}", str(folder / "int8.nb")]
     if emulator:
         command.insert(0, emulator)

@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +119,9 @@ def build_environment(build_dir: Path) -> dict[str, str]:
     return environment
 
 
-def configure(abi: Abi, emulator: str | None, folder: Path, environment: dict[str, str]) -> None:
+def configure(
+    abi: Abi, emulator: str | None, folder: Path, environment: dict[str, str], options: Sequence[str] = ()
+) -> None:
     """Runs cmake unless the folder was configured with the same arguments; ninja notices changed CMake files itself."""
     static = abi.triple.endswith(("musl", "musleabihf"))
     command = [
@@ -131,6 +133,7 @@ def configure(abi: Abi, emulator: str | None, folder: Path, environment: dict[st
         f"-DPTQ_STATIC_EXECUTABLES={'ON' if static else 'OFF'}",
         f"-DPTQ_BUILD_SHARED={'OFF' if static else 'ON'}",
         "-DPTQ_BUILD_TESTS=ON",
+        *options,
     ]  # fmt: skip
     if emulator:
         command.append(f"-DPTQ_EMULATOR={emulator}")

@@ -254,7 +254,7 @@ def pictures(seed: int, count: int, size: int = SIZE) -> np.ndarray:
             sums[index] += (np.asarray(octave, np.float32) - 127.5) / np.sqrt(cells)
             cells *= 2
     sums *= 128 / 3 / sums.std()  # three standard deviations reach black and white
-    return np.clip(sums + 127.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(sums + 127.5, 0, 255), np.uint8)
 
 
 def to_input(images: np.ndarray) -> np.ndarray:

@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
     fprintf(stderr, "benchmark_bin: %s; %s\n", ptq_last_error(), NextStep(status));
     return status == PTQ_OUT_OF_MEMORY ? kEnvironmentFailed : kInputWrong;
   }
+  if (flags.count_markers) return 0;
   if (ptq::WriteResultLines(flags, all) != PTQ_OK || ptq::WriteJson(flags, all) != PTQ_OK ||
       ptq::DumpOutputs(flags, all) != PTQ_OK) {
     return Complain(kEnvironmentFailed);

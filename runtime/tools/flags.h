@@ -20,6 +20,7 @@ struct BenchmarkFlags {
   const char* input = "";                   // files separated by commas
   const char* dump_output = "";
   bool profile = false;
+  bool count_markers = false;
   bool help = false;
   bool version = false;
 };

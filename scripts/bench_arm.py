@@ -1,0 +1,235 @@
+#!/usr/bin/env python3
+"""`make bench-arm`: how good the Arm kernels are, where no phone is at hand.
+
+    bench_arm.py                                   everything, each line with PASS or MISS
+    bench_arm.py loops [PATTERN] [--code]          inner loops: MACs per cycle on neoverse-n1 (n2 for smmla)
+    bench_arm.py inferences [--model mobilenet_v1] [--precision int8] [--cpu cortex-a76] [--hot 12] [--blocks 3]
+                                                   whole inferences counted under QEMU, modelled on neoverse-n1
+
+--hot prints the symbols with the most cycles, --blocks the hottest blocks with their code: the profiler of kernel work.
+--binary measures another benchmark_bin than the one built from this tree (it must not be stripped), --models other flat files.
+Method and limits: docs/performance.md. Exit codes: 0 every target met, 1 one missed, 2 wrong argument, 3 a tool is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import arm_code
+import arm_count
+import build_runtime
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "build" / "bench-arm"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of multiply-accumulate loop: what the core can do in a cycle, and what a GEMM has to reach."""
+
+    model_cpu: str
+    peak: float
+    target: float | None
+
+
+KINDS = {
+    "mmla": Kind("neoverse-n2", 64, None),
+    "dot": Kind("neoverse-n1", 32, 28),
+    "smlal": Kind("neoverse-n1", 8, 7.5),
+    "float": Kind("neoverse-n1", 8, 7),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """An inference to count: the best peer's and our own bounds in millions, None where nothing is asked or known."""
+
+    model: str
+    precision: str
+    cpu: str
+    peer: str = ""
+    peer_instructions: float | None = None
+    peer_cycles: float | None = None
+    most_instructions: float | None = None
+    most_cycles: float | None = None
+    limit_cycles: float | None = None
+
+
+ROWS = (
+    Row("mobilenet_v1", "int8", "cortex-a76", "onnxruntime", 105.5, 49.8, 55, 24, 17.8),
+    Row("mobilenet_v2", "int8", "cortex-a76", "LiteRT", 49.6, 22.8, 44, 20, 9.4),
+    Row("mobilenet_v2", "int8", "max", "LiteRT", 44.6, None, 40),
+    Row("mobilenet_v2", "int8", "cortex-a53", "LiteRT", 132.3, None, 125),
+    Row("mobilenet_v1", "fp32", "cortex-a76", "MNN", 173.1, 78.8, 170, 77, 71.1),
+    Row("mobilenet_v2", "fp32", "cortex-a76", "ncnn", 101.2, 48.4, 100, 47, 37.6),
+)
+"""The peers were measured in the same way: onnxruntime 1.32, LiteRT 2.3 with XNNPACK, MNN 3.6, ncnn."""
+
+CPUS = {"cortex-a53": None, "cortex-a76": "neoverse-n1", "max,sve=off,sme=off": "neoverse-n2"}
+"""QEMU's CPU → the model of its cycles; llvm-mca's in-order models are not trustworthy, so cortex-a53 has none."""
+
+ALIASES = {"max": "max,sve=off,sme=off"}
+
+
+def verdict(pairs: Iterable[tuple[float | None, float | None]]) -> str:
+    """PASS if every measured value is at most its bound, MISS if not, "" if there are no bounds."""
+    bounded = [(value, bound) for value, bound in pairs if bound is not None]
+    if not bounded:
+        return ""
+    return "PASS" if all(value is not None and value <= bound for value, bound in bounded) else "MISS"
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A Markdown table, its columns aligned."""
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    for row in (header, ["-" * width for width in widths], *rows):
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
+
+
+def millions(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def loop_verdict(name: str, macs_per_cycle: float, kind: Kind) -> str:
+    """Targets are for GEMM; portable kernels have none."""
+    if kind.target is None or not name.startswith("gemm_") or name.endswith("__scalar"):
+        return ""
+    return "PASS" if macs_per_cycle >= kind.target else "MISS"
+
+
+def bench_loops(binary: Path, pattern: str, show_code: bool) -> bool:
+    """Print the main loop of every kernel; whether no target was missed."""
+    functions = arm_code.disassemble(binary)
+    callees = {function.address: function for function in functions}
+    rows, good, codes = [], True, []
+    for function in sorted(functions, key=lambda f: arm_code.short_name(f.name)):
+        name = arm_code.short_name(function.name)
+        if not re.fullmatch(r"\w+__\w+", name) or not re.search(pattern, name):
+            continue
+        loop = arm_code.main_loop(function, callees)
+        if loop is None or loop.macs == 0:
+            continue
+        kind = KINDS[loop.int8 or "float"]
+        (cost,) = arm_code.model([loop.code], kind.model_cpu)
+        macs_per_cycle = loop.macs / cost.cycles
+        word = loop_verdict(name, macs_per_cycle, kind)
+        good = good and word != "MISS"
+        target = "" if not word else f"{kind.target:g}"
+        rows.append((name, kind.model_cpu, str(len(loop.code)), str(loop.macs), f"{cost.cycles:.2f}",
+                     f"{macs_per_cycle:.2f} of {kind.peak:g}", cost.bound, target, word))  # fmt: skip
+        codes.append((name, loop))
+    header = ("kernel", "core", "instructions", "MAC", "cycles", "MAC/cycle", "bound by", "target", "")
+    print_table(header, rows)
+    for name, loop in codes if show_code else ():
+        print(f"\n{name}, in {arm_code.short_name(loop.function)} at {loop.address:#x}:")
+        print("\n".join(f"    {line}" for line in loop.code))
+    return good
+
+
+def print_hot(inference: arm_count.Inference, symbols: int, blocks: int) -> None:
+    """The profile of one inference: by symbol, by class of instruction, by block."""
+    total = sum(inference.instructions_of.values())
+    cycles = sum(inference.cycles_of.values())
+    for name, of_cycles in inference.cycles_of.most_common(symbols):
+        of_instructions = inference.instructions_of[name]
+        print(f"  {100 * of_cycles / cycles:5.1f} % of cycles {of_cycles / 1e6:8.3f} M"
+              f"  {100 * of_instructions / total:5.1f} % of instructions {of_instructions / 1e6:8.3f} M  {name}")  # fmt: skip
+    if symbols:
+        print("  " + ", ".join(f"{name} {100 * n / total:.1f} %" for name, n in inference.mix.most_common()))
+    by_cycles = sorted(inference.blocks, key=lambda hot: -hot.cost.cycles * hot.block.executions)
+    for hot in by_cycles[:blocks]:
+        share = hot.cost.cycles * hot.block.executions / cycles
+        print(f"\n  {hot.symbol} at {hot.block.address:#x}: {100 * share:.1f} % of cycles, {hot.block.executions:.0f} x "
+              f"{len(hot.code)} instructions in {hot.cost.cycles:.1f} cycles, {hot.cost.bound}")  # fmt: skip
+        print("\n".join(f"      {line}" for line in hot.code))
+
+
+def bench_inferences(rows: Sequence[Row], binary: Path, models: Path, hot: int, blocks: int) -> bool:
+    """Print a line per row; whether no target was missed."""
+    plugin = arm_count.build_plugin(FOLDER)
+    symbols = arm_code.Symbols(arm_code.disassemble(binary))
+    table, good, profiles = [], True, []
+    for row in rows:
+        cpu = ALIASES.get(row.cpu, row.cpu)
+        model_cpu = CPUS.get(cpu)
+        flat_file = models / row.model / f"{row.precision}.nb"
+        if not flat_file.is_file():
+            raise SystemExit(f"bench_arm.py: no {flat_file}: python scripts/make_models.py --out {models}")
+        counted = arm_count.count(binary, flat_file, cpu, plugin)
+        inference = arm_count.model_inference(counted, symbols, model_cpu or "neoverse-n1")
+        instructions = inference.instructions / 1e6
+        cycles = inference.cycles / 1e6 if model_cpu else None
+        word = verdict([(instructions, row.most_instructions), (cycles, row.most_cycles)])
+        good = good and word != "MISS"
+        name = f"{row.model} {row.precision}, {row.cpu}"
+        table.append((name, row.peer, millions(row.peer_instructions), millions(row.peer_cycles),
+                      millions(instructions), millions(cycles), millions(row.most_instructions),
+                      millions(row.most_cycles), millions(row.limit_cycles), word))  # fmt: skip
+        profiles.append((f"{name} (cycles of {model_cpu or 'neoverse-n1, for orientation only'})", inference))
+    print_table(("M per inference, one thread", "best peer", "instr.", "cycles", "ours: instr.", "cycles",
+                 "at most: instr.", "cycles", "limit: cycles", ""), table)  # fmt: skip
+    for title, inference in profiles if hot or blocks else ():
+        print(f"\n{title}")
+        print_hot(inference, hot, blocks)
+    return good
+
+
+def choose_rows(model: str | None, precision: str | None, cpu: str | None) -> list[Row]:
+    """The rows of the table that match; where none does, a row without targets."""
+    chosen = [row for row in ROWS if model in (None, row.model) and precision in (None, row.precision)
+              and cpu in (None, row.cpu)]  # fmt: skip
+    return chosen or [Row(model or "mobilenet_v1", precision or "int8", cpu or "cortex-a76")]
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--binary", type=Path, help="an arm64 benchmark_bin with symbols (default: build it)")
+    parser.set_defaults(part="all", pattern="", code=False, binary=None, models=ROOT / "build" / "models",
+                        model=None, precision=None, cpu=None, hot=0, blocks=0)  # fmt: skip
+    parts = parser.add_subparsers(dest="part")
+    loops = parts.add_parser("loops", parents=[common], help="inner loops of the kernels")
+    loops.add_argument("pattern", nargs="?", default="", help="regular expression for the kernels' names")
+    loops.add_argument("--code", action="store_true", help="print the loops' code")
+    inferences = parts.add_parser("inferences", parents=[common], help="whole inferences")
+    inferences.add_argument(
+        "--models", type=Path, default=ROOT / "build" / "models", help="folder of MODEL/PRECISION.nb"
+    )
+    inferences.add_argument("--model", help="e.g. mobilenet_v2")
+    inferences.add_argument("--precision", choices=("fp32", "int8"))
+    inferences.add_argument("--cpu", help="cortex-a53, cortex-a76, max or another of QEMU's")
+    inferences.add_argument("--hot", type=int, default=0, metavar="N", help="print N symbols")
+    inferences.add_argument(
+        "--blocks", type=int, default=0, metavar="N", help="print N blocks with their code"
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parsed = parse_arguments(arguments)
+    good = True
+    try:
+        binary = parsed.binary or arm_count.build_benchmark(FOLDER)
+        if parsed.part in ("loops", None):
+            good = bench_loops(binary, parsed.pattern, parsed.code) and good
+            print()
+        if parsed.part in ("inferences", None):
+            rows = choose_rows(parsed.model, parsed.precision, parsed.cpu)
+            good = bench_inferences(rows, binary, parsed.models, parsed.hot, parsed.blocks) and good
+    except (arm_code.ToolError, arm_count.MissingToolError, build_runtime.MissingToolError) as error:
+        print(f"bench_arm.py: {error}", file=sys.stderr)
+        return 3
+    except subprocess.CalledProcessError as error:
+        print(f"bench_arm.py: failed: {' '.join(map(str, error.cmd))}", file=sys.stderr)
+        return 3
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,6 +16,10 @@ namespace ptq {
 
 constexpr size_t kAlignment = 64;  // a cache line, and the widest vector register
 
+// Bytes after the last element of every Array, hence of the arena, that may be read (not used):
+// kernels load whole vectors at the end of a row.
+constexpr size_t kReadSlack = 64;
+
 template <typename T>
 class Array {
   static_assert(std::is_trivially_copyable<T>::value, "elements are moved and zeroed as bytes");
@@ -28,10 +32,10 @@ class Array {
 
   // Replaces the content by `size` zero elements.
   ptq_status Allocate(size_t size) {
-    if (size > (SIZE_MAX - kAlignment) / sizeof(T)) return OutOfMemory(size);
+    if (size > (SIZE_MAX - kAlignment - kReadSlack) / sizeof(T)) return OutOfMemory(size);
     // calloc, then aligned by hand: large zero pages come from the kernel on first touch, so that a
     // file that claims a huge arena costs nothing until it is used.
-    void* block = calloc(size * sizeof(T) + kAlignment, 1);
+    void* block = calloc(size * sizeof(T) + kAlignment + kReadSlack, 1);
     if (block == nullptr) return OutOfMemory(size);
     free(block_);
     block_ = block;

@@ -9,6 +9,13 @@
 namespace ptq {
 namespace {
 
+// Weights of a panel, in bytes: half of a small first-level cache, so that input fits beside them.
+constexpr size_t kPanelBytes = 16384;
+
+// Windows of fewer channels than this are copied into patches: a tap of a few channels would leave
+// most of a vector empty.
+constexpr size_t kPatchDepth = 16;
+
 ptq_status CheckTypes(const PreparedOp& op) {
   const Tensor &x = *op.Input(0), &w = *op.Input(1), &y = op.Output();
   const Tensor* b = op.Input(2);
@@ -65,7 +72,8 @@ ptq_status FoldBias(const Tensor& x, const Tensor& w, const Tensor* b, size_t ou
 ptq_status PrepareChannelI8(const PreparedOp& op, size_t output, size_t slot, size_t products,
                             ConvState* state) {
   const Tensor &x = *op.Input(0), &w = *op.Input(1), &y = op.Output();
-  const int32_t input_offset = state->gemm_i8 != nullptr ? state->gemm_i8->input_offset : 0;
+  const int32_t input_offset =
+      state->gemm_i8 != nullptr ? state->gemm_i8->input_offset : state->depthwise_i8->input_offset;
   PTQ_RETURN_IF_ERROR(
       FoldBias(x, w, op.Input(2), output, products, input_offset, &state->bias_i32[slot]));
   // Two roundings, in this order (docs/numerics.md).
@@ -75,77 +83,138 @@ ptq_status PrepareChannelI8(const PreparedOp& op, size_t output, size_t slot, si
   return CheckMultiplier("requantization", m);
 }
 
-ptq_status PrepareGemm(uint32_t features, const PreparedOp& op, ConvState* state) {
+// How the kernel's rows are made from the input, and how much weight it takes at a time.
+void ChooseRows(size_t mr, size_t nr, size_t kd, size_t element_size, ConvState* state) {
   const ConvGeometry& g = state->geometry;
-  const bool quantized = op.Input(0)->dtype == kI8;
-  if (quantized) {
-    state->gemm_i8 = SelectKernel(kGemmI8Kernels, kGemmI8KernelCount, features);
+  state->mr = mr;
+  state->nr = nr;
+  state->gemm_taps = g.Taps();
+  state->gemm_depth = g.GroupInputs();
+  if (g.Taps() == 1 && g.h.stride == 1 && g.w.stride == 1 && g.out_h == g.in_h &&
+      g.out_w == g.in_w) {
+    state->rows = kPointwiseRows;
+  } else if (g.Taps() > 1 && g.GroupInputs() < kPatchDepth) {
+    state->rows = kPatchRows;
+    state->gemm_taps = 1;
+    state->gemm_depth = g.Taps() * g.GroupInputs();
+    state->patch_stride =
+        CeilDiv(state->gemm_depth * element_size, kAlignment) * kAlignment / element_size;
   } else {
-    state->gemm_f32 = SelectKernel(kGemmF32Kernels, kGemmF32KernelCount, features);
+    state->rows = kIndirectRows;
   }
-  const size_t nr = quantized ? state->gemm_i8->nr : state->gemm_f32->nr;
-  const size_t outputs = g.GroupOutputs(), products = g.Taps() * g.GroupInputs(),
-               kr = quantized ? state->gemm_i8->kr : 1;
-  state->packed_products = PackedGemmProducts(g.Taps(), g.GroupInputs(), kr);
-  state->blocks = CeilDiv(outputs, nr);
-  const size_t slots = state->blocks * nr;  // per group
+  state->packed_products = PackedGemmProducts(state->gemm_taps, state->gemm_depth, kd);
+  state->blocks = CeilDiv(g.GroupOutputs(), nr);
+  // Patches are made once per panel: all channels at once.
+  state->panel_blocks =
+      state->rows == kPatchRows
+          ? state->blocks
+          : Clamp<size_t>(kPanelBytes / (state->packed_products * nr * element_size), 1,
+                          state->blocks);
+}
+
+// Packs all groups and lays the bias beside them.
+template <typename T>
+ptq_status PackGroups(const PreparedOp& op, size_t kr, size_t kd, ConvState* state,
+                      Array<T>* packed) {
+  const ConvGeometry& g = state->geometry;
+  const size_t slots = state->blocks * state->nr,  // per group
+      outputs = g.GroupOutputs(), products = g.Taps() * g.GroupInputs();
   uint64_t packed_size = 0;
   if (!Multiply(g.groups * slots, state->packed_products, &packed_size) || packed_size > SIZE_MAX)
     return OutOfMemory();
-  const void* weights = op.Input(1)->data;
-  if (!quantized) {
-    PTQ_RETURN_IF_ERROR(state->weights_f32.Allocate(static_cast<size_t>(packed_size)));
-    PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(g.groups * slots));
-    for (size_t group = 0; group < g.groups; ++group) {
-      PackGemmWeights(static_cast<const float*>(weights) + group * outputs * products, outputs,
-                      g.Taps(), g.GroupInputs(), nr, 1,
-                      state->weights_f32.data() + group * slots * state->packed_products);
-      if (op.Input(2) == nullptr) continue;
-      memcpy(state->bias_f32.data() + group * slots,
-             static_cast<const float*>(op.Input(2)->data) + group * outputs,
-             outputs * sizeof(float));
-    }
-    return PTQ_OK;
+  PTQ_RETURN_IF_ERROR(packed->Allocate(static_cast<size_t>(packed_size)));
+  const T* weights = static_cast<const T*>(op.Input(1)->data);
+  for (size_t group = 0; group < g.groups; ++group) {
+    PackGemmWeights(weights + group * outputs * products, outputs, state->gemm_taps,
+                    state->gemm_depth, state->nr, kr, kd,
+                    packed->data() + group * slots * state->packed_products);
   }
-  PTQ_RETURN_IF_ERROR(state->weights_i8.Allocate(static_cast<size_t>(packed_size)));
+  return PTQ_OK;
+}
+
+ptq_status PrepareGemmF32(uint32_t features, PreparedOp* op, ConvState* state) {
+  const ConvGeometry& g = state->geometry;
+  const GemmF32Kernel* kernel = SelectKernel(kGemmF32Kernels, kGemmF32KernelCount, features);
+  state->gemm_f32 = kernel;
+  op->kernel = kernel->name;
+  ChooseRows(kernel->mr, kernel->nr, 1, sizeof(float), state);
+  const size_t slots = state->blocks * state->nr, outputs = g.GroupOutputs();
+  PTQ_RETURN_IF_ERROR(PackGroups(*op, 1, 1, state, &state->weights_f32));
+  PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(g.groups * slots));
+  if (op->Input(2) == nullptr) return PTQ_OK;
+  for (size_t group = 0; group < g.groups; ++group) {
+    memcpy(state->bias_f32.data() + group * slots,
+           static_cast<const float*>(op->Input(2)->data) + group * outputs,
+           outputs * sizeof(float));
+  }
+  return PTQ_OK;
+}
+
+ptq_status PrepareGemmI8(uint32_t features, PreparedOp* op, ConvState* state) {
+  const ConvGeometry& g = state->geometry;
+  const GemmI8Kernel* kernel = SelectKernel(kGemmI8Kernels, kGemmI8KernelCount, features);
+  state->gemm_i8 = kernel;
+  op->kernel = kernel->name;
+  ChooseRows(kernel->mr, kernel->nr, kernel->kd, sizeof(int8_t), state);
+  const size_t slots = state->blocks * state->nr, outputs = g.GroupOutputs();
+  PTQ_RETURN_IF_ERROR(PackGroups(*op, kernel->kr, kernel->kd, state, &state->weights_i8));
   PTQ_RETURN_IF_ERROR(state->bias_i32.Allocate(g.groups * slots));
   PTQ_RETURN_IF_ERROR(state->multiplier.Allocate(g.groups * slots));
   for (size_t group = 0; group < g.groups; ++group) {
-    PackGemmWeights(static_cast<const int8_t*>(weights) + group * outputs * products, outputs,
-                    g.Taps(), g.GroupInputs(), nr, kr,
-                    state->weights_i8.data() + group * slots * state->packed_products);
     for (size_t j = 0; j < outputs; ++j) {
-      PTQ_RETURN_IF_ERROR(
-          PrepareChannelI8(op, group * outputs + j, group * slots + j, products, state));
+      PTQ_RETURN_IF_ERROR(PrepareChannelI8(*op, group * outputs + j, group * slots + j,
+                                           g.Taps() * g.GroupInputs(), state));
     }
   }
   return PTQ_OK;
 }
 
-ptq_status PrepareDepthwise(uint32_t features, const PreparedOp& op, ConvState* state) {
-  const size_t channels = state->geometry.out_c, taps = state->geometry.Taps();
-  const size_t stride = CeilDiv(channels, kDepthwiseChannelBlock) * kDepthwiseChannelBlock;
-  uint64_t packed_size = 0;
-  if (!Multiply(stride, taps, &packed_size) || packed_size > SIZE_MAX) return OutOfMemory();
-  const void* weights = op.Input(1)->data;
-  if (op.Input(0)->dtype == kF32) {
-    state->depthwise_f32 = SelectKernel(kDepthwiseF32Kernels, kDepthwiseF32KernelCount, features);
-    PTQ_RETURN_IF_ERROR(state->weights_f32.Allocate(static_cast<size_t>(packed_size)));
-    PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(stride));
-    PackDepthwiseWeights(static_cast<const float*>(weights), channels, taps, stride,
-                         state->weights_f32.data());
-    if (op.Input(2) != nullptr)
-      memcpy(state->bias_f32.data(), op.Input(2)->data, channels * sizeof(float));
+// Packs the filters for `kernel`.
+template <typename T, typename Kernel>
+ptq_status PackFilters(const PreparedOp& op, const Kernel& kernel, const DepthwiseShape& shape,
+                       Array<T>* packed) {
+  const uint64_t most = RoundUp(shape.channels, kDepthwiseChannelBlock);
+  uint64_t size = 0;
+  if (!Multiply(most * sizeof(T), 4 * shape.kernel_h * shape.kernel_w, &size) || size > SIZE_MAX)
+    return OutOfMemory();
+  PTQ_RETURN_IF_ERROR(packed->Allocate(kernel.packing.size(shape)));
+  kernel.packing.pack(shape, static_cast<const T*>(op.Input(1)->data), packed->data());
+  return PTQ_OK;
+}
+
+ptq_status PrepareDepthwise(uint32_t features, PreparedOp* op, ConvState* state) {
+  const ConvGeometry& g = state->geometry;
+  const size_t slots = static_cast<size_t>(RoundUp(g.out_c, kDepthwiseChannelBlock));
+  state->depthwise_shape = {g.out_c, g.h.kernel, g.w.kernel, g.w.stride, g.w.dilation};
+  if (op->Input(0)->dtype == kF32) {
+    const auto* kernel = SelectDepthwise(kDepthwiseF32Kernels, kDepthwiseF32KernelCount, features,
+                                         state->depthwise_shape);
+    state->depthwise_f32 = kernel;
+    op->kernel = kernel->name;
+    PTQ_RETURN_IF_ERROR(PackFilters(*op, *kernel, state->depthwise_shape, &state->weights_f32));
+    PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(slots));
+    if (op->Input(2) != nullptr)
+      memcpy(state->bias_f32.data(), op->Input(2)->data, g.out_c * sizeof(float));
     return PTQ_OK;
   }
-  state->depthwise_i8 = SelectKernel(kDepthwiseI8Kernels, kDepthwiseI8KernelCount, features);
-  PTQ_RETURN_IF_ERROR(state->weights_i8.Allocate(static_cast<size_t>(packed_size)));
-  PTQ_RETURN_IF_ERROR(state->bias_i32.Allocate(stride));
-  PTQ_RETURN_IF_ERROR(state->multiplier.Allocate(stride));
-  PackDepthwiseWeights(static_cast<const int8_t*>(weights), channels, taps, stride,
-                       state->weights_i8.data());
-  for (size_t c = 0; c < channels; ++c)
-    PTQ_RETURN_IF_ERROR(PrepareChannelI8(op, c, c, taps, state));
+  const auto* kernel = SelectDepthwise(kDepthwiseI8Kernels, kDepthwiseI8KernelCount, features,
+                                       state->depthwise_shape);
+  state->depthwise_i8 = kernel;
+  op->kernel = kernel->name;
+  PTQ_RETURN_IF_ERROR(PackFilters(*op, *kernel, state->depthwise_shape, &state->weights_i8));
+  PTQ_RETURN_IF_ERROR(state->bias_i32.Allocate(slots));
+  PTQ_RETURN_IF_ERROR(state->multiplier.Allocate(slots));
+  for (size_t c = 0; c < g.out_c; ++c)
+    PTQ_RETURN_IF_ERROR(PrepareChannelI8(*op, c, c, g.Taps(), state));
+  return PTQ_OK;
+}
+
+// A constant input has no kReadSlack behind it in the file: it is copied.
+template <typename T>
+ptq_status CopyConstant(const Tensor& x, Array<T>* copy) {
+  if (x.storage != kConstant) return PTQ_OK;
+  PTQ_RETURN_IF_ERROR(copy->Allocate(static_cast<size_t>(x.size) / sizeof(T)));
+  memcpy(copy->data(), x.data, static_cast<size_t>(x.size));
   return PTQ_OK;
 }
 
@@ -162,25 +231,30 @@ ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
   state->hi = clamp.hi;
   state->range = MakeOutputRange(op->Output().zero_point, clamp.q_min, clamp.q_max);
 
+  const Tensor& x = *op->Input(0);
+  const bool quantized = x.dtype == kI8;
   const bool depthwise =
       geometry.groups == geometry.in_c && geometry.out_c == geometry.in_c && geometry.groups > 1;
-  PTQ_RETURN_IF_ERROR(depthwise ? PrepareDepthwise(features, *op, state)
-                                : PrepareGemm(features, *op, state));
-  size_t pointers = geometry.Taps();  // bounded by the weights' size, which the file holds
   if (depthwise) {
+    PTQ_RETURN_IF_ERROR(PrepareDepthwise(features, op, state));
     op->run = RunDepthwiseConvolution;
-    op->kernel =
-        state->depthwise_i8 != nullptr ? state->depthwise_i8->name : state->depthwise_f32->name;
+    op->workspace_per_thread =
+        state->depthwise_shape.Columns(geometry.out_w) * geometry.h.kernel * sizeof(void*);
   } else {
+    PTQ_RETURN_IF_ERROR(quantized ? PrepareGemmI8(features, op, state)
+                                  : PrepareGemmF32(features, op, state));
     op->run = RunGemmConvolution;
-    op->kernel = state->gemm_i8 != nullptr ? state->gemm_i8->name : state->gemm_f32->name;
-    pointers *= state->gemm_i8 != nullptr ? state->gemm_i8->mr : state->gemm_f32->mr;
+    op->workspace_per_thread = state->gemm_taps * state->mr * sizeof(void*) +
+                               state->mr * state->patch_stride * ElementSize(x.dtype) + kReadSlack;
   }
-  op->workspace_per_thread = pointers * sizeof(void*);
 
-  if (op->Input(0)->dtype == kF32) return state->padding_f32.Allocate(geometry.in_c);
+  if (!quantized) {
+    PTQ_RETURN_IF_ERROR(CopyConstant(x, &state->input_f32));
+    return state->padding_f32.Allocate(geometry.in_c);
+  }
+  PTQ_RETURN_IF_ERROR(CopyConstant(x, &state->input_i8));
   PTQ_RETURN_IF_ERROR(state->padding_i8.Allocate(geometry.in_c));
-  memset(state->padding_i8.data(), op->Input(0)->zero_point, geometry.in_c);
+  memset(state->padding_i8.data(), x.zero_point, geometry.in_c);
   return PTQ_OK;
 }
 

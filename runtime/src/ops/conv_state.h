@@ -19,6 +19,13 @@ struct ConvGeometry {
   size_t GroupOutputs() const { return out_c / groups; }
 };
 
+// Where a gemm kernel's rows lie.
+enum ConvRows : uint8_t {
+  kPointwiseRows,  // 1x1, stride 1: the input's own pixels, one after another
+  kIndirectRows,   // the input's own pixels, one for each tap
+  kPatchRows,      // windows copied into the workspace: too few channels for a tap of their own
+};
+
 struct ConvState {
   ConvGeometry geometry;
   // One of the four is set.
@@ -26,8 +33,17 @@ struct ConvState {
   const GemmI8Kernel* gemm_i8;
   const DepthwiseF32Kernel* depthwise_f32;
   const DepthwiseI8Kernel* depthwise_i8;
-  size_t blocks;           // gemm: blocks of nr outputs per group
-  size_t packed_products;  // gemm: weights of one output in packed order
+
+  // gemm
+  ConvRows rows;
+  size_t mr, nr;                 // the kernel's
+  size_t gemm_taps, gemm_depth;  // 1 and the whole window for patches
+  size_t patch_stride;           // elements from one patch to the next
+  size_t blocks;                 // of nr outputs per group
+  size_t panel_blocks;           // blocks whose weights fit in the cache together
+  size_t packed_products;        // weights of one output in packed order
+  // depthwise
+  DepthwiseShape depthwise_shape;
 
   // Per output channel, padded with zeros to whole blocks of each group (gemm) or of all channels
   // (depthwise).
@@ -37,6 +53,9 @@ struct ConvState {
   // What taps in the padding point at: in_c zeros or input zero points.
   Array<float> padding_f32;
   Array<int8_t> padding_i8;
+  // A copy of a constant input, which in the file has no kReadSlack behind it; empty otherwise.
+  Array<float> input_f32;
+  Array<int8_t> input_i8;
 
   OutputRange range;
   float lo, hi;
@@ -50,6 +69,12 @@ ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
 // The run functions, set by PrepareConvolution.
 void RunGemmConvolution(const PreparedOp& op, const RunContext& run);
 void RunDepthwiseConvolution(const PreparedOp& op, const RunContext& run);
+
+// x, from the arena or its copy.
+template <typename T>
+const T* InputData(const PreparedOp& op, const RunContext& run, const Array<T>& copy) {
+  return copy.size() != 0 ? copy.data() : ReadData<T>(*op.Input(0), run);
+}
 
 }  // namespace ptq
 

@@ -3,8 +3,8 @@
 
 namespace ptq {
 
-void depthwise_f32_1x16__avx512vnni(const DepthwiseF32Pixel& pixel) { PixelF32(pixel); }
+void depthwise_f32_1x16__avx512vnni(const DepthwiseF32Row& row) { RowF32(row); }
 
-void depthwise_i8_1x16__avx512vnni(const DepthwiseI8Pixel& pixel) { PixelI8(pixel); }
+void depthwise_i8_1x16__avx512vnni(const DepthwiseI8Row& row) { RowI8(row); }
 
 }  // namespace ptq

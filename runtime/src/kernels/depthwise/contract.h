@@ -1,6 +1,10 @@
 // Depthwise convolution (groups = C, one filter per channel), NHWC. A kernel computes all channels
-// of one output pixel from one input pointer per tap; taps in the padding point at a row of padding
-// values.
+// of one row of output pixels. It gets one input pointer per row of the filter for each column of
+// the (padded) input that the row needs; what lies in the padding points at a row of padding
+// values, so kernels have no bounds checks and may reuse a column for all outputs that see it.
+//
+// Up to kReadSlack bytes after the channels of each input pointer may be read; their values are
+// arbitrary and must not reach an output.
 #ifndef PTQ_KERNELS_DEPTHWISE_CONTRACT_H_
 #define PTQ_KERNELS_DEPTHWISE_CONTRACT_H_
 
@@ -11,56 +15,102 @@
 
 namespace ptq {
 
-// Per-channel arrays (weights per tap, bias, multiplier) are padded with zeros to a multiple of
-// this; inputs and outputs are not.
-constexpr size_t kDepthwiseChannelBlock = 16;
+// Per-channel arrays (bias, multiplier) are padded with zeros to a multiple of this.
+constexpr size_t kDepthwiseChannelBlock = 64;
 
-struct DepthwiseF32Pixel {
-  const float* const* rows;  // [taps], each to `channels` values
-  size_t taps, channels;
-  const float* weights;  // [taps][weight_stride]
-  size_t weight_stride;  // channels rounded up to the block
-  const float* bias;     // [weight_stride]
-  float* output;
+// The filter's size and how it steps along a row.
+struct DepthwiseShape {
+  size_t channels, kernel_h, kernel_w;
+  size_t stride, dilation;  // along the row
+
+  // Input columns that `outputs` output pixels need.
+  size_t Columns(size_t outputs) const {
+    return (outputs - 1) * stride + (kernel_w - 1) * dilation + 1;
+  }
+};
+
+struct DepthwiseF32Row {
+  // [columns][kernel_h]; output x, tap (ky, kx) reads columns[x * stride + kx * dilation][ky].
+  const float* const* columns;
+  DepthwiseShape shape;
+  size_t outputs;        // pixels of the row, at least 1
+  const float* weights;  // packed by the kernel's pack
+  const float* bias;
+  float* output;  // [outputs][output_stride]
+  size_t output_stride;
   float lo, hi;
 };
 
-struct DepthwiseI8Pixel {
-  const int8_t* const* rows;
-  size_t taps, channels;
+struct DepthwiseI8Row {
+  const int8_t* const* columns;
+  DepthwiseShape shape;
+  size_t outputs;
   const int8_t* weights;
-  size_t weight_stride;
-  const int32_t* bias;      // bias - zero_point_in * sum(w)
+  const int32_t* bias;      // bias - (zero_point_in + input_offset) * sum(w), modulo 2^32
   const float* multiplier;  // s_in * s_w / s_out, or s_in * s_w for a float output
   int8_t* output_i8;        // null: the output is float
-  OutputRange range;
+  OutputRange range;        // for output_i8
   float* output_f32;
-  float lo, hi;
+  float lo, hi;  // for output_f32
+  size_t output_stride;
 };
 
-struct DepthwiseF32Kernel {
+// weights: canonical [channels][kernel_h][kernel_w].
+template <typename T>
+struct DepthwisePacking {
+  size_t (*size)(const DepthwiseShape&);  // elements
+  void (*pack)(const DepthwiseShape&, const T* weights, T* packed);
+};
+
+template <typename T, typename Row>
+struct DepthwiseKernel {
   const char* name;
   uint32_t requires_features;
-  void (*run)(const DepthwiseF32Pixel&);
+  // What it is made for; 0: any.
+  size_t kernel_h, kernel_w, stride, dilation;
+  int32_t input_offset;  // the kernel multiplies x + input_offset: 128 where x must be unsigned
+  DepthwisePacking<T> packing;
+  void (*run)(const Row&);
 };
 
-struct DepthwiseI8Kernel {
-  const char* name;
-  uint32_t requires_features;
-  void (*run)(const DepthwiseI8Pixel&);
-};
+using DepthwiseF32Kernel = DepthwiseKernel<float, DepthwiseF32Row>;
+using DepthwiseI8Kernel = DepthwiseKernel<int8_t, DepthwiseI8Row>;
 
+// Best first; the last one runs everywhere, on every shape.
 extern const DepthwiseF32Kernel kDepthwiseF32Kernels[];
 extern const size_t kDepthwiseF32KernelCount;
 extern const DepthwiseI8Kernel kDepthwiseI8Kernels[];
 extern const size_t kDepthwiseI8KernelCount;
 
-void depthwise_f32_1x16__scalar(const DepthwiseF32Pixel& pixel);
-void depthwise_i8_1x16__scalar(const DepthwiseI8Pixel& pixel);
-void depthwise_f32_1x16__avx2(const DepthwiseF32Pixel& pixel);
-void depthwise_i8_1x16__avx2(const DepthwiseI8Pixel& pixel);
-void depthwise_f32_1x16__avx512vnni(const DepthwiseF32Pixel& pixel);
-void depthwise_i8_1x16__avx512vnni(const DepthwiseI8Pixel& pixel);
+// True if `kernel` is made for `shape`.
+template <typename Kernel>
+bool FitsDepthwise(const Kernel& kernel, const DepthwiseShape& shape) {
+  const size_t made_for[] = {kernel.kernel_h, kernel.kernel_w, kernel.stride, kernel.dilation};
+  const size_t wanted[] = {shape.kernel_h, shape.kernel_w, shape.stride, shape.dilation};
+  for (size_t i = 0; i < 4; ++i) {
+    if (made_for[i] != 0 && made_for[i] != wanted[i]) return false;
+  }
+  return true;
+}
+
+// The first kernel of `list` that `features` allows and that is made for `shape`.
+template <typename Kernel>
+const Kernel* SelectDepthwise(const Kernel* list, size_t count, uint32_t features,
+                              const DepthwiseShape& shape) {
+  for (size_t i = 0; i + 1 < count; ++i) {
+    if ((list[i].requires_features & ~features) == 0 && FitsDepthwise(list[i], shape))
+      return &list[i];
+  }
+  return &list[count - 1];
+}
+
+// One file per instruction set.
+void depthwise_f32_1x16__scalar(const DepthwiseF32Row& row);
+void depthwise_i8_1x16__scalar(const DepthwiseI8Row& row);
+void depthwise_f32_1x16__avx2(const DepthwiseF32Row& row);
+void depthwise_i8_1x16__avx2(const DepthwiseI8Row& row);
+void depthwise_f32_1x16__avx512vnni(const DepthwiseF32Row& row);
+void depthwise_i8_1x16__avx512vnni(const DepthwiseI8Row& row);
 
 }  // namespace ptq
 

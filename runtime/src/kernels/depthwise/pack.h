@@ -1,20 +1,29 @@
-// Packing of depthwise filters.
+// Packing of depthwise filters: the layouts that kernels name in their rows.
 #ifndef PTQ_KERNELS_DEPTHWISE_PACK_H_
 #define PTQ_KERNELS_DEPTHWISE_PACK_H_
 
 #include <stddef.h>
 
+#include "base/math.h"
+#include "kernels/depthwise/contract.h"
+
 namespace ptq {
 
-// weights: [channels][taps], canonical (O, KH, KW, 1). packed: [taps][stride], zero beyond
-// channels.
+// Taps outermost: packed[tap][c], c up to the channels rounded up to the block, zero beyond them.
 template <typename T>
-void PackDepthwiseWeights(const T* weights, size_t channels, size_t taps, size_t stride,
-                          T* packed) {
-  for (size_t tap = 0; tap < taps; ++tap) {
-    for (size_t c = 0; c < stride; ++c)
-      packed[tap * stride + c] = c < channels ? weights[c * taps + tap] : T(0);
-  }
+constexpr DepthwisePacking<T> PackTapsOutermost() {
+  return {[](const DepthwiseShape& shape) {
+            return shape.kernel_h * shape.kernel_w *
+                   RoundUp(shape.channels, kDepthwiseChannelBlock);
+          },
+          [](const DepthwiseShape& shape, const T* weights, T* packed) {
+            const size_t taps = shape.kernel_h * shape.kernel_w,
+                         stride = RoundUp(shape.channels, kDepthwiseChannelBlock);
+            for (size_t tap = 0; tap < taps; ++tap) {
+              for (size_t c = 0; c < stride; ++c)
+                packed[tap * stride + c] = c < shape.channels ? weights[c * taps + tap] : T(0);
+            }
+          }};
 }
 
 }  // namespace ptq

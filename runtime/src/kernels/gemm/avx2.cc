@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "kernels/gemm/blocks.h"
 #include "kernels/gemm/contract.h"
 #include "kernels/gemm/store_i8.h"
 
@@ -14,7 +15,7 @@ constexpr size_t kChunk = 16;  // input channels that are widened to int16 at a 
 
 }  // namespace
 
-void gemm_f32_6x16__avx2(const GemmF32Tile& tile) {
+static void BlockF32(const GemmF32Tile& tile) {
   __m256 sum[kMr][2];
   for (size_t i = 0; i < kMr; ++i) {
     sum[i][0] = _mm256_loadu_ps(tile.bias);
@@ -40,12 +41,12 @@ void gemm_f32_6x16__avx2(const GemmF32Tile& tile) {
     // This operand order lets a NaN pass, as Clamp does.
     _mm256_storeu_ps(y, _mm256_min_ps(hi, _mm256_max_ps(lo, sum[i][0])));
     _mm256_storeu_ps(y + 8, _mm256_min_ps(hi, _mm256_max_ps(lo, sum[i][1])));
-    memcpy(tile.output + i * tile.output_stride, y, tile.valid_columns * sizeof(float));
+    memcpy(tile.output + i * tile.output_stride, y, tile.columns * sizeof(float));
   }
 }
 
 // Pairs of channels: vpmaddwd multiplies int16 and adds two neighbours into int32.
-void gemm_i8_6x16__avx2(const GemmI8Tile& tile) {
+static void BlockI8(const GemmI8Tile& tile) {
   __m256i sum[kMr][2];
   for (size_t i = 0; i < kMr; ++i) {
     sum[i][0] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile.bias));
@@ -88,5 +89,9 @@ void gemm_i8_6x16__avx2(const GemmI8Tile& tile) {
     StoreRow<kNr>(tile, i, accumulator);
   }
 }
+
+void gemm_f32_6x16__avx2(const GemmF32Tile& tile) { ForEachBlock<16>(tile, BlockF32); }
+
+void gemm_i8_6x16__avx2(const GemmI8Tile& tile) { ForEachBlock<16, 2>(tile, BlockI8); }
 
 }  // namespace ptq

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "kernels/gemm/blocks.h"
 #include "kernels/gemm/contract.h"
 #include "kernels/gemm/store_i8.h"
 
@@ -14,7 +15,7 @@ constexpr size_t kChunk = 64;  // input channels that are made unsigned at a tim
 
 }  // namespace
 
-void gemm_f32_8x32__avx512vnni(const GemmF32Tile& tile) {
+static void BlockF32(const GemmF32Tile& tile) {
   __m512 sum[kMr][2];
   for (size_t i = 0; i < kMr; ++i) {
     sum[i][0] = _mm512_loadu_ps(tile.bias);
@@ -40,13 +41,13 @@ void gemm_f32_8x32__avx512vnni(const GemmF32Tile& tile) {
     // This operand order lets a NaN pass, as Clamp does.
     _mm512_storeu_ps(y, _mm512_min_ps(hi, _mm512_max_ps(lo, sum[i][0])));
     _mm512_storeu_ps(y + 16, _mm512_min_ps(hi, _mm512_max_ps(lo, sum[i][1])));
-    memcpy(tile.output + i * tile.output_stride, y, tile.valid_columns * sizeof(float));
+    memcpy(tile.output + i * tile.output_stride, y, tile.columns * sizeof(float));
   }
 }
 
 // vpdpbusd multiplies unsigned by signed bytes and adds four neighbours into int32: x + 128 is x
 // with its sign bit flipped, and the bias takes the 128 back (input_offset).
-void gemm_i8_8x32__avx512vnni(const GemmI8Tile& tile) {
+static void BlockI8(const GemmI8Tile& tile) {
   __m512i sum[kMr][2];
   for (size_t i = 0; i < kMr; ++i) {
     sum[i][0] = _mm512_loadu_si512(tile.bias);
@@ -83,5 +84,9 @@ void gemm_i8_8x32__avx512vnni(const GemmI8Tile& tile) {
     StoreRow<kNr>(tile, i, accumulator);
   }
 }
+
+void gemm_f32_8x32__avx512vnni(const GemmF32Tile& tile) { ForEachBlock<32>(tile, BlockF32); }
+
+void gemm_i8_8x32__avx512vnni(const GemmI8Tile& tile) { ForEachBlock<32, 4>(tile, BlockI8); }
 
 }  // namespace ptq

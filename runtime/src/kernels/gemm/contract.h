@@ -1,9 +1,12 @@
 // Indirect GEMM: the kernel family of conv2d and fully_connected.
 //
-// A kernel computes a tile of mr output pixels by nr output channels. It does not know
-// convolutions: for each tap (kernel position) it gets one pointer per pixel to `depth` contiguous
-// input channels. The caller points taps that lie in the padding at a row of padding values, so
-// kernels have no bounds checks. A fully connected layer has one tap.
+// A kernel computes a tile of up to mr output pixels by any number of output channels, nr at a
+// time. It does not know convolutions: for each tap (kernel position) it gets one pointer per pixel
+// to `depth` contiguous input channels. The caller points taps that lie in the padding at a row of
+// padding values, so kernels have no bounds checks. A fully connected layer has one tap.
+//
+// Up to kReadSlack bytes after each row of input may be read; their values are arbitrary and must
+// not reach an output (packed weights are zero there, which is enough for int8, not for floats).
 #ifndef PTQ_KERNELS_GEMM_CONTRACT_H_
 #define PTQ_KERNELS_GEMM_CONTRACT_H_
 
@@ -16,10 +19,12 @@ namespace ptq {
 
 struct GemmF32Tile {
   const float* const* rows;  // [taps][mr]; every pointer is valid, also beyond valid_rows
+  size_t row_step;           // elements from one row to the next in every tap, 0 if irregular
   size_t taps, depth;
-  const float* weights;              // one packed block: [taps * depth][nr]
-  const float* bias;                 // [nr]
-  size_t valid_rows, valid_columns;  // what may be stored: 1 ... mr, 1 ... nr
+  const float* weights;  // packed blocks of nr channels, each [taps * depth][nr]
+  const float* bias;     // [columns rounded up to nr]
+  size_t valid_rows;     // pixels to compute: 1 ... mr
+  size_t columns;        // output channels to compute: at least 1
   float* output;
   size_t output_stride;  // elements from one pixel to the next
   float lo, hi;
@@ -27,11 +32,13 @@ struct GemmF32Tile {
 
 struct GemmI8Tile {
   const int8_t* const* rows;
+  size_t row_step;
   size_t taps, depth;
-  const int8_t* weights;    // one packed block: [taps][ceil(depth / kr)][nr][kr], zero beyond depth
-  const int32_t* bias;      // [nr], bias - (zero_point_in + input_offset) * sum(w), modulo 2^32
-  const float* multiplier;  // [nr], s_in * s_w / s_out, or s_in * s_w for a float output
-  size_t valid_rows, valid_columns;
+  // Packed blocks of nr channels, each [taps][round_up(depth, kd) / kr][nr][kr], zero beyond depth.
+  const int8_t* weights;
+  const int32_t* bias;      // bias - (zero_point_in + input_offset) * sum(w), modulo 2^32
+  const float* multiplier;  // s_in * s_w / s_out, or s_in * s_w for a float output
+  size_t valid_rows, columns;
   int8_t* output_i8;  // null: the output is float
   OutputRange range;  // for output_i8
   float* output_f32;
@@ -51,6 +58,7 @@ struct GemmI8Kernel {
   uint32_t requires_features;
   size_t mr, nr;
   size_t kr;             // products of one output that lie side by side in the packed weights
+  size_t kd;             // each tap's depth is packed as a multiple of this, itself one of kr
   int32_t input_offset;  // the kernel multiplies x + input_offset: 128 where x must be unsigned
   void (*run)(const GemmI8Tile&);
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "kernels/gemm/blocks.h"
 #include "kernels/gemm/contract.h"
 #include "kernels/gemm/store_i8.h"
 
@@ -24,7 +25,7 @@ PTQ_INLINE void AccumulateLane(int32x4_t sum[kMr][2], const int8x16_t x[kMr], co
 
 }  // namespace
 
-void gemm_i8_8x8__dotprod(const GemmI8Tile& tile) {
+static void BlockI8(const GemmI8Tile& tile) {
   constexpr size_t kStep = kKr * kNr;  // bytes of packed weights for 4 channels
   int32x4_t sum[kMr][2];
   for (size_t i = 0; i < kMr; ++i) {
@@ -60,5 +61,7 @@ void gemm_i8_8x8__dotprod(const GemmI8Tile& tile) {
     StoreRow<kNr>(tile, i, accumulator);
   }
 }
+
+void gemm_i8_8x8__dotprod(const GemmI8Tile& tile) { ForEachBlock<8, 4>(tile, BlockI8); }
 
 }  // namespace ptq

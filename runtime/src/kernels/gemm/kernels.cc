@@ -18,15 +18,15 @@ const size_t kGemmF32KernelCount = sizeof kGemmF32Kernels / sizeof kGemmF32Kerne
 
 const GemmI8Kernel kGemmI8Kernels[] = {
 #if defined(__x86_64__)
-    {"gemm_i8_8x32__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, 8, 32, 4, 128,
+    {"gemm_i8_8x32__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, 8, 32, 4, 4, 128,
      gemm_i8_8x32__avx512vnni},
-    {"gemm_i8_6x16__avx2", kCpuAvx2, 6, 16, 2, 0, gemm_i8_6x16__avx2},
+    {"gemm_i8_6x16__avx2", kCpuAvx2, 6, 16, 2, 2, 0, gemm_i8_6x16__avx2},
 #endif
 #if defined(__aarch64__)
-    {"gemm_i8_8x8__dotprod", kCpuNeon | kCpuDotprod, 8, 8, 4, 0, gemm_i8_8x8__dotprod},
-    {"gemm_i8_4x4__neon", kCpuNeon, 4, 4, 16, 0, gemm_i8_4x4__neon},
+    {"gemm_i8_8x8__dotprod", kCpuNeon | kCpuDotprod, 8, 8, 4, 4, 0, gemm_i8_8x8__dotprod},
+    {"gemm_i8_4x4__neon", kCpuNeon, 4, 4, 16, 16, 0, gemm_i8_4x4__neon},
 #endif
-    {"gemm_i8_4x8__scalar", kCpuScalar, 4, 8, 1, 0, gemm_i8_4x8__scalar},
+    {"gemm_i8_4x8__scalar", kCpuScalar, 4, 8, 1, 1, 0, gemm_i8_4x8__scalar},
 };
 const size_t kGemmI8KernelCount = sizeof kGemmI8Kernels / sizeof kGemmI8Kernels[0];
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "kernels/gemm/blocks.h"
 #include "kernels/gemm/contract.h"
 #include "kernels/gemm/store_i8.h"
 
@@ -29,7 +30,7 @@ PTQ_INLINE void AccumulateLane(float32x4_t sum[8][2], const float32x4_t x[8], co
 
 }  // namespace
 
-void gemm_f32_8x8__neon(const GemmF32Tile& tile) {
+static void BlockF32(const GemmF32Tile& tile) {
   constexpr size_t kMr = 8, kNr = 8;
   float32x4_t sum[kMr][2];
   for (size_t i = 0; i < kMr; ++i) {
@@ -59,13 +60,13 @@ void gemm_f32_8x8__neon(const GemmF32Tile& tile) {
     float y[kNr];
     memcpy(y, sum[i], sizeof y);
     for (size_t j = 0; j < kNr; ++j) y[j] = Clamp(y[j], tile.lo, tile.hi);
-    memcpy(tile.output + i * tile.output_stride, y, tile.valid_columns * sizeof(float));
+    memcpy(tile.output + i * tile.output_stride, y, tile.columns * sizeof(float));
   }
 }
 
 // 16 channels at a time: two products of int8 fit in int16 (|w| <= 127: 2 * 128 * 127 = 32512),
 // then neighbours are added into int32. Every accumulator is four partial sums of one output.
-void gemm_i8_4x4__neon(const GemmI8Tile& tile) {
+static void BlockI8(const GemmI8Tile& tile) {
   constexpr size_t kMr = 4, kNr = 4, kKr = 16;
   int32x4_t sum[kMr][kNr];
   for (size_t i = 0; i < kMr; ++i) {
@@ -99,5 +100,9 @@ void gemm_i8_4x4__neon(const GemmI8Tile& tile) {
     StoreRow<kNr>(tile, i, accumulator);
   }
 }
+
+void gemm_f32_8x8__neon(const GemmF32Tile& tile) { ForEachBlock<8>(tile, BlockF32); }
+
+void gemm_i8_4x4__neon(const GemmI8Tile& tile) { ForEachBlock<4, 16>(tile, BlockI8); }
 
 }  // namespace ptq

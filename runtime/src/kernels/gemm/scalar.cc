@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "kernels/gemm/blocks.h"
 #include "kernels/gemm/contract.h"
 #include "kernels/gemm/store_i8.h"
 
@@ -25,7 +26,7 @@ inline I16x8 LoadWeights(const int8_t* p) {
 
 }  // namespace
 
-void gemm_f32_4x8__scalar(const GemmF32Tile& tile) {
+static void BlockF32(const GemmF32Tile& tile) {
   F32x8 sum[kMr];
   memcpy(&sum[0], tile.bias, sizeof sum[0]);
   for (size_t i = 1; i < kMr; ++i) sum[i] = sum[0];
@@ -42,11 +43,11 @@ void gemm_f32_4x8__scalar(const GemmF32Tile& tile) {
   for (size_t i = 0; i < tile.valid_rows; ++i) {
     float y[kNr];
     for (size_t j = 0; j < kNr; ++j) y[j] = Clamp(sum[i][j], tile.lo, tile.hi);
-    memcpy(tile.output + i * tile.output_stride, y, tile.valid_columns * sizeof(float));
+    memcpy(tile.output + i * tile.output_stride, y, tile.columns * sizeof(float));
   }
 }
 
-void gemm_i8_4x8__scalar(const GemmI8Tile& tile) {
+static void BlockI8(const GemmI8Tile& tile) {
   I32x8 sum[kMr];
   memcpy(&sum[0], tile.bias, sizeof sum[0]);
   for (size_t i = 1; i < kMr; ++i) sum[i] = sum[0];
@@ -79,5 +80,9 @@ void gemm_i8_4x8__scalar(const GemmI8Tile& tile) {
     StoreRow<kNr>(tile, i, accumulator);
   }
 }
+
+void gemm_f32_4x8__scalar(const GemmF32Tile& tile) { ForEachBlock<8>(tile, BlockF32); }
+
+void gemm_i8_4x8__scalar(const GemmI8Tile& tile) { ForEachBlock<8, 1>(tile, BlockI8); }
 
 }  // namespace ptq

@@ -18,13 +18,13 @@ PTQ_INLINE void StoreRow(const GemmI8Tile& tile, size_t row, const int32_t* accu
     for (size_t j = 0; j < kNr; ++j) {
       q[j] = Requantize(accumulator[j], tile.multiplier[j], tile.range);
     }
-    memcpy(tile.output_i8 + row * tile.output_stride, q, tile.valid_columns);
+    memcpy(tile.output_i8 + row * tile.output_stride, q, tile.columns);
   } else {
     float y[kNr];
     for (size_t j = 0; j < kNr; ++j) {
       y[j] = Clamp(static_cast<float>(accumulator[j]) * tile.multiplier[j], tile.lo, tile.hi);
     }
-    memcpy(tile.output_f32 + row * tile.output_stride, y, tile.valid_columns * sizeof(float));
+    memcpy(tile.output_f32 + row * tile.output_stride, y, tile.columns * sizeof(float));
   }
 }
 

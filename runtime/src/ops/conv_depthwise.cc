@@ -1,0 +1,72 @@
+// Running a depthwise convolution: collect the input columns of one output row, call the kernel.
+#include "base/math.h"
+#include "ops/conv_state.h"
+
+namespace ptq {
+namespace {
+
+// Less than this on a thread is not worth waking it, in multiply-accumulates.
+constexpr size_t kGrainMacs = 16384;
+
+// columns[x][ky] for output row `row` (of all pictures): input pixels, or `padding`.
+template <typename T>
+void CollectColumns(const ConvGeometry& g, const T* input, const T* padding, size_t row,
+                    size_t count, const T** columns) {
+  const T* picture = input + row / g.out_h * g.in_h * g.in_w * g.in_c;
+  const int64_t left = g.w.pad_begin;
+  int64_t y = static_cast<int64_t>(row % g.out_h * g.h.stride) - g.h.pad_begin;
+  for (uint32_t ky = 0; ky < g.h.kernel; ++ky, y += g.h.dilation) {
+    const bool row_inside = y >= 0 && y < static_cast<int64_t>(g.in_h);
+    const T* pixels = picture + (row_inside ? static_cast<size_t>(y) * g.in_w * g.in_c : 0);
+    for (size_t i = 0; i < count; ++i) {
+      const int64_t x = static_cast<int64_t>(i) - left;
+      const bool inside = row_inside && x >= 0 && x < static_cast<int64_t>(g.in_w);
+      columns[i * g.h.kernel + ky] = inside ? pixels + static_cast<size_t>(x) * g.in_c : padding;
+    }
+  }
+}
+
+template <typename T, typename RunRow>
+void RunDepthwise(const PreparedOp& op, const RunContext& run, const T* input, const T* padding,
+                  RunRow run_row) {
+  const ConvState& s = op.State<ConvState>();
+  const ConvGeometry& g = s.geometry;
+  const size_t columns = s.depthwise_shape.Columns(g.out_w);
+  auto body = [&](size_t begin, size_t end, size_t thread) {
+    const T** pointers = reinterpret_cast<const T**>(run.Workspace(thread));
+    for (size_t row = begin; row < end; ++row) {
+      CollectColumns(g, input, padding, row, columns, pointers);
+      run_row(pointers, row * g.out_w * g.out_c);
+    }
+  };
+  run.pool->ParallelFor(g.batch * g.out_h,
+                        kGrainMacs / Max<size_t>(g.Taps() * g.out_w * g.out_c, 1) + 1, body);
+}
+
+}  // namespace
+
+void RunDepthwiseConvolution(const PreparedOp& op, const RunContext& run) {
+  const ConvState& s = op.State<ConvState>();
+  const size_t outputs = s.geometry.out_w, channels = s.geometry.out_c;
+  if (s.depthwise_f32 != nullptr) {
+    float* y = WriteData<float>(op.Output(), run);
+    RunDepthwise(op, run, InputData<float>(op, run, s.input_f32), s.padding_f32.data(),
+                 [&](const float* const* columns, size_t at) {
+                   s.depthwise_f32->run({columns, s.depthwise_shape, outputs, s.weights_f32.data(),
+                                         s.bias_f32.data(), y + at, channels, s.lo, s.hi});
+                 });
+    return;
+  }
+  const bool float_output = op.Output().dtype == kF32;
+  RunDepthwise(
+      op, run, InputData<int8_t>(op, run, s.input_i8), s.padding_i8.data(),
+      [&](const int8_t* const* columns, size_t at) {
+        s.depthwise_i8->run(
+            {columns, s.depthwise_shape, outputs, s.weights_i8.data(), s.bias_i32.data(),
+             s.multiplier.data(), float_output ? nullptr : WriteData<int8_t>(op.Output(), run) + at,
+             s.range, float_output ? WriteData<float>(op.Output(), run) + at : nullptr, s.lo, s.hi,
+             channels});
+      });
+}
+
+}  // namespace ptq

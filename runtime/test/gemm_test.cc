@@ -1,0 +1,166 @@
+// Walks the gemm kernels: each one that this CPU can run, over odd sizes, against plain loops, with
+// guard pages behind what it may touch.
+#include <math.h>
+
+#include "base/array.h"
+#include "kernels/gemm/contract.h"
+#include "kernels/gemm/pack.h"
+#include "test/support/compare.h"
+#include "test/support/guarded.h"
+#include "test/support/kernel_walk.h"
+#include "test/support/random.h"
+
+namespace {
+
+using namespace ptq_test;
+
+constexpr size_t kDepths[] = {1, 2, 3, 5, 8, 15, 16, 17, 24, 31, 33, 64, 65, 100, 131};
+constexpr size_t kTaps[] = {1, 2, 9};
+
+// Rows of input, [rows][taps][depth], and the pointers that a kernel gets to them.
+template <typename T>
+struct Rows {
+  Guarded<T> x;
+  List<const T*> pointers;  // [taps][mr]
+
+  Rows(const List<T>& values, size_t rows, size_t taps, size_t depth, size_t mr)
+      : x(values, ptq::kReadSlack), pointers(taps * mr) {
+    for (size_t tap = 0; tap < taps; ++tap) {
+      for (size_t i = 0; i < mr; ++i) {
+        const size_t row = i < rows ? i : rows - 1;
+        pointers[tap * mr + i] = x.data() + (row * taps + tap) * depth;
+      }
+    }
+  }
+};
+
+template <typename Kernel, typename Test>
+void ForEachSize(const Kernel& kernel, Test test) {
+  for (size_t depth : kDepths) {
+    for (size_t taps : kTaps) {
+      for (size_t rows = 1; rows <= kernel.mr; ++rows) {
+        // Also more than one block, whole and partial.
+        for (size_t columns : {size_t{1}, kernel.nr - 1, kernel.nr, 2 * kernel.nr + 3}) {
+          if (rows > 2 && rows + 2 < kernel.mr && (rows + depth + columns) % 5 != 0) continue;
+          test(depth, taps, rows, columns);
+        }
+      }
+    }
+  }
+}
+
+void TestGemmI8(const ptq::GemmI8Kernel& kernel) {
+  Random random(11);
+  ForEachSize(kernel, [&](size_t depth, size_t taps, size_t rows, size_t columns) {
+    const size_t products = taps * depth, slots = ptq::RoundUp(columns, kernel.nr);
+    List<int8_t> w = random.Int8s(columns * products, -127, 127),
+                 inputs = random.Int8s(rows * products);
+    if (depth == 2) {  // the worst case of pairwise int16 sums
+      for (size_t i = 0; i < inputs.size(); ++i) inputs[i] = -128;
+      for (size_t i = 0; i < w.size(); ++i) w[i] = i % 2 == 0 ? -127 : w[i];
+    }
+    const Rows<int8_t> x(inputs, rows, taps, depth, kernel.mr);
+    ptq::Array<int8_t> packed;
+    CHECK_OK(packed.Allocate(slots * ptq::PackedGemmProducts(taps, depth, kernel.kd)));
+    ptq::PackGemmWeights(w.data(), columns, taps, depth, kernel.nr, kernel.kr, kernel.kd,
+                         packed.data());
+    List<int32_t> bias(columns), folded(slots);
+    List<float> multiplier(slots);
+    for (size_t j = 0; j < columns; ++j) {
+      bias[j] = random.Int(-9000, 9000);
+      multiplier[j] = random.Float(0.0001f, 0.02f);
+      folded[j] = bias[j];
+      for (size_t k = 0; k < products; ++k) folded[j] -= kernel.input_offset * w[j * products + k];
+    }
+    const size_t stride = columns + 3;
+    const ptq::OutputRange range = ptq::MakeOutputRange(-4, -128, 120);
+    // The last row ends at the guard page.
+    Guarded<int8_t> y((rows - 1) * stride + columns), expected(y.size());
+    Guarded<float> y_f32(y.size()), expected_f32(y.size());
+    for (size_t i = 0; i < rows; ++i) {
+      for (size_t j = 0; j < columns; ++j) {
+        int64_t sum = bias[j];
+        for (size_t k = 0; k < products; ++k) sum += inputs[i * products + k] * w[j * products + k];
+        expected[i * stride + j] = ReferenceRequantize(sum, multiplier[j], -4, -128, 120);
+        expected_f32[i * stride + j] = fminf(static_cast<float>(sum) * multiplier[j], 50.0f);
+      }
+    }
+    ptq::GemmI8Tile tile = {x.pointers.data(),
+                            taps == 1 ? depth : 0,
+                            taps,
+                            depth,
+                            packed.data(),
+                            folded.data(),
+                            multiplier.data(),
+                            rows,
+                            columns,
+                            y.data(),
+                            range,
+                            nullptr,
+                            0,
+                            0,
+                            stride};
+    kernel.run(tile);
+    // Also: nothing is written between the rows.
+    SameBytes(y.data(), expected.data(), y.size(), "gemm i8");
+    tile.output_i8 = nullptr;
+    tile.output_f32 = y_f32.data();
+    tile.lo = -INFINITY;
+    tile.hi = 50.0f;
+    kernel.run(tile);
+    SameBytes(y_f32.data(), expected_f32.data(), y.size(), "gemm i8, f32 output");
+  });
+}
+
+void TestGemmF32(const ptq::GemmF32Kernel& kernel) {
+  Random random(12);
+  ForEachSize(kernel, [&](size_t depth, size_t taps, size_t rows, size_t columns) {
+    const size_t products = taps * depth, slots = ptq::RoundUp(columns, kernel.nr);
+    const List<float> inputs = random.Floats(rows * products),
+                      w = random.Floats(columns * products);
+    const Rows<float> x(inputs, rows, taps, depth, kernel.mr);
+    const List<float> bias = random.Floats(slots);
+    ptq::Array<float> packed;
+    CHECK_OK(packed.Allocate(slots * products));
+    ptq::PackGemmWeights(w.data(), columns, taps, depth, kernel.nr, 1, 1, packed.data());
+    Guarded<float> y(rows * columns);
+    List<double> expected(y.size()), magnitude(y.size());
+    for (size_t i = 0; i < rows; ++i) {
+      for (size_t j = 0; j < columns; ++j) {
+        double sum = static_cast<double>(bias[j]), total = fabs(sum);
+        for (size_t k = 0; k < products; ++k) {
+          const double product = static_cast<double>(inputs[i * products + k]) *
+                                 static_cast<double>(w[j * products + k]);
+          sum += product;
+          total += fabs(product);
+        }
+        expected[i * columns + j] = fmin(fmax(sum, -1.0), 6.0);
+        magnitude[i * columns + j] = total;
+      }
+    }
+    kernel.run({x.pointers.data(), taps == 1 ? depth : 0, taps, depth, packed.data(), bias.data(),
+                rows, columns, y.data(), columns, -1.0f, 6.0f});
+    WithinBound(y.data(), expected.data(), magnitude.data(), products, y.size(), "gemm f32");
+  });
+}
+
+void TestPacking() {
+  Row("packing");
+  const int8_t w[] = {1, 2, 3, 4, 5, 6};  // 2 outputs, 1 tap, depth 3
+  const int8_t expected[] = {1, 2, 4, 5, 0, 0, 3, 0, 6, 0, 0, 0,
+                             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  int8_t packed[24];
+  memset(packed, 0x55, sizeof packed);
+  ptq::PackGemmWeights(w, 2, 1, 3, 3, 2, 8, packed);
+  CHECK(ptq::PackedGemmProducts(1, 3, 8) * 3 == sizeof packed);
+  SameBytes(packed, expected, sizeof packed, "packed[block][tap][k / kr][j][k % kr]");
+}
+
+}  // namespace
+
+int main() {
+  TestPacking();
+  WalkList("gemm i8", ptq::kGemmI8Kernels, ptq::kGemmI8KernelCount, TestGemmI8);
+  WalkList("gemm f32", ptq::kGemmF32Kernels, ptq::kGemmF32KernelCount, TestGemmF32);
+  return Finish("gemm_test");
+}

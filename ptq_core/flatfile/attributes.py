@@ -2,11 +2,73 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from dataclasses import dataclass
 
 INT8_MIN = -128
 INT8_MAX = 127
+
+
+class UnaryFunction(enum.IntEnum):
+    """Functions of `unary`; the values are those of the page."""
+
+    SIGMOID = 0
+    TANH = 1
+    HARD_SIGMOID = 2
+    HARD_SWISH = 3
+    LEAKY_RELU = 4
+    ELU = 5
+    EXP = 6
+    LOG = 7
+    SQRT = 8
+    ABS = 9
+    NEG = 10
+    RECIPROCAL = 11
+    FLOOR = 12
+    CEIL = 13
+    ROUND = 14
+    SOFTPLUS = 15
+    ERF = 16
+    SILU = 17
+    MISH = 18
+    GELU = 19
+
+
+class ReduceFunction(enum.IntEnum):
+    """Functions of `reduce`."""
+
+    MEAN = 0
+    SUM = 1
+    MAX = 2
+    MIN = 3
+    PROD = 4
+    L2 = 5
+
+
+class ResizeMode(enum.IntEnum):
+    """How `resize` takes values between pixels."""
+
+    NEAREST = 0
+    LINEAR = 1
+
+
+class Coordinates(enum.IntEnum):
+    """Where an output pixel of `resize` lies in the input; ONNX's names."""
+
+    HALF_PIXEL = 0
+    ASYMMETRIC = 1
+    ALIGN_CORNERS = 2
+    PYTORCH_HALF_PIXEL = 3
+
+
+class Rounding(enum.IntEnum):
+    """Which neighbour `resize` to the nearest takes; ONNX's names."""
+
+    ROUND_PREFER_FLOOR = 0
+    ROUND_PREFER_CEIL = 1
+    FLOOR = 2
+    CEIL = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,4 +149,89 @@ class Pad:
     q_value: int = 0
 
 
-Attributes = NoAttributes | Clamp | Conv2d | Pool2d | Concat | Softmax | Transpose | Pad
+@dataclass(frozen=True, kw_only=True)
+class Unary(Clamp):
+    """``alpha``, ``beta`` belong to `hard_sigmoid`, `leaky_relu` and `elu`, and are 0 elsewhere."""
+
+    function: int
+    alpha: float = 0.0
+    beta: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resize(Clamp):
+    """``scale_h``, ``scale_w`` are output over input; ``rounding`` is 0 for a linear resize."""
+
+    mode: int
+    coordinates: int
+    rounding: int = 0
+    scale_h: float
+    scale_w: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice:
+    """y[i] = x[start + i · step], one entry per dimension; the output's dims say how many."""
+
+    start: tuple[int, ...]
+    step: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gather:
+    """``axis`` counts from 0 in the stored (NHWC) order."""
+
+    axis: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reduce(Clamp):
+    """Bit i of ``axes`` is set if dimension i is reduced to 1."""
+
+    function: int
+    axes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dilate:
+    """step − 1 fillers between neighbours, one step per dimension; ``value`` fills f32, ``q_value`` fills i8."""
+
+    step: tuple[int, ...]
+    value: float = 0.0
+    q_value: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArgMax:
+    """``axis`` counts from 0 in the stored order; ``select_last`` 1 takes the last of equal maxima."""
+
+    axis: int
+    select_last: int = 0
+
+
+Attributes = (
+    NoAttributes
+    | Clamp
+    | Conv2d
+    | Pool2d
+    | Concat
+    | Softmax
+    | Transpose
+    | Pad
+    | Unary
+    | Resize
+    | Slice
+    | Gather
+    | Reduce
+    | Dilate
+    | ArgMax
+)
+
+NAMED_VALUES: dict[tuple[type, str], type[enum.IntEnum]] = {
+    (Unary, "function"): UnaryFunction,
+    (Resize, "mode"): ResizeMode,
+    (Resize, "coordinates"): Coordinates,
+    (Resize, "rounding"): Rounding,
+    (Reduce, "function"): ReduceFunction,
+}
+"""(attribute class, field) → the values that the field may have, with their names."""

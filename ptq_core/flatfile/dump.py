@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from typing import Any
 
-from ptq_core.flatfile.attributes import Clamp
+from ptq_core.flatfile.attributes import NAMED_VALUES, Clamp
 from ptq_core.flatfile.layout import OPS, VERSION_MAJOR, VERSION_MINOR
 from ptq_core.flatfile.program import Op, Program, QuantParams, Tensor
 
@@ -36,11 +37,16 @@ def _op(op: Op) -> str:
     outputs = ", ".join(f"%{index}" for index in op.outputs)
     defaults = {f.name: f.default for f in dataclasses.fields(Clamp)}
     attributes = [
-        f"{name}={_value(value)}"
+        f"{name}={_named(op, name, value)}"
         for name, _ in OPS[op.kind].fields
         if (value := getattr(op.attributes, name)) != defaults.get(name)
     ]
     return f"{outputs} = {op.kind.label}({inputs}) {' '.join(attributes)}{' ' if attributes else ''}{op.name}"
+
+
+def _named(op: Op, name: str, value: Any) -> str:
+    names = NAMED_VALUES.get((type(op.attributes), name))
+    return _value(value) if names is None else names(value).name.lower()
 
 
 def _value(value: object) -> str:

@@ -9,14 +9,38 @@ SIAM J. Sci. Comput. 41(5), 2019).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import Concat, Conv2d, Pad, Pool2d, Softmax, Transpose
-from ptq_core.flatfile.interpreter import conv_window, interpret, pool_window
+from ptq_core.flatfile.attributes import (
+    Concat,
+    Conv2d,
+    Dilate,
+    Gather,
+    Pad,
+    Pool2d,
+    Reduce,
+    ReduceFunction,
+    Resize,
+    ResizeMode,
+    Rounding,
+    Slice,
+    Softmax,
+    Transpose,
+    Unary,
+    UnaryFunction,
+)
+from ptq_core.flatfile.interpreter import (
+    conv_window,
+    evaluate_unary,
+    interpret,
+    pool_window,
+    reduced_axes,
+    resize_places,
+)
 from ptq_core.flatfile.program import Array, Op, OpKind, Program
-from ptq_core.numerics import reference
+from ptq_core.numerics import functions, reference
 
 UNIT = 2.0**-24
 """The unit roundoff of float32."""
@@ -39,7 +63,8 @@ def error_bounds(program: Program, inputs: Sequence[Array]) -> list[Array]:
         propagate = _RULES.get(op.kind)
         operands = [cast(Array, values[i]) for i in op.reads]
         y = cast(Array, values[op.outputs[0]])
-        if propagate is None or any(v.dtype != np.float32 for v in (*operands, y)):
+        floats = operands[:1] if op.kind == OpKind.GATHER else operands
+        if propagate is None or any(v.dtype != np.float32 for v in (*floats, y)):
             raise ValueError(f"{op.kind.label} {op.name} is not a float operator")
         bounds[op.outputs[0]] = propagate(
             op, [v.astype(np.float64) for v in operands], [bounds[i] for i in op.reads], y.astype(np.float64)
@@ -116,6 +141,96 @@ def _pad(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
     return np.pad(e[0], tuple(zip(a.before, a.after, strict=True)))
 
 
+_SLOPES = {
+    UnaryFunction.ABS: 1.0,
+    UnaryFunction.HARD_SWISH: 1.5,
+    UnaryFunction.SILU: 1.1,
+    UnaryFunction.MISH: 1.1,
+    UnaryFunction.GELU: 1.13,
+}
+"""The largest slope of the functions that are not monotone."""
+
+_UNIT_RANGE = {
+    UnaryFunction.SIGMOID,
+    UnaryFunction.TANH,
+    UnaryFunction.ERF,
+    UnaryFunction.SOFTPLUS,
+    UnaryFunction.ELU,
+    UnaryFunction.HARD_SIGMOID,
+}
+_GATED = {UnaryFunction.HARD_SWISH, UnaryFunction.SILU, UnaryFunction.MISH, UnaryFunction.GELU}
+_EXACT = {UnaryFunction.ABS, UnaryFunction.NEG, UnaryFunction.FLOOR, UnaryFunction.CEIL, UnaryFunction.ROUND}
+
+
+def _unary(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+    a = cast(Unary, op.attributes)
+    with np.errstate(all="ignore"):
+        own = SLACK * UNIT * _magnitude(a, x[0], y)
+        if a.function in _SLOPES:
+            return _joined(_SLOPES[UnaryFunction(a.function)] * e[0], own)
+        if a.function == UnaryFunction.RECIPROCAL:
+            return _div(op, [np.ones_like(y), x[0]], [np.zeros_like(y), e[0]], y)
+        # Monotone: the ends of the interval are the worst.
+        ends = [np.abs(evaluate_unary(a, x[0] + sign * e[0]) - evaluate_unary(a, x[0])) for sign in (-1, 1)]
+        worst = np.where(e[0] > 0, np.maximum(*ends), 0.0)
+        return _joined(np.where(np.isnan(worst), np.inf, worst), own)
+
+
+def _magnitude(a: Unary, x: Array, y: Array) -> Array:
+    """What the roundings of docs/numerics.md, "Float operators", are relative to."""
+    if a.function in _EXACT:
+        return np.zeros_like(y)
+    if a.function in _GATED:
+        return np.abs(x)
+    if a.function in _UNIT_RANGE:
+        return np.abs(y) + 1 + abs(a.alpha)
+    return np.abs(y)
+
+
+def _extremum(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+    return np.asarray(np.maximum(e[0], e[1]))
+
+
+def _pow(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+    with np.errstate(all="ignore"):
+        # A base of 0 with an exact exponent: the power rises from 0 to e^b.
+        along_a = np.abs(np.power(np.abs(x[0]) + e[0], x[1]) - np.power(np.abs(x[0]), x[1]))
+        along_b = np.where(e[1] > 0, np.abs(y * np.log(np.abs(x[0]))) * e[1], 0.0)
+    slope = np.where(x[1] < 1, 2.0, 1.0)  # a root is steeper below x than above it
+    return _joined(slope * along_a, along_b, SLACK * UNIT * np.abs(y))
+
+
+def _resize(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+    a = cast(Resize, op.attributes)
+    rows, columns = resize_places(a, x[0].shape, y.shape)
+    if a.mode == ResizeMode.NEAREST:
+        return functions.resize_nearest(e[0], rows, columns, Rounding(a.rounding).name.lower())
+    magnitude = functions.resize_linear(np.abs(x[0]), rows, columns)
+    return _joined(functions.resize_linear(e[0], rows, columns), SLACK * UNIT * magnitude)
+
+
+def _slice(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+    a = cast(Slice, op.attributes)
+    return functions.strided_slice(e[0], a.start, a.step, y.shape)
+
+
+def _reduce(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+    a = cast(Reduce, op.attributes)
+    axes = reduced_axes(a, x[0].ndim)
+    keys: dict[str, Any] = {"axis": axes, "keepdims": True}
+    n = int(np.prod([x[0].shape[i] for i in axes]))
+    if a.function in (ReduceFunction.MAX, ReduceFunction.MIN):
+        return np.asarray(e[0].max(**keys))
+    if a.function == ReduceFunction.PROD:
+        size = np.abs(x[0])
+        return _joined((size + e[0]).prod(**keys) - size.prod(**keys), (n + SLACK) * UNIT * np.abs(y))
+    incoming = (e[0] ** 2).sum(**keys)
+    if a.function == ReduceFunction.L2:
+        return _products(n, incoming, np.abs(y), None)
+    total = _products(n, incoming, np.abs(x[0]).sum(**keys), None)
+    return total / n if a.function == ReduceFunction.MEAN else total
+
+
 _RULES: dict[OpKind, Rule] = {
     OpKind.CONV2D: _conv2d,
     OpKind.FULLY_CONNECTED: _fully_connected,
@@ -131,4 +246,13 @@ _RULES: dict[OpKind, Rule] = {
     OpKind.TRANSPOSE: lambda op, x, e, y: e[0].transpose(cast(Transpose, op.attributes).perm),
     OpKind.RESHAPE: lambda op, x, e, y: e[0].reshape(y.shape),
     OpKind.PAD: _pad,
+    OpKind.UNARY: _unary,
+    OpKind.MAXIMUM: _extremum,
+    OpKind.MINIMUM: _extremum,
+    OpKind.POW: _pow,
+    OpKind.RESIZE: _resize,
+    OpKind.SLICE: _slice,
+    OpKind.GATHER: lambda op, x, e, y: e[0].take(x[1].astype(np.int64), cast(Gather, op.attributes).axis),
+    OpKind.REDUCE: _reduce,
+    OpKind.DILATE: lambda op, x, e, y: functions.dilate(e[0], cast(Dilate, op.attributes).step, 0.0),
 }

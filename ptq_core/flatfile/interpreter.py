@@ -7,10 +7,30 @@ from typing import cast
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import Clamp, Concat, Conv2d, Pad, Pool2d, Softmax, Transpose
+from ptq_core.flatfile.attributes import (
+    ArgMax,
+    Clamp,
+    Concat,
+    Conv2d,
+    Coordinates,
+    Dilate,
+    Gather,
+    Pad,
+    Pool2d,
+    Reduce,
+    ReduceFunction,
+    Resize,
+    ResizeMode,
+    Rounding,
+    Slice,
+    Softmax,
+    Transpose,
+    Unary,
+    UnaryFunction,
+)
 from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
-from ptq_core.numerics import reference
-from ptq_core.numerics.reference import Window
+from ptq_core.numerics import functions, reference
+from ptq_core.numerics.reference import Scales, Window
 from ptq_core.numerics.requantize import multiplier, requantize
 
 
@@ -115,18 +135,20 @@ def _finish(call: _Call, acc: Array) -> Array:
     return requantize(acc, multiplier(s_in, s_w, out.scale), out.zero_point, bounds.q_min, bounds.q_max)
 
 
-def _add(call: _Call) -> Array:
-    if not call.int8:
-        return call.clamped(call.value(0) + call.value(1))
-    a, b, out = call.qparams(0), call.qparams(1), call.out_qparams
-    return call.clamped(
-        reference.add_i8(
-            call.value(0),
-            call.value(1),
-            (a.scale, b.scale, out.scale),
-            (a.zero_point, b.zero_point, out.zero_point),
+def _arithmetic(
+    real: Callable[[Array, Array], Array], int8: Callable[[Array, Array, Scales], Array]
+) -> Callable[[_Call], Array]:
+    """The operator of two tensors that computes ``real`` on float32 and ``int8`` on integers."""
+
+    def compute(call: _Call) -> Array:
+        if not call.int8:
+            return call.clamped(real(call.value(0), call.value(1)))
+        scales = Scales(
+            *((q.scale, q.zero_point) for q in (call.qparams(0), call.qparams(1), call.out_qparams))
         )
-    )
+        return call.clamped(int8(call.value(0), call.value(1), scales))
+
+    return compute
 
 
 def _div(call: _Call) -> Array:
@@ -191,12 +213,107 @@ def _pad(call: _Call) -> Array:
     return np.pad(call.value(0), tuple(zip(a.before, a.after, strict=True)), constant_values=fill)
 
 
+_UNARY: dict[int, Callable[[Array, Unary], Array]] = {
+    UnaryFunction.SIGMOID: lambda x, a: functions.sigmoid(x),
+    UnaryFunction.TANH: lambda x, a: np.tanh(x.astype(np.float64)),
+    UnaryFunction.HARD_SIGMOID: lambda x, a: functions.hard_sigmoid(x, a.alpha, a.beta),
+    UnaryFunction.HARD_SWISH: lambda x, a: functions.hard_swish(x),
+    UnaryFunction.LEAKY_RELU: lambda x, a: functions.leaky_relu(x, a.alpha),
+    UnaryFunction.ELU: lambda x, a: functions.elu(x, a.alpha),
+    UnaryFunction.EXP: lambda x, a: np.exp(x.astype(np.float64)),
+    UnaryFunction.LOG: lambda x, a: np.log(x.astype(np.float64)),
+    UnaryFunction.SQRT: lambda x, a: np.sqrt(x.astype(np.float64)),
+    UnaryFunction.ABS: lambda x, a: np.abs(x),
+    UnaryFunction.NEG: lambda x, a: np.negative(x),
+    UnaryFunction.RECIPROCAL: lambda x, a: np.asarray(np.float32(1) / x),
+    UnaryFunction.FLOOR: lambda x, a: np.floor(x),
+    UnaryFunction.CEIL: lambda x, a: np.ceil(x),
+    UnaryFunction.ROUND: lambda x, a: np.rint(x),
+    UnaryFunction.SOFTPLUS: lambda x, a: functions.softplus(x),
+    UnaryFunction.ERF: lambda x, a: functions.erf(x),
+    UnaryFunction.SILU: lambda x, a: functions.silu(x),
+    UnaryFunction.MISH: lambda x, a: functions.mish(x),
+    UnaryFunction.GELU: lambda x, a: functions.gelu(x),
+}
+
+
+def evaluate_unary(a: Unary, x: Array) -> Array:
+    """The function of ``a`` without its clamp: float64 where it is transcendental, else in x's type (float32, float64)."""
+    with np.errstate(all="ignore"):  # log(−1) is NaN and exp(1000) is inf, as in every float kernel
+        return _UNARY[a.function](x, a)
+
+
+def _unary(call: _Call) -> Array:
+    with np.errstate(over="ignore"):
+        return call.clamped(evaluate_unary(cast(Unary, call.op.attributes), call.value(0)).astype(np.float32))
+
+
+def _pow(call: _Call) -> Array:
+    with np.errstate(all="ignore"):
+        power = np.power(call.value(0).astype(np.float64), call.value(1).astype(np.float64))
+        return call.clamped(power.astype(np.float32))
+
+
+def resize_places(a: Resize, dims: tuple[int, ...], out: tuple[int, ...]) -> tuple[Array, Array]:
+    """(rows [OH], columns [OW]): where the pixels of ``out`` lie in ``dims``, both [N,H,W,C]."""
+    mode = Coordinates(a.coordinates).name.lower()
+    return (
+        functions.coordinates(mode, dims[1], out[1], a.scale_h),
+        functions.coordinates(mode, dims[2], out[2], a.scale_w),
+    )
+
+
+def _resize(call: _Call) -> Array:
+    a, x = cast(Resize, call.op.attributes), call.value(0)
+    rows, columns = resize_places(a, x.shape, call.out.dims)
+    if a.mode == ResizeMode.NEAREST:
+        rounding = Rounding(a.rounding).name.lower()
+        return call.clamped(functions.resize_nearest(x, rows, columns, rounding))
+    if not call.int8:
+        return call.clamped(functions.resize_linear(x, rows, columns))
+    s, out = call.qparams(0), call.out_qparams
+    return call.clamped(
+        functions.resize_linear_i8(x, rows, columns, s.scale, s.zero_point, out.scale, out.zero_point)
+    )
+
+
+def _slice(call: _Call) -> Array:
+    a = cast(Slice, call.op.attributes)
+    return functions.strided_slice(call.value(0), a.start, a.step, call.out.dims)
+
+
+def reduced_axes(a: Reduce, rank: int) -> tuple[int, ...]:
+    """The dimensions whose bits are set."""
+    return tuple(i for i in range(rank) if a.axes >> i & 1)
+
+
+def _reduce(call: _Call) -> Array:
+    a, x = cast(Reduce, call.op.attributes), call.value(0)
+    axes = reduced_axes(a, x.ndim)
+    if call.int8 and a.function == ReduceFunction.MEAN:
+        s, out = call.qparams(0), call.out_qparams
+        return call.clamped(
+            functions.reduce_mean_i8(x, axes, s.scale, s.zero_point, out.scale, out.zero_point)
+        )
+    return call.clamped(functions.reduce(x, ReduceFunction(a.function).name.lower(), axes))
+
+
+def _dilate(call: _Call) -> Array:
+    a = cast(Dilate, call.op.attributes)
+    return functions.dilate(call.value(0), a.step, a.q_value if call.int8 else a.value)
+
+
+def _arg_max(call: _Call) -> Array:
+    a = cast(ArgMax, call.op.attributes)
+    return functions.arg_max(call.value(0), a.axis, bool(a.select_last))
+
+
 _OPERATORS: dict[OpKind, Callable[[_Call], Array]] = {
     OpKind.CONV2D: _conv2d,
     OpKind.FULLY_CONNECTED: _fully_connected,
-    OpKind.ADD: _add,
-    OpKind.SUB: lambda call: call.clamped(call.value(0) - call.value(1)),
-    OpKind.MUL: lambda call: call.clamped(call.value(0) * call.value(1)),
+    OpKind.ADD: _arithmetic(np.add, reference.add_i8),
+    OpKind.SUB: _arithmetic(np.subtract, reference.sub_i8),
+    OpKind.MUL: _arithmetic(np.multiply, reference.mul_i8),
     OpKind.DIV: _div,
     OpKind.MAX_POOL2D: _max_pool2d,
     OpKind.AVERAGE_POOL2D: _average_pool2d,
@@ -214,4 +331,15 @@ _OPERATORS: dict[OpKind, Callable[[_Call], Array]] = {
     ),
     OpKind.RESHAPE: lambda call: call.value(0).reshape(call.out.dims),
     OpKind.PAD: _pad,
+    OpKind.UNARY: _unary,
+    OpKind.LOOKUP: lambda call: call.value(1)[call.value(0).astype(np.int32) + 128],
+    OpKind.MAXIMUM: lambda call: call.clamped(np.maximum(call.value(0), call.value(1))),
+    OpKind.MINIMUM: lambda call: call.clamped(np.minimum(call.value(0), call.value(1))),
+    OpKind.POW: _pow,
+    OpKind.RESIZE: _resize,
+    OpKind.SLICE: _slice,
+    OpKind.GATHER: lambda call: call.value(0).take(call.value(1), cast(Gather, call.op.attributes).axis),
+    OpKind.REDUCE: _reduce,
+    OpKind.DILATE: _dilate,
+    OpKind.ARG_MAX: _arg_max,
 }

@@ -6,21 +6,28 @@ import struct
 from dataclasses import dataclass
 
 from ptq_core.flatfile.attributes import (
+    ArgMax,
     Attributes,
     Clamp,
     Concat,
     Conv2d,
+    Dilate,
+    Gather,
     NoAttributes,
     Pad,
     Pool2d,
+    Reduce,
+    Resize,
+    Slice,
     Softmax,
     Transpose,
+    Unary,
 )
 from ptq_core.flatfile.program import OpKind
 
 MAGIC = b"PTQNB\r\n\x1a"
 VERSION_MAJOR = 1
-VERSION_MINOR = 0
+VERSION_MINOR = 1
 ALIGNMENT = 64
 MAX_RANK = 8
 ABSENT = 0xFFFFFFFF
@@ -71,7 +78,7 @@ TARGETS = {"arm64": 1, "armv7": 2, "x86_64": 4, "x86": 8}
 class OpFormat:
     """One row of the operator table: attribute class, (field, struct code) in file order, allowed input counts.
 
-    The code `8I` is an array that is as long as the first input's rank and padded with 0 in the file.
+    The codes `8I` and `8i` are arrays that are as long as the first input's rank and padded with 0 in the file.
     """
 
     attributes: type[Attributes]
@@ -85,6 +92,7 @@ def _u32(*names: str) -> tuple[tuple[str, str], ...]:
 
 
 MANY = 0xFFFF
+ARRAY_CODES = frozenset({"8I", "8i"})
 _CLAMP = (("lo", "f"), ("hi", "f"), ("q_min", "i"), ("q_max", "i"))
 _CONV = _u32(
     "stride_h",
@@ -128,6 +136,22 @@ OPS: dict[OpKind, OpFormat] = {
     OpKind.TRANSPOSE: OpFormat(Transpose, (("perm", "8I"),), 1, 1),
     OpKind.RESHAPE: OpFormat(NoAttributes, (), 1, 1),
     OpKind.PAD: OpFormat(Pad, (("before", "8I"), ("after", "8I"), ("value", "f"), ("q_value", "i")), 1, 1),
+    OpKind.UNARY: OpFormat(Unary, (*_u32("function"), ("alpha", "f"), ("beta", "f"), *_CLAMP), 1, 1),
+    OpKind.LOOKUP: OpFormat(NoAttributes, (), 2, 2),
+    OpKind.MAXIMUM: OpFormat(Clamp, _CLAMP, 2, 2),
+    OpKind.MINIMUM: OpFormat(Clamp, _CLAMP, 2, 2),
+    OpKind.POW: OpFormat(Clamp, _CLAMP, 2, 2),
+    OpKind.RESIZE: OpFormat(
+        Resize,
+        (*_u32("mode", "coordinates", "rounding"), ("scale_h", "f"), ("scale_w", "f"), *_CLAMP),
+        1,
+        1,
+    ),
+    OpKind.SLICE: OpFormat(Slice, (("start", "8i"), ("step", "8i")), 1, 1),
+    OpKind.GATHER: OpFormat(Gather, _u32("axis"), 2, 2),
+    OpKind.REDUCE: OpFormat(Reduce, _u32("function", "axes") + _CLAMP, 1, 1),
+    OpKind.DILATE: OpFormat(Dilate, (("step", "8I"), ("value", "f"), ("q_value", "i")), 1, 1),
+    OpKind.ARG_MAX: OpFormat(ArgMax, _u32("axis", "select_last"), 1, 1),
 }
 
 

@@ -65,6 +65,17 @@ class OpKind(enum.IntEnum):
     TRANSPOSE = 14
     RESHAPE = 15
     PAD = 16
+    UNARY = 17
+    LOOKUP = 18
+    MAXIMUM = 19
+    MINIMUM = 20
+    POW = 21
+    RESIZE = 22
+    SLICE = 23
+    GATHER = 24
+    REDUCE = 25
+    DILATE = 26
+    ARG_MAX = 27
 
     @property
     def label(self) -> str:

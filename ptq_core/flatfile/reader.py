@@ -305,7 +305,7 @@ class _Reader:
         flat = list(record.unpack_from(data, begin)) if record.size else []
         values: dict[str, Any] = {}
         for name, code in row.fields:
-            if code != "8I":
+            if code not in layout.ARRAY_CODES:
                 values[name] = flat.pop(0)
                 continue
             entries, flat = flat[: layout.MAX_RANK], flat[layout.MAX_RANK :]

@@ -3,31 +3,67 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
 from ptq_core.flatfile.attributes import (
     INT8_MAX,
     INT8_MIN,
+    NAMED_VALUES,
+    ArgMax,
     Clamp,
-    Concat,
-    Conv2d,
+    Dilate,
+    Gather,
     Pad,
     Pool2d,
-    Softmax,
-    Transpose,
+    Reduce,
+    ReduceFunction,
+    Resize,
+    ResizeMode,
+    Unary,
+    UnaryFunction,
 )
 from ptq_core.flatfile.layout import MANY, OPS
 from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams, Tensor
+from ptq_core.flatfile.shapes import SHAPES, Dims, Misfit
 
 MAX_ELEMENTS = 2**31 - 1
 MAX_INT32 = 2**31 - 1
+MAX_MEAN_ELEMENTS = 2**22
 
-F32_ONLY = frozenset({OpKind.SUB, OpKind.MUL, OpKind.DIV, OpKind.SOFTMAX, OpKind.QUANTIZE})
-KEEPS_QPARAMS = frozenset({OpKind.MAX_POOL2D, OpKind.TRANSPOSE, OpKind.RESHAPE, OpKind.PAD})
+F32_ONLY = frozenset(
+    {
+        OpKind.DIV,
+        OpKind.SOFTMAX,
+        OpKind.QUANTIZE,
+        OpKind.UNARY,
+        OpKind.MAXIMUM,
+        OpKind.MINIMUM,
+        OpKind.POW,
+    }
+)
+KEEPS_QPARAMS = frozenset(
+    {
+        OpKind.MAX_POOL2D,
+        OpKind.TRANSPOSE,
+        OpKind.RESHAPE,
+        OpKind.PAD,
+        OpKind.SLICE,
+        OpKind.GATHER,
+        OpKind.DILATE,
+    }
+)
 WEIGHTED = frozenset({OpKind.CONV2D, OpKind.FULLY_CONNECTED})
+CONVERSIONS = {OpKind.QUANTIZE: (DType.F32, DType.I8), OpKind.DEQUANTIZE: (DType.I8, DType.F32)}
+INT8_REDUCTIONS = frozenset({ReduceFunction.MEAN, ReduceFunction.MAX, ReduceFunction.MIN})
+PARAMETERS: dict[int, tuple[str, ...]] = {
+    UnaryFunction.HARD_SIGMOID: ("alpha", "beta"),
+    UnaryFunction.LEAKY_RELU: ("alpha",),
+    UnaryFunction.ELU: ("alpha",),
+}
+"""Which functions of `unary` have an alpha or a beta."""
 
 
 def broken_rules(program: Program) -> Iterator[str]:
@@ -81,8 +117,8 @@ def _op_problems(program: Program, op: Op) -> Iterator[str]:
     yield from _attribute_problems(op)
     dims = None
     try:
-        dims = _SHAPES[op.kind](op.attributes, [t.dims for t in present], y.dims)
-    except _Misfit as misfit:
+        dims = SHAPES[op.kind](op.attributes, [t.dims for t in present], y.dims)
+    except Misfit as misfit:
         yield str(misfit)
     if dims is not None and dims != y.dims:
         yield f"output {y.name} has dims {list(y.dims)}, expected {list(dims)}"
@@ -90,29 +126,81 @@ def _op_problems(program: Program, op: Op) -> Iterator[str]:
 
 def _type_problems(op: Op, inputs: list[Tensor], y: Tensor) -> Iterator[str]:
     x = inputs[0]
-    if op.kind == OpKind.QUANTIZE:
-        if (x.dtype, y.dtype) != (DType.F32, DType.I8):
-            yield f"types {x.dtype.label} → {y.dtype.label}, expected f32 → i8"
-    elif op.kind == OpKind.DEQUANTIZE:
-        if (x.dtype, y.dtype) != (DType.I8, DType.F32):
-            yield f"types {x.dtype.label} → {y.dtype.label}, expected i8 → f32"
+    if op.kind in CONVERSIONS:
+        wanted = CONVERSIONS[op.kind]
+        if (x.dtype, y.dtype) != wanted:
+            yield f"types {x.dtype.label} → {y.dtype.label}, expected {wanted[0].label} → {wanted[1].label}"
     else:
-        if x.dtype == DType.I32 or (op.kind in F32_ONLY and x.dtype != DType.F32):
-            yield f"input {x.name} is {x.dtype.label}"
-        compared = inputs[:2] if op.kind in WEIGHTED else inputs
-        if any(t.dtype != x.dtype for t in compared):
-            yield f"inputs are {', '.join(t.dtype.label for t in compared)}, expected one type"
-        may_be_float = op.kind in WEIGHTED and x.dtype == DType.I8 and y.dtype == DType.F32
-        if y.dtype != x.dtype and not may_be_float:
-            yield f"output is {y.dtype.label}, input is {x.dtype.label}"
-    activations = [*(inputs[:1] if op.kind in WEIGHTED else inputs), y]
-    for tensor in activations:
+        yield from _one_type_problems(op, inputs, y)
+    for tensor in [*(inputs[:1] if op.kind in WEIGHTED else inputs), y]:
         if tensor.qparams is not None and not tensor.qparams.per_tensor:
             yield f"activation {tensor.name} has {len(tensor.qparams.scales)} scales, expected 1"
-    if op.kind in KEEPS_QPARAMS and x.qparams != y.qparams:
+    if _keeps_qparams(op) and x.qparams != y.qparams:
         yield "scale and zero point differ between input and output"
     if op.kind in WEIGHTED:
         yield from _weight_problems(inputs)
+    if op.kind == OpKind.LOOKUP:
+        yield from _table_problems(inputs[1], y)
+    if isinstance(op.attributes, Gather):
+        yield from _index_problems(op.attributes, x, inputs[1])
+
+
+def _one_type_problems(op: Op, inputs: list[Tensor], y: Tensor) -> Iterator[str]:
+    """All operators but the conversions compute in the type of their first input."""
+    x = inputs[0]
+    allowed = {DType.F32, DType.I8}
+    if op.kind in F32_ONLY:
+        allowed = {DType.F32}
+    elif op.kind == OpKind.LOOKUP:
+        allowed = {DType.I8}
+    elif op.kind == OpKind.RESHAPE:
+        allowed = {DType.F32, DType.I8, DType.I32}
+    if x.dtype not in allowed:
+        yield f"input {x.name} is {x.dtype.label}"
+    compared = inputs
+    if op.kind in WEIGHTED:
+        compared = inputs[:2]
+    elif op.kind == OpKind.GATHER:
+        compared = inputs[:1]
+    if any(t.dtype != x.dtype for t in compared):
+        yield f"inputs are {', '.join(t.dtype.label for t in compared)}, expected one type"
+    a = op.attributes
+    if isinstance(a, Reduce) and x.dtype == DType.I8:
+        if a.function not in INT8_REDUCTIONS:
+            yield f"function {a.function} has no i8 form"
+        if x.elements // max(y.elements, 1) > MAX_MEAN_ELEMENTS:
+            yield f"{x.elements // y.elements} elements per result can overflow int32"
+    if op.kind == OpKind.ARG_MAX:
+        if y.dtype != DType.I32 or y.qparams is not None:
+            yield f"output is {y.dtype.label}, expected i32 without quantization parameters"
+        return
+    may_be_float = op.kind in WEIGHTED and x.dtype == DType.I8 and y.dtype == DType.F32
+    if y.dtype != x.dtype and not may_be_float:
+        yield f"output is {y.dtype.label}, input is {x.dtype.label}"
+
+
+def _keeps_qparams(op: Op) -> bool:
+    a = op.attributes
+    if isinstance(a, Resize):
+        return a.mode == ResizeMode.NEAREST
+    if isinstance(a, Reduce):
+        return a.function in (ReduceFunction.MAX, ReduceFunction.MIN)
+    return op.kind in KEEPS_QPARAMS
+
+
+def _table_problems(table: Tensor, y: Tensor) -> Iterator[str]:
+    if not table.is_constant:
+        yield f"table {table.name} is not a constant"
+    if table.qparams != y.qparams:
+        yield "scale and zero point differ between table and output"
+
+
+def _index_problems(a: Gather, x: Tensor, indices: Tensor) -> Iterator[str]:
+    if indices.dtype != DType.I32 or indices.data is None:
+        yield f"indices {indices.name} are not an i32 constant"
+        return
+    if a.axis < len(x.dims) and not ((indices.data >= 0) & (indices.data < x.dims[a.axis])).all():
+        yield f"indices {indices.name} leave the dimension of {x.dims[a.axis]}"
 
 
 def _weight_problems(inputs: list[Tensor]) -> Iterator[str]:
@@ -163,135 +251,27 @@ def _attribute_problems(op: Op) -> Iterator[str]:
             yield f"count_include_pad is {a.count_include_pad}"
         if op.kind == OpKind.AVERAGE_POOL2D and (a.dilation_h, a.dilation_w) != (1, 1):
             yield f"dilation {a.dilation_h}×{a.dilation_w} of an average"
-    if isinstance(a, Pad):
+    if isinstance(a, Pad | Dilate):
         if not INT8_MIN <= a.q_value <= INT8_MAX:
             yield f"q_value is {a.q_value}"
         if math.isnan(a.value):
             yield "value is NaN"
-
-
-class _Misfit(Exception):  # noqa: N818 - caught inside this file
-    """Shapes that do not fit the operator."""
-
-
-Dims = tuple[int, ...]
-
-
-def _expect(condition: bool, message: str) -> None:
-    if not condition:
-        raise _Misfit(message)
-
-
-def _conv(a: Conv2d, dims: list[Dims], _: Dims) -> Dims:
-    x, w = dims[0], dims[1]
-    _expect(len(x) == 4 and len(w) == 4, f"x {list(x)} and w {list(w)} need 4 dimensions")
-    _expect(
-        a.groups > 0 and w[3] * a.groups == x[3] and w[0] % a.groups == 0,
-        f"{x[3]} channels, {a.groups} groups, weights {list(w)}",
-    )
-    _expect(len(dims) < 3 or dims[2] == (w[0],), f"bias for {w[0]} outputs has another shape")
-    return (x[0], *_positions(a, x, (w[1], w[2])), w[0])
-
-
-def _positions(a: Conv2d | Pool2d, x: Dims, kernel: tuple[int, int]) -> tuple[int, int]:
-    _expect(min(a.stride_h, a.stride_w, a.dilation_h, a.dilation_w, *kernel) > 0, "its window is empty")
-    rows = x[1] + a.pad_top + a.pad_bottom - (kernel[0] - 1) * a.dilation_h - 1
-    columns = x[2] + a.pad_left + a.pad_right - (kernel[1] - 1) * a.dilation_w - 1
-    _expect(rows >= 0 and columns >= 0, f"its window is larger than the padded input {list(x)}")
-    return rows // a.stride_h + 1, columns // a.stride_w + 1
-
-
-def _pool(a: Pool2d, dims: list[Dims], _: Dims) -> Dims:
-    x = dims[0]
-    _expect(len(x) == 4, f"x {list(x)} needs 4 dimensions")
-    oh, ow = _positions(a, x, (a.kernel_h, a.kernel_w))
-    inside = (
-        a.pad_top <= (a.kernel_h - 1) * a.dilation_h
-        and a.pad_left <= (a.kernel_w - 1) * a.dilation_w
-        and (oh - 1) * a.stride_h < x[1] + a.pad_top
-        and (ow - 1) * a.stride_w < x[2] + a.pad_left
-    )
-    _expect(inside, "a window lies wholly in the padding")
-    return x[0], oh, ow, x[3]
-
-
-def _fully_connected(_: Clamp, dims: list[Dims], __: Dims) -> Dims:
-    x, w = dims[0], dims[1]
-    _expect(len(x) == 2 and len(w) == 2 and x[1] == w[1], f"x {list(x)} and w {list(w)} do not fit")
-    _expect(len(dims) < 3 or dims[2] == (w[0],), f"bias for {w[0]} outputs has another shape")
-    return x[0], w[0]
-
-
-def _broadcast(_: Clamp, dims: list[Dims], __: Dims) -> Dims:
-    a, b = dims
-    rank = max(len(a), len(b))
-    a, b = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
-    _expect(
-        all(p == q or 1 in (p, q) for p, q in zip(a, b, strict=True)),
-        f"{list(a)} and {list(b)} do not broadcast",
-    )
-    return tuple(max(p, q) for p, q in zip(a, b, strict=True))
-
-
-def _concat(a: Concat, dims: list[Dims], _: Dims) -> Dims:
-    first = dims[0]
-    _expect(a.axis < len(first), f"axis is {a.axis} of {len(first)} dimensions")
-    rest = [d[: a.axis] + d[a.axis + 1 :] for d in dims]
-    _expect(
-        all(r == rest[0] and len(d) == len(first) for r, d in zip(rest, dims, strict=True)),
-        "its inputs do not fit",
-    )
-    return (*first[: a.axis], sum(d[a.axis] for d in dims), *first[a.axis + 1 :])
-
-
-def _softmax(a: Softmax, dims: list[Dims], _: Dims) -> Dims:
-    _expect(a.axis < len(dims[0]), f"axis is {a.axis} of {len(dims[0])} dimensions")
-    return dims[0]
-
-
-def _transpose(a: Transpose, dims: list[Dims], _: Dims) -> Dims:
-    x = dims[0]
-    _expect(
-        sorted(a.perm) == list(range(len(x))), f"perm {list(a.perm)} does not permute {len(x)} dimensions"
-    )
-    return tuple(x[i] for i in a.perm)
-
-
-def _reshape(_: object, dims: list[Dims], y: Dims) -> Dims:
-    _expect(
-        math.prod(dims[0]) == math.prod(y), f"{list(dims[0])} and {list(y)} differ in their element counts"
-    )
-    return y
-
-
-def _pad(a: Pad, dims: list[Dims], _: Dims) -> Dims:
-    x = dims[0]
-    _expect(len(a.before) == len(x) == len(a.after), "before and after need one entry per dimension")
-    return tuple(b + d + e for b, d, e in zip(a.before, x, a.after, strict=True))
-
-
-def _same(_: object, dims: list[Dims], __: Dims) -> Dims:
-    return dims[0]
-
-
-_SHAPES: dict[OpKind, Callable[[Any, list[Dims], Dims], Dims]] = {
-    OpKind.CONV2D: _conv,
-    OpKind.FULLY_CONNECTED: _fully_connected,
-    OpKind.ADD: _broadcast,
-    OpKind.SUB: _broadcast,
-    OpKind.MUL: _broadcast,
-    OpKind.DIV: _broadcast,
-    OpKind.MAX_POOL2D: _pool,
-    OpKind.AVERAGE_POOL2D: _pool,
-    OpKind.CONCAT: _concat,
-    OpKind.SOFTMAX: _softmax,
-    OpKind.QUANTIZE: _same,
-    OpKind.DEQUANTIZE: _same,
-    OpKind.CLAMP: _same,
-    OpKind.TRANSPOSE: _transpose,
-    OpKind.RESHAPE: _reshape,
-    OpKind.PAD: _pad,
-}
+    for (owner, name), allowed in NAMED_VALUES.items():
+        if isinstance(a, owner) and getattr(a, name) not in allowed.__members__.values():
+            yield f"{name} is {getattr(a, name)}, expected 0 … {max(allowed)}"
+    if isinstance(a, Unary):
+        for name in ("alpha", "beta"):
+            value, known = getattr(a, name), name in PARAMETERS.get(a.function, ())
+            if not math.isfinite(value) or (value and not known):
+                yield f"{name} is {value}"
+    if isinstance(a, Resize):
+        if a.mode == ResizeMode.LINEAR and a.rounding:
+            yield f"rounding is {a.rounding} in a linear resize, expected 0"
+        for name in ("scale_h", "scale_w"):
+            if not (math.isfinite(getattr(a, name)) and getattr(a, name) > 0):
+                yield f"{name} is {getattr(a, name)}, expected a positive finite number"
+    if isinstance(a, ArgMax) and a.select_last > 1:
+        yield f"select_last is {a.select_last}"
 
 
 def qparams_problem(tensor_dims: Dims, dtype: DType, qparams: QuantParams | None) -> str | None:

@@ -163,7 +163,7 @@ def pack_attributes(op: Op) -> bytes:
     parts = []
     for name, code in layout.OPS[op.kind].fields:
         value = getattr(op.attributes, name)
-        values = (*value, *[0] * (layout.MAX_RANK - len(value))) if code == "8I" else (value,)
+        values = (*value, *[0] * (layout.MAX_RANK - len(value))) if code in layout.ARRAY_CODES else (value,)
         parts.append(struct.pack(f"<{code}", *values))
     return b"".join(parts)
 

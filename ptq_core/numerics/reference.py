@@ -98,15 +98,39 @@ def scale_sums(acc: Array, s_in: np.float32, s_w: Array, lo: float, hi: float) -
     return clamp(acc.astype(np.float32) * (np.float32(s_in) * s_w), lo, hi)
 
 
-def add_i8(
-    a: Array, b: Array, scales: tuple[np.float32, np.float32, np.float32], zero_points: tuple[int, int, int]
-) -> Array:
-    """int8 sum of ``a`` and ``b`` (broadcast); ``scales`` and ``zero_points`` are those of (a, b, out). Clamp afterwards."""
-    s_a, s_b, s_out = scales
-    z_a, z_b, z_out = zero_points
+@dataclass(frozen=True)
+class Scales:
+    """(scale, zero point) of the two inputs and the output of an int8 operator."""
+
+    a: tuple[np.float32, int]
+    b: tuple[np.float32, int]
+    out: tuple[np.float32, int]
+
+
+def add_i8(a: Array, b: Array, scales: Scales) -> Array:
+    """int8 sum of ``a`` and ``b`` (broadcast). Clamp afterwards."""
+    left, right = _summands(a, b, scales)
+    return saturate(np.rint(left + right), scales.out[1])
+
+
+def sub_i8(a: Array, b: Array, scales: Scales) -> Array:
+    """int8 difference of ``a`` and ``b`` (broadcast). Clamp afterwards."""
+    left, right = _summands(a, b, scales)
+    return saturate(np.rint(left - right), scales.out[1])
+
+
+def mul_i8(a: Array, b: Array, scales: Scales) -> Array:
+    """q = sat(rne(float32((a − z_a) · (b − z_b)) · ((s_a · s_b) / s_out)) + z_out) (broadcast). Clamp afterwards."""
+    (s_a, z_a), (s_b, z_b), (s_out, z_out) = scales.a, scales.b, scales.out
+    products = (a.astype(np.int32) - z_a) * (b.astype(np.int32) - z_b)
+    return requantize(products, (s_a * s_b) / s_out, z_out)
+
+
+def _summands(a: Array, b: Array, scales: Scales) -> tuple[Array, Array]:
+    (s_a, z_a), (s_b, z_b), (s_out, _) = scales.a, scales.b, scales.out
     left = (a.astype(np.int32) - z_a).astype(np.float32) * (s_a / s_out)
     right = (b.astype(np.int32) - z_b).astype(np.float32) * (s_b / s_out)
-    return saturate(np.rint(left + right), z_out)
+    return left, right
 
 
 def max_pool2d(x: Array, window: Window) -> Array:

@@ -4,7 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import Clamp, Concat, Conv2d, NoAttributes, Pad, Pool2d, Softmax, Transpose
+from ptq_core.flatfile.attributes import (
+    ArgMax,
+    Clamp,
+    Concat,
+    Conv2d,
+    Coordinates,
+    Dilate,
+    Gather,
+    NoAttributes,
+    Pad,
+    Pool2d,
+    Reduce,
+    ReduceFunction,
+    Resize,
+    ResizeMode,
+    Rounding,
+    Slice,
+    Softmax,
+    Transpose,
+    Unary,
+    UnaryFunction,
+)
 from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams, Tensor
 from ptq_core.optimize.memory_plan import plan_memory
 
@@ -37,7 +58,7 @@ def tiny_program() -> Program:
 
 
 def every_kind() -> Program:
-    """A float program with each operator kind at least once, a second input and two outputs."""
+    """A program with each operator kind at least once, a second input and four outputs (one of them i32)."""
     random = np.random.default_rng(1)
     program = Program(targets=("x86_64",), producer="ptq test")
 
@@ -72,10 +93,27 @@ def every_kind() -> Program:
     t = op(OpKind.CONCAT, (p, a), (1, 3, 2, 16), Concat(axis=3))
     t = op(OpKind.QUANTIZE, (t,), (1, 3, 2, 16), NoAttributes(), dtype=DType.I8, qparams=X)
     t = op(OpKind.CLAMP, (t,), (1, 3, 2, 16), Clamp(q_min=0), dtype=DType.I8, qparams=Y)
+    table = program.add(Tensor("table", DType.I8, (256,), X, np.arange(127, -129, -1).astype(np.int8)))
+    t = op(OpKind.LOOKUP, (t, table), (1, 3, 2, 16), NoAttributes(), dtype=DType.I8, qparams=X)
     t = op(OpKind.DEQUANTIZE, (t,), (1, 3, 2, 16), NoAttributes())
     flat = op(OpKind.RESHAPE, (t,), (1, 96), NoAttributes())
     t = op(OpKind.FULLY_CONNECTED, (flat, const("fc", 5, 96), const("fc/b", 5)), (1, 5), Clamp())
     t = op(OpKind.SOFTMAX, (t,), (1, 5), Softmax(axis=1))
-    program.inputs, program.outputs = [x, other], [t, flat]
+    sizes = {"mode": ResizeMode.LINEAR, "coordinates": Coordinates.ALIGN_CORNERS}
+    r = op(OpKind.UNARY, (other,), (1, 6, 6, 4), Unary(function=UnaryFunction.LEAKY_RELU, alpha=0.25))
+    r = op(OpKind.RESIZE, (r,), (1, 9, 3, 4), Resize(**sizes, scale_h=1.5, scale_w=0.5))  # type: ignore[arg-type]
+    sizes = {"mode": ResizeMode.NEAREST, "coordinates": Coordinates.ASYMMETRIC, "rounding": Rounding.FLOOR}
+    r = op(OpKind.RESIZE, (r,), (1, 9, 6, 4), Resize(**sizes, scale_h=1.0, scale_w=2.0))  # type: ignore[arg-type]
+    r = op(OpKind.SLICE, (r,), (1, 4, 6, 2), Slice(start=(0, 8, 0, 1), step=(1, -2, 1, 2)))
+    picks = program.add(Tensor("picks", DType.I32, (3,), None, np.array([1, 1, 0], np.int32)))
+    r = op(OpKind.GATHER, (r, picks), (1, 4, 6, 3), Gather(axis=3))
+    r = op(OpKind.DILATE, (r,), (1, 7, 6, 3), Dilate(step=(1, 2, 1, 1), value=-0.5))
+    r = op(OpKind.MAXIMUM, (r, const("low", 3)), (1, 7, 6, 3), Clamp())
+    r = op(OpKind.MINIMUM, (r, const("high", 1)), (1, 7, 6, 3), Clamp(lo=0.0))
+    r = op(OpKind.POW, (r, const("exponent", 1, 1, 1, 3)), (1, 7, 6, 3), Clamp(hi=100.0))
+    best = op(OpKind.ARG_MAX, (r,), (1, 7, 6, 1), ArgMax(axis=3, select_last=1), dtype=DType.I32)
+    best = op(OpKind.RESHAPE, (best,), (1, 42), NoAttributes(), dtype=DType.I32)
+    r = op(OpKind.REDUCE, (r,), (1, 1, 1, 3), Reduce(function=ReduceFunction.L2, axes=0b110))
+    program.inputs, program.outputs = [x, other], [t, flat, best, r]
     plan_memory(program)
     return program

@@ -7,15 +7,16 @@ import struct
 import zlib
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from ptq_core.errors import InputError
 from ptq_core.flatfile import layout
 from ptq_core.flatfile.attributes import Clamp, Conv2d
-from ptq_core.flatfile.program import Program
+from ptq_core.flatfile.program import OpKind, Program
 from ptq_core.flatfile.reader import read_program
 from ptq_core.flatfile.writer import write_program
-from tests.flatfile.programs import every_kind, tiny_program
+from tests.flatfile.programs import Y, every_kind, tiny_program
 
 TINY = write_program(tiny_program())
 
@@ -200,6 +201,27 @@ def replace_tensor(index: int, **fields: object) -> Callable[[Program], None]:
     return change
 
 
+def attributes(kind: OpKind, **fields: object) -> Callable[[Program], None]:
+    """Change attribute fields of the first operator of ``kind``."""
+
+    def change(program: Program) -> None:
+        index, op = next((i, op) for i, op in enumerate(program.ops) if op.kind == kind)
+        changed = dataclasses.replace(op.attributes, **fields)  # type: ignore[arg-type]
+        program.ops[index] = dataclasses.replace(op, attributes=changed)
+
+    return change
+
+
+def constant(name: str, **fields: object) -> Callable[[Program], None]:
+    """Change fields of the constant ``name``."""
+
+    def change(program: Program) -> None:
+        index = next(i for i, tensor in enumerate(program.tensors) if tensor.name == name)
+        program.tensors[index] = dataclasses.replace(program.tensors[index], **fields)  # type: ignore[arg-type]
+
+    return change
+
+
 def swap_ops(program: Program) -> None:
     program.ops[0], program.ops[1] = program.ops[1], program.ops[0]
 
@@ -216,6 +238,20 @@ RULES: dict[str, tuple[Callable[[], Program], Callable[[Program], None], str]] =
     "bias_type": (tiny_program, replace_op(1, inputs=(1, 2, 2)), "bias"),
     "clamp_order": (tiny_program, replace_op(1, attributes=Conv2d(stride_h=2, q_min=5, q_max=4)), "q_min"),
     "add_clamp": (every_kind, replace_op(1, attributes=Clamp(lo=2.0, hi=1.0)), "lo ≤ hi"),
+    "unary_function": (every_kind, attributes(OpKind.UNARY, function=20), "function is 20"),
+    "unary_beta": (every_kind, attributes(OpKind.UNARY, beta=1.0), "beta is 1.0"),
+    "unary_alpha": (every_kind, attributes(OpKind.UNARY, alpha=float("inf")), "alpha is inf"),
+    "resize_mode": (every_kind, attributes(OpKind.RESIZE, mode=2), "mode is 2"),
+    "resize_rounding": (every_kind, attributes(OpKind.RESIZE, rounding=1), "rounding is 1 in a linear"),
+    "resize_scale": (every_kind, attributes(OpKind.RESIZE, scale_w=0.0), "scale_w is 0.0"),
+    "slice_step": (every_kind, attributes(OpKind.SLICE, step=(1, 0, 1, 2)), "step is 0"),
+    "slice_start": (every_kind, attributes(OpKind.SLICE, start=(0, 5, 0, 1)), "5 … -1 of a dimension of 9"),
+    "gather_axis": (every_kind, attributes(OpKind.GATHER, axis=4), "axis is 4"),
+    "gather_index": (every_kind, constant("picks", data=np.array([0, 1, 2], np.int32)), "dimension of 2"),
+    "reduce_axes": (every_kind, attributes(OpKind.REDUCE, axes=16), "axes is 0x10"),
+    "dilate_step": (every_kind, attributes(OpKind.DILATE, step=(1, 0, 1, 1)), "step is"),
+    "arg_max_last": (every_kind, attributes(OpKind.ARG_MAX, select_last=2), "select_last is 2"),
+    "table_scale": (every_kind, constant("table", qparams=Y), "differ between table and output"),
     "broadcast": (every_kind, replace_op(1, inputs=(0, 1)), "broadcast|one type|expected"),
 }
 

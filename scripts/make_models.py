@@ -6,7 +6,7 @@
 For each NAME (default: all) writes OUT/NAME/fp32.onnx, and with our own commands int8.onnx (`ptq quantize`), fp32.nb and int8.nb
 (`ptq opt`). Latency does not depend on the weights, calibration does: weights are scaled after He et al. (ICCV 2015) and the
 BatchNormalization statistics are those of the model on the pictures that it is calibrated with, so activations keep their size.
-A model that is complete is left alone. Exit codes: 0 done, 1 a command failed, 2 wrong argument.
+ONNX files that exist are kept, flat files are written anew. Exit codes: 0 done, 1 a command failed, 2 wrong argument.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+
+from ptq_core.graph.session import open_session
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = 224
@@ -32,7 +33,6 @@ CLASSES = 1000
 OPSET = 17
 EPSILON = 1e-5
 PICTURES = 8
-FILES = ("fp32.onnx", "int8.onnx", "fp32.nb", "int8.nb")
 PREPROCESS = ("--mean", "127.5,127.5,127.5", "--std", "127.5,127.5,127.5")
 
 
@@ -288,9 +288,7 @@ def set_statistics(name: str, b: Builder, output: str) -> None:
             node.op_type = "InstanceNormalization"
             del node.input[3:]
     twin.graph.output.extend(helper.make_empty_tensor_value_info(value) for value, _, _ in observed)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(twin.SerializeToString(), options, ["CPUExecutionProvider"])
+    session = open_session(twin.SerializeToString(), threads=1)
     tiles = pictures(1, 4).reshape(2, 2, SIZE, SIZE, 3).transpose(0, 2, 1, 3, 4)
     collage = to_input(tiles.reshape(1, 2 * SIZE, 2 * SIZE, 3))
     for value, mean, variance in observed:
@@ -331,9 +329,8 @@ def make_files(name: str, out: Path, only_onnx: bool) -> None:
         (int8 / "model.onnx").replace(out / "int8.onnx")
         shutil.rmtree(int8)
     for precision in ("fp32", "int8"):
-        if not (out / f"{precision}.nb").exists():
-            ptq("opt", "--model-file", out / f"{precision}.onnx", "--optimize-out", out / precision,
-                "--valid-targets", "arm,host")  # fmt: skip
+        ptq("opt", "--model-file", out / f"{precision}.onnx", "--optimize-out", out / precision,
+            "--valid-targets", "arm,host")  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,15 +6,37 @@
 #include "format/crc32.h"
 #include "format/op_kinds.h"
 #include "format/utf8.h"
+#include "kernels/crc32/contract.h"
 #include "ops/registry.h"
 #include "program/thread_pool.h"
 #include "test/support/compare.h"
+#include "test/support/kernel_walk.h"
+#include "test/support/random.h"
 
 namespace {
 
 using namespace ptq_test;
 
+// Every kernel against the bit-by-bit definition, for sizes around each one's steps and any start.
+void TestCrc32Kernel(const ptq::Crc32Kernel& kernel) {
+  ptq_test::Random random(3);
+  const ptq_test::List<int8_t> bytes = random.Int8s(700);
+  const uint8_t* data = reinterpret_cast<const uint8_t*>(bytes.data());
+  for (size_t size = 0; size <= 650; size += size < 300 ? 1 : 13) {
+    const uint32_t state = static_cast<uint32_t>(random.Next());
+    const size_t begin = size % 17;
+    uint32_t expected = state;
+    for (size_t i = begin; i < begin + size; ++i) {
+      expected ^= data[i];
+      for (int bit = 0; bit < 8; ++bit)
+        expected = (expected >> 1) ^ ((expected & 1) ? 0xEDB88320 : 0);
+    }
+    CHECK(kernel.run(state, data + begin, size) == expected);
+  }
+}
+
 void TestCrc32() {
+  ptq_test::WalkList("crc32", ptq::kCrc32Kernels, ptq::kCrc32KernelCount, TestCrc32Kernel);
   CHECK(ptq::Crc32(0, "", 0) == 0);
   CHECK(ptq::Crc32(0, "123456789", 9) == 0xCBF43926);  // the check value of this CRC
   const char text[] = "The quick brown fox jumps over the lazy dog";

@@ -39,15 +39,16 @@ uint32_t ReadXcr0() {
 uint32_t DetectCpuFeatures() {
   uint32_t a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d)) return kCpuScalar;
-  const bool osxsave = c & (1u << 27), fma = c & (1u << 12);
-  if (!osxsave || !fma) return kCpuScalar;
-  const uint32_t xcr0 = ReadXcr0();
-  if ((xcr0 & 0x06) != 0x06 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return kCpuScalar;
   uint32_t features = kCpuScalar;
+  if ((c & (1u << 1)) && (c & (1u << 19))) features |= kCpuPclmul;  // with SSE4.1
+  const bool osxsave = c & (1u << 27), fma = c & (1u << 12);
+  if (!osxsave || !fma) return features;
+  const uint32_t xcr0 = ReadXcr0();
+  if ((xcr0 & 0x06) != 0x06 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return features;
   if (b & (1u << 5)) features |= kCpuAvx2;
   const uint32_t avx512 = (1u << 16) | (1u << 30) | (1u << 31);  // F, BW, VL
   const bool vnni = c & (1u << 11);
-  if (features != 0 && (b & avx512) == avx512 && vnni && (xcr0 & 0xE6) == 0xE6) {
+  if ((features & kCpuAvx2) && (b & avx512) == avx512 && vnni && (xcr0 & 0xE6) == 0xE6) {
     features |= kCpuAvx512Vnni;
   }
   return features;
@@ -57,6 +58,7 @@ uint32_t DetectCpuFeatures() {
 
 uint32_t DetectCpuFeatures() {
   uint32_t features = kCpuNeon;                                    // part of the base architecture
+  if (getauxval(AT_HWCAP) & (1ul << 7)) features |= kCpuCrc;       // HWCAP_CRC32
   if (getauxval(AT_HWCAP) & (1ul << 20)) features |= kCpuDotprod;  // HWCAP_ASIMDDP
   if ((features & kCpuDotprod) && (getauxval(26 /* AT_HWCAP2 */) & (1ul << 13))) {  // HWCAP2_I8MM
     features |= kCpuI8mm;

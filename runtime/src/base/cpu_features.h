@@ -11,6 +11,7 @@
 
 namespace ptq {
 
+// Those above the levels of PTQ_CPU (kCpuPclmul, kCpuCrc) are for checksums only.
 enum CpuFeature : uint32_t {
   kCpuScalar = 0,  // every CPU: requires nothing
   kCpuNeon = 1u << 0,
@@ -18,6 +19,8 @@ enum CpuFeature : uint32_t {
   kCpuI8mm = 1u << 2,
   kCpuAvx2 = 1u << 3,  // with FMA
   kCpuAvx512Vnni = 1u << 4,
+  kCpuPclmul = 1u << 16,
+  kCpuCrc = 1u << 17,
 };
 
 // A value of PTQ_CPU: the features it asks for, including those of the levels below it.

@@ -14,6 +14,11 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(const_cast<uint8_t*>(data_), size_);
 }
 
+void MappedFile::DropPages() const {
+  // It is advice: where it is not taken, nothing is lost but memory.
+  if (data_ != nullptr) madvise(const_cast<uint8_t*>(data_), size_, MADV_DONTNEED);
+}
+
 ptq_status MappedFile::Open(const char* path) {
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return Fail(PTQ_IO_ERROR, "cannot open %.200s: %s", path, strerror(errno));

@@ -17,6 +17,8 @@ class MappedFile {
   ~MappedFile();
 
   ptq_status Open(const char* path);
+  // Gives the pages back that were read so far; they come back from the file when read again.
+  void DropPages() const;
   const uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
 

@@ -15,7 +15,9 @@ ptq_program::~ptq_program() {
 
 ptq_status ptq_program::LoadFile(const char* path, uint32_t features) {
   PTQ_RETURN_IF_ERROR(mapped.Open(path));
-  return Load(mapped.data(), mapped.size(), features);
+  PTQ_RETURN_IF_ERROR(Load(mapped.data(), mapped.size(), features));
+  mapped.DropPages();  // weights were packed: few of the file's bytes are read again
+  return PTQ_OK;
 }
 
 ptq_status ptq_program::LoadMemory(const void* data, size_t size, uint32_t features) {

@@ -15,9 +15,7 @@ ptq_program::~ptq_program() {
 
 ptq_status ptq_program::LoadFile(const char* path, uint32_t features) {
   PTQ_RETURN_IF_ERROR(mapped.Open(path));
-  PTQ_RETURN_IF_ERROR(Load(mapped.data(), mapped.size(), features));
-  mapped.DropPages();  // weights were packed: few of the file's bytes are read again
-  return PTQ_OK;
+  return Load(mapped.data(), mapped.size(), features);
 }
 
 ptq_status ptq_program::LoadMemory(const void* data, size_t size, uint32_t features) {
@@ -31,6 +29,7 @@ ptq_status ptq_program::LoadMemory(const void* data, size_t size, uint32_t featu
 
 ptq_status ptq_program::Load(const uint8_t* data, size_t size, uint32_t features) {
   PTQ_RETURN_IF_ERROR(ptq::ParseFlatFile(data, size, &file));
+  mapped.DropPages();  // the checksum read all of them
   PTQ_RETURN_IF_ERROR(ops.Allocate(file.operators.size()));
   for (size_t i = 0; i < ops.size(); ++i) {
     const ptq::Operator& op = file.operators[i];
@@ -42,6 +41,7 @@ ptq_status ptq_program::Load(const uint8_t* data, size_t size, uint32_t features
       return status;
     }
     workspace_per_thread = ptq::Max(workspace_per_thread, ops[i].workspace_per_thread);
+    mapped.DropPages();  // weights that were packed are not read again
   }
   workspace_per_thread = static_cast<size_t>(ptq::RoundUp(workspace_per_thread, ptq::kAlignment));
   return PTQ_OK;

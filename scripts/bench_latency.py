@@ -5,13 +5,14 @@
 
 Every runtime is a process of its own, all pinned to one core and, where the system allows it, with real-time priority. They take
 turns of a second (A B C A B C ...). The table shows the fastest and the median inference, and the ratio of the fastest to ours.
-Where the CPU has AMX, int8 is measured twice: as it is, and with AMX refused to every process alike, so that runtimes are compared
+Where the CPU has AMX, int8 is measured twice: as it is, and with AMX refused to every process alike, which compares the runtimes
 on AVX-512 VNNI. Exit codes: 0 every target met, 1 one missed, 2 wrong argument, 3 something is missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -25,13 +26,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-
-
-from peers import OURS, PEERS, Peer
+from peers import CLASSIC, OURS, PEERS, Peer
 
 ROOT = Path(__file__).resolve().parent.parent
-MODELS = ("mobilenet_v1", "mobilenet_v2", "resnet50", "mobilenet_v3_large")
-WITH_TARGETS = ("mobilenet_v1", "mobilenet_v2", "resnet50")
+MODELS = OURS.models
+WITH_TARGETS = CLASSIC
 PRECISIONS = ("fp32", "int8")
 FEATURES = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8")
 WARM_UP = 3
@@ -74,10 +73,8 @@ def work(name: str, path: str, core: int, amx: bool) -> None:
     run = peer.load(Path(path), x)
     output = np.asarray(run(), np.float64)
     print("ready", abs(output).sum(), file=answers, flush=True)
-    try:
+    with contextlib.suppress(PermissionError):  # of all processes or of none
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(REALTIME_PRIORITY))
-    except PermissionError:
-        pass  # all of them or none
     for line in sys.stdin:
         for _ in range(WARM_UP):
             run()
@@ -145,7 +142,7 @@ def measure(folder: Path, precision: str, arguments: argparse.Namespace, amx_her
     cases = []
     for amx in (False, True) if amx_here and precision == "int8" else (amx_here,):
         for peer in (OURS, *arguments.peers):
-            if precision in peer.precisions:
+            if precision in peer.precisions and folder.name in peer.models:
                 cases.append(start(peer, model_file(peer, folder, precision), arguments.core, amx))
     for _ in range(arguments.rounds):
         for case in cases:
@@ -168,7 +165,9 @@ def report(title: str, cases: Sequence[Case]) -> tuple[float, float]:
     print(f"\n{title}\n\n| runtime     | fastest ms | median ms | fastest / ours |\n|---|---|---|---|")
     for case in sorted(cases, key=lambda case: case.fastest):
         median = statistics.median(case.samples_ms)
-        print(f"| {case.peer.name:<11} | {case.fastest:10.3f} | {median:9.3f} | {case.fastest / ours.fastest:14.2f} |")
+        print(
+            f"| {case.peer.name:<11} | {case.fastest:10.3f} | {median:9.3f} | {case.fastest / ours.fastest:14.2f} |"
+        )
     rivals = [case.fastest for case in cases if case.peer is not OURS]
     return ours.fastest, min(rivals, default=float("inf"))
 

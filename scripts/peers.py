@@ -17,6 +17,9 @@ from typing import Any
 
 import numpy as np
 
+CLASSIC = ("mobilenet_v1", "mobilenet_v2", "resnet50")
+"""The models with targets; onnx_to_tflite knows their operators."""
+
 Run = Callable[[], Any]
 """One inference; returns its output as something that numpy.asarray takes."""
 
@@ -34,6 +37,7 @@ class Peer:
     load: Callable[[Path, np.ndarray], Run]
     convert: Callable[[Path, Path], None] | None = None
     precisions: Sequence[str] = ("fp32", "int8")
+    models: Sequence[str] = (*CLASSIC, "mobilenet_v3_large")
 
 
 def load_ptq(path: Path, x: np.ndarray) -> Run:
@@ -129,10 +133,36 @@ def convert_mnn(onnx_file: Path, out: Path) -> None:
     subprocess.run([sys.executable, "-c", program, *flags], check=True, stdout=subprocess.DEVNULL)
 
 
+def load_litert(path: Path, x: np.ndarray) -> Run:
+    """The interpreter gives everything that XNNPACK can run to XNNPACK; its layout is NHWC."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(
+        interpreter.get_input_details()[0]["index"], np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    )
+    output = interpreter.get_output_details()[0]["index"]
+
+    def run() -> Any:
+        interpreter.invoke()
+        return interpreter.get_tensor(output)
+
+    return run
+
+
+def convert_litert(onnx_file: Path, out: Path) -> None:
+    """Our own converter; there is none from ONNX without a training framework."""
+    import onnx_to_tflite
+
+    onnx_to_tflite.convert(onnx_file, out)
+
+
 OURS = Peer("ptq", "ptq_core", ".nb", load_ptq)
 PEERS = (
     Peer("onnxruntime", "onnxruntime", ".onnx", load_onnxruntime),
     Peer("OpenVINO", "openvino", ".onnx", load_openvino),
+    Peer("LiteRT", "ai_edge_litert", ".tflite", load_litert, convert_litert, models=CLASSIC),
     Peer("ncnn", "ncnn", ".param", load_ncnn, convert_ncnn, ("fp32",)),
     Peer("MNN", "MNN", ".mnn", load_mnn, convert_mnn, ("fp32",)),
 )

@@ -135,6 +135,15 @@ ptq_status ptq_context_create(const ptq_program* program, int32_t threads, ptq_c
   return PTQ_OK;
 }
 
+ptq_status ptq_context_pin_threads(ptq_context* context, const int32_t* cpus, size_t count) {
+  ptq::ClearLastError();
+  if (context == nullptr || cpus == nullptr || count == 0) {
+    return ptq::Fail(PTQ_INVALID_ARGUMENT, "%s",
+                     context == nullptr ? "context: null pointer" : "cpus: no CPU given");
+  }
+  return context->pool.Pin(cpus, count);
+}
+
 void ptq_context_destroy(ptq_context* context) { ptq::Delete(context); }
 
 void* ptq_context_input(ptq_context* context, size_t index) {

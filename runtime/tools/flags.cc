@@ -34,9 +34,12 @@ constexpr FlagRow kRows[] = {
      "raw little-endian bytes of each input: FILE[,FILE] (one model only)"},
     {"dump_output", nullptr, &F::dump_output, nullptr, 0, 0,
      "write the raw bytes of all outputs (one model only)"},
+    {"cpu_affinity", nullptr, &F::cpu_affinity, nullptr, 0, 0,
+     "keep the threads on these CPUs, the first on this one: N[,N]"},
     {"profile", nullptr, nullptr, &F::profile, 0, 0, "measure every operator, in extra runs"},
     {"count_markers", nullptr, nullptr, &F::count_markers, 0, 0,
-     "for instruction counters: close(-4242), the runs without any clock, close(-4243); no results"},
+     "for instruction counters: close(-4242), the runs without any clock, close(-4243); no "
+     "results"},
     {"help", nullptr, nullptr, &F::help, 0, 0, "print this text"},
     {"version", nullptr, nullptr, &F::version, 0, 0, "print the version"},
 };

@@ -19,6 +19,7 @@ struct BenchmarkFlags {
   const char* json = "";                    // "-": standard output
   const char* input = "";                   // files separated by commas
   const char* dump_output = "";
+  const char* cpu_affinity = "";  // CPU numbers separated by commas
   bool profile = false;
   bool count_markers = false;
   bool help = false;

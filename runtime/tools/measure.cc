@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -87,6 +88,23 @@ ptq_status FillInputs(const BenchmarkFlags& flags, const Measurement& model) {
   return PTQ_OK;
 }
 
+ptq_status PinThreads(const BenchmarkFlags& flags, const Measurement& model) {
+  int32_t cpus[64];
+  size_t count = 0;
+  for (const char* p = flags.cpu_affinity; *p != '\0';) {
+    char* end = nullptr;
+    const long cpu = strtol(p, &end, 10);
+    if (end == p || (*end != ',' && *end != '\0') || cpu < 0 || cpu > 1023 || count == 64) {
+      return Fail(PTQ_INVALID_ARGUMENT,
+                  "--cpu_affinity: '%.60s' is not a list of up to 64 CPU numbers",
+                  flags.cpu_affinity);
+    }
+    cpus[count++] = static_cast<int32_t>(cpu);
+    p = *end == ',' ? end + 1 : end;
+  }
+  return count == 0 ? PTQ_OK : ptq_context_pin_threads(model.context, cpus, count);
+}
+
 ptq_status TimedRun(const Measurement& model, double* ms) {
   const double begin = NowMs();
   const ptq_status status = ptq_run(model.context);
@@ -104,6 +122,7 @@ ptq_status Load(const BenchmarkFlags& flags, Measurement* model) {
   model->load_ms = NowMs() - begin;
   PTQ_RETURN_IF_ERROR(
       ptq_context_create(model->program, static_cast<int32_t>(flags.threads), &model->context));
+  PTQ_RETURN_IF_ERROR(PinThreads(flags, *model));
   PTQ_RETURN_IF_ERROR(FillInputs(flags, *model));
   PTQ_RETURN_IF_ERROR(TimedRun(*model, &model->first_ms));
   double ignored;

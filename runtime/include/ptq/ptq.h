@@ -83,6 +83,9 @@ PTQ_API ptq_status ptq_program_op_info(const ptq_program* program, size_t index,
 // threads: 1 ... 64. The calling thread is one of them.
 PTQ_API ptq_status ptq_context_create(const ptq_program* program, int32_t threads,
                                       ptq_context** out);
+// Keeps thread i of the context, thread 0 being the caller's own, on CPU cpus[i % count]. Fails for
+// a CPU that does not exist or that this process may not use.
+PTQ_API ptq_status ptq_context_pin_threads(ptq_context* context, const int32_t* cpus, size_t count);
 PTQ_API void ptq_context_destroy(ptq_context* context);
 // The context's own buffers: write inputs before ptq_run, read outputs after it. Inputs keep their
 // values across runs.

@@ -1,12 +1,17 @@
-// A fixed set of threads that split index ranges. The range is cut into one contiguous piece per
-// thread; since no kernel shares an accumulator across pieces, results do not depend on the number
-// of threads.
+// A fixed set of threads that split index ranges. Threads take the next chunk of the range when
+// they have done one, so a slow core does not hold up the others; since no kernel shares an
+// accumulator across chunks, results do not depend on the number of threads or on who took what.
+//
+// Workers spin for a short while after a job, as the next operator follows within microseconds, and
+// then sleep.
 #ifndef PTQ_PROGRAM_THREAD_POOL_H_
 #define PTQ_PROGRAM_THREAD_POOL_H_
 
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <atomic>
 
 #include "base/array.h"
 
@@ -25,8 +30,11 @@ class ThreadPool {
   ptq_status Start(size_t threads);
   size_t thread_count() const { return workers_.size() + 1; }
 
-  // Calls body over [0, count) and returns when all of it is done. Pieces have at least `grain`
-  // items, so that little work stays on the calling thread. One call at a time.
+  // Keeps thread i, the calling one being 0, on CPU cpus[i % count].
+  ptq_status Pin(const int32_t* cpus, size_t count);
+
+  // Calls body over [0, count) and returns when all of it is done. Chunks have at least `grain`
+  // items (but the last), so that little work stays on the calling thread. One call at a time.
   void Run(size_t count, size_t grain, Body body, void* argument);
 
   // The same for a callable f(begin, end, thread).
@@ -43,24 +51,32 @@ class ThreadPool {
  private:
   struct Worker {
     ThreadPool* pool;
-    size_t index;  // of the piece it takes; the calling thread takes piece 0
+    size_t index;  // 1 ...; the calling thread is 0
     pthread_t thread;
+    int32_t id;  // of the kernel; 0 until the thread runs
   };
   static void* WorkerMain(void* worker);
-  void RunPiece(size_t index);
+  void TakeChunks(size_t thread);
+  void WaitForJob(uint32_t seen);
+  void WaitForWorkers();
 
   Array<Worker> workers_;
   size_t started_ = 0;
   bool synchronised_ = false;
+  uint32_t spins_ = 0;  // looks at a variable before a thread sleeps
   pthread_mutex_t mutex_;
   pthread_cond_t wake_, done_;
-  // Guarded by mutex_: the current job.
-  uint64_t generation_ = 0;
-  size_t pending_ = 0;  // workers that have not finished the current generation
-  bool stop_ = false;
-  size_t count_ = 0, pieces_ = 1;
+
+  // The current job. Plain fields are written before generation_ and read after it.
+  size_t count_ = 0, chunk_ = 1;
   Body body_ = nullptr;
   void* argument_ = nullptr;
+  std::atomic<size_t> next_{0};          // begin of the first chunk that nobody took
+  std::atomic<uint32_t> generation_{0};  // counts jobs; the last one is the end of the pool
+  std::atomic<bool> stop_{false};
+  std::atomic<size_t> pending_{0};   // workers that have not finished the current job
+  std::atomic<size_t> sleepers_{0};  // workers that wait for wake_
+  std::atomic<bool> caller_sleeps_{false};
 };
 
 }  // namespace ptq

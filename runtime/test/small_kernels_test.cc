@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/cpu_features.h"
+#include "format/op_kinds.h"
 #include "kernels/convert/contract.h"
 #include "kernels/elementwise/contract.h"
 #include "kernels/move/contract.h"
@@ -125,39 +126,45 @@ void TestQuantizeAndBack() {
            });
 }
 
+void TestBinaryI8(const ptq::BinaryI8Kernel& kernel) {
+  Random random(21);
+  const float ma = kernel.op == ptq::kMul ? 0.0171f : 0.71f, mb = 1.93f;
+  for (size_t count : kSizes) {
+    for (size_t steps = 0; steps < 4; ++steps) {
+      const size_t a_step = steps & 1, b_step = steps >> 1;
+      const List<int8_t> a = random.Int8s(count), b = random.Int8s(count);
+      List<int8_t> y(count), expected(count);
+      for (size_t i = 0; i < count; ++i) {
+        const int left = a[i * a_step] - 3, right = b[i * b_step] + 9;
+        const float scaled_left = static_cast<float>(left) * ma,
+                    scaled_right = static_cast<float>(right) * mb;
+        const float value = kernel.op == ptq::kAdd   ? scaled_left + scaled_right
+                            : kernel.op == ptq::kSub ? scaled_left - scaled_right
+                                                     : static_cast<float>(left * right) * ma;
+        expected[i] = ReferenceQuantize(value, 5, -128, 100);
+      }
+      kernel.run({a.data(), b.data(), a_step, b_step, y.data(), count, 3, -9, ma, mb,
+                  ptq::MakeOutputRange(5, -128, 100)});
+      SameBytes(y.data(), expected.data(), count, "binary i8");
+    }
+  }
+}
+
 void TestElementwise() {
   Random random(19);
-  WalkList("add i8", ptq::kAddI8Kernels, ptq::kAddI8KernelCount,
-           [&](const ptq::AddI8Kernel& kernel) {
-             for (size_t count : kSizes) {
-               for (size_t steps = 0; steps < 4; ++steps) {
-                 const size_t a_step = steps & 1, b_step = steps >> 1;
-                 const List<int8_t> a = random.Int8s(count), b = random.Int8s(count);
-                 const float ma = 0.71f, mb = 1.93f;
-                 List<int8_t> y(count), expected(count);
-                 for (size_t i = 0; i < count; ++i) {
-                   const float left = static_cast<float>(a[i * a_step] - 3) * ma,
-                               right = static_cast<float>(b[i * b_step] + 9) * mb;
-                   expected[i] = ReferenceQuantize(left + right, 5, -128, 100);
-                 }
-                 kernel.run({a.data(), b.data(), a_step, b_step, y.data(), count, 3, -9, ma, mb,
-                             ptq::MakeOutputRange(5, -128, 100)});
-                 SameBytes(y.data(), expected.data(), count, "add i8");
-               }
-             }
-           });
+  WalkList("binary i8", ptq::kBinaryI8Kernels, ptq::kBinaryI8KernelCount, TestBinaryI8);
   for (size_t i = 0; i < ptq::kBinaryF32KernelCount; ++i) {
     const ptq::BinaryF32Kernel& kernel = ptq::kBinaryF32Kernels[i];
     Row("%s", kernel.name);
     if ((kernel.requires_features & ~ptq::DetectCpuFeatures()) != 0) continue;
-    const List<float> a = random.Floats(101), b = random.Floats(101, 0.5f, 2);
+    const List<float> a = random.Floats(101, kernel.op == ptq::kPow ? 0.0f : -2.0f, 2),
+                      b = random.Floats(101, 0.5f, 2);
     for (size_t steps = 0; steps < 4; ++steps) {
       const size_t a_step = steps & 1, b_step = steps >> 1;
       List<float> y(101), expected(101);
       for (size_t j = 0; j < 101; ++j) {
         const float l = a[j * a_step], r = b[j * b_step];
-        const float values[] = {l + r, l - r, l * r, l / r};
-        expected[j] = fminf(fmaxf(values[i % 4], -1.5f), 1.5f);
+        expected[j] = fminf(fmaxf(ReferenceBinary(kernel.op, l, r), -1.5f), 1.5f);
       }
       kernel.run({a.data(), b.data(), a_step, b_step, y.data(), 101, -1.5f, 1.5f});
       SameBytes(y.data(), expected.data(), 101, "binary f32");

@@ -24,6 +24,17 @@ enum OpKindId : uint16_t {
   kTranspose,
   kReshape,
   kPad,
+  kUnary,
+  kLookup,
+  kMaximum,
+  kMinimum,
+  kPow,
+  kResize,
+  kSlice,
+  kGather,
+  kReduce,
+  kDilate,
+  kArgMax,
 };
 
 struct OpKind {

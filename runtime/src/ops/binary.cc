@@ -1,4 +1,4 @@
-// add (f32, i8), sub, mul, div (f32) with numpy broadcasting.
+// add, sub, mul (f32, i8), div (f32) with numpy broadcasting.
 #include <inttypes.h>
 
 #include "base/math.h"
@@ -23,8 +23,8 @@ struct BroadcastPlan {
 struct BinaryState {
   BroadcastPlan plan;
   const BinaryF32Kernel* f32;
-  const AddI8Kernel* i8;
-  AddI8Row i8_parameters;
+  const BinaryI8Kernel* i8;
+  BinaryI8Row i8_parameters;
   ClampAttrs clamp;
 };
 
@@ -118,7 +118,7 @@ void RunI8(const PreparedOp& op, const RunContext& run) {
   const int8_t *a = ReadData<int8_t>(*op.Input(0), run), *b = ReadData<int8_t>(*op.Input(1), run);
   int8_t* y = WriteData<int8_t>(op.Output(), run);
   ForRows(s.plan, run, [&](size_t a_at, size_t b_at, size_t y_at, size_t count) {
-    AddI8Row row = s.i8_parameters;
+    BinaryI8Row row = s.i8_parameters;
     row.a = a + a_at;
     row.b = b + b_at;
     row.y = y + y_at;
@@ -127,22 +127,23 @@ void RunI8(const PreparedOp& op, const RunContext& run) {
   });
 }
 
-ptq_status PrepareAddI8(uint32_t features, const Tensor& a, const Tensor& b, const Tensor& y,
-                        PreparedOp* op, BinaryState* state) {
+ptq_status PrepareI8(uint32_t features, const Tensor& a, const Tensor& b, const Tensor& y,
+                     PreparedOp* op, BinaryState* state) {
   PTQ_RETURN_IF_ERROR(CheckPerTensor("a", a));
   PTQ_RETURN_IF_ERROR(CheckPerTensor("b", b));
   PTQ_RETURN_IF_ERROR(CheckPerTensor("output", y));
-  AddI8Row* row = &state->i8_parameters;
+  BinaryI8Row* row = &state->i8_parameters;
   row->a_step = state->plan.a_strides[state->plan.rank - 1];
   row->b_step = state->plan.b_strides[state->plan.rank - 1];
   row->a_zero_point = a.zero_point;
   row->b_zero_point = b.zero_point;
-  row->a_multiplier = a.scales[0] / y.scales[0];
-  row->b_multiplier = b.scales[0] / y.scales[0];
+  const bool product = op->op->kind->id == kMul;
+  row->a_multiplier = (product ? a.scales[0] * b.scales[0] : a.scales[0]) / y.scales[0];
+  row->b_multiplier = product ? 0.0f : b.scales[0] / y.scales[0];
   row->range = MakeOutputRange(y.zero_point, state->clamp.q_min, state->clamp.q_max);
   PTQ_RETURN_IF_ERROR(CheckMultiplier("a", row->a_multiplier));
   PTQ_RETURN_IF_ERROR(CheckMultiplier("b", row->b_multiplier));
-  state->i8 = SelectKernel(kAddI8Kernels, kAddI8KernelCount, features);
+  state->i8 = SelectBinaryI8Kernel(op->op->kind->id, features);
   op->kernel = state->i8->name;
   op->run = RunI8;
   return PTQ_OK;
@@ -153,7 +154,8 @@ ptq_status PrepareAddI8(uint32_t features, const Tensor& a, const Tensor& b, con
 ptq_status PrepareBinary(uint32_t features, PreparedOp* op) {
   const Tensor &a = *op->Input(0), &b = *op->Input(1), &y = op->Output();
   const uint16_t kind = op->op->kind->id;
-  PTQ_RETURN_IF_ERROR(CheckDType("a", a, 1u << kF32 | (kind == kAdd ? 1u << kI8 : 0)));
+  const bool has_i8 = kind == kAdd || kind == kSub || kind == kMul;
+  PTQ_RETURN_IF_ERROR(CheckDType("a", a, 1u << kF32 | (has_i8 ? 1u << kI8 : 0)));
   PTQ_RETURN_IF_ERROR(CheckDType("b", b, 1u << a.dtype));
   PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << a.dtype));
   const ClampAttrs clamp = op->GetAttrs<ClampAttrs>();
@@ -162,7 +164,7 @@ ptq_status PrepareBinary(uint32_t features, PreparedOp* op) {
   if (state == nullptr) return OutOfMemory();
   state->clamp = clamp;
   PTQ_RETURN_IF_ERROR(MakePlan(a, b, y, &state->plan));
-  if (a.dtype == kI8) return PrepareAddI8(features, a, b, y, op, state);
+  if (a.dtype == kI8) return PrepareI8(features, a, b, y, op, state);
   state->f32 = SelectBinaryF32Kernel(kind, features);
   op->kernel = state->f32->name;
   op->run = RunF32;

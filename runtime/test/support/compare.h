@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "format/op_kinds.h"
 #include "test/support/check.h"
 #include "test/support/list.h"
 
@@ -20,6 +21,26 @@ inline int8_t ReferenceRequantize(int64_t accumulator, float multiplier, int zer
                                   int q_max) {
   const float product = static_cast<float>(static_cast<int32_t>(accumulator)) * multiplier;
   return ReferenceQuantize(product, zero_point, q_min, q_max);
+}
+
+// The binary float operator `op` (ptq::OpKindId) in C.
+inline float ReferenceBinary(uint16_t op, float a, float b) {
+  switch (op) {
+    case ptq::kAdd:
+      return a + b;
+    case ptq::kSub:
+      return a - b;
+    case ptq::kMul:
+      return a * b;
+    case ptq::kDiv:
+      return a / b;
+    case ptq::kMaximum:
+      return fmaxf(a, b);
+    case ptq::kMinimum:
+      return fminf(a, b);
+    default:
+      return powf(a, b);
+  }
 }
 
 // Bit equality; reports the first difference.

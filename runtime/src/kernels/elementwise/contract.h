@@ -17,27 +17,29 @@ struct BinaryF32Row {
   float lo, hi;
 };
 
-struct AddI8Row {
+struct BinaryI8Row {
   const int8_t *a, *b;
   size_t a_step, b_step;
   int8_t* y;
   size_t count;
   int32_t a_zero_point, b_zero_point;
-  float a_multiplier, b_multiplier;  // s_a / s_out, s_b / s_out
+  // add, sub: s_a / s_out and s_b / s_out; mul: (s_a * s_b) / s_out and nothing.
+  float a_multiplier, b_multiplier;
   OutputRange range;
 };
 
 struct BinaryF32Kernel {
   const char* name;
   uint32_t requires_features;
-  uint16_t op;  // OpKindId: kAdd, kSub, kMul or kDiv
+  uint16_t op;  // OpKindId: kAdd, kSub, kMul, kDiv, kMaximum, kMinimum or kPow
   void (*run)(const BinaryF32Row&);
 };
 
-struct AddI8Kernel {
+struct BinaryI8Kernel {
   const char* name;
   uint32_t requires_features;
-  void (*run)(const AddI8Row&);
+  uint16_t op;  // OpKindId: kAdd, kSub or kMul
+  void (*run)(const BinaryI8Row&);
 };
 
 struct ClampF32Kernel {
@@ -49,18 +51,25 @@ struct ClampF32Kernel {
 // For each op the best kernel first, a scalar one last.
 extern const BinaryF32Kernel kBinaryF32Kernels[];
 extern const size_t kBinaryF32KernelCount;
-extern const AddI8Kernel kAddI8Kernels[];
-extern const size_t kAddI8KernelCount;
+extern const BinaryI8Kernel kBinaryI8Kernels[];
+extern const size_t kBinaryI8KernelCount;
 extern const ClampF32Kernel kClampF32Kernels[];
 extern const size_t kClampF32KernelCount;
 
+// The first kernel for `op` that `features` allows; null if the list has none for `op`.
 const BinaryF32Kernel* SelectBinaryF32Kernel(uint16_t op, uint32_t features);
+const BinaryI8Kernel* SelectBinaryI8Kernel(uint16_t op, uint32_t features);
 
 void add_f32_x1__scalar(const BinaryF32Row& row);
 void sub_f32_x1__scalar(const BinaryF32Row& row);
 void mul_f32_x1__scalar(const BinaryF32Row& row);
 void div_f32_x1__scalar(const BinaryF32Row& row);
-void add_i8_x1__scalar(const AddI8Row& row);
+void maximum_f32_x1__scalar(const BinaryF32Row& row);
+void minimum_f32_x1__scalar(const BinaryF32Row& row);
+void pow_f32_x1__scalar(const BinaryF32Row& row);
+void add_i8_x1__scalar(const BinaryI8Row& row);
+void sub_i8_x1__scalar(const BinaryI8Row& row);
+void mul_i8_x1__scalar(const BinaryI8Row& row);
 void clamp_f32_x1__scalar(const float* x, float* y, size_t count, float lo, float hi);
 
 }  // namespace ptq

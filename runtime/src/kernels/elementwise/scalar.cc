@@ -1,4 +1,6 @@
 // Portable elementwise kernels.
+#include <math.h>
+
 #include "base/math.h"
 #include "kernels/elementwise/contract.h"
 
@@ -25,6 +27,17 @@ inline void Binary(const BinaryF32Row& row, F f) {
   }
 }
 
+// f of the operands in steps of the output.
+template <typename F>
+inline void BinaryI8(const BinaryI8Row& row, F f) {
+  const BinaryI8Row r = row;  // a copy: stores to y cannot alias it
+  for (size_t i = 0; i < r.count; ++i) {
+    const float a = static_cast<float>(r.a[i * r.a_step] - r.a_zero_point) * r.a_multiplier;
+    const float b = static_cast<float>(r.b[i * r.b_step] - r.b_zero_point) * r.b_multiplier;
+    r.y[i] = QuantizeToRange(f(a, b), r.range);
+  }
+}
+
 }  // namespace
 
 void add_f32_x1__scalar(const BinaryF32Row& row) {
@@ -43,25 +56,37 @@ void div_f32_x1__scalar(const BinaryF32Row& row) {
   Binary(row, [](float a, float b) { return a / b; });
 }
 
-void add_i8_x1__scalar(const AddI8Row& row) {
-  const float a_multiplier = row.a_multiplier, b_multiplier = row.b_multiplier;
-  const int32_t a_zero_point = row.a_zero_point, b_zero_point = row.b_zero_point;
-  const OutputRange range = row.range;
-  const auto scaled = [](int8_t q, int32_t zero_point, float multiplier) {
-    return static_cast<float>(q - zero_point) * multiplier;
-  };
-  if (row.a_step != 0 && row.b_step != 0) {
-    for (size_t i = 0; i < row.count; ++i) {
-      row.y[i] = QuantizeToRange(scaled(row.a[i], a_zero_point, a_multiplier) +
-                                     scaled(row.b[i], b_zero_point, b_multiplier),
-                                 range);
-    }
-    return;
+// NaN of either operand is the result, as in ONNX Max and Min.
+void maximum_f32_x1__scalar(const BinaryF32Row& row) {
+  Binary(row, [](float a, float b) { return a > b || a != a ? a : b; });
+}
+
+void minimum_f32_x1__scalar(const BinaryF32Row& row) {
+  Binary(row, [](float a, float b) { return a < b || a != a ? a : b; });
+}
+
+// Squares, which normalisations and distances are made of, need no power series.
+void pow_f32_x1__scalar(const BinaryF32Row& row) {
+  if (row.b_step == 0 && row.b[0] == 2.0f) {
+    Binary(row, [](float a, float) { return a * a; });
+  } else {
+    Binary(row, [](float a, float b) { return powf(a, b); });
   }
-  for (size_t i = 0; i < row.count; ++i) {
-    row.y[i] = QuantizeToRange(scaled(row.a[i * row.a_step], a_zero_point, a_multiplier) +
-                                   scaled(row.b[i * row.b_step], b_zero_point, b_multiplier),
-                               range);
+}
+
+void add_i8_x1__scalar(const BinaryI8Row& row) {
+  BinaryI8(row, [](float a, float b) { return a + b; });
+}
+
+void sub_i8_x1__scalar(const BinaryI8Row& row) {
+  BinaryI8(row, [](float a, float b) { return a - b; });
+}
+
+void mul_i8_x1__scalar(const BinaryI8Row& row) {
+  const BinaryI8Row r = row;  // a copy: stores to y cannot alias it
+  for (size_t i = 0; i < r.count; ++i) {
+    const int32_t a = r.a[i * r.a_step] - r.a_zero_point, b = r.b[i * r.b_step] - r.b_zero_point;
+    r.y[i] = Requantize(a * b, r.a_multiplier, r.range);
   }
 }
 

@@ -15,6 +15,7 @@ namespace ptq {
 
 constexpr uint8_t kMagic[8] = {0x50, 0x54, 0x51, 0x4E, 0x42, 0x0D, 0x0A, 0x1A};
 constexpr uint16_t kVersionMajor = 1;
+constexpr uint16_t kVersionMinor = 1;  // the newest that this runtime knows all of
 constexpr uint32_t kMaxSections = 64;
 constexpr uint32_t kSectionRequired = 1;
 constexpr uint32_t kNone = 0xFFFFFFFF;  // absent qparams, absent optional input
@@ -129,6 +130,91 @@ struct PadAttrs {
   uint32_t before[kMaxRank], after[kMaxRank];
   float value;
   int32_t q_value;
+};
+
+enum UnaryFunction : uint32_t {
+  kSigmoid,
+  kTanh,
+  kHardSigmoid,
+  kHardSwish,
+  kLeakyRelu,
+  kElu,
+  kExp,
+  kLog,
+  kSqrt,
+  kAbs,
+  kNeg,
+  kReciprocal,
+  kFloor,
+  kCeil,
+  kRound,
+  kSoftplus,
+  kErf,
+  kSilu,
+  kMish,
+  kGelu,
+  kUnaryFunctionCount
+};
+
+struct UnaryAttrs {
+  uint32_t function;
+  float alpha, beta;
+  ClampAttrs clamp;
+};
+
+enum ResizeMode : uint32_t { kNearest, kLinear, kResizeModeCount };
+enum ResizeCoordinates : uint32_t {
+  kHalfPixel,
+  kAsymmetric,
+  kAlignCorners,
+  kPytorchHalfPixel,
+  kResizeCoordinatesCount
+};
+enum ResizeRounding : uint32_t {
+  kRoundPreferFloor,
+  kRoundPreferCeil,
+  kRoundDown,
+  kRoundUp,
+  kResizeRoundingCount
+};
+
+struct ResizeAttrs {
+  uint32_t mode, coordinates, rounding;
+  float scale_h, scale_w;
+  ClampAttrs clamp;
+};
+
+struct SliceAttrs {
+  int32_t start[kMaxRank], step[kMaxRank];
+};
+
+struct GatherAttrs {
+  uint32_t axis;
+};
+
+enum ReduceFunction : uint32_t {
+  kReduceMean,
+  kReduceSum,
+  kReduceMax,
+  kReduceMin,
+  kReduceProd,
+  kReduceL2,
+  kReduceFunctionCount
+};
+
+struct ReduceAttrs {
+  uint32_t function, axes;
+  ClampAttrs clamp;
+};
+
+struct DilateAttrs {
+  uint32_t step[kMaxRank];
+  float value;
+  int32_t q_value;
+};
+
+struct ArgMaxAttrs {
+  uint32_t axis, select_last;
 };
 
 }  // namespace ptq

@@ -22,6 +22,17 @@ const OpKind kOpKinds[] = {
     {kTranspose, "transpose", 1, 1, sizeof(TransposeAttrs)},
     {kReshape, "reshape", 1, 1, 0},
     {kPad, "pad", 1, 1, sizeof(PadAttrs)},
+    {kUnary, "unary", 1, 1, sizeof(UnaryAttrs)},
+    {kLookup, "lookup", 2, 2, 0},
+    {kMaximum, "maximum", 2, 2, sizeof(ClampAttrs)},
+    {kMinimum, "minimum", 2, 2, sizeof(ClampAttrs)},
+    {kPow, "pow", 2, 2, sizeof(ClampAttrs)},
+    {kResize, "resize", 1, 1, sizeof(ResizeAttrs)},
+    {kSlice, "slice", 1, 1, sizeof(SliceAttrs)},
+    {kGather, "gather", 2, 2, sizeof(GatherAttrs)},
+    {kReduce, "reduce", 1, 1, sizeof(ReduceAttrs)},
+    {kDilate, "dilate", 1, 1, sizeof(DilateAttrs)},
+    {kArgMax, "arg_max", 1, 1, sizeof(ArgMaxAttrs)},
 };
 const size_t kOpKindCount = sizeof kOpKinds / sizeof kOpKinds[0];
 

@@ -79,7 +79,7 @@ ptq_status ReadHeader(const uint8_t* data, size_t size, FileHeader* header) {
   }
   const uint32_t known_targets = kTargetArm64 | kTargetArmv7 | kTargetX86_64 | kTargetX86;
   if (header->targets == 0 ||
-      (header->version_minor == 0 && (header->targets & ~known_targets) != 0)) {
+      (header->version_minor <= kVersionMinor && (header->targets & ~known_targets) != 0)) {
     return Fail(PTQ_BAD_FILE, "targets: 0x%" PRIx32 " is not a mask of 1, 2, 4, 8",
                 header->targets);
   }
@@ -128,7 +128,7 @@ ptq_status CheckSection(const FileHeader& header, uint32_t index, const SectionE
     }
     return PTQ_OK;
   }
-  const bool exact = rule->entry_size == 1 || header.version_minor == 0;
+  const bool exact = rule->entry_size == 1 || header.version_minor <= kVersionMinor;
   if (exact ? entry.entry_size != rule->entry_size : entry.entry_size < rule->entry_size) {
     return Fail(PTQ_BAD_FILE,
                 "section %" PRIu32 " '%s' entry_size: %" PRIu32 " instead of %" PRIu32, index, kind,

@@ -55,6 +55,17 @@ ptq_status CheckSameQparams(const Tensor& x, const Tensor& y) {
               x.name, y.name);
 }
 
+ptq_status CheckConstant(const char* what, const Tensor& tensor) {
+  if (tensor.storage == kConstant) return PTQ_OK;
+  return Fail(PTQ_BAD_FILE, "%s '%.60s' storage: arena instead of constant", what, tensor.name);
+}
+
+ptq_status CheckAxis(uint32_t axis, const Tensor& tensor) {
+  if (axis < tensor.rank) return PTQ_OK;
+  return Fail(PTQ_BAD_FILE, "axis: %" PRIu32 " is not below the rank %" PRIu32 " of '%.60s'", axis,
+              tensor.rank, tensor.name);
+}
+
 ptq_status CheckPerTensor(const char* what, const Tensor& tensor) {
   if (tensor.scales == nullptr || tensor.scale_count == 1) return PTQ_OK;
   return Fail(PTQ_BAD_FILE, "%s '%.60s' scale_count: %" PRIu32 " instead of 1", what, tensor.name,

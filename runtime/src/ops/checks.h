@@ -18,6 +18,8 @@ ptq_status CheckDim(const char* what, const Tensor& tensor, uint32_t axis, uint6
 ptq_status CheckSameShape(const Tensor& x, const Tensor& y);
 ptq_status CheckSameQparams(const Tensor& x,
                             const Tensor& y);  // for operators that move or compare int8
+ptq_status CheckConstant(const char* what, const Tensor& tensor);
+ptq_status CheckAxis(uint32_t axis, const Tensor& tensor);
 // One scale: activations are never quantized per channel.
 ptq_status CheckPerTensor(const char* what, const Tensor& tensor);
 ptq_status CheckGeometry(const char* what, uint32_t value, uint32_t minimum);

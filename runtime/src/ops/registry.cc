@@ -13,6 +13,9 @@ constexpr OpImplementation kImplementations[] = {
     {kQuantize, PrepareQuantize}, {kDequantize, PrepareDequantize},
     {kClamp, PrepareClamp},       {kTranspose, PrepareTranspose},
     {kReshape, PrepareReshape},   {kPad, PreparePad},
+    {kUnary, PrepareUnary},       {kLookup, PrepareLookup},
+    {kMaximum, PrepareBinary},    {kMinimum, PrepareBinary},
+    {kPow, PrepareBinary},
 };
 
 }  // namespace

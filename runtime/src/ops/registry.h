@@ -27,6 +27,14 @@ ptq_status PrepareClamp(uint32_t features, PreparedOp* op);
 ptq_status PrepareTranspose(uint32_t features, PreparedOp* op);
 ptq_status PrepareReshape(uint32_t features, PreparedOp* op);
 ptq_status PreparePad(uint32_t features, PreparedOp* op);
+ptq_status PrepareUnary(uint32_t features, PreparedOp* op);
+ptq_status PrepareLookup(uint32_t features, PreparedOp* op);
+ptq_status PrepareResize(uint32_t features, PreparedOp* op);
+ptq_status PrepareSlice(uint32_t features, PreparedOp* op);
+ptq_status PrepareGather(uint32_t features, PreparedOp* op);
+ptq_status PrepareReduce(uint32_t features, PreparedOp* op);
+ptq_status PrepareDilate(uint32_t features, PreparedOp* op);
+ptq_status PrepareArgMax(uint32_t features, PreparedOp* op);
 
 }  // namespace ptq
 

@@ -1,0 +1,82 @@
+// The unary kernel over the vectors of vector_math.h. Included once per instruction set.
+#ifndef PTQ_KERNELS_UNARY_PLAIN_H_
+#define PTQ_KERNELS_UNARY_PLAIN_H_
+
+#include "kernels/unary/contract.h"
+#include "kernels/unary/vector_math.h"
+
+namespace ptq {
+namespace {
+
+// The last elements pass through a whole vector like all others.
+template <typename F>
+PTQ_INLINE void Map(const UnaryF32Row& row, F f) {
+  const auto apply = [&](const float* x, float* y) __attribute__((always_inline)) {
+    Store(y, AtMost(AtLeast(f(Load(x)), row.lo), row.hi));
+  };
+  size_t i = 0;
+  for (; i + kLanes <= row.count; i += kLanes) apply(row.x + i, row.y + i);
+  if (i == row.count) return;
+  float tail[kLanes] = {};
+  memcpy(tail, row.x + i, (row.count - i) * sizeof(float));
+  apply(tail, tail);
+  memcpy(row.y + i, tail, (row.count - i) * sizeof(float));
+}
+
+// A lambda around a vector function that is certain to be inlined.
+#define PTQ_LAMBDA(expression) [=](VecF x) __attribute__((always_inline)) { return expression; }
+
+PTQ_INLINE void Row(const UnaryF32Row& row) {
+  const float alpha = row.alpha, beta = row.beta;
+  switch (row.function) {
+    case kSigmoid:
+      return Map(row, PTQ_LAMBDA(Sigmoid(x)));
+    case kTanh:
+      return Map(row, PTQ_LAMBDA(Tanh(x)));
+    case kHardSigmoid:
+      return Map(row, PTQ_LAMBDA(AtMost(AtLeast(alpha * x + beta, 0.0f), 1.0f)));
+    case kHardSwish:
+      return Map(row, PTQ_LAMBDA(x * AtMost(AtLeast(x * (1.0f / 6.0f) + 0.5f, 0.0f), 1.0f)));
+    case kLeakyRelu:
+      return Map(row, PTQ_LAMBDA(Select(x < 0.0f, alpha * x, x)));
+    case kElu:
+      return Map(row, PTQ_LAMBDA(Select(x < 0.0f, alpha * Expm1(AtMost(x, 0.0f)), x)));
+    case kExp:
+      return Map(row, PTQ_LAMBDA(Exp(x)));
+    case kLog:
+      return Map(row, PTQ_LAMBDA(Log(x)));
+    case kSqrt:
+      return Map(row, PTQ_LAMBDA(Sqrt(x)));
+    case kAbs:
+      return Map(row, PTQ_LAMBDA(Abs(x)));
+    case kNeg:
+      return Map(row, PTQ_LAMBDA(-x));
+    case kReciprocal:
+      return Map(row, PTQ_LAMBDA(1.0f / x));
+    case kFloor:
+      return Map(row, PTQ_LAMBDA(Floor(x)));
+    case kCeil:
+      return Map(row, PTQ_LAMBDA(Ceil(x)));
+    case kRound:
+      return Map(row, PTQ_LAMBDA(RoundHalfEven(x)));
+    case kSoftplus:
+      return Map(row, PTQ_LAMBDA(Softplus(x)));
+    case kErf:
+      return Map(row, PTQ_LAMBDA(Erf(x)));
+    case kSilu:
+      return Map(row, PTQ_LAMBDA(x * Sigmoid(x)));
+    case kMish:
+      return Map(row, PTQ_LAMBDA(Mish(x)));
+    case kGelu:
+      return Map(row, PTQ_LAMBDA(0.5f * x * (1.0f + Erf(x * 0.707106781f))));
+    case kUnaryFunctionCount:
+      break;
+  }
+}
+
+#undef PTQ_LAMBDA
+
+}  // namespace
+}  // namespace ptq
+
+#endif  // PTQ_KERNELS_UNARY_PLAIN_H_

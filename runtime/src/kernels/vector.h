@@ -1,0 +1,50 @@
+// Vectors of floats in the compiler's vector extension: one text for every instruction set,
+// included once per kernel file so that the file's flags decide the registers. Explicit vectors
+// instead of loops to be vectorised: compilers do not vectorise float loops for Armv7 NEON (it
+// flushes subnormals to zero), and the width must not depend on their mood.
+#ifndef PTQ_KERNELS_VECTOR_H_
+#define PTQ_KERNELS_VECTOR_H_
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/math.h"
+
+namespace ptq {
+namespace {  // its own copy in each file that includes it, for that file's instruction set
+
+#if defined(__AVX512F__)
+constexpr size_t kRegisterLanes = 16;
+#elif defined(__AVX2__)
+constexpr size_t kRegisterLanes = 8;
+#else
+constexpr size_t kRegisterLanes = 4;
+#endif
+// Two registers, so that one chain of dependent operations fills the latency of the other.
+constexpr size_t kLanes = 2 * kRegisterLanes;
+
+typedef float VecF __attribute__((vector_size(4 * kLanes)));
+typedef int32_t VecI __attribute__((vector_size(4 * kLanes)));
+
+PTQ_INLINE VecF Load(const float* x) {
+  VecF value;
+  memcpy(&value, x, sizeof value);
+  return value;
+}
+PTQ_INLINE void Store(float* y, VecF value) { memcpy(y, &value, sizeof value); }
+
+PTQ_INLINE VecF Splat(float value) { return value - VecF{}; }
+PTQ_INLINE VecI Bits(VecF x) { return reinterpret_cast<VecI>(x); }
+PTQ_INLINE VecF FromBits(VecI bits) { return reinterpret_cast<VecF>(bits); }
+PTQ_INLINE VecF Select(VecI mask, VecF yes, VecF no) {
+  return FromBits((mask & Bits(yes)) | (~mask & Bits(no)));
+}
+// Like Clamp of base/math.h, NaN passes.
+PTQ_INLINE VecF AtLeast(VecF x, float lo) { return Select(x < lo, Splat(lo), x); }
+PTQ_INLINE VecF AtMost(VecF x, float hi) { return Select(x > hi, Splat(hi), x); }
+
+}  // namespace
+}  // namespace ptq
+
+#endif  // PTQ_KERNELS_VECTOR_H_

@@ -1,4 +1,4 @@
-// gemm for AVX-512 with VNNI: 8 pixels by 32 channels, 16 accumulators of 16 lanes.
+// gemm for AVX-512 with VNNI: 12 pixels by 32 channels, 24 accumulators of 16 lanes.
 #include <immintrin.h>
 #include <string.h>
 
@@ -10,44 +10,74 @@
 namespace ptq {
 namespace {
 
-constexpr size_t kMr = 8, kNr = 32;
+constexpr size_t kMr = 12, kNr = 32, kLanes = 16;
 constexpr size_t kChunk = 64;  // input channels that are made unsigned at a time
 
-}  // namespace
+// The lanes of vector `v` of a block that are among the first `columns` channels.
+PTQ_INLINE __mmask16 Lanes(size_t columns, size_t v) {
+  return static_cast<__mmask16>(_bzhi_u32(
+      0xFFFF, static_cast<uint32_t>(columns < v * kLanes ? 0 : Min(columns - v * kLanes, kLanes))));
+}
 
-static void BlockF32(const GemmF32Tile& tile) {
-  __m512 sum[kMr][2];
-  for (size_t i = 0; i < kMr; ++i) {
-    sum[i][0] = _mm512_loadu_ps(tile.bias);
-    sum[i][1] = _mm512_loadu_ps(tile.bias + 16);
+// kRows pixels by kVectors vectors of channels of one block.
+template <size_t kRows, size_t kVectors>
+void BlockF32(const GemmF32Tile& tile) {
+  __m512 sum[kRows][kVectors];
+#pragma unroll
+  for (size_t i = 0; i < kRows; ++i) {
+#pragma unroll
+    for (size_t v = 0; v < kVectors; ++v) sum[i][v] = _mm512_loadu_ps(tile.bias + v * kLanes);
   }
   const float* w = tile.weights;
-  for (size_t tap = 0; tap < tile.taps; ++tap) {
-    const float* x[kMr];
-    memcpy(x, tile.rows + tap * kMr, sizeof x);
-    for (size_t k = 0; k < tile.depth; ++k, w += kNr) {
-      const __m512 w0 = _mm512_loadu_ps(w), w1 = _mm512_loadu_ps(w + 16);
+  const float* const* rows = tile.rows;
+  for (size_t tap = 0; tap < tile.taps; ++tap, rows += kMr) {
+    const float* x[kRows];
 #pragma unroll
-      for (size_t i = 0; i < kMr; ++i) {
+    for (size_t i = 0; i < kRows; ++i) x[i] = rows[i];
+    for (size_t k = 0; k < tile.depth; ++k, w += kNr) {
+      __m512 weights[kVectors];
+#pragma unroll
+      for (size_t v = 0; v < kVectors; ++v) weights[v] = _mm512_loadu_ps(w + v * kLanes);
+#pragma unroll
+      for (size_t i = 0; i < kRows; ++i) {
         const __m512 value = _mm512_set1_ps(x[i][k]);
-        sum[i][0] = _mm512_fmadd_ps(value, w0, sum[i][0]);
-        sum[i][1] = _mm512_fmadd_ps(value, w1, sum[i][1]);
+#pragma unroll
+        for (size_t v = 0; v < kVectors; ++v) {
+          sum[i][v] = _mm512_fmadd_ps(value, weights[v], sum[i][v]);
+        }
       }
     }
   }
   const __m512 lo = _mm512_set1_ps(tile.lo), hi = _mm512_set1_ps(tile.hi);
-  for (size_t i = 0; i < tile.valid_rows; ++i) {
-    float y[kNr];
-    // This operand order lets a NaN pass, as Clamp does.
-    _mm512_storeu_ps(y, _mm512_min_ps(hi, _mm512_max_ps(lo, sum[i][0])));
-    _mm512_storeu_ps(y + 16, _mm512_min_ps(hi, _mm512_max_ps(lo, sum[i][1])));
-    memcpy(tile.output + i * tile.output_stride, y, tile.columns * sizeof(float));
+  float* output = tile.output;
+#pragma unroll
+  for (size_t i = 0; i < kRows; ++i, output += tile.output_stride) {
+#pragma unroll
+    for (size_t v = 0; v < kVectors; ++v) {
+      // This operand order lets a NaN pass, as Clamp does.
+      const __m512 y = _mm512_min_ps(hi, _mm512_max_ps(lo, sum[i][v]));
+      _mm512_mask_storeu_ps(output + v * kLanes, Lanes(tile.columns, v), y);
+    }
   }
 }
+
+using BlockFunctionF32 = void (*)(const GemmF32Tile&);
+// By rows - 1 and vectors - 1.
+constexpr BlockFunctionF32 kBlocksF32[kMr][2] = {
+    {BlockF32<1, 1>, BlockF32<1, 2>},   {BlockF32<2, 1>, BlockF32<2, 2>},
+    {BlockF32<3, 1>, BlockF32<3, 2>},   {BlockF32<4, 1>, BlockF32<4, 2>},
+    {BlockF32<5, 1>, BlockF32<5, 2>},   {BlockF32<6, 1>, BlockF32<6, 2>},
+    {BlockF32<7, 1>, BlockF32<7, 2>},   {BlockF32<8, 1>, BlockF32<8, 2>},
+    {BlockF32<9, 1>, BlockF32<9, 2>},   {BlockF32<10, 1>, BlockF32<10, 2>},
+    {BlockF32<11, 1>, BlockF32<11, 2>}, {BlockF32<12, 1>, BlockF32<12, 2>},
+};
+
+}  // namespace
 
 // vpdpbusd multiplies unsigned by signed bytes and adds four neighbours into int32: x + 128 is x
 // with its sign bit flipped, and the bias takes the 128 back (input_offset).
 static void BlockI8(const GemmI8Tile& tile) {
+  constexpr size_t kMr = 8;
   __m512i sum[kMr][2];
   for (size_t i = 0; i < kMr; ++i) {
     sum[i][0] = _mm512_loadu_si512(tile.bias);
@@ -85,7 +115,11 @@ static void BlockI8(const GemmI8Tile& tile) {
   }
 }
 
-void gemm_f32_8x32__avx512vnni(const GemmF32Tile& tile) { ForEachBlock<32>(tile, BlockF32); }
+void gemm_f32_12x32__avx512vnni(const GemmF32Tile& tile) {
+  const BlockFunctionF32* blocks = kBlocksF32[tile.valid_rows - 1];
+  ForEachBlock<kNr>(
+      tile, [blocks](const GemmF32Tile& block) { blocks[block.columns > kLanes ? 1 : 0](block); });
+}
 
 void gemm_i8_8x32__avx512vnni(const GemmI8Tile& tile) { ForEachBlock<32, 4>(tile, BlockI8); }
 

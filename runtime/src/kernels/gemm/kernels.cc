@@ -6,7 +6,7 @@ namespace ptq {
 
 const GemmF32Kernel kGemmF32Kernels[] = {
 #if defined(__x86_64__)
-    {"gemm_f32_8x32__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, 8, 32, gemm_f32_8x32__avx512vnni},
+    {"gemm_f32_12x32__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, 12, 32, gemm_f32_12x32__avx512vnni},
     {"gemm_f32_6x16__avx2", kCpuAvx2, 6, 16, gemm_f32_6x16__avx2},
 #endif
 #if defined(__aarch64__)

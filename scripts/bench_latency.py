@@ -71,14 +71,15 @@ def work(name: str, path: str, core: int, amx: bool) -> None:
     peer = next(peer for peer in (OURS, *PEERS) if peer.name == name)
     x = np.random.default_rng(0).uniform(-1, 1, (1, 3, 224, 224)).astype(np.float32)
     run = peer.load(Path(path), x)
-    output = np.asarray(run(), np.float64)
-    print("ready", abs(output).sum(), file=answers, flush=True)
+    run()
+    print("ready", file=answers, flush=True)
     with contextlib.suppress(PermissionError):  # of all processes or of none
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(REALTIME_PRIORITY))
     for line in sys.stdin:
         for _ in range(WARM_UP):
             run()
-        samples, end = [], time.perf_counter() + float(line)
+        samples: list[float] = []
+        end = time.perf_counter() + float(line)
         while not samples or time.perf_counter() < end:
             begin = time.perf_counter()
             run()
@@ -93,7 +94,6 @@ class Case:
     peer: Peer
     amx: bool
     process: subprocess.Popen[str]
-    checksum: float = 0.0
     samples_ms: list[float] = field(default_factory=list)
 
     @property
@@ -133,7 +133,7 @@ def start(peer: Peer, path: Path, core: int, amx: bool) -> Case:
     command = [sys.executable, __file__, "--work", peer.name, str(path), str(core), str(int(amx))]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     case = Case(peer, amx, process)
-    case.checksum = float(case.read_line()[1])
+    case.read_line()
     return case
 
 

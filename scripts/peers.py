@@ -6,6 +6,7 @@ in its own format where it has one; the conversion is made by the peer's own con
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import subprocess
@@ -21,7 +22,7 @@ CLASSIC = ("mobilenet_v1", "mobilenet_v2", "resnet50")
 """The models with targets; onnx_to_tflite knows their operators."""
 
 Run = Callable[[], Any]
-"""One inference; returns its output as something that numpy.asarray takes."""
+"""One inference; returns its output, in whatever form the runtime gives it without a copy."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,22 @@ class Peer:
 
 
 def load_ptq(path: Path, x: np.ndarray) -> Run:
-    from ptq_core.runtime import Program
+    """The C functions themselves: ptq_core.runtime.Program would copy input and output at every run."""
+    from ptq_core.runtime import load_library
 
-    program = Program(path)
-    return lambda: program.run(x)[0]
+    library, program, context = load_library(), ctypes.c_void_p(), ctypes.c_void_p()
+    if library.ptq_program_load(os.fsencode(path), ctypes.byref(program)) or library.ptq_context_create(
+        program, 1, ctypes.byref(context)
+    ):
+        raise RuntimeError(f"{path}: {library.ptq_last_error().decode()}")
+    ctypes.memmove(library.ptq_context_input(context, 0), x.ctypes.data, x.nbytes)
+    output = ctypes.cast(library.ptq_context_output(context, 0), ctypes.POINTER(ctypes.c_float))
+
+    def run() -> Any:
+        library.ptq_run(context)
+        return output
+
+    return run
 
 
 def load_onnxruntime(path: Path, x: np.ndarray) -> Run:
@@ -123,7 +136,13 @@ def load_mnn(path: Path, x: np.ndarray) -> Run:
         str(path), [], [], runtime_manager=runtime, shape_mutable=False, rearrange=True
     )
     source = MNN.expr.const(x, list(x.shape), MNN.expr.NCHW)
-    return lambda: module.forward([source])[0].read()
+
+    def run() -> Any:
+        output = module.forward([source])[0]
+        output.read()  # computes; what it returns is a view of the variable
+        return output
+
+    return run
 
 
 def convert_mnn(onnx_file: Path, out: Path) -> None:

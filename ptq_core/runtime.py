@@ -44,11 +44,15 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class OpInfo:
-    """An operator: the node's name in the model, its kind in the flat file, the kernel chosen for this CPU."""
+    """An operator: the node's name in the model, its kind in the flat file, the kernel chosen for this CPU.
+
+    ``macs`` are the multiply-accumulates of one run, 0 where that says nothing.
+    """
 
     name: str
     kind: str
     kernel: str
+    macs: int
 
 
 def runtime_folder(abi: str) -> Path:
@@ -228,7 +232,7 @@ class Program:
         for index in range(self._library.ptq_program_op_count(self._handle)):
             info = _COpInfo()
             self._check(self._library.ptq_program_op_info(self._handle, index, ctypes.byref(info)))
-            operators.append(OpInfo(_text(info.name), _text(info.kind), _text(info.kernel)))
+            operators.append(OpInfo(_text(info.name), _text(info.kind), _text(info.kernel), int(info.macs)))
         return tuple(operators)
 
     def _check(self, status: int) -> None:
@@ -268,6 +272,7 @@ class _COpInfo(ctypes.Structure):
         ("kernel", ctypes.c_char_p),
         ("input_count", ctypes.c_uint32),
         ("output_count", ctypes.c_uint32),
+        ("macs", ctypes.c_uint64),
     )
 
 

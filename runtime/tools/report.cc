@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/math.h"
+#include "tools/limits.h"
 
 namespace ptq {
 namespace {
@@ -100,8 +101,9 @@ void PrintOps(FILE* out, const Measurement& model) {
     if (ptq_program_op_info(model.program, i, &info) != PTQ_OK) continue;
     fprintf(out, "%s\n      {\"name\": ", i == 0 ? "" : ",");
     PrintString(out, info.name);
-    fprintf(out, ", \"kind\": \"%s\", \"kernel\": \"%s\", \"mean_us\": %.3f}", info.kind,
-            info.kernel, model.op_us[i]);
+    fprintf(out,
+            ", \"kind\": \"%s\", \"kernel\": \"%s\", \"macs\": %" PRIu64 ", \"mean_us\": %.3f}",
+            info.kind, info.kernel, info.macs, model.op_us[i]);
   }
   fprintf(out, "]");
 }
@@ -189,16 +191,31 @@ ptq_status DumpOutputs(const BenchmarkFlags& flags, const Measurements& all) {
 }
 
 void PrintProfile(const Measurements& all) {
+  const double megahertz = CoreMegahertz();
   for (const Measurement& model : all.models) {
     if (model.op_us == nullptr) continue;
     double total = 0;
     for (size_t i = 0; i < ptq_program_op_count(model.program); ++i) total += model.op_us[i];
-    fprintf(stderr, "%s: %.1f us\n", model.path, total);
+    fprintf(stderr, "%s: %.1f us, core clock %.2f GHz\n", model.path, total, megahertz / 1000);
+    fprintf(stderr, "  %13s %7s %9s %9s %6s  %-16s %-28s %s\n", "time", "", "MMAC", "MAC/cycle",
+            "limit", "kind", "kernel", "name");
     for (size_t i = 0; i < ptq_program_op_count(model.program); ++i) {
       ptq_op_info info;
       if (ptq_program_op_info(model.program, i, &info) != PTQ_OK) continue;
-      fprintf(stderr, "  %10.1f us %5.1f %%  %-16s %-28s %s\n", model.op_us[i],
-              total > 0 ? 100 * model.op_us[i] / total : 0.0, info.kind, info.kernel, info.name);
+      const double macs = static_cast<double>(info.macs), us = Max(model.op_us[i], 1e-3),
+                   rate = macs / us / megahertz, peak = PeakMacsPerCycle(info.kernel);
+      fprintf(stderr, "  %10.1f us %5.1f %%", us, 100 * us / total);
+      if (macs > 0) {
+        fprintf(stderr, " %9.2f %9.2f", macs * 1e-6, rate);
+      } else {
+        fprintf(stderr, " %9s %9s", "", "");
+      }
+      if (macs > 0 && peak > 0) {
+        fprintf(stderr, " %4.0f %%", 100 * rate / peak);
+      } else {
+        fprintf(stderr, " %6s", "");
+      }
+      fprintf(stderr, "  %-16s %-28s %s\n", info.kind, info.kernel, info.name);
     }
   }
 }

@@ -54,6 +54,7 @@ typedef struct ptq_op_info {
   const char* kernel;  // the kernel chosen for this CPU
   uint32_t input_count;
   uint32_t output_count;
+  uint64_t macs;  // multiply-accumulates of one run; 0 where that says nothing
 } ptq_op_info;
 
 // Called after each operator of ptq_run, with the operator's first output. `data` is valid during

@@ -227,6 +227,8 @@ ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
   ConvState* state = op->MakeState<ConvState>();
   if (state == nullptr) return OutOfMemory();
   state->geometry = geometry;
+  op->macs = static_cast<uint64_t>(geometry.batch) * geometry.out_h * geometry.out_w *
+             geometry.out_c * geometry.Taps() * geometry.GroupInputs();
   state->lo = clamp.lo;
   state->hi = clamp.hi;
   state->range = MakeOutputRange(op->Output().zero_point, clamp.q_min, clamp.q_max);

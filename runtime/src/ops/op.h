@@ -27,6 +27,7 @@ struct PreparedOp {
   const Tensor* tensors;
   const char* kernel;           // name of the chosen kernel
   size_t workspace_per_thread;  // bytes
+  uint64_t macs;                // multiply-accumulates of one run, 0 where that says nothing
   void (*run)(const PreparedOp&, const RunContext&);
   void* state;  // of the operator's own type
   void (*destroy_state)(void*);

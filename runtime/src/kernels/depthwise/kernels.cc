@@ -2,15 +2,41 @@
 #include "base/cpu_features.h"
 #include "kernels/depthwise/contract.h"
 #include "kernels/depthwise/pack.h"
+#include "kernels/depthwise/row_groups.h"
 
 namespace ptq {
+namespace {
+
+#if defined(__x86_64__)
+constexpr uint32_t kAvx512Vnni = kCpuAvx2 | kCpuAvx512Vnni;
+constexpr auto kTapsOutermost = PackTapsOutermost<float>();
+constexpr auto kRowPairs = PackRowGroups<int16_t, 16>();
+constexpr auto kRowQuads = PackRowGroups<int8_t, 64>();
+#endif
+
+}  // namespace
 
 const DepthwiseF32Kernel kDepthwiseF32Kernels[] = {
 #if defined(__x86_64__)
-    {"depthwise_f32_1x16__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, 0, 0, 0, 0, 0,
-     PackTapsOutermost<float>(), depthwise_f32_1x16__avx512vnni},
-    {"depthwise_f32_1x16__avx2", kCpuAvx2, 0, 0, 0, 0, 0, PackTapsOutermost<float>(),
-     depthwise_f32_1x16__avx2},
+    {"depthwise_f32_3x3s1__avx512vnni", kAvx512Vnni, 3, 3, 1, 1, 0, kTapsOutermost,
+     depthwise_f32_3x3s1__avx512vnni},
+    {"depthwise_f32_3x3s2__avx512vnni", kAvx512Vnni, 3, 3, 2, 1, 0, kTapsOutermost,
+     depthwise_f32_3x3s2__avx512vnni},
+    {"depthwise_f32_5x5s1__avx512vnni", kAvx512Vnni, 5, 5, 1, 1, 0, kTapsOutermost,
+     depthwise_f32_5x5s1__avx512vnni},
+    {"depthwise_f32_5x5s2__avx512vnni", kAvx512Vnni, 5, 5, 2, 1, 0, kTapsOutermost,
+     depthwise_f32_5x5s2__avx512vnni},
+    {"depthwise_f32_1x64__avx512vnni", kAvx512Vnni, 0, 0, 0, 0, 0, kTapsOutermost,
+     depthwise_f32_1x64__avx512vnni},
+    {"depthwise_f32_3x3s1__avx2", kCpuAvx2, 3, 3, 1, 1, 0, kTapsOutermost,
+     depthwise_f32_3x3s1__avx2},
+    {"depthwise_f32_3x3s2__avx2", kCpuAvx2, 3, 3, 2, 1, 0, kTapsOutermost,
+     depthwise_f32_3x3s2__avx2},
+    {"depthwise_f32_5x5s1__avx2", kCpuAvx2, 5, 5, 1, 1, 0, kTapsOutermost,
+     depthwise_f32_5x5s1__avx2},
+    {"depthwise_f32_5x5s2__avx2", kCpuAvx2, 5, 5, 2, 1, 0, kTapsOutermost,
+     depthwise_f32_5x5s2__avx2},
+    {"depthwise_f32_1x32__avx2", kCpuAvx2, 0, 0, 0, 0, 0, kTapsOutermost, depthwise_f32_1x32__avx2},
 #endif
     {"depthwise_f32_1x16__scalar", kCpuScalar, 0, 0, 0, 0, 0, PackTapsOutermost<float>(),
      depthwise_f32_1x16__scalar},
@@ -20,10 +46,21 @@ const size_t kDepthwiseF32KernelCount =
 
 const DepthwiseI8Kernel kDepthwiseI8Kernels[] = {
 #if defined(__x86_64__)
-    {"depthwise_i8_1x16__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, 0, 0, 0, 0, 0,
-     PackTapsOutermost<int8_t>(), depthwise_i8_1x16__avx512vnni},
-    {"depthwise_i8_1x16__avx2", kCpuAvx2, 0, 0, 0, 0, 0, PackTapsOutermost<int8_t>(),
-     depthwise_i8_1x16__avx2},
+    {"depthwise_i8_3x3s1__avx512vnni", kAvx512Vnni, 3, 3, 1, 1, 128, kRowQuads,
+     depthwise_i8_3x3s1__avx512vnni},
+    {"depthwise_i8_3x3s2__avx512vnni", kAvx512Vnni, 3, 3, 2, 1, 128, kRowQuads,
+     depthwise_i8_3x3s2__avx512vnni},
+    {"depthwise_i8_5x5s1__avx512vnni", kAvx512Vnni, 5, 5, 1, 1, 128, kRowQuads,
+     depthwise_i8_5x5s1__avx512vnni},
+    {"depthwise_i8_5x5s2__avx512vnni", kAvx512Vnni, 5, 5, 2, 1, 128, kRowQuads,
+     depthwise_i8_5x5s2__avx512vnni},
+    {"depthwise_i8_1x64__avx512vnni", kAvx512Vnni, 0, 0, 0, 0, 128, kRowQuads,
+     depthwise_i8_1x64__avx512vnni},
+    {"depthwise_i8_3x3s1__avx2", kCpuAvx2, 3, 3, 1, 1, 0, kRowPairs, depthwise_i8_3x3s1__avx2},
+    {"depthwise_i8_3x3s2__avx2", kCpuAvx2, 3, 3, 2, 1, 0, kRowPairs, depthwise_i8_3x3s2__avx2},
+    {"depthwise_i8_5x5s1__avx2", kCpuAvx2, 5, 5, 1, 1, 0, kRowPairs, depthwise_i8_5x5s1__avx2},
+    {"depthwise_i8_5x5s2__avx2", kCpuAvx2, 5, 5, 2, 1, 0, kRowPairs, depthwise_i8_5x5s2__avx2},
+    {"depthwise_i8_1x16__avx2", kCpuAvx2, 0, 0, 0, 0, 0, kRowPairs, depthwise_i8_1x16__avx2},
 #endif
     {"depthwise_i8_1x16__scalar", kCpuScalar, 0, 0, 0, 0, 0, PackTapsOutermost<int8_t>(),
      depthwise_i8_1x16__scalar},

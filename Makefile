@@ -9,7 +9,7 @@ ABIS := host,arm64-v8a,armeabi-v7a,x86_64
 QEMU ?= yes
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test lint format bench accuracy runtime runtime-all wheel clean distclean check-python check-qemu
+.PHONY: help setup demo test lint format models bench bench-arm accuracy runtime runtime-all wheel clean distclean check-python check-qemu
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -69,11 +69,20 @@ build/peers/.installed: $(BIN)/.setup
 	$(PYTHON) -m venv --clear build/peers
 	build/peers/bin/pip install --quiet --disable-pip-version-check 'setuptools>=77'
 	PTQ_SKIP_RUNTIME=1 build/peers/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[peers]'
+	@# ncnn's converter from ONNX is a program that needs nothing; the package around it would bring torch.
+	build/peers/bin/pip install --quiet --disable-pip-version-check --no-deps pnnx
 	@touch $@
 
-bench: runtime build/peers/.installed  ## time and memory of ptq on this machine, then of its peers side by side
+models: $(BIN)/.setup  ## the models that latency is measured on, quantized and optimized, in build/models
+	$(BIN)/python scripts/make_models.py
+
+bench: runtime models build/peers/.installed  ## time, memory and latency of ptq on this machine and of its peers, side by side
 	$(BIN)/python scripts/bench.py
 	build/peers/bin/python scripts/bench_peers.py
+	build/peers/bin/python scripts/bench_latency.py
+
+bench-arm: models  ## the Arm kernels and whole inferences, modelled cycle by cycle (needs qemu-user and llvm-19)
+	$(BIN)/python scripts/bench_arm.py
 
 accuracy: runtime  ## what each configuration costs in accuracy on the real model (about 15 minutes)
 	$(BIN)/python scripts/accuracy.py

@@ -9,7 +9,6 @@ from __future__ import annotations
 import bisect
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -39,15 +38,13 @@ MACS = (
 
 
 class ToolError(Exception):
-    """A program of LLVM is missing or refused its input."""
+    """A program of LLVM refused its input."""
 
 
 def llvm(name: str, *arguments: str, text: str | None = None) -> str:
     """Standard output of LLVM's program ``name`` of the version that the models are known of."""
-    program = shutil.which(f"{name}-{LLVM}")
-    if program is None:
-        raise ToolError(f"{name}-{LLVM} is missing: apt install llvm-{LLVM}")
-    done = subprocess.run([program, *arguments], input=text, capture_output=True, text=True, check=False)
+    command = [f"{name}-{LLVM}", *arguments]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ToolError(f"{name} failed: {done.stderr[:500]}")
     return done.stdout

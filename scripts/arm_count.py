@@ -35,10 +35,6 @@ CLASSES = (
 """Class of an instruction → pattern of its text; the first that matches, else "integer"."""
 
 
-class MissingToolError(Exception):
-    """Something that counting needs is not installed."""
-
-
 @dataclass(frozen=True)
 class Block:
     """Instructions that ran one after the other, ``executions`` times per inference."""
@@ -76,7 +72,7 @@ def build_plugin(folder: Path) -> Path:
     elif importlib.util.find_spec("ziglang"):
         compiler = [sys.executable, "-m", "ziglang", "cc"]
     else:
-        raise MissingToolError("no C compiler: apt install gcc, or pip install ziglang")
+        raise build_runtime.MissingToolError("no C compiler: apt install gcc, or pip install ziglang")
     temporary = plugin.with_suffix(".tmp.so")
     subprocess.run([*compiler, "-O2", "-fPIC", "-shared", "-o", str(temporary), str(source)], check=True)
     return temporary.replace(plugin)
@@ -84,7 +80,6 @@ def build_plugin(folder: Path) -> Path:
 
 def build_benchmark(folder: Path) -> Path:
     """benchmark_bin for arm64 as it is shipped, but with its symbols."""
-    build_runtime.check_tools()
     options = ("-DCMAKE_BUILD_TYPE=Symbols", "-DCMAKE_CXX_FLAGS_SYMBOLS=-O3 -DNDEBUG")
     environment = build_runtime.build_environment(build_runtime.ROOT / "build" / "runtime")
     with build_runtime.locked(folder):
@@ -97,10 +92,7 @@ def build_benchmark(folder: Path) -> Path:
 def count(binary: Path, flat_file: Path, cpu: str, plugin: Path) -> list[Block]:
     """Blocks of one inference of ``flat_file`` on QEMU's ``cpu``, on one thread."""
     qemu = shutil.which("qemu-aarch64")
-    if qemu is None:
-        raise MissingToolError(
-            "qemu-aarch64 is missing: apt install qemu-user (the static one has no plugins)"
-        )
+    assert qemu is not None
     with tempfile.NamedTemporaryFile("r", suffix=".txt") as out:
         command = [
             "setarch", "-R", qemu, "-seed", "1", "-cpu", cpu, "-plugin", f"{plugin},out={out.name}", str(binary),

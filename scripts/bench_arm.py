@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -75,6 +76,22 @@ CPUS = {"cortex-a53": None, "cortex-a76": "neoverse-n1", "max,sve=off,sme=off": 
 """QEMU's CPU → the model of its cycles; llvm-mca's in-order models are not trustworthy, so cortex-a53 has none."""
 
 ALIASES = {"max": "max,sve=off,sme=off"}
+
+
+APT_PACKAGES = {
+    "qemu-aarch64": "qemu-user",  # the static one takes no plugins
+    **{
+        f"{name}-{arm_code.LLVM}": f"llvm-{arm_code.LLVM}" for name in ("llvm-mc", "llvm-mca", "llvm-objdump")
+    },
+}
+
+
+def check_tools() -> None:
+    """Raises MissingToolError that names every missing apt package."""
+    missing = sorted({package for program, package in APT_PACKAGES.items() if shutil.which(program) is None})
+    if missing:
+        raise build_runtime.MissingToolError(f"missing apt packages: {' '.join(missing)}")
+    build_runtime.check_tools()
 
 
 def verdict(pairs: Iterable[tuple[float | None, float | None]]) -> str:
@@ -215,6 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parse_arguments(arguments)
     good = True
     try:
+        check_tools()
         binary = parsed.binary or arm_count.build_benchmark(FOLDER)
         if parsed.part in ("loops", None):
             good = bench_loops(binary, parsed.pattern, parsed.code) and good
@@ -222,7 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if parsed.part in ("inferences", None):
             rows = choose_rows(parsed.model, parsed.precision, parsed.cpu)
             good = bench_inferences(rows, binary, parsed.models, parsed.hot, parsed.blocks) and good
-    except (arm_code.ToolError, arm_count.MissingToolError, build_runtime.MissingToolError) as error:
+    except (arm_code.ToolError, build_runtime.MissingToolError) as error:
         print(f"bench_arm.py: {error}", file=sys.stderr)
         return 3
     except subprocess.CalledProcessError as error:

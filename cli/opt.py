@@ -10,6 +10,13 @@ from cli.options import CONTEXT, boolean_option, parse_shape, size_text
 from ptq_core.errors import InputError
 
 
+def _print_supported_ops(context: click.Context) -> None:
+    from ptq_core.optimize.supported import supported_table
+
+    click.echo(supported_table())
+    context.exit()
+
+
 @click.command(context_settings=CONTEXT)
 @click.option("--model-dir", type=click.Path(path_type=Path), help="folder with the .onnx model")
 @click.option("--model-filename", help="name of the .onnx file in --model-dir [default: the only one]")
@@ -34,6 +41,15 @@ from ptq_core.errors import InputError
     help="where it will run: arm, arm64, armv7, x86, host",
 )
 @boolean_option("--prefer-int8-kernel", "run QDQ models in int8; false simulates them in float", default=True)
+@click.option(
+    "--print-supported-ops",
+    "--print-all-ops",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda context, _, wanted: _print_supported_ops(context) if wanted else None,
+    help="list the operators that the runtime has, and leave",
+)
 @click.option("--input-shape", metavar="N,C,H,W", help="the input's shape, where the model leaves it open")
 def opt(
     model_dir: Path | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,17 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from ptq_core.flatfile.interpreter import interpret
+from ptq_core.flatfile.error_bound import error_bounds
+from ptq_core.flatfile.interpreter import interpret, run
 from ptq_core.flatfile.program import DType, Program
 from ptq_core.flatfile.reader import read_program
 from ptq_core.graph.io import load_model
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.pipeline import optimize
+from ptq_core.runtime import Program as RuntimeProgram
+from ptq_core.runtime import runtime_folder
 
+RUNTIME_IS_BUILT = (runtime_folder("host") / "libptq.so").is_file()
 Array = NDArray[Any]
 
 
@@ -71,3 +76,25 @@ def compare(onnx_layout: dict[str, Array], ours: dict[str, Array]) -> Compared:
         if count:
             different[name] = count
     return Compared(len(shared), sum(onnx_layout[name].size for name in shared), different)
+
+
+def exceeds(got: Array, wanted: Array, allowed: Array) -> float:
+    """The most by which |got − wanted| exceeds ``allowed``; ≤ 0 where they agree. Equal infinities and NaNs agree."""
+    assert got.shape == wanted.shape
+    same = (got == wanted) | (np.isnan(got) & np.isnan(wanted))
+    with np.errstate(invalid="ignore"):
+        excess = np.abs(got.astype(np.float64) - wanted) - allowed
+    return float(np.max(np.where(same, -np.inf, excess), initial=-np.inf))
+
+
+def assert_runtime_agrees(program: Program, data: bytes, inputs: Sequence[Array]) -> None:
+    """The C++ runtime on the file ``data`` of ``program``: integers ==, a float program within twice the bound of numerics.md."""
+    with RuntimeProgram(data) as opened:
+        got = opened.run(*inputs)
+    wanted = run(program, inputs)
+    floats = all(t.dtype is not DType.I8 for t in program.tensors)
+    integers = any(program.tensors[i].dtype is not DType.F32 for i in program.outputs)
+    bounds = error_bounds(program, inputs) if floats and not integers else [np.zeros(())] * len(wanted)
+    for mine, reference, bound in zip(got, wanted, bounds, strict=True):
+        assert mine.dtype == reference.dtype
+        assert exceeds(mine, reference, 2 * bound) <= 0

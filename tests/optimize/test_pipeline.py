@@ -63,10 +63,11 @@ def test_targets() -> None:
 
 
 def many_unsupported(b: Qdq) -> str:
-    x = b.node("Sigmoid", "head/sigmoid", [b.conv("conv", "input", 8, 8)])
-    x = b.node("Conv", "head/transposed", [x, b.node("Exp", "head/exp", [x])])
-    x = b.node("Resize", "neck/up", [x, "", b.constant("scales", np.array([1, 1, 2, 2], np.float32))])
-    return b.node("Sigmoid", "neck/sigmoid", [x])
+    x = b.node("Sin", "head/sine", [b.conv("conv", "input", 8, 8)])
+    x = b.node("Conv", "head/running", [x, b.node("Cos", "head/cosine", [x])])
+    scales = b.constant("scales", np.array([1, 1, 2, 2], np.float32))
+    x = b.node("Resize", "neck/up", [x, "", scales], mode="cubic")
+    return b.node("Sin", "neck/sine", [x])
 
 
 def qdq_of(dtype: type[np.generic], per_channel: bool = False) -> Graph:
@@ -97,10 +98,10 @@ REFUSED: dict[str, tuple[Graph, int, list[str]]] = {
         many_unsupported,
         17,
         [
-            "Sigmoid (2): head/sigmoid, neck/sigmoid",
-            "Exp (1): head/exp",
-            "Resize (1): neck/up",
-            "head/transposed",
+            "Sin (2): head/sine, neck/sine",
+            "Cos (1): head/cosine",
+            "Resize (1), its mode is cubic; only nearest and linear have kernels: neck/up",
+            "head/running",
         ],
     ),
     "int16": (qdq_of(np.int16), 21, ["INT16", "8-bit models only", "first: q"]),
@@ -119,10 +120,17 @@ REFUSED: dict[str, tuple[Graph, int, list[str]]] = {
         17,
         ["mode is reflect", ": pad"],
     ),
-    "reduce_channels": (
-        lambda b: b.node("ReduceMean", "mean", ["input"], axes=[1]),
+    "antialias": (
+        lambda b: b.node(
+            "Resize", "down", ["input", "", b.constant("s", np.float32([1, 1, 0.5, 0.5]))], antialias=1
+        ),
+        18,
+        ["it filters against aliasing: down"],
+    ),
+    "running_indices": (
+        lambda b: b.node("Gather", "pick", [b.weight("table", 9, 3), b.node("ArgMax", "best", ["input"])]),
         17,
-        ["averages over [1]", ": mean"],
+        ["its list of indices is not a constant: pick"],
     ),
 }
 

@@ -10,7 +10,6 @@ import onnx
 import pytest
 
 from ptq_core.config import load_config
-from ptq_core.errors import InputError
 from ptq_core.flatfile.error_bound import error_bounds
 from ptq_core.flatfile.interpreter import interpret, run
 from ptq_core.flatfile.layout import ALIGNMENT
@@ -91,7 +90,7 @@ def test_demo_int8(digits: Path, tmp_path: Path, full: bool) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["mobilenet_v1_075", "resnet8_cifar10"])
+@pytest.mark.parametrize("name", ["mobilenet_v1_075", "resnet8_cifar10", "Ultraface", "FastestDet"])
 def test_real_float(shared_data: Path, tmp_path: Path, name: str) -> None:
     check_float(shared_data / "models" / f"{name}.onnx", tmp_path / f"{name}.nb")
 
@@ -113,20 +112,3 @@ def test_real_int8(digits: Path, shared_data: Path, tmp_path: Path) -> None:
         ),
     )
     check_int8(quantize(config).model_path, least_int8=28)
-
-
-REFUSED = {
-    "FastestDet": {"Gather (26)": "Gather_18", "Resize (1)": "Resize_226", "Sigmoid (1)": "Sigmoid_254"},
-    "Ultraface": {"Slice (4)": "Slice_113", "Exp (1)": "Exp_122"},
-}
-
-
-@pytest.mark.real
-@pytest.mark.parametrize("name", REFUSED)
-def test_real_refused(shared_data: Path, tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError) as caught:
-        optimize(shared_data / "models" / f"{name}.onnx", tmp_path / "x.nb")
-    for counted, node in REFUSED[name].items():
-        assert counted in str(caught.value)
-        assert node in str(caught.value)
-    assert not list(tmp_path.iterdir())

@@ -99,6 +99,13 @@ class Lowering:
         found = self.constant(node, position, what)
         return None if found is None else tuple(int(v) for v in found.array.reshape(-1))
 
+    def real_input(self, node: ir.Node, position: int = 0) -> Activation:
+        """Input ``position`` as a float32 value; Unsupported if it is an integer tensor of an unfinished QDQ pattern."""
+        entry = self.activation(node, position)
+        if self.tensor(entry).dtype != DType.F32:
+            raise Unsupported("its input is quantized and not dequantized")
+        return entry
+
     # Tensors and operators
 
     def tensor(self, entry: Activation) -> Tensor:
@@ -147,6 +154,13 @@ class Lowering:
         """A new arena tensor with the dtype and quantization parameters of tensor ``source``."""
         tensor = self.program.tensors[source]
         return self.arena_tensor(name, dims, tensor.dtype, tensor.qparams)
+
+    def reshaped(self, entry: Activation, dims: tuple[int, ...], name: str, node_name: str) -> Activation:
+        """``entry`` with ``dims`` of the model's layout; itself if it has them."""
+        if dims == self.dims(entry):
+            return entry
+        source = self.model_layout(entry)
+        return Activation(self.emit(OpKind.RESHAPE, node_name, (source,), self.like(name, dims, source)))
 
     # Layout
 
@@ -205,6 +219,11 @@ def spread(qparams: QuantParams, rank: int) -> Array:
     return qparams.scales.reshape([-1 if i == qparams.axis else 1 for i in range(rank)])
 
 
+def is_used(value: ir.Value) -> bool:
+    """True if a node reads ``value`` or the graph gives it out."""
+    return bool(value.uses()) or value.is_graph_output()
+
+
 # Attributes of nodes
 
 
@@ -239,6 +258,17 @@ def normal_axis(axis: int, rank: int) -> int:
     return axis % rank
 
 
+def get_axes(context: Lowering, node: ir.Node, position: int = 1) -> tuple[int, ...] | None:
+    """The attribute or input `axes`, None if there is neither."""
+    axes = get_ints(node, "axes")
+    return context.integers(node, position, "axes") if axes is None else axes
+
+
 def nhwc_axis(axis: int) -> int:
     """Where NCHW dimension ``axis`` lies in NHWC."""
     return TO_NHWC.index(axis)
+
+
+def stored_axis(entry: Activation, axis: int) -> int:
+    """Where dimension ``axis`` of the model's layout lies in the tensor of ``entry``."""
+    return nhwc_axis(axis) if entry.channels_last else axis

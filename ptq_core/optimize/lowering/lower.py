@@ -8,9 +8,22 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from ptq_core.errors import InputError
+from ptq_core.flatfile.attributes import ReduceFunction, UnaryFunction
 from ptq_core.flatfile.program import DType, OpKind, Program
 from ptq_core.graph.io import static_shape
-from ptq_core.optimize.lowering import elementwise, matrices, movement, quantization, windows
+from ptq_core.optimize.lowering import (
+    activations,
+    arithmetic,
+    matrices,
+    movement,
+    normalization,
+    quantization,
+    reductions,
+    resize,
+    selection,
+    transposed_convolution,
+    windows,
+)
 from ptq_core.optimize.lowering.context import Activation, Constant, Lowering, Unsupported
 from ptq_core.optimize.lowering.folding import fold, is_static
 from ptq_core.optimize.supported import SUPPORTED
@@ -18,35 +31,78 @@ from ptq_core.optimize.supported import SUPPORTED
 Lowerer = Callable[[Lowering, ir.Node], None]
 
 LOWERERS: dict[str, Lowerer] = {
-    "Add": elementwise.lower_arithmetic(OpKind.ADD),
+    "Abs": activations.lower_unary(UnaryFunction.ABS),
+    "Add": arithmetic.lower_arithmetic(OpKind.ADD),
+    "ArgMax": reductions.lower_arg_max,
     "AveragePool": windows.lower_average_pool,
-    "BatchNormalization": elementwise.lower_batch_normalization,
+    "BatchNormalization": normalization.lower_batch_normalization,
     "Cast": movement.lower_cast,
-    "Clip": elementwise.lower_clip,
+    "Ceil": activations.lower_unary(UnaryFunction.CEIL),
+    "Clip": activations.lower_clip,
     "Concat": movement.lower_concat,
     "Conv": windows.lower_conv,
+    "ConvTranspose": transposed_convolution.lower_conv_transpose,
+    "DepthToSpace": movement.lower_depth_to_space,
     "DequantizeLinear": quantization.lower_dequantize,
-    "Div": elementwise.lower_arithmetic(OpKind.DIV),
-    "Dropout": movement.lower_identity,
+    "Div": arithmetic.lower_arithmetic(OpKind.DIV),
+    "Dropout": movement.lower_dropout,
+    "Elu": activations.lower_unary(UnaryFunction.ELU, 1.0),
+    "Erf": activations.lower_unary(UnaryFunction.ERF),
+    "Exp": activations.lower_unary(UnaryFunction.EXP),
     "Flatten": movement.lower_flatten,
+    "Floor": activations.lower_unary(UnaryFunction.FLOOR),
+    "Gather": selection.lower_gather,
+    "Gelu": activations.lower_gelu,
     "Gemm": matrices.lower_gemm,
     "GlobalAveragePool": windows.lower_global_average_pool,
     "GlobalMaxPool": windows.lower_global_max_pool,
+    "HardSigmoid": activations.lower_unary(UnaryFunction.HARD_SIGMOID, 0.2, 0.5),
+    "HardSwish": activations.lower_unary(UnaryFunction.HARD_SWISH),
     "Identity": movement.lower_identity,
+    "InstanceNormalization": normalization.lower_instance_normalization,
+    "LayerNormalization": normalization.lower_layer_normalization,
+    "LeakyRelu": activations.lower_unary(UnaryFunction.LEAKY_RELU, 0.01),
+    "Log": activations.lower_unary(UnaryFunction.LOG),
+    "LogSoftmax": activations.lower_log_softmax,
     "MatMul": matrices.lower_mat_mul,
+    "Max": arithmetic.lower_arithmetic(OpKind.MAXIMUM),
     "MaxPool": windows.lower_max_pool,
-    "Mul": elementwise.lower_arithmetic(OpKind.MUL),
+    "Mean": arithmetic.lower_mean,
+    "Min": arithmetic.lower_arithmetic(OpKind.MINIMUM),
+    "Mish": activations.lower_unary(UnaryFunction.MISH),
+    "Mul": arithmetic.lower_arithmetic(OpKind.MUL),
+    "Neg": activations.lower_unary(UnaryFunction.NEG),
+    "PRelu": arithmetic.lower_prelu,
     "Pad": movement.lower_pad,
+    "Pow": arithmetic.lower_pow,
     "QuantizeLinear": quantization.lower_quantize,
-    "ReduceMean": windows.lower_reduce_mean,
-    "Relu": elementwise.lower_relu,
+    "Reciprocal": activations.lower_unary(UnaryFunction.RECIPROCAL),
+    "ReduceL2": reductions.lower_reduce(ReduceFunction.L2),
+    "ReduceMax": reductions.lower_reduce(ReduceFunction.MAX),
+    "ReduceMean": reductions.lower_reduce(ReduceFunction.MEAN),
+    "ReduceMin": reductions.lower_reduce(ReduceFunction.MIN),
+    "ReduceProd": reductions.lower_reduce(ReduceFunction.PROD),
+    "ReduceSum": reductions.lower_reduce(ReduceFunction.SUM),
+    "Relu": activations.lower_relu,
     "Reshape": movement.lower_reshape,
+    "Resize": resize.lower_resize,
+    "Round": activations.lower_unary(UnaryFunction.ROUND),
     "Shape": movement.lower_shape,
-    "Softmax": elementwise.lower_softmax,
+    "Sigmoid": activations.lower_unary(UnaryFunction.SIGMOID),
+    "Slice": selection.lower_slice,
+    "Softmax": activations.lower_softmax,
+    "Softplus": activations.lower_unary(UnaryFunction.SOFTPLUS),
+    "SpaceToDepth": movement.lower_space_to_depth,
+    "Split": selection.lower_split,
+    "Sqrt": activations.lower_unary(UnaryFunction.SQRT),
     "Squeeze": movement.lower_squeeze,
-    "Sub": elementwise.lower_arithmetic(OpKind.SUB),
+    "Sub": arithmetic.lower_arithmetic(OpKind.SUB),
+    "Sum": arithmetic.lower_arithmetic(OpKind.ADD),
+    "Swish": activations.lower_swish,
+    "Tanh": activations.lower_unary(UnaryFunction.TANH),
     "Transpose": movement.lower_transpose,
     "Unsqueeze": movement.lower_unsqueeze,
+    "Upsample": resize.lower_upsample,
 }
 
 # Constants go through these as they are, so that they keep their quantization.
@@ -110,9 +166,9 @@ def _stand_in(context: Lowering, node: ir.Node) -> None:
 
 
 def _input(context: Lowering, value: ir.Value) -> int:
-    if value.dtype != ir.DataType.FLOAT:
+    if value.dtype != ir.DataType.FLOAT or not isinstance(value.type, ir.TensorType):
         raise InputError(
-            f"input `{value.name}` is {value.dtype}",
+            f"input `{value.name}` is {value.dtype if isinstance(value.type, ir.TensorType) else value.type}",
             rule="inputs of a flat file are float32",
             fix="export the model with float32 inputs",
         )
@@ -140,7 +196,7 @@ def _output(context: Lowering, value: ir.Value) -> int:
 
 
 def _supported() -> str:
-    return ", ".join(f"{op_type} ({limits})" if limits else op_type for op_type, limits in SUPPORTED.items())
+    return ", ".join(f"{op} ({row.limits})" if row.limits else op for op, row in SUPPORTED.items())
 
 
 def _check_eight_bit(model: ir.Model) -> None:

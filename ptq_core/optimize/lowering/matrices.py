@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from ptq_core.flatfile.attributes import Clamp
 from ptq_core.flatfile.program import OpKind
+from ptq_core.optimize.lowering.arithmetic import combine
 from ptq_core.optimize.lowering.context import (
     Activation,
     Constant,
@@ -35,8 +36,12 @@ def lower_gemm(context: Lowering, node: ir.Node) -> None:
     alpha, beta = get_float(node, "alpha", 1.0), get_float(node, "beta", 1.0)
     if alpha != 1.0:
         stored = Constant((stored.real.astype(np.float64) * alpha).astype(np.float32))
-    bias = _bias(context, node, stored.array.shape[0], beta)
-    _emit(context, node, source, stored, bias, name)
+    bias, addend = _bias(context, node, stored.array.shape[0], beta)
+    _emit(context, node, source, stored, bias, name if addend is None else f"{name}:product")
+    product = context.find(node.outputs[0])
+    if addend is not None and product is not None:
+        added = combine(context, OpKind.ADD, str(node.name), name, product, addend)
+        context.bind(node.outputs[0], added)
 
 
 def lower_mat_mul(context: Lowering, node: ir.Node) -> None:
@@ -61,21 +66,24 @@ def lower_mat_mul(context: Lowering, node: ir.Node) -> None:
     context.bind(node.outputs[0], Activation(context.emit(OpKind.RESHAPE, node_name, (product,), out)))
 
 
-def _bias(context: Lowering, node: ir.Node, outputs: int, beta: float) -> Constant | None:
+def _bias(
+    context: Lowering, node: ir.Node, outputs: int, beta: float
+) -> tuple[Constant | None, Constant | None]:
+    """beta · C as (bias per output, None) or, where it differs from row to row, (None, addend)."""
     bias = context.constant(node, 2, "matrix C")
     if bias is None or beta == 0.0:
-        return None
+        return None, None
     if (
         bias.qparams is not None
         and bias.array.dtype == np.int32
         and bias.array.shape == (outputs,)
         and beta == 1
     ):
-        return bias
+        return bias, None
     real = bias.real.astype(np.float32) * np.float32(beta)
     if real.ndim > 1 and math.prod(real.shape[:-1]) != 1:
-        raise Unsupported(f"its matrix C has the shape {list(real.shape)}, which is no bias per output")
-    return Constant(np.ascontiguousarray(np.broadcast_to(real.reshape(-1), (outputs,))))
+        return None, Constant(real)
+    return Constant(np.ascontiguousarray(np.broadcast_to(real.reshape(-1), (outputs,)))), None
 
 
 def _emit(

@@ -16,22 +16,32 @@ from ptq_core.optimize.lowering.context import (
     Constant,
     Lowering,
     Unsupported,
+    get_axes,
     get_int,
     get_ints,
     get_string,
+    is_used,
     nhwc_axis,
     normal_axis,
 )
 
 
 def lower_identity(context: Lowering, node: ir.Node) -> None:
-    """Identity and inference-time Dropout: another name for the same value."""
+    """Identity: another name for the same value."""
     entry = context.find(node.inputs[0])
-    if len(node.outputs) > 1 and node.outputs[1].uses():
-        raise Unsupported("its second output (mask) is used")
     if entry is None:
         raise Unsupported("its input is missing")
     context.bind(node.outputs[0], entry)
+
+
+def lower_dropout(context: Lowering, node: ir.Node) -> None:
+    """Dropout at inference: another name for the same value."""
+    training = context.constant(node, 2, "training mode")
+    if training is not None and training.array.reshape(-1)[0]:
+        raise Unsupported("it is in training mode")
+    if any(is_used(value) for value in node.outputs[1:]):
+        raise Unsupported("its second output (mask) is used")
+    lower_identity(context, node)
 
 
 def lower_cast(context: Lowering, node: ir.Node) -> None:
@@ -78,7 +88,7 @@ def lower_reshape(context: Lowering, node: ir.Node) -> None:
 def lower_squeeze(context: Lowering, node: ir.Node) -> None:
     """Squeeze → reshape."""
     dims = context.dims(context.activation(node, 0))
-    axes = _axes(context, node)
+    axes = get_axes(context, node)
     dropped = (
         {i for i, d in enumerate(dims) if d == 1}
         if axes is None
@@ -92,7 +102,7 @@ def lower_squeeze(context: Lowering, node: ir.Node) -> None:
 def lower_unsqueeze(context: Lowering, node: ir.Node) -> None:
     """Unsqueeze → reshape."""
     dims = context.dims(context.activation(node, 0))
-    axes = _axes(context, node) or ()
+    axes = get_axes(context, node) or ()
     rank = len(dims) + len(axes)
     added = {normal_axis(axis, rank) for axis in axes}
     rest = iter(dims)
@@ -177,20 +187,60 @@ def lower_pad(context: Lowering, node: ir.Node) -> None:
     context.bind(node.outputs[0], Activation(out, last))
 
 
-def _reshape(context: Lowering, node: ir.Node, dims: tuple[int, ...]) -> None:
+def lower_depth_to_space(context: Lowering, node: ir.Node) -> None:
+    """DepthToSpace → reshape, transpose, reshape in NHWC."""
+    x, (n, channels, height, width), block = _blocks(context, node)
+    if channels % (block * block):
+        raise Unsupported(f"{channels} channels are no blocks of {block}×{block}")
+    depth = channels // (block * block)
+    if get_string(node, "mode", "DCR") == "DCR":
+        split, perm = (n, height, width, block, block, depth), (0, 1, 3, 2, 4, 5)
+    else:
+        split, perm = (n, height, width, depth, block, block), (0, 1, 4, 2, 5, 3)
+    _rearrange(context, node, x, split, perm, (n, height * block, width * block, depth))
+
+
+def lower_space_to_depth(context: Lowering, node: ir.Node) -> None:
+    """SpaceToDepth → reshape, transpose, reshape in NHWC."""
+    x, (n, channels, height, width), block = _blocks(context, node)
+    if height % block or width % block:
+        raise Unsupported(f"{height}×{width} is no whole number of blocks of {block}×{block}")
+    rows, columns = height // block, width // block
+    split = (n, rows, block, columns, block, channels)
+    perm = (0, 1, 3, 2, 4, 5) if get_string(node, "mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    _rearrange(context, node, x, split, perm, (n, rows, columns, channels * block * block))
+
+
+def _blocks(context: Lowering, node: ir.Node) -> tuple[int, tuple[int, ...], int]:
+    """(tensor in NHWC, its dims as NCHW, block size)."""
     x = context.activation(node, 0)
+    dims, block = context.dims(x), get_int(node, "blocksize", 0)
+    if len(dims) != 4 or block < 1:
+        raise Unsupported(f"its input has {len(dims)} dimensions, its block {block} elements")
+    return context.channels_last(x), dims, block
+
+
+def _rearrange(
+    context: Lowering,
+    node: ir.Node,
+    source: int,
+    split: tuple[int, ...],
+    perm: tuple[int, ...],
+    dims: tuple[int, ...],
+) -> None:
+    """Reshape ``source`` to ``split``, permute, reshape to ``dims`` (NHWC)."""
+    name, node_name = str(node.outputs[0].name), str(node.name)
+    parts = context.emit(OpKind.RESHAPE, node_name, (source,), context.like(f"{name}:blocks", split, source))
+    moved = context.transpose(parts, perm, node_name, f"{name}:moved")
+    out = context.emit(OpKind.RESHAPE, node_name, (moved,), context.like(name, dims, source))
+    context.bind(node.outputs[0], Activation(out, channels_last=True))
+
+
+def _reshape(context: Lowering, node: ir.Node, dims: tuple[int, ...]) -> None:
     if len(dims) > 8:
         raise Unsupported(f"{len(dims)} dimensions are more than 8")
-    if dims == context.dims(x):
-        context.bind(node.outputs[0], x)
-        return
-    source = context.model_layout(x)
-    out = context.like(str(node.outputs[0].name), dims, source)
-    context.bind(node.outputs[0], Activation(context.emit(OpKind.RESHAPE, str(node.name), (source,), out)))
-
-
-def _axes(context: Lowering, node: ir.Node) -> tuple[int, ...] | None:
-    return get_ints(node, "axes") or context.integers(node, 1, "axes")
+    name, node_name = str(node.outputs[0].name), str(node.name)
+    context.bind(node.outputs[0], context.reshaped(context.activation(node, 0), dims, name, node_name))
 
 
 def _transposed(constant: Constant, perm: tuple[int, ...]) -> Constant:

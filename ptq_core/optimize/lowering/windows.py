@@ -17,7 +17,7 @@ from ptq_core.optimize.lowering.context import (
     get_int,
     get_ints,
     get_string,
-    normal_axis,
+    is_used,
 )
 
 
@@ -91,7 +91,7 @@ def _ceiled(axis: Axis) -> Axis:
 
 def lower_conv(context: Lowering, node: ir.Node) -> None:
     """Conv → conv2d; weights OIHW → OHWI, quantized weights stay quantized."""
-    x, dims = _picture(context, node)
+    x, dims = picture(context, node)
     weights = context.required(node, 1, "weight")
     if weights.array.ndim != 4:
         raise Unsupported(f"its weight has {weights.array.ndim} dimensions, not 4")
@@ -153,16 +153,16 @@ def bias_tensor(context: Lowering, node: ir.Node, position: int, outputs: int) -
 
 def lower_max_pool(context: Lowering, node: ir.Node) -> None:
     """MaxPool → max_pool2d; the second output (indices) does not exist here."""
-    if len(node.outputs) > 1 and node.outputs[1].uses():
+    if any(is_used(value) for value in node.outputs[1:]):
         raise Unsupported("its second output (indices) is used")
-    x, dims = _picture(context, node)
+    x, dims = picture(context, node)
     h, w = _pool_axes(node, dims)
     _emit_pool(context, node, OpKind.MAX_POOL2D, context.channels_last(x), (h, w))
 
 
 def lower_average_pool(context: Lowering, node: ir.Node) -> None:
     """AveragePool → average_pool2d."""
-    x, dims = _picture(context, node)
+    x, dims = picture(context, node)
     h, w = _pool_axes(node, dims)
     if (h.dilation, w.dilation) != (1, 1):
         raise Unsupported("an average with dilation has no kernel")
@@ -178,38 +178,18 @@ def lower_average_pool(context: Lowering, node: ir.Node) -> None:
 
 def lower_global_average_pool(context: Lowering, node: ir.Node) -> None:
     """GlobalAveragePool → average_pool2d over the whole picture."""
-    x, dims = _picture(context, node)
+    x, dims = picture(context, node)
     _emit_pool(context, node, OpKind.AVERAGE_POOL2D, context.channels_last(x), _whole(dims[2], dims[3]))
 
 
 def lower_global_max_pool(context: Lowering, node: ir.Node) -> None:
     """GlobalMaxPool → max_pool2d over the whole picture."""
-    x, dims = _picture(context, node)
+    x, dims = picture(context, node)
     _emit_pool(context, node, OpKind.MAX_POOL2D, context.channels_last(x), _whole(dims[2], dims[3]))
 
 
-def lower_reduce_mean(context: Lowering, node: ir.Node) -> None:
-    """ReduceMean over height and width → average_pool2d (and a reshape where the dimensions go)."""
-    x, _ = _picture(context, node)
-    axes = get_ints(node, "axes") or context.integers(node, 1, "axes") or ()
-    reduced = tuple(sorted(normal_axis(axis, 4) for axis in axes))
-    if reduced not in ((2, 3), (1, 2)):
-        raise Unsupported(f"it averages over {list(axes)}; only height and width have a kernel")
-    keep = get_int(node, "keepdims", 1)
-    last = reduced == (1, 2)  # the model itself works in NHWC
-    source = context.model_layout(x) if last else context.channels_last(x)
-    n, height, width, channels = context.program.tensors[source].dims
-    name = str(node.outputs[0].name)
-    out = context.like(name if keep else f"{name}:pooled", (n, 1, 1, channels), source)
-    attributes = Pool2d(kernel_h=height, kernel_w=width)
-    context.emit(OpKind.AVERAGE_POOL2D, str(node.name), (source,), out, attributes)
-    if not keep:
-        flat = context.like(name, (n, channels), source)
-        out = context.emit(OpKind.RESHAPE, str(node.name), (out,), flat)
-    context.bind(node.outputs[0], Activation(out, channels_last=bool(keep) and not last))
-
-
-def _picture(context: Lowering, node: ir.Node) -> tuple[Activation, tuple[int, ...]]:
+def picture(context: Lowering, node: ir.Node) -> tuple[Activation, tuple[int, ...]]:
+    """(input 0, its dims [N, C, H, W]); Unsupported if it is no picture."""
     x = context.activation(node, 0)
     dims = context.dims(x)
     if len(dims) != 4:

@@ -1,0 +1,116 @@
+"""Functions of one value: clamps, the functions of `unary`, softmax."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import onnx_ir as ir
+
+from ptq_core.flatfile.attributes import Clamp, Reduce, ReduceFunction, Softmax, UnaryFunction
+from ptq_core.flatfile.program import OpKind
+from ptq_core.optimize.lowering.arithmetic import apply, combine
+from ptq_core.optimize.lowering.context import (
+    Activation,
+    Constant,
+    Lowering,
+    Unsupported,
+    get_float,
+    get_int,
+    get_string,
+    normal_axis,
+    stored_axis,
+)
+
+
+def lower_unary(
+    function: UnaryFunction, alpha: float | None = None, beta: float | None = None
+) -> Callable[[Lowering, ir.Node], None]:
+    """The lowering of a function of one value; ``alpha`` and ``beta`` are the defaults of attributes that it has."""
+
+    def lower(context: Lowering, node: ir.Node) -> None:
+        x = context.real_input(node)
+        parameters = (
+            0.0 if alpha is None else get_float(node, "alpha", alpha),
+            0.0 if beta is None else get_float(node, "beta", beta),
+        )
+        out = apply(context, function, str(node.name), str(node.outputs[0].name), x, *parameters)
+        context.bind(node.outputs[0], out)
+
+    return lower
+
+
+def lower_gelu(context: Lowering, node: ir.Node) -> None:
+    """Gelu by the error function."""
+    approximate = get_string(node, "approximate", "none")
+    if approximate != "none":
+        raise Unsupported(f"its approximation is {approximate}; only none has a kernel")
+    lower_unary(UnaryFunction.GELU)(context, node)
+
+
+def lower_swish(context: Lowering, node: ir.Node) -> None:
+    """Swish x · sigmoid(alpha · x) → silu, with other alphas three operators."""
+    alpha = get_float(node, "alpha", 1.0)
+    if alpha == 1.0:
+        lower_unary(UnaryFunction.SILU)(context, node)
+        return
+    x, name, node_name = context.real_input(node), str(node.outputs[0].name), str(node.name)
+    factor = Constant(np.array(alpha, np.float32))
+    scaled = combine(context, OpKind.MUL, node_name, f"{name}:scaled", x, factor)
+    gate = apply(context, UnaryFunction.SIGMOID, node_name, f"{name}:gate", scaled)
+    context.bind(node.outputs[0], combine(context, OpKind.MUL, node_name, name, x, gate))
+
+
+def lower_relu(context: Lowering, node: ir.Node) -> None:
+    """Relu → clamp to [0, inf]."""
+    _emit_clamp(context, node, 0.0, math.inf)
+
+
+def lower_clip(context: Lowering, node: ir.Node) -> None:
+    """Clip with constant bounds → clamp."""
+    bounds = []
+    for position, name, default in ((1, "min", -math.inf), (2, "max", math.inf)):
+        found = context.constant(node, position, f"bound {name}")
+        bounds.append(
+            get_float(node, name, default) if found is None else float(np.float32(found.real.reshape(-1)[0]))
+        )
+    if math.isnan(bounds[0]) or math.isnan(bounds[1]):
+        raise Unsupported("a bound is not a number")
+    _emit_clamp(context, node, min(bounds), bounds[1])  # ONNX: min(max(x, lo), hi), also where lo > hi
+
+
+def lower_softmax(context: Lowering, node: ir.Node) -> None:
+    """Softmax along one axis."""
+    x = context.real_input(node)
+    axis = normal_axis(get_int(node, "axis", -1), len(context.dims(x)))
+    out = context.arena_tensor(str(node.outputs[0].name), context.tensor(x).dims)
+    context.emit(OpKind.SOFTMAX, str(node.name), (x.tensor,), out, Softmax(axis=stored_axis(x, axis)))
+    context.bind(node.outputs[0], Activation(out, x.channels_last))
+
+
+def lower_log_softmax(context: Lowering, node: ir.Node) -> None:
+    """LogSoftmax: t − log Σ eᵗ with t = x − max x, which keeps the small ones."""
+    x, name, node_name = context.real_input(node), str(node.outputs[0].name), str(node.name)
+    axis = stored_axis(x, normal_axis(get_int(node, "axis", -1), len(context.dims(x))))
+
+    def reduced(entry: Activation, function: ReduceFunction, what: str) -> Activation:
+        dims = context.tensor(entry).dims
+        out = context.arena_tensor(f"{name}:{what}", (*dims[:axis], 1, *dims[axis + 1 :]))
+        attributes = Reduce(function=int(function), axes=1 << axis)
+        context.emit(OpKind.REDUCE, node_name, (entry.tensor,), out, attributes)
+        return Activation(out, x.channels_last)
+
+    largest = reduced(x, ReduceFunction.MAX, "max")
+    shifted = combine(context, OpKind.SUB, node_name, f"{name}:shifted", x, largest)
+    powers = apply(context, UnaryFunction.EXP, node_name, f"{name}:powers", shifted)
+    total = reduced(powers, ReduceFunction.SUM, "sum")
+    log = apply(context, UnaryFunction.LOG, node_name, f"{name}:log", total)
+    context.bind(node.outputs[0], combine(context, OpKind.SUB, node_name, name, shifted, log))
+
+
+def _emit_clamp(context: Lowering, node: ir.Node, lo: float, hi: float) -> None:
+    x = context.real_input(node)
+    out = context.arena_tensor(str(node.outputs[0].name), context.tensor(x).dims)
+    context.emit(OpKind.CLAMP, str(node.name), (x.tensor,), out, Clamp(lo=lo, hi=hi))
+    context.bind(node.outputs[0], Activation(out, x.channels_last))

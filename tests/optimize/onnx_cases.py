@@ -1,0 +1,108 @@
+"""The node test cases of the onnx package whose one node is an operator that we claim, as models that `opt` can take."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+
+from ptq_core.optimize.supported import SUPPORTED
+
+Array = NDArray[Any]
+
+CONSTANT_INPUTS = {
+    "BatchNormalization": (1, 2, 3, 4),
+    "Clip": (1, 2),
+    "Conv": (1, 2),
+    "ConvTranspose": (1, 2),
+    "DequantizeLinear": (1, 2),
+    "Gemm": (1, 2),
+    "InstanceNormalization": (1, 2),
+    "LayerNormalization": (1, 2),
+    "MatMul": (1,),
+    "Pad": (2,),
+    "QuantizeLinear": (1, 2),
+    "Resize": (1, 2),
+    "Upsample": (1,),
+}
+"""Op type → float inputs that are constants by the stated limits. Scalars and
+inputs of other types are constants always (but input 0)."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model whose parameters are initializers, its remaining inputs and the outputs that they give."""
+
+    name: str
+    op_type: str
+    model: onnx.ModelProto
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+    rtol: float
+    atol: float
+
+
+@functools.cache
+def cases() -> dict[str, Case]:
+    """Name → case, for every node case with exactly one node and that of a claimed type."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the cases divide by zero on purpose
+        from onnx.backend.test.loader import load_model_tests
+
+        found = load_model_tests(kind="node")
+    chosen = {}
+    for case in found:
+        nodes = case.model.graph.node
+        tensors = all(value.type.HasField("tensor_type") for value in case.model.graph.input)
+        if (
+            len(nodes) == 1
+            and nodes[0].op_type in SUPPORTED
+            and nodes[0].domain in ("", "ai.onnx")
+            and tensors
+        ):
+            chosen[case.name.removeprefix("test_")] = _case(case)
+    return chosen
+
+
+def _case(case: Any) -> Case:
+    model = onnx.ModelProto.FromString(case.model.SerializeToString())
+    (node,) = model.graph.node
+    inputs, outputs = case.data_sets[0]
+    constant = {
+        name
+        for position, name in enumerate(node.input)
+        if position
+        and (position in CONSTANT_INPUTS.get(node.op_type, ()) or not _is_float_array(model, name))
+    }
+    kept, arrays = [], []
+    for value, array in zip(model.graph.input, inputs, strict=True):
+        if value.name in constant:
+            model.graph.initializer.append(_tensor(array, value.name))
+        else:
+            kept.append(value)
+            arrays.append(array)
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    name = case.name.removeprefix("test_")
+    return Case(name, node.op_type, model, tuple(arrays), tuple(outputs), case.rtol, case.atol)
+
+
+def _is_float_array(model: onnx.ModelProto, name: str) -> bool:
+    types = {value.name: value.type.tensor_type for value in model.graph.input}
+    found = types.get(name)
+    return found is not None and found.elem_type == TensorProto.FLOAT and bool(found.shape.dim)
+
+
+def _tensor(array: Any, name: str) -> onnx.TensorProto:
+    if isinstance(array, onnx.TensorProto):
+        renamed = onnx.TensorProto()
+        renamed.CopyFrom(array)
+        renamed.name = name
+        return renamed
+    return numpy_helper.from_array(np.asarray(array), name)

@@ -1,0 +1,193 @@
+"""The node test cases of the onnx package for the operators we claim: each runs and agrees, or is refused for a stated limit."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+
+from ptq_core.errors import InputError
+from ptq_core.flatfile.interpreter import run
+from ptq_core.flatfile.reader import read_program
+from ptq_core.optimize.pipeline import optimize
+from ptq_core.optimize.supported import SUPPORTED
+from tests.agreement import RUNTIME_IS_BUILT, assert_runtime_agrees
+from tests.optimize.onnx_cases import Case, cases
+
+# What the message says → the cases. A case that runs after all, or is refused with other words, fails.
+REFUSED: dict[str, tuple[str, ...]] = {
+    "its input has 3 dimensions": ("averagepool_1d_default", "convtranspose_1d", "maxpool_1d_default"),
+    "its input has 5 dimensions": (
+        "averagepool_3d_default",
+        "averagepool_3d_dilations_small",
+        "averagepool_3d_dilations_large_count_include_pad_is_0_ceil_mode_is_True",
+        "averagepool_3d_dilations_large_count_include_pad_is_0_ceil_mode_is_False",
+        "averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True",
+        "averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_False",
+        "convtranspose_3d",
+        "maxpool_3d_default",
+        "maxpool_3d_dilations",
+        "maxpool_3d_dilations_use_ref_impl",
+        "maxpool_3d_dilations_use_ref_impl_large",
+    ),
+    "an average with dilation": ("averagepool_2d_dilations",),
+    "it is in training mode": (
+        "batchnorm_example_training_mode",
+        "batchnorm_epsilon_training_mode",
+        "training_dropout_default",
+        "training_dropout_default_mask",
+        "training_dropout",
+        "training_dropout_mask",
+        "training_dropout_zero_ratio",
+        "training_dropout_zero_ratio_mask",
+    ),
+    "its second output (mask)": ("dropout_default_mask", "dropout_default_mask_ratio"),
+    "its second output (indices)": (
+        "maxpool_with_argmax_2d_precomputed_pads",
+        "maxpool_with_argmax_2d_precomputed_strides",
+    ),
+    "its approximation is tanh": ("gelu_tanh_1", "gelu_tanh_2"),
+    "its second matrix has": (
+        "matmul_3d",
+        "matmul_1d_3d",
+        "matmul_4d",
+        "matmul_bcast",
+        "matmul_4d_1d",
+        "matmul_1d_1d",
+    ),
+    "int8 kernels need int8": (
+        "quantizelinear",
+        "quantizelinear_axis",
+        "quantizelinear_blocked_asymmetric",
+        "quantizelinear_e4m3fn",
+        "quantizelinear_e5m2",
+        "quantizelinear_uint2",
+        "quantizelinear_int2",
+        "quantizelinear_float4e2m1",
+    ),
+    "8-bit models only": (
+        "quantizelinear_uint16",
+        "quantizelinear_int16",
+        "quantizelinear_uint4",
+        "quantizelinear_int4",
+        "quantizelinear_blocked_symmetric",
+    ),
+    "cannot be reshaped to [3, 4, 0]": ("reshape_allowzero_reordered",),
+    "its mode is cubic": tuple(
+        f"resize_{what}"
+        for what in (
+            "upsample_scales_cubic",
+            "upsample_scales_cubic_align_corners",
+            "downsample_scales_cubic",
+            "downsample_scales_cubic_align_corners",
+            "upsample_sizes_cubic",
+            "downsample_sizes_cubic",
+            "upsample_scales_cubic_A_n0p5_exclude_outside",
+            "downsample_scales_cubic_A_n0p5_exclude_outside",
+            "upsample_scales_cubic_asymmetric",
+        )
+    ),
+    "its coordinates are tf_crop_and_resize": (
+        "resize_tf_crop_and_resize",
+        "resize_tf_crop_and_resize_extrapolation_value",
+        "resize_tf_crop_and_resize_axes_2_3",
+        "resize_tf_crop_and_resize_axes_3_2",
+    ),
+    "its coordinates are half_pixel_symmetric": (
+        "resize_downsample_scales_linear_half_pixel_symmetric",
+        "resize_upsample_scales_linear_half_pixel_symmetric",
+    ),
+    "it filters against aliasing": (
+        "resize_downsample_scales_linear_antialias",
+        "resize_downsample_sizes_linear_antialias",
+        "resize_downsample_scales_cubic_antialias",
+        "resize_downsample_sizes_cubic_antialias",
+    ),
+    "its keep_aspect_ratio_policy is not_": (
+        "resize_upsample_sizes_nearest_not_larger",
+        "resize_downsample_sizes_nearest_not_larger",
+        "resize_upsample_sizes_nearest_not_smaller",
+        "resize_downsample_sizes_nearest_not_smaller",
+    ),
+    "no whole number of pixels": ("resize_downsample_scales_linear_align_corners",),
+    "does not depend on the inputs": tuple(
+        f"shape{what}"
+        for what in (
+            "",
+            "_example",
+            "_start_1",
+            "_end_1",
+            "_start_negative_1",
+            "_end_negative_1",
+            "_start_1_end_negative_1",
+            "_start_1_end_2",
+            "_clip_start",
+            "_clip_end",
+            "_start_greater_than_end",
+        )
+    ),
+    "its result is empty": ("slice_start_out_of_bounds",),
+    "it splits 1 into [0, 0, 0]": ("split_zero_size_splits_opset13", "split_zero_size_splits_opset18"),
+}
+REASON = {name: reason for reason, names in REFUSED.items() for name in names}
+
+
+def refusal(case: Case) -> str | None:
+    """What the refusal of ``case`` must say (alternatives with |); None if it must run."""
+    if case.name in REASON:
+        return REASON[case.name]
+    for value in case.model.graph.input:
+        if value.type.tensor_type.elem_type != TensorProto.FLOAT:
+            return "8-bit models only|inputs of a flat file are float32"
+        if any(d.HasField("dim_value") and d.dim_value == 0 for d in value.type.tensor_type.shape.dim):
+            return "open shape"
+    output = case.model.graph.output[0].type.tensor_type.elem_type
+    if case.op_type == "Cast" and output != TensorProto.FLOAT:
+        return "changes the type of a computed value"
+    return None
+
+
+def flat_file(case: Case, folder: Path) -> bytes:
+    source, out = folder / "case.onnx", folder / "case.nb"
+    onnx.save(case.model, str(source))
+    optimize(source, out, targets=("host",))
+    return out.read_bytes()
+
+
+RUN = [name for name, case in cases().items() if refusal(case) is None]
+DENIED = [name for name in cases() if name not in RUN]
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_runs(name: str, tmp_path: Path) -> None:
+    case = cases()[name]
+    data = flat_file(case, tmp_path)
+    program = read_program(data)
+    for got, wanted in zip(run(program, case.inputs), case.outputs, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=case.rtol, atol=case.atol)
+    if RUNTIME_IS_BUILT:
+        assert_runtime_agrees(program, data, case.inputs)
+
+
+@pytest.mark.parametrize("name", DENIED)
+def test_is_refused(name: str, tmp_path: Path) -> None:
+    case = cases()[name]
+    with pytest.raises(InputError) as caught:
+        flat_file(case, tmp_path)
+    assert any(part in str(caught.value) for part in str(refusal(case)).split("|"))
+
+
+def test_the_list_is_of_cases_that_exist() -> None:
+    assert set(REASON) <= set(cases())
+    assert len(RUN) > 300
+
+
+def test_every_claimed_operator_runs() -> None:
+    """The cases of these four are of other types, or give out a constant; the QDQ tests have them."""
+    types = {cases()[name].op_type for name in RUN}
+    assert set(SUPPORTED) - types == {"Cast", "DequantizeLinear", "QuantizeLinear", "Shape"}
+    assert list(itertools.chain(*REFUSED.values())) == list(REASON)

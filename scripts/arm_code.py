@@ -162,17 +162,15 @@ class Loop:
 
 def main_loop(function: Function, callees: dict[int, Function]) -> Loop | None:
     """The innermost loop with the most MACs, of the function or, if it has none with any, of those that it calls."""
-    code = decode(function.words)
-    loops = [
-        Loop(function.name, function.address + 4 * first, tuple(code[first : last + 1]),
-             sum(map(macs_of, code[first : last + 1])))
-        for first, last in function.loops()
-    ]  # fmt: skip
+    loops = []
+    for first, last in function.loops():
+        code = tuple(decode(function.words[first : last + 1]))
+        loops.append(Loop(function.name, function.address + 4 * first, code, sum(map(macs_of, code))))
     best = max(loops, key=lambda loop: loop.macs, default=None)
     if best is not None and best.macs > 0:
         return best
     called = (callees[target] for target in function.targets.values() if target in callees)
-    inner = [main_loop(callee, {}) for callee in called if callee is not function]
+    inner = (main_loop(callee, {}) for callee in called if callee is not function)
     return max((loop for loop in inner if loop is not None), key=lambda loop: loop.macs, default=None)
 
 

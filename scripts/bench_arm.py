@@ -47,6 +47,10 @@ KINDS = {
 }
 
 
+LEAST_MACS = 16
+"""Per pass of a loop outside of kernels, to be listed."""
+
+
 @dataclass(frozen=True)
 class Row:
     """An inference to count: the best peer's and our own bounds in millions, None where nothing is asked or known."""
@@ -113,39 +117,65 @@ def millions(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def loop_verdict(name: str, macs_per_cycle: float, kind: Kind) -> str:
+def is_kernel(name: str) -> bool:
+    """Whether it is named as kernels are, <op>_<dtype>_<tile>__<isa>."""
+    return re.fullmatch(r"\w+__\w+", name) is not None
+
+
+def loop_target(name: str, kind: Kind) -> float | None:
     """Targets are for GEMM; portable kernels have none."""
-    if kind.target is None or not name.startswith("gemm_") or name.endswith("__scalar"):
-        return ""
-    return "PASS" if macs_per_cycle >= kind.target else "MISS"
+    return kind.target if name.startswith("gemm_") and not name.endswith("__scalar") else None
+
+
+def find_loops(
+    functions: Sequence[arm_code.Function], pattern: str
+) -> list[tuple[str, arm_code.Loop | None]]:
+    """Every kernel with its main loop, None for a GEMM kernel whose loop was not found; then other functions with such loops.
+
+    Not found is the loop of a kernel that calls its inner function through a table of pointers; it is among the others.
+    """
+    callees = {function.address: function for function in functions}
+    found: list[tuple[str, arm_code.Loop | None]] = []
+    named = [(arm_code.short_name(function.name), function) for function in functions]
+    named.sort(key=lambda item: item[0])
+    for name, function in named:
+        if is_kernel(name):
+            loop = arm_code.main_loop(function, callees)
+            if loop is not None or loop_target(name, KINDS["float"]) is not None:
+                found.append((name, loop))
+    claimed = {loop.function for _, loop in found if loop is not None}
+    for name, function in named:
+        if not is_kernel(name) and function.name not in claimed:
+            loop = arm_code.main_loop(function, {})
+            if loop is not None and loop.macs >= LEAST_MACS:
+                found.append((name, loop))
+    return [(name, loop) for name, loop in found if re.search(pattern, name)]
 
 
 def bench_loops(binary: Path, pattern: str, show_code: bool) -> bool:
     """Print the main loop of every kernel; whether no target was missed."""
-    functions = arm_code.disassemble(binary)
-    callees = {function.address: function for function in functions}
-    rows, good, codes = [], True, []
-    for function in sorted(functions, key=lambda f: arm_code.short_name(f.name)):
-        name = arm_code.short_name(function.name)
-        if not re.fullmatch(r"\w+__\w+", name) or not re.search(pattern, name):
-            continue
-        loop = arm_code.main_loop(function, callees)
-        if loop is None or loop.macs == 0:
+    found = find_loops(arm_code.disassemble(binary), pattern)
+    rows, good = [], True
+    for name, loop in found:
+        if loop is None:
+            rows.append((name, "", "", "", "", "", "no loop found", "", "MISS"))
+            good = False
             continue
         kind = KINDS[loop.int8 or "float"]
         (cost,) = arm_code.model([loop.code], kind.model_cpu)
-        macs_per_cycle = loop.macs / cost.cycles
-        word = loop_verdict(name, macs_per_cycle, kind)
+        target = loop_target(name, kind)
+        word = verdict([(-loop.macs / cost.cycles, None if target is None else -target)])
         good = good and word != "MISS"
-        target = "" if not word else f"{kind.target:g}"
         rows.append((name, kind.model_cpu, str(len(loop.code)), str(loop.macs), f"{cost.cycles:.2f}",
-                     f"{macs_per_cycle:.2f} of {kind.peak:g}", cost.bound, target, word))  # fmt: skip
-        codes.append((name, loop))
-    header = ("kernel", "core", "instructions", "MAC", "cycles", "MAC/cycle", "bound by", "target", "")
-    print_table(header, rows)
-    for name, loop in codes if show_code else ():
-        print(f"\n{name}, in {arm_code.short_name(loop.function)} at {loop.address:#x}:")
-        print("\n".join(f"    {line}" for line in loop.code))
+                     f"{loop.macs / cost.cycles:.2f} of {kind.peak:g}", cost.bound,
+                     "" if target is None else f"{target:g}", word))  # fmt: skip
+    print_table(
+        ("kernel", "core", "instructions", "MAC", "cycles", "MAC/cycle", "bound by", "target", ""), rows
+    )
+    for name, loop in found if show_code else ():
+        if loop is not None:
+            print(f"\n{name}, in {arm_code.short_name(loop.function)} at {loop.address:#x}:")
+            print("\n".join(f"    {line}" for line in loop.code))
     return good
 
 

@@ -10,6 +10,16 @@
 namespace ptq {
 namespace {  // its own copy in each file that includes it, for that file's instruction set
 
+// values[i] = values[i + 1]. Not a loop: compilers would see a memmove in it, and keep the array in
+// memory.
+template <size_t kCount, typename T>
+PTQ_INLINE void ShiftDown(T* values) {
+  if constexpr (kCount > 1) {
+    values[0] = values[1];
+    ShiftDown<kCount - 1>(values + 1);
+  }
+}
+
 // A Strip is a block of channels of the row:
 //   Sum Start()                              what an output begins with
 //   Column Load(column)                      the filter's rows of one input column
@@ -36,8 +46,7 @@ PTQ_INLINE void WalkColumns(const Strip& strip, size_t outputs) {
 #pragma unroll
     for (size_t i = kKernelW - kStride; i < kKernelW; ++i) add(x * kStride + i, i);
     strip.Store(x, sums[0]);
-#pragma unroll
-    for (size_t i = 0; i + 1 < kOpen; ++i) sums[i] = sums[i + 1];
+    ShiftDown<kOpen>(sums);
   }
 }
 

@@ -213,6 +213,13 @@ struct DilateAttrs {
   int32_t q_value;
 };
 
+struct Conv2dAddAttrs {
+  Conv2dAttrs conv;
+  float scale;  // of the convolution's own output, with zero_point
+  int32_t zero_point;
+  ClampAttrs clamp;  // of the sum
+};
+
 struct ArgMaxAttrs {
   uint32_t axis, select_last;
 };

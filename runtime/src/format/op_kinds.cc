@@ -33,6 +33,7 @@ const OpKind kOpKinds[] = {
     {kReduce, "reduce", 1, 1, sizeof(ReduceAttrs)},
     {kDilate, "dilate", 1, 1, sizeof(DilateAttrs)},
     {kArgMax, "arg_max", 1, 1, sizeof(ArgMaxAttrs)},
+    {kConv2dAdd, "conv2d_add", 3, 4, sizeof(Conv2dAddAttrs)},
 };
 const size_t kOpKindCount = sizeof kOpKinds / sizeof kOpKinds[0];
 

@@ -35,6 +35,7 @@ enum OpKindId : uint16_t {
   kReduce,
   kDilate,
   kArgMax,
+  kConv2dAdd,
 };
 
 struct OpKind {

@@ -1,15 +1,18 @@
 // conv2d: x [N,H,W,C], w [O,KH,KW,C/groups], (b [O]) -> y [N,OH,OW,O].
+// conv2d_add: x, w, r [N,OH,OW,O], (b) -> y: the same, and r is added to it.
 #include <inttypes.h>
+#include <math.h>
 
 #include "ops/conv_state.h"
 #include "ops/registry.h"
 
 namespace ptq {
 
-ptq_status PrepareConv2d(uint32_t features, PreparedOp* op) {
-  const Tensor &x = *op->Input(0), &w = *op->Input(1), &y = op->Output();
-  const Tensor* b = op->Input(2);
-  const Conv2dAttrs attrs = op->GetAttrs<Conv2dAttrs>();
+namespace {
+
+ptq_status CheckShapes(const PreparedOp& op, const Conv2dAttrs& attrs, const Tensor* b,
+                       ConvGeometry* geometry) {
+  const Tensor &x = *op.Input(0), &w = *op.Input(1), &y = op.Output();
   PTQ_RETURN_IF_ERROR(CheckRank("x", x, 4));
   PTQ_RETURN_IF_ERROR(CheckRank("w", w, 4));
   PTQ_RETURN_IF_ERROR(CheckRank("output", y, 4));
@@ -31,9 +34,38 @@ ptq_status PrepareConv2d(uint32_t features, PreparedOp* op) {
   PTQ_RETURN_IF_ERROR(CheckWindowOutput("height", h, x.dims[1], y.dims[1]));
   PTQ_RETURN_IF_ERROR(CheckWindowOutput("width", v, x.dims[2], y.dims[2]));
   PTQ_RETURN_IF_ERROR(CheckDim("output", y, 3, w.dims[0]));
-  const ConvGeometry geometry = {x.dims[0], x.dims[1], x.dims[2],    x.dims[3], y.dims[1],
-                                 y.dims[2], y.dims[3], attrs.groups, h,         v};
-  return PrepareConvolution(features, geometry, attrs.clamp, op);
+  *geometry = {x.dims[0], x.dims[1], x.dims[2],    x.dims[3], y.dims[1],
+               y.dims[2], y.dims[3], attrs.groups, h,         v};
+  return PTQ_OK;
+}
+
+}  // namespace
+
+ptq_status PrepareConv2d(uint32_t features, PreparedOp* op) {
+  const Conv2dAttrs attrs = op->GetAttrs<Conv2dAttrs>();
+  const Tensor* b = op->Input(2);
+  ConvGeometry geometry;
+  PTQ_RETURN_IF_ERROR(CheckShapes(*op, attrs, b, &geometry));
+  return PrepareConvolution(features, geometry, PlainOutput(*op, attrs.clamp), b, op);
+}
+
+ptq_status PrepareConv2dAdd(uint32_t features, PreparedOp* op) {
+  const Conv2dAddAttrs attrs = op->GetAttrs<Conv2dAddAttrs>();
+  const Tensor *r = op->Input(2), *b = op->Input(3);
+  const Tensor& y = op->Output();
+  ConvGeometry geometry;
+  PTQ_RETURN_IF_ERROR(CheckShapes(*op, attrs.conv, b, &geometry));
+  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << op->Input(0)->dtype));
+  PTQ_RETURN_IF_ERROR(CheckDType("r", *r, 1u << y.dtype));
+  PTQ_RETURN_IF_ERROR(CheckSameShape(*r, y));
+  if (!(attrs.scale > 0) || !isfinite(attrs.scale) || attrs.zero_point < -128 ||
+      attrs.zero_point > 127) {
+    return Fail(PTQ_BAD_FILE, "scale and zero_point: %g and %" PRId32 " are not those of an i8",
+                static_cast<double>(attrs.scale), attrs.zero_point);
+  }
+  PTQ_RETURN_IF_ERROR(PrepareConvolution(
+      features, geometry, {y.dtype, attrs.scale, attrs.zero_point, attrs.conv.clamp}, b, op));
+  return PrepareResidual(features, attrs, op);
 }
 
 }  // namespace ptq

@@ -26,17 +26,27 @@ void CollectColumns(const ConvGeometry& g, const T* input, const T* padding, siz
   }
 }
 
+// run_row(columns, output) for each output row.
 template <typename T, typename RunRow>
 void RunDepthwise(const PreparedOp& op, const RunContext& run, const T* input, const T* padding,
                   RunRow run_row) {
   const ConvState& s = op.State<ConvState>();
   const ConvGeometry& g = s.geometry;
   const size_t columns = s.depthwise_shape.Columns(g.out_w);
+  uint8_t* output = WriteData<uint8_t>(op.Output(), run);
+  const size_t element_size = ElementSize(op.Output().dtype);
   auto body = [&](size_t begin, size_t end, size_t thread) {
     const T** pointers = reinterpret_cast<const T**>(run.Workspace(thread));
     for (size_t row = begin; row < end; ++row) {
+      const size_t at = row * g.out_w * g.out_c;
       CollectColumns(g, input, padding, row, columns, pointers);
-      run_row(pointers, row * g.out_w * g.out_c);
+      if (!s.residual.Present()) {
+        run_row(pointers, output + at * element_size);
+        continue;
+      }
+      void* tile = run.Workspace(thread) + s.tile_offset;
+      run_row(pointers, tile);
+      AddResidual(op, run, tile, g.out_c, at, g.out_w, g.out_c);
     }
   };
   run.pool->ParallelFor(g.batch * g.out_h,
@@ -49,24 +59,23 @@ void RunDepthwiseConvolution(const PreparedOp& op, const RunContext& run) {
   const ConvState& s = op.State<ConvState>();
   const size_t outputs = s.geometry.out_w, channels = s.geometry.out_c;
   if (s.depthwise_f32 != nullptr) {
-    float* y = WriteData<float>(op.Output(), run);
-    RunDepthwise(op, run, InputData<float>(op, run, s.input_f32), s.padding_f32.data(),
-                 [&](const float* const* columns, size_t at) {
-                   s.depthwise_f32->run({columns, s.depthwise_shape, outputs, s.weights_f32.data(),
-                                         s.bias_f32.data(), y + at, channels, s.lo, s.hi});
-                 });
+    RunDepthwise(
+        op, run, InputData<float>(op, run, s.input_f32), s.padding_f32.data(),
+        [&](const float* const* columns, void* y) {
+          s.depthwise_f32->run({columns, s.depthwise_shape, outputs, s.weights_f32.data(),
+                                s.bias_f32.data(), static_cast<float*>(y), channels, s.lo, s.hi});
+        });
     return;
   }
   const bool float_output = op.Output().dtype == kF32;
-  RunDepthwise(
-      op, run, InputData<int8_t>(op, run, s.input_i8), s.padding_i8.data(),
-      [&](const int8_t* const* columns, size_t at) {
-        s.depthwise_i8->run(
-            {columns, s.depthwise_shape, outputs, s.weights_i8.data(), s.bias_i32.data(),
-             s.multiplier.data(), float_output ? nullptr : WriteData<int8_t>(op.Output(), run) + at,
-             s.range, float_output ? WriteData<float>(op.Output(), run) + at : nullptr, s.lo, s.hi,
-             channels});
-      });
+  RunDepthwise(op, run, InputData<int8_t>(op, run, s.input_i8), s.padding_i8.data(),
+               [&](const int8_t* const* columns, void* y) {
+                 s.depthwise_i8->run({columns, s.depthwise_shape, outputs, s.weights_i8.data(),
+                                      s.bias_i32.data(), s.multiplier.data(),
+                                      float_output ? nullptr : static_cast<int8_t*>(y), s.range,
+                                      float_output ? static_cast<float*>(y) : nullptr, s.lo, s.hi,
+                                      channels});
+               });
 }
 
 }  // namespace ptq

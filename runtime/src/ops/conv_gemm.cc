@@ -120,35 +120,31 @@ size_t RowStep(const ConvState& s) {
   return steps[s.rows];
 }
 
-// A panel of the output: `count` pixels from `pixel` on, `columns` channels of a group.
+// A panel of the output: `count` pixels, `columns` channels of a group.
 struct Panel {
-  size_t pixel, count;
-  size_t slot;    // of its first channel in the padded per-channel arrays
-  size_t output;  // index of its first element in the output
-  size_t columns;
+  size_t count, columns;
+  size_t slot;  // of its first channel in the padded per-channel arrays
+  void* output;
+  size_t output_stride;
 };
 
-void RunPanel(const PreparedOp& op, const RunContext& run, const float* const* rows,
-              const Panel& panel) {
+void RunPanel(const PreparedOp& op, const float* const* rows, const Panel& panel) {
   const ConvState& s = op.State<ConvState>();
   s.gemm_f32->run({rows, RowStep(s), s.gemm_taps, s.gemm_depth,
                    s.weights_f32.data() + panel.slot * s.packed_products,
                    s.bias_f32.data() + panel.slot, panel.count, panel.columns,
-                   WriteData<float>(op.Output(), run) + panel.output, s.geometry.out_c, s.lo,
-                   s.hi});
+                   static_cast<float*>(panel.output), panel.output_stride, s.lo, s.hi});
 }
 
-void RunPanel(const PreparedOp& op, const RunContext& run, const int8_t* const* rows,
-              const Panel& panel) {
+void RunPanel(const PreparedOp& op, const int8_t* const* rows, const Panel& panel) {
   const ConvState& s = op.State<ConvState>();
   const bool float_output = op.Output().dtype == kF32;
-  s.gemm_i8->run(
-      {rows, RowStep(s), s.gemm_taps, s.gemm_depth,
-       s.weights_i8.data() + panel.slot * s.packed_products, s.bias_i32.data() + panel.slot,
-       s.multiplier.data() + panel.slot, panel.count, panel.columns,
-       float_output ? nullptr : WriteData<int8_t>(op.Output(), run) + panel.output, s.range,
-       float_output ? WriteData<float>(op.Output(), run) + panel.output : nullptr, s.lo, s.hi,
-       s.geometry.out_c});
+  s.gemm_i8->run({rows, RowStep(s), s.gemm_taps, s.gemm_depth,
+                  s.weights_i8.data() + panel.slot * s.packed_products,
+                  s.bias_i32.data() + panel.slot, s.multiplier.data() + panel.slot, panel.count,
+                  panel.columns, float_output ? nullptr : static_cast<int8_t*>(panel.output),
+                  s.range, float_output ? static_cast<float*>(panel.output) : nullptr, s.lo, s.hi,
+                  panel.output_stride});
 }
 
 template <typename T>
@@ -158,6 +154,8 @@ void RunGemm(const PreparedOp& op, const RunContext& run, const T* input, const 
   const size_t pixels = g.batch * g.out_h * g.out_w, tiles = CeilDiv(pixels, s.mr);
   const size_t outputs = g.GroupOutputs(), panel_width = s.panel_blocks * s.nr,
                panels = CeilDiv(outputs, panel_width);
+  uint8_t* output = WriteData<uint8_t>(op.Output(), run);
+  const size_t element_size = ElementSize(op.Output().dtype);
   // Pixels innermost: a panel's weights stay in the cache while the input streams past them.
   auto body = [&](size_t begin, size_t end, size_t thread) {
     const T** rows = reinterpret_cast<const T**>(run.Workspace(thread));
@@ -165,13 +163,18 @@ void RunGemm(const PreparedOp& op, const RunContext& run, const T* input, const 
     for (size_t item = begin; item < end; ++item) {
       const size_t tile = item % tiles, column = item / tiles % panels * panel_width,
                    group = item / tiles / panels;
-      const size_t pixel = pixels * tile / tiles;
-      const Panel panel = {
-          pixel, pixels * (tile + 1) / tiles - pixel, group * s.blocks * s.nr + column,
-          pixel * g.out_c + group * outputs + column, Min(panel_width, outputs - column)};
+      const size_t pixel = pixels * tile / tiles, at = pixel * g.out_c + group * outputs + column;
+      Panel panel = {pixels * (tile + 1) / tiles - pixel, Min(panel_width, outputs - column),
+                     group * s.blocks * s.nr + column, output + at * element_size, g.out_c};
+      if (s.residual.Present()) {
+        panel.output = run.Workspace(thread) + s.tile_offset;
+        panel.output_stride = panel_width;
+      }
       CollectTile(s, input + group * g.GroupInputs(), padding, pixel, panel.count, s.mr, rows,
                   patches);
-      RunPanel(op, run, rows, panel);
+      RunPanel(op, rows, panel);
+      if (s.residual.Present())
+        AddResidual(op, run, panel.output, panel_width, at, panel.count, panel.columns);
     }
   };
   const size_t macs = s.mr * panel_width * s.gemm_taps * s.gemm_depth;

@@ -16,9 +16,8 @@ constexpr size_t kPanelBytes = 16384;
 // most of a vector empty.
 constexpr size_t kPatchDepth = 16;
 
-ptq_status CheckTypes(const PreparedOp& op) {
+ptq_status CheckTypes(const PreparedOp& op, const Tensor* b) {
   const Tensor &x = *op.Input(0), &w = *op.Input(1), &y = op.Output();
-  const Tensor* b = op.Input(2);
   PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kI8));
   PTQ_RETURN_IF_ERROR(CheckDType("w", w, 1u << x.dtype));
   const bool quantized = x.dtype == kI8;
@@ -68,17 +67,27 @@ ptq_status FoldBias(const Tensor& x, const Tensor& w, const Tensor* b, size_t ou
   return PTQ_OK;
 }
 
+// What preparation passes around: the operator and what its kind says of it.
+struct Convolution {
+  const PreparedOp& op;
+  const Tensor* b;  // may be null
+  const ConvOutput& output;
+
+  const Tensor& X() const { return *op.Input(0); }
+  const Tensor& W() const { return *op.Input(1); }
+};
+
 // `slot`: where output channel o lies in the padded per-channel arrays.
-ptq_status PrepareChannelI8(const PreparedOp& op, size_t output, size_t slot, size_t products,
+ptq_status PrepareChannelI8(const Convolution& conv, size_t output, size_t slot, size_t products,
                             ConvState* state) {
-  const Tensor &x = *op.Input(0), &w = *op.Input(1), &y = op.Output();
+  const Tensor &x = conv.X(), &w = conv.W();
   const int32_t input_offset =
       state->gemm_i8 != nullptr ? state->gemm_i8->input_offset : state->depthwise_i8->input_offset;
   PTQ_RETURN_IF_ERROR(
-      FoldBias(x, w, op.Input(2), output, products, input_offset, &state->bias_i32[slot]));
+      FoldBias(x, w, conv.b, output, products, input_offset, &state->bias_i32[slot]));
   // Two roundings, in this order (docs/numerics.md).
   float m = x.scales[0] * w.scales[w.scale_count == 1 ? 0 : output];
-  if (y.dtype == kI8) m = m / y.scales[0];
+  if (conv.output.dtype == kI8) m = m / conv.output.scale;
   state->multiplier[slot] = m;
   return CheckMultiplier("requantization", m);
 }
@@ -114,8 +123,7 @@ void ChooseRows(size_t mr, size_t nr, size_t kd, size_t element_size, ConvState*
 
 // Packs all groups and lays the bias beside them.
 template <typename T>
-ptq_status PackGroups(const PreparedOp& op, size_t kr, size_t kd, ConvState* state,
-                      Array<T>* packed) {
+ptq_status PackGroups(const Tensor& w, size_t kr, size_t kd, ConvState* state, Array<T>* packed) {
   const ConvGeometry& g = state->geometry;
   const size_t slots = state->blocks * state->nr,  // per group
       outputs = g.GroupOutputs(), products = g.Taps() * g.GroupInputs();
@@ -123,7 +131,7 @@ ptq_status PackGroups(const PreparedOp& op, size_t kr, size_t kd, ConvState* sta
   if (!Multiply(g.groups * slots, state->packed_products, &packed_size) || packed_size > SIZE_MAX)
     return OutOfMemory();
   PTQ_RETURN_IF_ERROR(packed->Allocate(static_cast<size_t>(packed_size)));
-  const T* weights = static_cast<const T*>(op.Input(1)->data);
+  const T* weights = static_cast<const T*>(w.data);
   for (size_t group = 0; group < g.groups; ++group) {
     PackGemmWeights(weights + group * outputs * products, outputs, state->gemm_taps,
                     state->gemm_depth, state->nr, kr, kd,
@@ -132,37 +140,34 @@ ptq_status PackGroups(const PreparedOp& op, size_t kr, size_t kd, ConvState* sta
   return PTQ_OK;
 }
 
-ptq_status PrepareGemmF32(uint32_t features, PreparedOp* op, ConvState* state) {
+ptq_status PrepareGemmF32(uint32_t features, const Convolution& conv, ConvState* state) {
   const ConvGeometry& g = state->geometry;
   const GemmF32Kernel* kernel = SelectKernel(kGemmF32Kernels, kGemmF32KernelCount, features);
   state->gemm_f32 = kernel;
-  op->kernel = kernel->name;
   ChooseRows(kernel->mr, kernel->nr, 1, sizeof(float), state);
   const size_t slots = state->blocks * state->nr, outputs = g.GroupOutputs();
-  PTQ_RETURN_IF_ERROR(PackGroups(*op, 1, 1, state, &state->weights_f32));
+  PTQ_RETURN_IF_ERROR(PackGroups(conv.W(), 1, 1, state, &state->weights_f32));
   PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(g.groups * slots));
-  if (op->Input(2) == nullptr) return PTQ_OK;
+  if (conv.b == nullptr) return PTQ_OK;
   for (size_t group = 0; group < g.groups; ++group) {
     memcpy(state->bias_f32.data() + group * slots,
-           static_cast<const float*>(op->Input(2)->data) + group * outputs,
-           outputs * sizeof(float));
+           static_cast<const float*>(conv.b->data) + group * outputs, outputs * sizeof(float));
   }
   return PTQ_OK;
 }
 
-ptq_status PrepareGemmI8(uint32_t features, PreparedOp* op, ConvState* state) {
+ptq_status PrepareGemmI8(uint32_t features, const Convolution& conv, ConvState* state) {
   const ConvGeometry& g = state->geometry;
   const GemmI8Kernel* kernel = SelectKernel(kGemmI8Kernels, kGemmI8KernelCount, features);
   state->gemm_i8 = kernel;
-  op->kernel = kernel->name;
   ChooseRows(kernel->mr, kernel->nr, kernel->kd, sizeof(int8_t), state);
   const size_t slots = state->blocks * state->nr, outputs = g.GroupOutputs();
-  PTQ_RETURN_IF_ERROR(PackGroups(*op, kernel->kr, kernel->kd, state, &state->weights_i8));
+  PTQ_RETURN_IF_ERROR(PackGroups(conv.W(), kernel->kr, kernel->kd, state, &state->weights_i8));
   PTQ_RETURN_IF_ERROR(state->bias_i32.Allocate(g.groups * slots));
   PTQ_RETURN_IF_ERROR(state->multiplier.Allocate(g.groups * slots));
   for (size_t group = 0; group < g.groups; ++group) {
     for (size_t j = 0; j < outputs; ++j) {
-      PTQ_RETURN_IF_ERROR(PrepareChannelI8(*op, group * outputs + j, group * slots + j,
+      PTQ_RETURN_IF_ERROR(PrepareChannelI8(conv, group * outputs + j, group * slots + j,
                                            g.Taps() * g.GroupInputs(), state));
     }
   }
@@ -171,41 +176,39 @@ ptq_status PrepareGemmI8(uint32_t features, PreparedOp* op, ConvState* state) {
 
 // Packs the filters for `kernel`.
 template <typename T, typename Kernel>
-ptq_status PackFilters(const PreparedOp& op, const Kernel& kernel, const DepthwiseShape& shape,
+ptq_status PackFilters(const Tensor& w, const Kernel& kernel, const DepthwiseShape& shape,
                        Array<T>* packed) {
   const uint64_t most = RoundUp(shape.channels, kDepthwiseChannelBlock);
   uint64_t size = 0;
   if (!Multiply(most * sizeof(T), 4 * shape.kernel_h * shape.kernel_w, &size) || size > SIZE_MAX)
     return OutOfMemory();
   PTQ_RETURN_IF_ERROR(packed->Allocate(kernel.packing.size(shape)));
-  kernel.packing.pack(shape, static_cast<const T*>(op.Input(1)->data), packed->data());
+  kernel.packing.pack(shape, static_cast<const T*>(w.data), packed->data());
   return PTQ_OK;
 }
 
-ptq_status PrepareDepthwise(uint32_t features, PreparedOp* op, ConvState* state) {
+ptq_status PrepareDepthwise(uint32_t features, const Convolution& conv, ConvState* state) {
   const ConvGeometry& g = state->geometry;
   const size_t slots = static_cast<size_t>(RoundUp(g.out_c, kDepthwiseChannelBlock));
   state->depthwise_shape = {g.out_c, g.h.kernel, g.w.kernel, g.w.stride, g.w.dilation};
-  if (op->Input(0)->dtype == kF32) {
+  if (conv.X().dtype == kF32) {
     const auto* kernel = SelectDepthwise(kDepthwiseF32Kernels, kDepthwiseF32KernelCount, features,
                                          state->depthwise_shape);
     state->depthwise_f32 = kernel;
-    op->kernel = kernel->name;
-    PTQ_RETURN_IF_ERROR(PackFilters(*op, *kernel, state->depthwise_shape, &state->weights_f32));
+    PTQ_RETURN_IF_ERROR(
+        PackFilters(conv.W(), *kernel, state->depthwise_shape, &state->weights_f32));
     PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(slots));
-    if (op->Input(2) != nullptr)
-      memcpy(state->bias_f32.data(), op->Input(2)->data, g.out_c * sizeof(float));
+    if (conv.b != nullptr) memcpy(state->bias_f32.data(), conv.b->data, g.out_c * sizeof(float));
     return PTQ_OK;
   }
   const auto* kernel = SelectDepthwise(kDepthwiseI8Kernels, kDepthwiseI8KernelCount, features,
                                        state->depthwise_shape);
   state->depthwise_i8 = kernel;
-  op->kernel = kernel->name;
-  PTQ_RETURN_IF_ERROR(PackFilters(*op, *kernel, state->depthwise_shape, &state->weights_i8));
+  PTQ_RETURN_IF_ERROR(PackFilters(conv.W(), *kernel, state->depthwise_shape, &state->weights_i8));
   PTQ_RETURN_IF_ERROR(state->bias_i32.Allocate(slots));
   PTQ_RETURN_IF_ERROR(state->multiplier.Allocate(slots));
   for (size_t c = 0; c < g.out_c; ++c)
-    PTQ_RETURN_IF_ERROR(PrepareChannelI8(*op, c, c, g.Taps(), state));
+    PTQ_RETURN_IF_ERROR(PrepareChannelI8(conv, c, c, g.Taps(), state));
   return PTQ_OK;
 }
 
@@ -220,32 +223,41 @@ ptq_status CopyConstant(const Tensor& x, Array<T>* copy) {
 
 }  // namespace
 
+ConvOutput PlainOutput(const PreparedOp& op, const ClampAttrs& clamp) {
+  const Tensor& y = op.Output();
+  return {y.dtype, y.scale_count != 0 ? y.scales[0] : 1.0f, y.zero_point, clamp};
+}
+
 ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
-                              const ClampAttrs& clamp, PreparedOp* op) {
-  PTQ_RETURN_IF_ERROR(CheckTypes(*op));
-  PTQ_RETURN_IF_ERROR(CheckClamp(clamp));
+                              const ConvOutput& output, const Tensor* b, PreparedOp* op) {
+  PTQ_RETURN_IF_ERROR(CheckTypes(*op, b));
+  PTQ_RETURN_IF_ERROR(CheckClamp(output.clamp));
   ConvState* state = op->MakeState<ConvState>();
   if (state == nullptr) return OutOfMemory();
   state->geometry = geometry;
   op->macs = static_cast<uint64_t>(geometry.batch) * geometry.out_h * geometry.out_w *
              geometry.out_c * geometry.Taps() * geometry.GroupInputs();
-  state->lo = clamp.lo;
-  state->hi = clamp.hi;
-  state->range = MakeOutputRange(op->Output().zero_point, clamp.q_min, clamp.q_max);
+  state->lo = output.clamp.lo;
+  state->hi = output.clamp.hi;
+  state->range = MakeOutputRange(output.zero_point, output.clamp.q_min, output.clamp.q_max);
 
-  const Tensor& x = *op->Input(0);
+  const Convolution conv = {*op, b, output};
+  const Tensor& x = conv.X();
   const bool quantized = x.dtype == kI8;
   const bool depthwise =
       geometry.groups == geometry.in_c && geometry.out_c == geometry.in_c && geometry.groups > 1;
   if (depthwise) {
-    PTQ_RETURN_IF_ERROR(PrepareDepthwise(features, op, state));
+    PTQ_RETURN_IF_ERROR(PrepareDepthwise(features, conv, state));
     op->run = RunDepthwiseConvolution;
+    op->kernel =
+        state->depthwise_i8 != nullptr ? state->depthwise_i8->name : state->depthwise_f32->name;
     op->workspace_per_thread =
         state->depthwise_shape.Columns(geometry.out_w) * geometry.h.kernel * sizeof(void*);
   } else {
-    PTQ_RETURN_IF_ERROR(quantized ? PrepareGemmI8(features, op, state)
-                                  : PrepareGemmF32(features, op, state));
+    PTQ_RETURN_IF_ERROR(quantized ? PrepareGemmI8(features, conv, state)
+                                  : PrepareGemmF32(features, conv, state));
     op->run = RunGemmConvolution;
+    op->kernel = state->gemm_i8 != nullptr ? state->gemm_i8->name : state->gemm_f32->name;
     op->workspace_per_thread = state->gemm_taps * state->mr * sizeof(void*) +
                                state->mr * state->patch_stride * ElementSize(x.dtype) + kReadSlack;
   }

@@ -4,6 +4,7 @@
 #define PTQ_OPS_CONV_STATE_H_
 
 #include "kernels/depthwise/contract.h"
+#include "kernels/elementwise/contract.h"
 #include "kernels/gemm/contract.h"
 #include "ops/checks.h"
 #include "ops/op.h"
@@ -24,6 +25,25 @@ enum ConvRows : uint8_t {
   kPointwiseRows,  // 1x1, stride 1: the input's own pixels, one after another
   kIndirectRows,   // the input's own pixels, one for each tap
   kPatchRows,      // windows copied into the workspace: too few channels for a tap of their own
+};
+
+// What a convolution writes before anything is added to it: the operator's output, or for
+// conv2d_add a tensor that exists a tile at a time in the workspace.
+struct ConvOutput {
+  DType dtype;
+  float scale;  // of i8
+  int32_t zero_point;
+  ClampAttrs clamp;
+};
+
+// The add of conv2d_add; one of the two kernels is set, none for other operators.
+struct Residual {
+  const BinaryF32Kernel* f32;
+  const BinaryI8Kernel* i8;
+  BinaryI8Row i8_parameters;
+  float lo, hi;  // of f32
+
+  bool Present() const { return f32 != nullptr || i8 != nullptr; }
 };
 
 struct ConvState {
@@ -59,16 +79,29 @@ struct ConvState {
 
   OutputRange range;
   float lo, hi;
+  Residual residual;
+  size_t tile_offset;  // of the tile before the add, in a thread's workspace; bytes
 };
 
-// Fills op->state for inputs x, w, b that were checked to fit `geometry`; checks the quantization
-// parameters.
+// Fills op->state for inputs x, w and `b` (may be null) that were checked to fit `geometry`; checks
+// the quantization parameters.
 ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
-                              const ClampAttrs& clamp, PreparedOp* op);
+                              const ConvOutput& output, const Tensor* b, PreparedOp* op);
+
+// conv2d_add, after PrepareConvolution.
+ptq_status PrepareResidual(uint32_t features, const Conv2dAddAttrs& attrs, PreparedOp* op);
+
+// The operator's own output with `clamp`.
+ConvOutput PlainOutput(const PreparedOp& op, const ClampAttrs& clamp);
 
 // The run functions, set by PrepareConvolution.
 void RunGemmConvolution(const PreparedOp& op, const RunContext& run);
 void RunDepthwiseConvolution(const PreparedOp& op, const RunContext& run);
+
+// conv2d_add: adds the residual to `rows` pixels of `columns` channels in `tile` and writes them to
+// the output, where the first one is element `at` and pixels are out_c apart.
+void AddResidual(const PreparedOp& op, const RunContext& run, const void* tile, size_t tile_stride,
+                 size_t at, size_t rows, size_t columns);
 
 // x, from the arena or its copy.
 template <typename T>

@@ -20,7 +20,8 @@ ptq_status PrepareFullyConnected(uint32_t features, PreparedOp* op) {
   }
   const Window point = {1, 1, 1, 0, 0};
   const ConvGeometry geometry = {x.dims[0], 1, 1, x.dims[1], 1, 1, y.dims[1], 1, point, point};
-  return PrepareConvolution(features, geometry, op->GetAttrs<ClampAttrs>(), op);
+  return PrepareConvolution(features, geometry, PlainOutput(*op, op->GetAttrs<ClampAttrs>()), b,
+                            op);
 }
 
 }  // namespace ptq

@@ -55,6 +55,11 @@ struct PreparedOp {
   }
 
   template <typename T>
+  T* MutableState() {
+    return static_cast<T*>(state);
+  }
+
+  template <typename T>
   const T& State() const {
     return *static_cast<const T*>(state);
   }

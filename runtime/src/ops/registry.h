@@ -16,6 +16,7 @@ const OpImplementation* FindOpImplementation(uint16_t kind);
 
 // One per file of this folder.
 ptq_status PrepareConv2d(uint32_t features, PreparedOp* op);
+ptq_status PrepareConv2dAdd(uint32_t features, PreparedOp* op);
 ptq_status PrepareFullyConnected(uint32_t features, PreparedOp* op);
 ptq_status PrepareBinary(uint32_t features, PreparedOp* op);
 ptq_status PreparePool2d(uint32_t features, PreparedOp* op);

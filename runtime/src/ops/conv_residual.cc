@@ -1,0 +1,58 @@
+// conv2d_add: the sum of a convolution and a residual, a tile at a time while it is in the
+// first-level cache.
+#include "base/math.h"
+#include "ops/conv_state.h"
+
+namespace ptq {
+
+ptq_status PrepareResidual(uint32_t features, const Conv2dAddAttrs& attrs, PreparedOp* op) {
+  ConvState* state = op->MutableState<ConvState>();
+  const Tensor &r = *op->Input(2), &y = op->Output();
+  Residual* residual = &state->residual;
+  PTQ_RETURN_IF_ERROR(CheckClamp(attrs.clamp));
+  if (y.dtype == kF32) {
+    residual->f32 = SelectBinaryF32Kernel(kAdd, features);
+    residual->lo = attrs.clamp.lo;
+    residual->hi = attrs.clamp.hi;
+  } else {
+    PTQ_RETURN_IF_ERROR(CheckPerTensor("r", r));
+    residual->i8 = SelectBinaryI8Kernel(kAdd, features);
+    BinaryI8Row* row = &residual->i8_parameters;
+    row->a_step = row->b_step = 1;
+    row->a_zero_point = attrs.zero_point;
+    row->b_zero_point = r.zero_point;
+    row->a_multiplier = attrs.scale / y.scales[0];
+    row->b_multiplier = r.scales[0] / y.scales[0];
+    row->range = MakeOutputRange(y.zero_point, attrs.clamp.q_min, attrs.clamp.q_max);
+    PTQ_RETURN_IF_ERROR(CheckMultiplier("scale", row->a_multiplier));
+    PTQ_RETURN_IF_ERROR(CheckMultiplier("r", row->b_multiplier));
+  }
+  // A tile of a gemm, or a row of a depthwise convolution.
+  const size_t elements = state->mr != 0 ? state->mr * state->panel_blocks * state->nr
+                                         : state->geometry.out_w * state->geometry.out_c;
+  state->tile_offset = static_cast<size_t>(RoundUp(op->workspace_per_thread, kAlignment));
+  op->workspace_per_thread = state->tile_offset + elements * ElementSize(y.dtype);
+  return PTQ_OK;
+}
+
+void AddResidual(const PreparedOp& op, const RunContext& run, const void* tile, size_t tile_stride,
+                 size_t at, size_t rows, size_t columns) {
+  const ConvState& s = op.State<ConvState>();
+  for (size_t i = 0; i < rows; ++i, at += s.geometry.out_c) {
+    if (s.residual.f32 != nullptr) {
+      s.residual.f32->run({static_cast<const float*>(tile) + i * tile_stride,
+                           ReadData<float>(*op.Input(2), run) + at, 1, 1,
+                           WriteData<float>(op.Output(), run) + at, columns, s.residual.lo,
+                           s.residual.hi});
+      continue;
+    }
+    BinaryI8Row row = s.residual.i8_parameters;
+    row.a = static_cast<const int8_t*>(tile) + i * tile_stride;
+    row.b = ReadData<int8_t>(*op.Input(2), run) + at;
+    row.y = WriteData<int8_t>(op.Output(), run) + at;
+    row.count = columns;
+    s.residual.i8->run(row);
+  }
+}
+
+}  // namespace ptq

@@ -26,9 +26,9 @@ MACS = (
     (r"f(mla|mls) v\d+\.8h", 8),
     (r"f(mla|mls) v\d+\.2[sd]", 2),
     (r"fn?m(add|sub) |m(add|sub) w", 1),
-    (r"[su]ml[as]?[al]l?2? v\d+\.8h", 8),
-    (r"[su]ml[as]?[al]l?2? v\d+\.4s", 4),
-    (r"[su]ml[as]?[al]l?2? v\d+\.2d", 2),
+    (r"[su]m(ul|la|ls)l2? v\d+\.8h", 8),
+    (r"[su]m(ul|la|ls)l2? v\d+\.4s", 4),
+    (r"[su]m(ul|la|ls)l2? v\d+\.2d", 2),
     (r"ml[as] v\d+\.16b", 16),
     (r"ml[as] v\d+\.8[hb]", 8),
     (r"ml[as] v\d+\.4[sh]", 4),
@@ -154,7 +154,11 @@ class Loop:
     @property
     def int8(self) -> str:
         """Which multiplication it is made of: "mmla", "dot", "smlal", or "" for float and none."""
-        for kind, pattern in (("mmla", r"[su]+mmla "), ("dot", r"[su]+dot "), ("smlal", r"[su]ml")):
+        for kind, pattern in (
+            ("mmla", r"[su]+mmla "),
+            ("dot", r"[su]+dot "),
+            ("smlal", r"[su]m(ul|la|ls)l2? v"),
+        ):
             if any(re.match(pattern, line) for line in self.code):
                 return kind
         return ""

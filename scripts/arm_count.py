@@ -24,7 +24,7 @@ MODELLED_SHARE = 0.999
 """Of the instructions, the most frequent blocks first; the cycles of the rest are extrapolated."""
 
 CLASSES = (
-    ("mul-acc", r"([su]{1,2}dot|[su]{1,2}mmla|f?ml[as]|fmlal2?) v|[su]mul?l?[al]?l?2? v|[su]ml[as]l2? v"),
+    ("mul-acc", r"([su]{1,2}dot|[su]{1,2}mmla|f?ml[as]|f?mlal2?|[su]m(ul|la|ls)l2?) v"),
     ("widen-add", r"[su]ad(al|d)[lwp]+2? v"),
     ("float", r"f"),
     ("load", r"ld|prf"),

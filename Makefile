@@ -58,12 +58,12 @@ lint: $(BIN)/.dev  ## formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	find runtime examples -name '*.cc' -o -name '*.h' -o -name '*.c' | xargs $(BIN)/clang-format --dry-run --Werror
+	find runtime examples scripts -name '*.cc' -o -name '*.h' -o -name '*.c' | xargs $(BIN)/clang-format --dry-run --Werror
 
 format: $(BIN)/.dev  ## format Python and C++ in place
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	find runtime examples -name '*.cc' -o -name '*.h' -o -name '*.c' | xargs $(BIN)/clang-format -i
+	find runtime examples scripts -name '*.cc' -o -name '*.h' -o -name '*.c' | xargs $(BIN)/clang-format -i
 
 build/peers/.installed: $(BIN)/.setup
 	$(PYTHON) -m venv --clear build/peers

@@ -1,9 +1,12 @@
-// QEMU user-mode TCG plugin: how often each translation block ran between two marker system calls, close(-4242) and
-// close(-4243), of a program for AArch64. Writes to the file of argument out=FILE, after the program's end, one line per block:
-//   address executions word word ...       (hexadecimal, decimal, then its instructions in hexadecimal)
+// QEMU user-mode TCG plugin: how often each translation block ran between two marker system calls,
+// close(-4242) and close(-4243), of a program for AArch64. Writes to the file of argument out=FILE,
+// after the program's end, one line per block:
+//   address executions word word ...       (hexadecimal, decimal, then its instructions in
+//   hexadecimal)
 // and nothing if a marker never came. One guest thread only: the counters are not atomic.
 //
-// Distributions package no header of the plugin interface; this declares the part of version 1 that is used here.
+// Distributions package no header of the plugin interface; this declares the part of version 1 that
+// is used here.
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,8 +20,8 @@ struct qemu_plugin_tb;
 struct qemu_plugin_insn;
 struct qemu_info_t;
 typedef void (*TranslateCallback)(PluginId, struct qemu_plugin_tb*);
-typedef void (*SyscallCallback)(PluginId, unsigned vcpu, int64_t number, uint64_t, uint64_t, uint64_t,
-                                uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
+typedef void (*SyscallCallback)(PluginId, unsigned vcpu, int64_t number, uint64_t, uint64_t,
+                                uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 typedef void (*ExitCallback)(PluginId, void*);
 extern void qemu_plugin_register_vcpu_tb_trans_cb(PluginId, TranslateCallback);
 extern void qemu_plugin_register_vcpu_syscall_cb(PluginId, SyscallCallback);
@@ -49,9 +52,11 @@ static const char* out_path;
 static bool ended;
 
 static bool Matches(const Block* block, const struct qemu_plugin_tb* tb) {
-  if (block->address != qemu_plugin_tb_vaddr(tb) || block->length != qemu_plugin_tb_n_insns(tb)) return false;
+  if (block->address != qemu_plugin_tb_vaddr(tb) || block->length != qemu_plugin_tb_n_insns(tb))
+    return false;
   for (size_t i = 0; i < block->length; ++i) {
-    if (memcmp(&block->words[i], qemu_plugin_insn_data(qemu_plugin_tb_get_insn(tb, i)), 4) != 0) return false;
+    if (memcmp(&block->words[i], qemu_plugin_insn_data(qemu_plugin_tb_get_insn(tb, i)), 4) != 0)
+      return false;
   }
   return true;
 }
@@ -69,7 +74,8 @@ static Block* NewBlock(const struct qemu_plugin_tb* tb) {
   return block;
 }
 
-// QEMU translates a block again when its code cache was full: such a block goes on counting where it was.
+// QEMU translates a block again when its code cache was full: such a block goes on counting where
+// it was.
 static void OnTranslate(PluginId id, struct qemu_plugin_tb* tb) {
   (void)id;
   Block** bucket = &buckets[(qemu_plugin_tb_vaddr(tb) >> 2) % kBuckets];
@@ -83,14 +89,17 @@ static void OnTranslate(PluginId id, struct qemu_plugin_tb* tb) {
   qemu_plugin_register_vcpu_tb_exec_inline(tb, kAddU64, &block->executions, 1);
 }
 
-static void OnSyscall(PluginId id, unsigned vcpu, int64_t number, uint64_t a1, uint64_t a2, uint64_t a3,
-                      uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8) {
+static void OnSyscall(PluginId id, unsigned vcpu, int64_t number, uint64_t a1, uint64_t a2,
+                      uint64_t a3, uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7,
+                      uint64_t a8) {
   (void)id, (void)vcpu, (void)a2, (void)a3, (void)a4, (void)a5, (void)a6, (void)a7, (void)a8;
   if (number != kSyscallClose) return;
   if ((int32_t)a1 == kMarkerBegin) {
-    for (Block* block = all_blocks; block != NULL; block = block->next) block->at_begin = block->executions;
+    for (Block* block = all_blocks; block != NULL; block = block->next)
+      block->at_begin = block->executions;
   } else if ((int32_t)a1 == kMarkerEnd) {
-    for (Block* block = all_blocks; block != NULL; block = block->next) block->at_end = block->executions;
+    for (Block* block = all_blocks; block != NULL; block = block->next)
+      block->at_end = block->executions;
     ended = true;
   }
 }

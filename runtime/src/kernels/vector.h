@@ -27,12 +27,18 @@ constexpr size_t kLanes = 2 * kRegisterLanes;
 typedef float VecF __attribute__((vector_size(4 * kLanes)));
 typedef int32_t VecI __attribute__((vector_size(4 * kLanes)));
 
-PTQ_INLINE VecF Load(const float* x) {
-  VecF value;
+typedef float Vec4F __attribute__((vector_size(16)));  // for what a whole vector is too wide
+
+template <typename V = VecF>
+PTQ_INLINE V Load(const void* x) {
+  V value;
   memcpy(&value, x, sizeof value);
   return value;
 }
-PTQ_INLINE void Store(float* y, VecF value) { memcpy(y, &value, sizeof value); }
+template <typename V>
+PTQ_INLINE void Store(void* y, V value) {
+  memcpy(y, &value, sizeof value);
+}
 
 PTQ_INLINE VecF Splat(float value) { return value - VecF{}; }
 PTQ_INLINE VecI Bits(VecF x) { return reinterpret_cast<VecI>(x); }

@@ -60,6 +60,11 @@ ptq_status CheckConstant(const char* what, const Tensor& tensor) {
   return Fail(PTQ_BAD_FILE, "%s '%.60s' storage: arena instead of constant", what, tensor.name);
 }
 
+ptq_status CheckUnquantized(const char* what, const Tensor& tensor) {
+  if (tensor.scales == nullptr) return PTQ_OK;
+  return Fail(PTQ_BAD_FILE, "%s '%.60s' qparams: there must be none", what, tensor.name);
+}
+
 ptq_status CheckAxis(uint32_t axis, const Tensor& tensor) {
   if (axis < tensor.rank) return PTQ_OK;
   return Fail(PTQ_BAD_FILE, "axis: %" PRIu32 " is not below the rank %" PRIu32 " of '%.60s'", axis,

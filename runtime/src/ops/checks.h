@@ -19,6 +19,7 @@ ptq_status CheckSameShape(const Tensor& x, const Tensor& y);
 ptq_status CheckSameQparams(const Tensor& x,
                             const Tensor& y);  // for operators that move or compare int8
 ptq_status CheckConstant(const char* what, const Tensor& tensor);
+ptq_status CheckUnquantized(const char* what, const Tensor& tensor);
 ptq_status CheckAxis(uint32_t axis, const Tensor& tensor);
 // One scale: activations are never quantized per channel.
 ptq_status CheckPerTensor(const char* what, const Tensor& tensor);
@@ -43,6 +44,15 @@ inline void ValidTaps(const Window& window, int64_t o, int64_t input, int64_t* b
   *begin = start >= 0 ? 0 : (-start + dilation - 1) / dilation;
   const int64_t past = start >= input ? 0 : (input - start + dilation - 1) / dilation;
   *end = past < window.kernel ? past : window.kernel;
+}
+
+// The product of the dimensions before, of, and after `axis`.
+inline void SplitAtAxis(const Tensor& tensor, uint32_t axis, size_t* outer, size_t* count,
+                        size_t* inner) {
+  *outer = *inner = 1;
+  for (uint32_t d = 0; d < axis; ++d) *outer *= tensor.dims[d];
+  *count = tensor.dims[axis];
+  for (uint32_t d = axis + 1; d < tensor.rank; ++d) *inner *= tensor.dims[d];
 }
 
 }  // namespace ptq

@@ -27,6 +27,12 @@ constexpr OpImplementation kImplementations[] = {
     {kMaximum, PrepareBinary},
     {kMinimum, PrepareBinary},
     {kPow, PrepareBinary},
+    {kResize, PrepareResize},
+    {kSlice, PrepareSlice},
+    {kGather, PrepareGather},
+    {kReduce, PrepareReduce},
+    {kDilate, PrepareDilate},
+    {kArgMax, PrepareArgMax},
 };
 
 }  // namespace

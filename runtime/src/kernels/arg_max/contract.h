@@ -1,0 +1,41 @@
+// Index of the largest element, along the contiguous dimension or across columns that stay apart.
+#ifndef PTQ_KERNELS_ARG_MAX_CONTRACT_H_
+#define PTQ_KERNELS_ARG_MAX_CONTRACT_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace ptq {
+
+// y[c] = the row of x[row * row_stride + c] that is the first (or last) with column c's maximum.
+template <typename T>
+struct ArgMaxColumns {
+  const T* x;
+  size_t row_stride, rows, columns;
+  int32_t* y;
+  bool select_last;
+};
+
+// T: float or int8_t.
+template <typename T>
+struct ArgMaxKernel {
+  const char* name;
+  uint32_t requires_features;
+  void (*columns)(const ArgMaxColumns<T>&);
+  // The same of `count` contiguous elements.
+  int32_t (*row)(const T* x, size_t count, bool select_last);
+};
+
+extern const ArgMaxKernel<float> kArgMaxF32Kernels[];
+extern const size_t kArgMaxF32KernelCount;
+extern const ArgMaxKernel<int8_t> kArgMaxI8Kernels[];
+extern const size_t kArgMaxI8KernelCount;
+
+void arg_max_columns_f32_x16__scalar(const ArgMaxColumns<float>& columns);
+void arg_max_columns_i8_x16__scalar(const ArgMaxColumns<int8_t>& columns);
+int32_t arg_max_row_f32_x16__scalar(const float* x, size_t count, bool select_last);
+int32_t arg_max_row_i8_x16__scalar(const int8_t* x, size_t count, bool select_last);
+
+}  // namespace ptq
+
+#endif  // PTQ_KERNELS_ARG_MAX_CONTRACT_H_

@@ -1,0 +1,42 @@
+// Copying runs of bytes: the inner loops of slice, gather, concat, dilate and nearest resize.
+#ifndef PTQ_KERNELS_COPY_CONTRACT_H_
+#define PTQ_KERNELS_COPY_CONTRACT_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace ptq {
+
+// Row r: row_bytes from x + r * x_stride to y + r * y_stride; strides in bytes.
+struct RowCopy {
+  const uint8_t* x;
+  ptrdiff_t x_stride;
+  uint8_t* y;
+  ptrdiff_t y_stride;
+  size_t row_bytes, rows;
+};
+
+// Item i: item_bytes from x + indices[i] * item_bytes to y + i * item_bytes.
+struct IndexedCopy {
+  const uint8_t* x;
+  const uint32_t* indices;
+  uint8_t* y;
+  size_t item_bytes, count;
+};
+
+struct CopyKernel {
+  const char* name;
+  uint32_t requires_features;
+  void (*rows)(const RowCopy&);
+  void (*indexed)(const IndexedCopy&);
+};
+
+extern const CopyKernel kCopyKernels[];
+extern const size_t kCopyKernelCount;
+
+void copy_rows_x8_x16__scalar(const RowCopy& copy);
+void copy_indexed_x8_x16__scalar(const IndexedCopy& copy);
+
+}  // namespace ptq
+
+#endif  // PTQ_KERNELS_COPY_CONTRACT_H_

@@ -1,0 +1,10 @@
+// Portable copy kernels.
+#include "kernels/copy/plain.h"
+
+namespace ptq {
+
+void copy_rows_x8_x16__scalar(const RowCopy& copy) { CopyRows(copy); }
+
+void copy_indexed_x8_x16__scalar(const IndexedCopy& copy) { CopyIndexed(copy); }
+
+}  // namespace ptq

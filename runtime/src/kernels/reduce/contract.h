@@ -1,0 +1,58 @@
+// Reductions. A reduced dimension is either the contiguous one (rows to one value each) or lies
+// outside of contiguous columns that stay apart.
+#ifndef PTQ_KERNELS_REDUCE_CONTRACT_H_
+#define PTQ_KERNELS_REDUCE_CONTRACT_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace ptq {
+
+enum class Reduction : uint32_t { kSum, kSumOfSquares, kMax, kMin, kProduct };
+
+// sums[c] = sums[c] op x[0][c] op x[1][c] ... for `rows` rows that lie `row_stride` elements apart.
+template <typename T, typename Sum>
+struct ReduceColumns {
+  Reduction reduction;
+  const T* x;
+  size_t row_stride, rows, columns;
+  Sum* sums;
+};
+using ReduceColumnsF32 = ReduceColumns<float, float>;
+using ReduceColumnsI8 = ReduceColumns<int8_t, int32_t>;
+
+struct ReduceF32Kernel {
+  const char* name;
+  uint32_t requires_features;
+  void (*columns)(const ReduceColumnsF32&);
+  // start op x[0] op x[1] ... of `count` contiguous elements, in any order.
+  float (*row)(Reduction reduction, const float* x, size_t count, float start);
+};
+
+// kSum, kMax and kMin; a sum of at most 2^23 elements cannot overflow.
+struct ReduceI8Kernel {
+  const char* name;
+  uint32_t requires_features;
+  void (*columns)(const ReduceColumnsI8&);
+  int32_t (*row)(Reduction reduction, const int8_t* x, size_t count, int32_t start);
+};
+
+extern const ReduceF32Kernel kReduceF32Kernels[];
+extern const size_t kReduceF32KernelCount;
+extern const ReduceI8Kernel kReduceI8Kernels[];
+extern const size_t kReduceI8KernelCount;
+
+// One file per instruction set.
+void reduce_columns_f32_x8__scalar(const ReduceColumnsF32& columns);
+float reduce_row_f32_x8__scalar(Reduction reduction, const float* x, size_t count, float start);
+void reduce_columns_i8_x32__scalar(const ReduceColumnsI8& columns);
+int32_t reduce_row_i8_x32__scalar(Reduction reduction, const int8_t* x, size_t count,
+                                  int32_t start);
+void reduce_columns_f32_x16__avx2(const ReduceColumnsF32& columns);
+float reduce_row_f32_x16__avx2(Reduction reduction, const float* x, size_t count, float start);
+void reduce_columns_i8_x32__avx2(const ReduceColumnsI8& columns);
+int32_t reduce_row_i8_x32__avx2(Reduction reduction, const int8_t* x, size_t count, int32_t start);
+
+}  // namespace ptq
+
+#endif  // PTQ_KERNELS_REDUCE_CONTRACT_H_

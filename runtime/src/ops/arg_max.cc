@@ -1,0 +1,82 @@
+// arg_max: x f32 or i8 -> y i32, the index of the largest element along one axis.
+#include <inttypes.h>
+
+#include "base/math.h"
+#include "kernels/arg_max/contract.h"
+#include "ops/checks.h"
+#include "ops/registry.h"
+
+namespace ptq {
+namespace {
+
+constexpr size_t kGrainElements = 16384;
+constexpr size_t kColumns = 64;  // of one item of work
+
+struct ArgMaxState {
+  const ArgMaxKernel<float>* f32;
+  const ArgMaxKernel<int8_t>* i8;
+  size_t outer, count, inner;  // the product of the dimensions before, of, and after the axis
+  bool select_last;
+};
+
+template <typename T>
+void RunArgMax(const PreparedOp& op, const RunContext& run, const ArgMaxKernel<T>& kernel) {
+  const ArgMaxState& s = op.State<ArgMaxState>();
+  const T* x = ReadData<T>(*op.Input(0), run);
+  int32_t* y = WriteData<int32_t>(op.Output(), run);
+  if (s.inner == 1) {
+    auto body = [&](size_t begin, size_t end, size_t) {
+      for (size_t i = begin; i < end; ++i)
+        y[i] = kernel.row(x + i * s.count, s.count, s.select_last);
+    };
+    run.pool->ParallelFor(s.outer, kGrainElements / s.count + 1, body);
+    return;
+  }
+  const size_t blocks = CeilDiv(s.inner, kColumns);
+  auto body = [&](size_t begin, size_t end, size_t) {
+    for (size_t item = begin; item < end; ++item) {
+      const size_t outer = item / blocks, column = item % blocks * kColumns;
+      kernel.columns({x + outer * s.count * s.inner + column, s.inner, s.count,
+                      Min(kColumns, s.inner - column), y + outer * s.inner + column,
+                      s.select_last});
+    }
+  };
+  run.pool->ParallelFor(s.outer * blocks, kGrainElements / (s.count * kColumns) + 1, body);
+}
+
+}  // namespace
+
+ptq_status PrepareArgMax(uint32_t features, PreparedOp* op) {
+  const Tensor &x = *op->Input(0), &y = op->Output();
+  const ArgMaxAttrs attrs = op->GetAttrs<ArgMaxAttrs>();
+  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kI8));
+  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << kI32));
+  PTQ_RETURN_IF_ERROR(CheckUnquantized("output", y));
+  PTQ_RETURN_IF_ERROR(CheckPerTensor("x", x));
+  PTQ_RETURN_IF_ERROR(CheckAxis(attrs.axis, x));
+  PTQ_RETURN_IF_ERROR(CheckRank("output", y, x.rank));
+  for (uint32_t d = 0; d < x.rank; ++d)
+    PTQ_RETURN_IF_ERROR(CheckDim("output", y, d, d == attrs.axis ? 1 : x.dims[d]));
+  if (attrs.select_last > 1)
+    return Fail(PTQ_BAD_FILE, "select_last: %" PRIu32 " is not 0 or 1", attrs.select_last);
+  ArgMaxState* state = op->MakeState<ArgMaxState>();
+  if (state == nullptr) return OutOfMemory();
+  SplitAtAxis(x, attrs.axis, &state->outer, &state->count, &state->inner);
+  state->select_last = attrs.select_last != 0;
+  if (x.dtype == kF32) {
+    state->f32 = SelectKernel(kArgMaxF32Kernels, kArgMaxF32KernelCount, features);
+    op->kernel = state->f32->name;
+    op->run = [](const PreparedOp& self, const RunContext& run) {
+      RunArgMax(self, run, *self.State<ArgMaxState>().f32);
+    };
+  } else {
+    state->i8 = SelectKernel(kArgMaxI8Kernels, kArgMaxI8KernelCount, features);
+    op->kernel = state->i8->name;
+    op->run = [](const PreparedOp& self, const RunContext& run) {
+      RunArgMax(self, run, *self.State<ArgMaxState>().i8);
+    };
+  }
+  return PTQ_OK;
+}
+
+}  // namespace ptq

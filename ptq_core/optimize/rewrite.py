@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import Clamp, Conv2d, NoAttributes, Pad, Transpose
+from ptq_core.flatfile.attributes import Clamp, Concat, Conv2d, NoAttributes, Pad, Transpose, Unary
 from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
 
 
@@ -123,6 +123,16 @@ def pad_of(op: Op) -> Pad:
 def transpose_of(op: Op) -> Transpose:
     """The attributes of a transpose."""
     return _expect(op, Transpose)
+
+
+def concat_of(op: Op) -> Concat:
+    """The attributes of a concatenation."""
+    return _expect(op, Concat)
+
+
+def unary_of(op: Op) -> Unary:
+    """The attributes of a function of one tensor."""
+    return _expect(op, Unary)
 
 
 def is_clamped(op: Op) -> bool:

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
-from ptq_core.flatfile.program import OpKind, Program
-from ptq_core.optimize.rewrite import Rewriter, clamp_bounds_differ, clamp_of, pad_of, transpose_of
+from ptq_core.flatfile.attributes import Clamp, Reduce, ReduceFunction, Resize, Slice, Transpose
+from ptq_core.flatfile.program import Op, OpKind, Program
+from ptq_core.optimize.rewrite import Rewriter, clamp_bounds_differ
+
+KINDS = (
+    OpKind.RESHAPE,
+    OpKind.TRANSPOSE,
+    OpKind.PAD,
+    OpKind.CLAMP,
+    OpKind.CONCAT,
+    OpKind.SLICE,
+    OpKind.DILATE,
+    OpKind.RESIZE,
+    OpKind.REDUCE,
+)
 
 
 def drop_trivial(program: Program) -> int:
-    """Remove reshapes to the same dims, identity transposes, empty pads, unbounded clamps and concats of one tensor.
+    """Remove operators that give their only input: reshapes to the same dims, identity transposes, empty pads, unbounded clamps,
+    concats of one tensor, slices and resizes of everything, reductions of dimensions of 1.
 
     Requires nothing. Ensures the same values under every output. Returns the number of changes.
     """
     rewriter = Rewriter(program)
-    kinds = (OpKind.RESHAPE, OpKind.TRANSPOSE, OpKind.PAD, OpKind.CLAMP, OpKind.CONCAT)
-    for op in rewriter.ops(*kinds):
-        x, y = rewriter.tensor(op.inputs[0]), rewriter.tensor(op.outputs[0])
-        source = op.inputs[0]
-        if (
-            source is None
-            or len(op.inputs) != 1
-            or x.dims != y.dims
-            or x.qparams != y.qparams
-            or x.is_constant
-        ):
-            continue
-        if op.kind == OpKind.TRANSPOSE and transpose_of(op).perm != tuple(range(len(x.dims))):
-            continue
-        if op.kind == OpKind.PAD and any(pad_of(op).before + pad_of(op).after):
-            continue
-        if op.kind in (OpKind.CLAMP, OpKind.CONCAT) and clamp_bounds_differ(clamp_of(op)):
-            continue
-        rewriter.bypass(op, source)
+    for op in rewriter.ops(*KINDS):
+        x, y, source = rewriter.tensor(op.inputs[0]), rewriter.tensor(op.outputs[0]), op.inputs[0]
+        same = x.dims == y.dims and x.qparams == y.qparams and len(op.inputs) == 1
+        if source is not None and same and not x.is_constant and _keeps_values(op, x.dims):
+            rewriter.bypass(op, source)
     return rewriter.changes
+
+
+def _keeps_values(op: Op, dims: tuple[int, ...]) -> bool:
+    """True if ``op``, whose output has its input's ``dims``, changes no value."""
+    a = op.attributes
+    if isinstance(a, Clamp) and clamp_bounds_differ(a):
+        return False
+    if isinstance(a, Transpose):
+        return a.perm == tuple(range(len(dims)))
+    if isinstance(a, Slice):
+        return all(step > 0 or d == 1 for step, d in zip(a.step, dims, strict=True))
+    if isinstance(a, Resize):
+        return a.scale_h == a.scale_w == 1.0
+    return not isinstance(a, Reduce) or a.function != ReduceFunction.L2

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
+from ptq_core.flatfile.attributes import Clamp
+from ptq_core.flatfile.layout import OPS
 from ptq_core.flatfile.program import OpKind, Program
 from ptq_core.optimize.rewrite import Rewriter, clamp_of, with_attributes
 
-CLAMPING = (
-    OpKind.CONV2D,
-    OpKind.FULLY_CONNECTED,
-    OpKind.ADD,
-    OpKind.SUB,
-    OpKind.MUL,
-    OpKind.DIV,
-    OpKind.MAX_POOL2D,
-    OpKind.AVERAGE_POOL2D,
-    OpKind.CONCAT,
-    OpKind.CLAMP,
-)
+CLAMPING = tuple(kind for kind, row in OPS.items() if issubclass(row.attributes, Clamp))
+"""The kinds that have clamp attributes."""
 
 
 def fuse_clamp(program: Program) -> int:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import dataclasses
 
 from ptq_core.flatfile.program import DType, Op, OpKind, Program
-from ptq_core.optimize.rewrite import NOTHING, Rewriter, is_clamped
+from ptq_core.optimize.passes.sink_dequantize import only_selects
+from ptq_core.optimize.rewrite import NOTHING, Rewriter
 
-MOVEMENT = (OpKind.TRANSPOSE, OpKind.RESHAPE, OpKind.MAX_POOL2D, OpKind.CONCAT)
+MOVEMENT = (
+    OpKind.TRANSPOSE,
+    OpKind.RESHAPE,
+    OpKind.MAX_POOL2D,
+    OpKind.CONCAT,
+    OpKind.SLICE,
+    OpKind.GATHER,
+    OpKind.RESIZE,
+)
 
 
 def hoist_quantize(program: Program) -> int:
-    """transpose/reshape/max_pool2d/concat → quantize ⇒ quantize of each input → the same in int8.
+    """transpose/reshape/max_pool2d/concat/slice/gather/nearest resize → quantize ⇒ quantize of each input → the same in int8.
 
     Requires an operator without clamp and constants that only the quantize reads. Ensures bit-identical values:
     quantization is element-wise and monotone.
@@ -21,17 +30,16 @@ def hoist_quantize(program: Program) -> int:
         op = rewriter.producer(quantize.inputs[0], *MOVEMENT)
         if op is None or rewriter.sole_consumer(op.outputs[0]) is not quantize:
             continue
-        if op.kind in (OpKind.MAX_POOL2D, OpKind.CONCAT) and is_clamped(op):
-            continue
-        if any(rewriter.tensor(index).is_constant for index in op.inputs):
+        data = op.inputs[:1] if op.kind == OpKind.GATHER else op.inputs
+        if not only_selects(op) or any(rewriter.tensor(index).is_constant for index in data):
             continue
         qparams = rewriter.tensor(quantize.outputs[0]).qparams
         early, inputs = [], []
-        for index in op.inputs:
+        for index in data:
             x = rewriter.tensor(index)
             inputs.append(rewriter.like(f"{x.name}:int8", x.dims, DType.I8, qparams))
             early.append(Op(OpKind.QUANTIZE, quantize.name, (index,), (inputs[-1],), NOTHING))
-        moved = dataclasses.replace(op, inputs=tuple(inputs), outputs=quantize.outputs)
+        moved = dataclasses.replace(op, inputs=(*inputs, *op.inputs[len(data) :]), outputs=quantize.outputs)
         rewriter.replace(quantize, [moved])
         rewriter.replace(op, early)
     return rewriter.changes

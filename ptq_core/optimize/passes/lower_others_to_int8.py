@@ -1,18 +1,28 @@
-"""dequantize → add/average_pool2d/concat/clamp → quantize ⇒ the int8 operator."""
+"""dequantize → add/sub/mul/average_pool2d/reduce/resize/concat/clamp → quantize ⇒ the int8 operator."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from ptq_core.flatfile.program import DType, OpKind, Program
+from ptq_core.flatfile.attributes import Reduce, ReduceFunction, Resize, ResizeMode
+from ptq_core.flatfile.program import DType, Op, OpKind, Program
 from ptq_core.optimize.passes.lower_weighted_to_int8 import with_int8_bounds
 from ptq_core.optimize.rewrite import Rewriter
 
-KINDS = (OpKind.ADD, OpKind.AVERAGE_POOL2D, OpKind.CONCAT, OpKind.CLAMP)
+KINDS = (
+    OpKind.ADD,
+    OpKind.SUB,
+    OpKind.MUL,
+    OpKind.AVERAGE_POOL2D,
+    OpKind.REDUCE,
+    OpKind.RESIZE,
+    OpKind.CONCAT,
+    OpKind.CLAMP,
+)
 
 
 def lower_others_to_int8(program: Program) -> int:
-    """Run sums, averages, concatenations and clamps on int8.
+    """Run arithmetic, averages, linear resizes, concatenations and clamps on int8.
 
     Requires that all inputs come from dequantize operators (or are int8 constants) and that a quantize is the only reader.
     Ensures the values of docs/numerics.md, "Other int8 operators".
@@ -21,13 +31,21 @@ def lower_others_to_int8(program: Program) -> int:
     for op in rewriter.ops(*KINDS):
         inputs = [_quantized(rewriter, index) for index in op.inputs]
         quantize = rewriter.sole_consumer(op.outputs[0], OpKind.QUANTIZE)
-        if quantize is None or any(index is None for index in inputs):
+        if quantize is None or any(index is None for index in inputs) or not _has_int8_form(op):
             continue
         out = rewriter.tensor(quantize.outputs[0]).qparams
         assert out is not None
         int8 = dataclasses.replace(with_int8_bounds(op, out), inputs=tuple(inputs), outputs=quantize.outputs)
         rewriter.fuse(op, quantize, int8)
     return rewriter.changes
+
+
+def _has_int8_form(op: Op) -> bool:
+    """Of reductions the mean computes; of resizes the linear one. What only chooses values is moved by sink_dequantize."""
+    a = op.attributes
+    if isinstance(a, Reduce):
+        return a.function == ReduceFunction.MEAN
+    return not isinstance(a, Resize) or a.mode == ResizeMode.LINEAR
 
 
 def _quantized(rewriter: Rewriter, index: int | None) -> int | None:

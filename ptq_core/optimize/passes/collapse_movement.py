@@ -1,0 +1,85 @@
+"""Replace a chain of reshapes, transposes, slices and gathers by the one operator that does the same."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from ptq_core.flatfile.attributes import Gather, Slice
+from ptq_core.flatfile.interpreter import run
+from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, Tensor
+from ptq_core.optimize.rewrite import NOTHING, Rewriter
+
+MOVING = (OpKind.TRANSPOSE, OpKind.SLICE, OpKind.GATHER)
+
+# Numbering more elements than this takes longer than a saved operator is worth.
+_MAX_ELEMENTS = 2**24
+
+
+def collapse_movement(program: Program) -> int:
+    """reshape/transpose/slice/gather chains ⇒ one reshape, or one slice or gather of the last dimension.
+
+    The channel shuffle of ShuffleNet between two layout transposes becomes one gather of channels, a head that is brought to
+    [N, pixels, values] one reshape. Requires nothing; inner operators with other readers stay for them. Ensures bit-identical
+    values: the chain is run on the numbers of its input's elements.
+    """
+    rewriter = Rewriter(program)
+    for op in rewriter.ops(OpKind.RESHAPE, *MOVING):
+        chain = _chain(rewriter, op)
+        if len(chain) < 2 or rewriter.tensor(chain[0].inputs[0]).elements > _MAX_ELEMENTS:
+            continue
+        for begin in range(len(chain) - 1):
+            moving = sum(link.kind in MOVING for link in chain[begin:])
+            simple = _simplest(rewriter, chain[begin:]) if moving else None
+            if simple is not None and moving > (simple.kind != OpKind.RESHAPE):
+                rewriter.replace(op, [simple])
+                break
+    return rewriter.changes
+
+
+def _chain(rewriter: Rewriter, op: Op) -> list[Op]:
+    """The operators from the farthest one that moves data, or reshapes, down to ``op``."""
+
+    def upwards() -> Iterator[Op]:
+        link: Op | None = op
+        while link is not None:
+            yield link
+            link = rewriter.producer(link.inputs[0], OpKind.RESHAPE, *MOVING)
+
+    return list(upwards())[::-1]
+
+
+def _simplest(rewriter: Rewriter, chain: list[Op]) -> Op | None:
+    """One operator for ``chain``, None if there is none."""
+    source, op = chain[0].inputs[0], chain[-1]
+    x, y = rewriter.tensor(source), rewriter.tensor(op.outputs[0])
+    numbers = _numbers(rewriter.program, chain).reshape(-1)
+    if len(numbers) == x.elements and (numbers == np.arange(x.elements)).all():
+        return Op(OpKind.RESHAPE, op.name, (source,), op.outputs, NOTHING)
+    if len(x.dims) != len(y.dims) or x.dims[:-1] != y.dims[:-1]:
+        return None
+    picks = numbers[: y.dims[-1]]
+    rows = np.arange(x.elements // x.dims[-1])[:, None] * x.dims[-1]
+    if picks.max() >= x.dims[-1] or (numbers.reshape(-1, len(picks)) != rows + picks).any():
+        return None
+    steps = set(np.diff(picks).tolist()) or {1}
+    if len(steps) == 1 and 0 not in steps:
+        inner = len(x.dims) - 1
+        part = Slice(start=(*[0] * inner, int(picks[0])), step=(*[1] * inner, steps.pop()))
+        return Op(OpKind.SLICE, op.name, (source,), op.outputs, part)
+    indices = rewriter.constant(f"{op.name}/channels", picks.astype(np.int32))
+    return Op(OpKind.GATHER, op.name, (source, indices), op.outputs, Gather(axis=len(x.dims) - 1))
+
+
+def _numbers(program: Program, chain: list[Op]) -> Array:
+    """Which element of the chain's input each element of its output is."""
+    moved = Program([_as_integers(tensor) for tensor in program.tensors], list(chain))
+    moved.inputs, moved.outputs = [chain[0].reads[0]], [chain[-1].outputs[0]]
+    x = moved.tensors[moved.inputs[0]]
+    return run(moved, [np.arange(x.elements, dtype=np.int32).reshape(x.dims)])[0]
+
+
+def _as_integers(tensor: Tensor) -> Tensor:
+    return tensor if tensor.is_constant else dataclasses.replace(tensor, dtype=DType.I32, qparams=None)

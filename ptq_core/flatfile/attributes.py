@@ -102,6 +102,21 @@ class Conv2d(Clamp):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Conv2dAdd(Conv2d):
+    """A convolution and the addition of a residual: ``lo`` … ``q_max`` bound the sum, ``conv_lo`` … the convolution.
+
+    ``scale`` and ``zero_point`` are those of the convolution's own int8 output; 1 and 0 for f32.
+    """
+
+    conv_lo: float = -math.inf
+    conv_hi: float = math.inf
+    conv_q_min: int = INT8_MIN
+    conv_q_max: int = INT8_MAX
+    scale: float = 1.0
+    zero_point: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pool2d(Clamp):
     """A pooling window; ``count_include_pad`` 1 counts padding as zeros in an average, 0 leaves it out."""
 
@@ -213,6 +228,7 @@ Attributes = (
     NoAttributes
     | Clamp
     | Conv2d
+    | Conv2dAdd
     | Pool2d
     | Concat
     | Softmax

@@ -16,6 +16,7 @@ import numpy as np
 from ptq_core.flatfile.attributes import (
     Concat,
     Conv2d,
+    Conv2dAdd,
     Dilate,
     Gather,
     Pad,
@@ -91,6 +92,15 @@ def _conv2d(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
     incoming = reference.conv2d_sums(e[0] ** 2, x[1] ** 2, window, a.groups)
     magnitude = reference.conv2d_sums(np.abs(x[0]), np.abs(x[1]), window, a.groups)
     return _products(int(np.prod(x[1].shape[1:])), incoming, magnitude, x[2] if len(x) > 2 else None)
+
+
+def _conv2d_add(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+    own = _conv2d(op, [x[0], x[1], *x[3:]], [e[0], e[1]], y)
+    a = cast(Conv2dAdd, op.attributes)
+    convolution = reference.conv2d_sums(np.abs(x[0]), np.abs(x[1]), conv_window(a, x[1].shape), a.groups)
+    if len(x) > 3:
+        convolution = convolution + np.abs(x[3])
+    return _joined(own, e[2], SLACK * UNIT * (convolution + np.abs(x[2])))
 
 
 def _fully_connected(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
@@ -233,6 +243,7 @@ def _reduce(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
 
 _RULES: dict[OpKind, Rule] = {
     OpKind.CONV2D: _conv2d,
+    OpKind.CONV2D_ADD: _conv2d_add,
     OpKind.FULLY_CONNECTED: _fully_connected,
     OpKind.ADD: _sum,
     OpKind.SUB: _sum,

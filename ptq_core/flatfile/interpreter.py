@@ -12,6 +12,7 @@ from ptq_core.flatfile.attributes import (
     Clamp,
     Concat,
     Conv2d,
+    Conv2dAdd,
     Coordinates,
     Dilate,
     Gather,
@@ -115,6 +116,21 @@ def _conv2d(call: _Call) -> Array:
         return reference.conv2d(x, w, bias, window, a.groups, a.lo, a.hi)
     acc = reference.conv2d_i8_sums(x, call.qparams(0).zero_point, w, bias, window, a.groups)
     return _finish(call, acc)
+
+
+def _conv2d_add(call: _Call) -> Array:
+    a = cast(Conv2dAdd, call.op.attributes)
+    x, w, r, bias = call.value(0), call.value(1), call.value(2), call.optional(3)
+    window = conv_window(a, w.shape)
+    if not call.int8:
+        return call.clamped(reference.conv2d(x, w, bias, window, a.groups, a.conv_lo, a.conv_hi) + r)
+    acc = reference.conv2d_i8_sums(x, call.qparams(0).zero_point, w, bias, window, a.groups)
+    scale = np.float32(a.scale)
+    own = multiplier(call.qparams(0).scale, call.qparams(1).scales, scale)
+    y = requantize(acc, own, a.zero_point, a.conv_q_min, a.conv_q_max)
+    residual, out = call.qparams(2), call.out_qparams
+    scales = Scales((scale, a.zero_point), (residual.scale, residual.zero_point), (out.scale, out.zero_point))
+    return call.clamped(reference.add_i8(y, r, scales))
 
 
 def _fully_connected(call: _Call) -> Array:
@@ -310,6 +326,7 @@ def _arg_max(call: _Call) -> Array:
 
 _OPERATORS: dict[OpKind, Callable[[_Call], Array]] = {
     OpKind.CONV2D: _conv2d,
+    OpKind.CONV2D_ADD: _conv2d_add,
     OpKind.FULLY_CONNECTED: _fully_connected,
     OpKind.ADD: _arithmetic(np.add, reference.add_i8),
     OpKind.SUB: _arithmetic(np.subtract, reference.sub_i8),

@@ -11,6 +11,7 @@ from ptq_core.flatfile.attributes import (
     Clamp,
     Concat,
     Conv2d,
+    Conv2dAdd,
     Dilate,
     Gather,
     NoAttributes,
@@ -105,6 +106,7 @@ _CONV = _u32(
     "pad_right",
     "groups",
 )
+_CONV_CLAMP = (("conv_lo", "f"), ("conv_hi", "f"), ("conv_q_min", "i"), ("conv_q_max", "i"))
 _POOL = _u32(
     "kernel_h",
     "kernel_w",
@@ -151,6 +153,9 @@ OPS: dict[OpKind, OpFormat] = {
     OpKind.GATHER: OpFormat(Gather, _u32("axis"), 2, 2),
     OpKind.REDUCE: OpFormat(Reduce, _u32("function", "axes") + _CLAMP, 1, 1),
     OpKind.DILATE: OpFormat(Dilate, (("step", "8I"), ("value", "f"), ("q_value", "i")), 1, 1),
+    OpKind.CONV2D_ADD: OpFormat(
+        Conv2dAdd, (*_CONV, *_CONV_CLAMP, ("scale", "f"), ("zero_point", "i"), *_CLAMP), 3, 4
+    ),
     OpKind.ARG_MAX: OpFormat(ArgMax, _u32("axis", "select_last"), 1, 1),
 }
 

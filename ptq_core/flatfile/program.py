@@ -76,6 +76,7 @@ class OpKind(enum.IntEnum):
     REDUCE = 25
     DILATE = 26
     ARG_MAX = 27
+    CONV2D_ADD = 28
 
     @property
     def label(self) -> str:

@@ -14,6 +14,7 @@ from ptq_core.flatfile.attributes import (
     NAMED_VALUES,
     ArgMax,
     Clamp,
+    Conv2dAdd,
     Dilate,
     Gather,
     Pad,
@@ -55,7 +56,8 @@ KEEPS_QPARAMS = frozenset(
         OpKind.DILATE,
     }
 )
-WEIGHTED = frozenset({OpKind.CONV2D, OpKind.FULLY_CONNECTED})
+BIAS = {OpKind.CONV2D: 2, OpKind.FULLY_CONNECTED: 2, OpKind.CONV2D_ADD: 3}
+"""The position of the bias, which may be absent, in the operators that have weights at position 1."""
 CONVERSIONS = {OpKind.QUANTIZE: (DType.F32, DType.I8), OpKind.DEQUANTIZE: (DType.I8, DType.F32)}
 INT8_REDUCTIONS = frozenset({ReduceFunction.MEAN, ReduceFunction.MAX, ReduceFunction.MIN})
 PARAMETERS: dict[int, tuple[str, ...]] = {
@@ -132,13 +134,14 @@ def _type_problems(op: Op, inputs: list[Tensor], y: Tensor) -> Iterator[str]:
             yield f"types {x.dtype.label} → {y.dtype.label}, expected {wanted[0].label} → {wanted[1].label}"
     else:
         yield from _one_type_problems(op, inputs, y)
-    for tensor in [*(inputs[:1] if op.kind in WEIGHTED else inputs), y]:
+    for tensor in [*(inputs[:1] + inputs[2 : BIAS[op.kind]] if op.kind in BIAS else inputs), y]:
         if tensor.qparams is not None and not tensor.qparams.per_tensor:
             yield f"activation {tensor.name} has {len(tensor.qparams.scales)} scales, expected 1"
     if _keeps_qparams(op) and x.qparams != y.qparams:
         yield "scale and zero point differ between input and output"
-    if op.kind in WEIGHTED:
-        yield from _weight_problems(inputs)
+    if op.kind in BIAS:
+        bias = BIAS[op.kind]
+        yield from _weight_problems(inputs[0], inputs[1], inputs[bias] if len(inputs) > bias else None)
     if op.kind == OpKind.LOOKUP:
         yield from _table_problems(inputs[1], y)
     if isinstance(op.attributes, Gather):
@@ -158,8 +161,8 @@ def _one_type_problems(op: Op, inputs: list[Tensor], y: Tensor) -> Iterator[str]
     if x.dtype not in allowed:
         yield f"input {x.name} is {x.dtype.label}"
     compared = inputs
-    if op.kind in WEIGHTED:
-        compared = inputs[:2]
+    if op.kind in BIAS:
+        compared = inputs[: BIAS[op.kind]]
     elif op.kind == OpKind.GATHER:
         compared = inputs[:1]
     if any(t.dtype != x.dtype for t in compared):
@@ -174,7 +177,9 @@ def _one_type_problems(op: Op, inputs: list[Tensor], y: Tensor) -> Iterator[str]
         if y.dtype != DType.I32 or y.qparams is not None:
             yield f"output is {y.dtype.label}, expected i32 without quantization parameters"
         return
-    may_be_float = op.kind in WEIGHTED and x.dtype == DType.I8 and y.dtype == DType.F32
+    may_be_float = (
+        op.kind in (OpKind.CONV2D, OpKind.FULLY_CONNECTED) and x.dtype == DType.I8 and y.dtype == DType.F32
+    )
     if y.dtype != x.dtype and not may_be_float:
         yield f"output is {y.dtype.label}, input is {x.dtype.label}"
 
@@ -203,8 +208,7 @@ def _index_problems(a: Gather, x: Tensor, indices: Tensor) -> Iterator[str]:
         yield f"indices {indices.name} leave the dimension of {x.dims[a.axis]}"
 
 
-def _weight_problems(inputs: list[Tensor]) -> Iterator[str]:
-    x, w = inputs[0], inputs[1]
+def _weight_problems(x: Tensor, w: Tensor, bias: Tensor | None) -> Iterator[str]:
     if not w.is_constant:
         yield f"weight {w.name} is not a constant"
     if w.qparams is not None:
@@ -213,13 +217,13 @@ def _weight_problems(inputs: list[Tensor]) -> Iterator[str]:
         if not w.qparams.per_tensor and w.qparams.axis != 0:
             yield f"weight {w.name} has scales along axis {w.qparams.axis}, expected 0"
     if w.dtype == DType.I8:
-        yield from _integer_problems(x, w, inputs[2] if len(inputs) > 2 else None)
-    if len(inputs) > 2:
+        yield from _integer_problems(x, w, bias)
+    if bias is not None:
         wanted = DType.I32 if x.dtype == DType.I8 else DType.F32
-        if inputs[2].dtype != wanted:
-            yield f"bias {inputs[2].name} is {inputs[2].dtype.label}, expected {wanted.label}"
-        if not inputs[2].is_constant:
-            yield f"bias {inputs[2].name} is not a constant"
+        if bias.dtype != wanted:
+            yield f"bias {bias.name} is {bias.dtype.label}, expected {wanted.label}"
+        if not bias.is_constant:
+            yield f"bias {bias.name} is not a constant"
 
 
 def _integer_problems(x: Tensor, w: Tensor, bias: Tensor | None) -> Iterator[str]:
@@ -270,6 +274,13 @@ def _attribute_problems(op: Op) -> Iterator[str]:
         for name in ("scale_h", "scale_w"):
             if not (math.isfinite(getattr(a, name)) and getattr(a, name) > 0):
                 yield f"{name} is {getattr(a, name)}, expected a positive finite number"
+    if isinstance(a, Conv2dAdd):
+        if not (math.isfinite(a.scale) and a.scale > 0 and INT8_MIN <= a.zero_point <= INT8_MAX):
+            yield f"scale {a.scale} and zero point {a.zero_point} are not those of an i8"
+        if not a.conv_lo <= a.conv_hi:
+            yield f"clamp conv_lo {a.conv_lo}, conv_hi {a.conv_hi}: expected conv_lo ≤ conv_hi"
+        if not INT8_MIN <= a.conv_q_min <= a.conv_q_max <= INT8_MAX:
+            yield f"clamp conv_q_min {a.conv_q_min}, conv_q_max {a.conv_q_max}: expected −128 ≤ conv_q_min ≤ conv_q_max ≤ 127"
     if isinstance(a, ArgMax) and a.select_last > 1:
         yield f"select_last is {a.select_last}"
 

@@ -47,6 +47,13 @@ def _conv(a: Conv2d, dims: list[Dims], _: Dims) -> Dims:
     return (x[0], *_positions(a, x, (w[1], w[2])), w[0])
 
 
+def _conv2d_add(a: Conv2d, dims: list[Dims], y: Dims) -> Dims:
+    x, w, r, *bias = dims
+    out = _conv(a, [x, w, *bias], y)
+    _expect(r == out, f"residual {list(r)} is added to {list(out)}")
+    return out
+
+
 def _positions(a: Conv2d | Pool2d, x: Dims, kernel: tuple[int, int]) -> tuple[int, int]:
     _expect(min(a.stride_h, a.stride_w, a.dilation_h, a.dilation_w, *kernel) > 0, "its window is empty")
     rows = x[1] + a.pad_top + a.pad_bottom - (kernel[0] - 1) * a.dilation_h - 1
@@ -179,6 +186,7 @@ def _same(_: object, dims: list[Dims], __: Dims) -> Dims:
 
 SHAPES: dict[OpKind, Callable[[Any, list[Dims], Dims], Dims]] = {
     OpKind.CONV2D: _conv,
+    OpKind.CONV2D_ADD: _conv2d_add,
     OpKind.FULLY_CONNECTED: _fully_connected,
     OpKind.ADD: _broadcast,
     OpKind.SUB: _broadcast,

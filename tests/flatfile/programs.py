@@ -9,6 +9,7 @@ from ptq_core.flatfile.attributes import (
     Clamp,
     Concat,
     Conv2d,
+    Conv2dAdd,
     Coordinates,
     Dilate,
     Gather,
@@ -101,6 +102,8 @@ def every_kind() -> Program:
     t = op(OpKind.SOFTMAX, (t,), (1, 5), Softmax(axis=1))
     sizes = {"mode": ResizeMode.LINEAR, "coordinates": Coordinates.ALIGN_CORNERS}
     r = op(OpKind.UNARY, (other,), (1, 6, 6, 4), Unary(function=UnaryFunction.LEAKY_RELU, alpha=0.25))
+    sum_of = Conv2dAdd(pad_top=1, pad_bottom=1, conv_lo=-2.0, hi=3.0)
+    r = op(OpKind.CONV2D_ADD, (r, const("w2", 4, 3, 1, 4), other, const("b2", 4)), (1, 6, 6, 4), sum_of)
     r = op(OpKind.RESIZE, (r,), (1, 9, 3, 4), Resize(**sizes, scale_h=1.5, scale_w=0.5))  # type: ignore[arg-type]
     sizes = {"mode": ResizeMode.NEAREST, "coordinates": Coordinates.ASYMMETRIC, "rounding": Rounding.FLOOR}
     r = op(OpKind.RESIZE, (r,), (1, 9, 6, 4), Resize(**sizes, scale_h=1.0, scale_w=2.0))  # type: ignore[arg-type]

@@ -246,7 +246,7 @@ KINDS = {
     "conv_bn_relu6": ["transpose", "conv2d", "transpose"],
     "pad_conv": ["transpose", "conv2d", "transpose"],
     "nhwc_model": ["conv2d"],
-    "residual": ["transpose", "conv2d", "conv2d", "add", "transpose"],
+    "residual": ["transpose", "conv2d", "conv2d_add", "transpose"],
     "fire": ["transpose", "conv2d", "conv2d", "conv2d", "concat", "transpose"],
     "tail": ["transpose", "average_pool2d", "reshape", "fully_connected", "softmax"],
     "shape_chain": ["transpose", "conv2d", "transpose", "reshape", "fully_connected"],
@@ -267,4 +267,4 @@ def test_the_bound_notices_a_wrong_result() -> None:
     x = np.random.default_rng(3).standard_normal((1, 8, 9, 9)).astype(np.float32)
     (got,), (bound,) = run(program, [x]), error_bounds(program, [x])
     assert not np.all(np.abs(got * 1.001 - got) <= 2 * bound)
-    assert OpKind.ADD in {op.kind for op in program.ops}
+    assert OpKind.CONV2D_ADD in {op.kind for op in program.ops}

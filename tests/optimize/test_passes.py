@@ -12,10 +12,17 @@ from ptq_core.flatfile.attributes import (
     Clamp,
     Concat,
     Conv2d,
+    Dilate,
     NoAttributes,
     Pad,
     Pool2d,
+    Reduce,
+    ReduceFunction,
+    Resize,
+    Slice,
     Transpose,
+    Unary,
+    UnaryFunction,
 )
 from ptq_core.flatfile.interpreter import run
 from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams, Tensor
@@ -106,6 +113,29 @@ def broadcasting_add(net: Net) -> Program:
     return net.done(net.op(OpKind.ADD, [net.conv(net.x), net.const(2, 5, 5, 6)], (2, 5, 5, 6), Clamp()))
 
 
+def residual(net: Net) -> Program:
+    a, b = net.conv(net.x, Conv2d(hi=2.0)), net.conv(net.x, Conv2d(lo=-1.0))
+    return net.done(net.op(OpKind.ADD, [b, a], (1, 5, 5, 6), Clamp(lo=0.0)))
+
+
+def int8_residual(net: Net) -> Program:
+    w = np.random.default_rng(6).integers(-127, 128, (4, 1, 1, 4)).astype(np.int8)
+    weight = net.program.add(Tensor("w8", DType.I8, w.shape, QuantParams(np.array([0.01], np.float32)), w))
+    x = net.same(OpKind.QUANTIZE, net.x, qparams=S)
+    a = net.op(OpKind.CONV2D, [x, weight], (1, 5, 5, 4), Conv2d(q_min=-90), T)
+    b = net.op(OpKind.CONV2D, [a, weight], (1, 5, 5, 4), Conv2d(q_max=60), S)
+    return net.done(net.op(OpKind.ADD, [a, b], (1, 5, 5, 4), Clamp(q_min=-100), T))
+
+
+def residual_of_shared(net: Net) -> Program:
+    y = net.conv(net.x)
+    return net.done(net.op(OpKind.ADD, [y, y], (1, 5, 5, 6), Clamp()), y)
+
+
+def broadcasting_residual(net: Net) -> Program:
+    return net.done(net.op(OpKind.ADD, [net.conv(net.x), net.const(1, 5, 5, 6)], (1, 5, 5, 6), Clamp()))
+
+
 def pad_before_conv(net: Net) -> Program:
     y = net.op(OpKind.PAD, [net.x], (1, 6, 7, 4), Pad(before=(0, 1, 0, 0), after=(0, 0, 2, 0)))
     return net.done(net.conv(y))
@@ -189,6 +219,166 @@ def dead_branch(net: Net) -> Program:
     return net.done(net.same(OpKind.CLAMP, net.x, Clamp(lo=0)))
 
 
+def unary(
+    net: Net, x: int, function: UnaryFunction, alpha: float = 0.0, beta: float = 0.0, **bounds: float
+) -> int:
+    return net.same(OpKind.UNARY, x, Unary(function=function, alpha=alpha, beta=beta, **bounds))
+
+
+def binary(net: Net, kind: OpKind, a: int, b: int, **bounds: float) -> int:
+    return net.op(kind, [a, b], net.program.tensors[net.x].dims, Clamp(**bounds))
+
+
+def number(net: Net, value: float) -> int:
+    data = np.array(value, np.float32)
+    return net.program.add(Tensor(f"n{len(net.program.tensors)}", DType.F32, (), None, data))
+
+
+def relu6_of_sum(net: Net) -> int:
+    return binary(net, OpKind.ADD, net.x, number(net, 3), lo=0, hi=6)
+
+
+def silu(net: Net) -> Program:
+    return net.done(binary(net, OpKind.MUL, unary(net, net.x, UnaryFunction.SIGMOID), net.x, hi=2))
+
+
+def gate_with_two_readers(net: Net) -> Program:
+    gate = unary(net, net.x, UnaryFunction.SIGMOID)
+    return net.done(binary(net, OpKind.MUL, net.x, gate), gate)
+
+
+def bounded_gate(net: Net) -> Program:
+    return net.done(binary(net, OpKind.MUL, net.x, unary(net, net.x, UnaryFunction.SIGMOID, hi=0.5)))
+
+
+def gate_of_another(net: Net) -> Program:
+    other = net.same(OpKind.CLAMP, net.x, Clamp(lo=0))
+    return net.done(binary(net, OpKind.MUL, other, unary(net, net.x, UnaryFunction.SIGMOID)))
+
+
+def hard_swish_by_gate(net: Net) -> Program:
+    gate = unary(net, net.x, UnaryFunction.HARD_SIGMOID, float(np.float32(1 / 6)), 0.5)
+    return net.done(binary(net, OpKind.MUL, net.x, gate))
+
+
+def another_hard_sigmoid(net: Net) -> Program:
+    gate = unary(net, net.x, UnaryFunction.HARD_SIGMOID, float(np.float32(0.2)), 0.5)
+    return net.done(binary(net, OpKind.MUL, net.x, gate))
+
+
+def hard_swish_divided(net: Net) -> Program:
+    product = binary(net, OpKind.MUL, net.x, relu6_of_sum(net))
+    return net.done(binary(net, OpKind.DIV, product, number(net, 6)))
+
+
+def hard_swish_scaled(net: Net) -> Program:
+    gate = binary(net, OpKind.MUL, number(net, 1 / 6), relu6_of_sum(net))
+    return net.done(binary(net, OpKind.MUL, gate, net.x))
+
+
+def six_divided(net: Net) -> Program:
+    return net.done(binary(net, OpKind.DIV, number(net, 6), relu6_of_sum(net)))
+
+
+def hard_sigmoid_divided(net: Net) -> Program:
+    return net.done(binary(net, OpKind.DIV, relu6_of_sum(net), number(net, 6)))
+
+
+def mish(net: Net) -> Program:
+    gate = unary(net, unary(net, net.x, UnaryFunction.SOFTPLUS), UnaryFunction.TANH)
+    return net.done(binary(net, OpKind.MUL, net.x, gate))
+
+
+def int8_island(net: Net) -> Program:
+    """x · min(max(x + 3, 0), 6) / 6 between one dequantize and a quantize; the gate has a float reader too."""
+    x = net.qdq(net.x)
+    gate = binary(net, OpKind.ADD, x, number(net, 3), lo=0, hi=6)
+    y = binary(net, OpKind.DIV, binary(net, OpKind.MUL, x, gate), number(net, 6))
+    return net.done(net.same(OpKind.QUANTIZE, y, qparams=T), gate)
+
+
+def island_of_two(net: Net) -> Program:
+    y = binary(net, OpKind.MUL, net.qdq(net.x), unary(net, net.qdq(net.x, T), UnaryFunction.TANH))
+    return net.done(net.same(OpKind.QUANTIZE, y, qparams=T))
+
+
+def island_with_a_vector(net: Net) -> Program:
+    y = binary(net, OpKind.MUL, unary(net, net.qdq(net.x), UnaryFunction.EXP), net.const(4))
+    return net.done(net.same(OpKind.QUANTIZE, y, qparams=T))
+
+
+def island_of_a_clamp(net: Net) -> Program:
+    y = net.same(OpKind.CLAMP, net.qdq(net.x), Clamp(lo=0))
+    return net.done(net.same(OpKind.QUANTIZE, y, qparams=T))
+
+
+def shuffle(net: Net) -> Program:
+    """Layout transpose, [2, C/2] → [C/2, 2] by three operators, layout transpose."""
+    y = net.op(OpKind.TRANSPOSE, [net.x], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
+    y = net.op(OpKind.RESHAPE, [y], (1, 2, 2, 5, 5))
+    y = net.op(OpKind.TRANSPOSE, [y], (1, 2, 2, 5, 5), Transpose(perm=(0, 2, 1, 3, 4)))
+    y = net.op(OpKind.RESHAPE, [y], (1, 4, 5, 5))
+    return net.done(net.op(OpKind.TRANSPOSE, [y], (1, 5, 5, 4), Transpose(perm=(0, 2, 3, 1))))
+
+
+def shuffled_halves(net: Net) -> Program:
+    """As FastestDet writes it: even and odd channels as the two rows of one tensor."""
+    y = net.op(OpKind.TRANSPOSE, [net.x], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
+    y = net.op(OpKind.RESHAPE, [y], (2, 2, 25))
+    y = net.op(OpKind.TRANSPOSE, [y], (2, 2, 25), Transpose(perm=(1, 0, 2)))
+    y = net.op(OpKind.RESHAPE, [y], (2, 1, 2, 5, 5))
+    y = net.op(OpKind.SLICE, [y], (1, 1, 2, 5, 5), Slice(start=(1, 0, 0, 0, 0), step=(1,) * 5))
+    y = net.op(OpKind.RESHAPE, [y], (1, 2, 5, 5))
+    return net.done(net.op(OpKind.TRANSPOSE, [y], (1, 5, 5, 2), Transpose(perm=(0, 2, 3, 1))))
+
+
+def head(net: Net) -> Program:
+    y = net.op(OpKind.TRANSPOSE, [net.x], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
+    y = net.op(OpKind.RESHAPE, [y], (1, 4, 25))
+    return net.done(net.op(OpKind.TRANSPOSE, [y], (1, 25, 4), Transpose(perm=(0, 2, 1))))
+
+
+def rows_mirrored(net: Net) -> Program:
+    """It moves rows too: no operator on the last dimension does it."""
+    y = net.op(OpKind.TRANSPOSE, [net.x], (1, 5, 5, 4), Transpose(perm=(0, 2, 1, 3)))
+    return net.done(net.op(OpKind.SLICE, [y], (1, 5, 5, 4), Slice(start=(0, 4, 0, 0), step=(1, -1, 1, 1))))
+
+
+def two_heads(net: Net) -> Program:
+    pieces = []
+    for _ in range(2):
+        y = net.op(OpKind.TRANSPOSE, [net.x], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
+        pieces.append(net.op(OpKind.RESHAPE, [y], (1, 4, 25)))
+    y = net.op(OpKind.CONCAT, pieces, (1, 4, 50), Concat(axis=2))
+    return net.done(net.op(OpKind.TRANSPOSE, [y], (1, 50, 4), Transpose(perm=(0, 2, 1))))
+
+
+def sum_and_head(net: Net) -> Program:
+    y = net.op(OpKind.CONCAT, [net.x, net.x], (1, 5, 5, 8), Concat(axis=3))
+    return net.done(net.op(OpKind.TRANSPOSE, [y], (1, 8, 5, 5), Transpose(perm=(0, 3, 1, 2))))
+
+
+def selection_after_dequantize(net: Net) -> Program:
+    y = net.op(OpKind.SLICE, [net.qdq(net.x)], (1, 5, 2, 4), Slice(start=(0, 0, 4, 0), step=(1, 1, -2, 1)))
+    nearest = Resize(mode=0, coordinates=1, rounding=2, scale_h=2.0, scale_w=1.0)
+    y = net.op(OpKind.RESIZE, [y], (1, 10, 2, 4), nearest)
+    y = net.op(OpKind.REDUCE, [y], (1, 10, 1, 4), Reduce(function=ReduceFunction.MIN, axes=4))
+    return net.done(net.op(OpKind.DILATE, [y], (1, 19, 1, 4), Dilate(step=(1, 2, 1, 1))))
+
+
+def linear_resize_after_dequantize(net: Net) -> Program:
+    linear = Resize(mode=1, coordinates=0, scale_h=2.0, scale_w=1.0)
+    return net.done(net.op(OpKind.RESIZE, [net.qdq(net.x)], (1, 10, 5, 4), linear))
+
+
+def int8_arithmetic(net: Net) -> Program:
+    a, b = net.qdq(net.x), net.qdq(net.x, T)
+    y = net.qdq(binary(net, OpKind.SUB, a, b, hi=0.5))
+    y = net.qdq(binary(net, OpKind.MUL, y, b))
+    y = net.op(OpKind.REDUCE, [y], (1, 5, 5, 1), Reduce(function=ReduceFunction.MEAN, axes=8))
+    return net.done(net.same(OpKind.QUANTIZE, y, qparams=S))
+
+
 CONV, CLAMP, Q, DQ = "conv2d", "clamp", "quantize", "dequantize"
 
 # pass, program, operators after; the values stay bit-identical unless the pass is in ROUNDS
@@ -212,10 +402,51 @@ ROWS: list[tuple[Rewrite, Callable[[Net], Program], list[str]]] = [
     (passes.lower_others_to_int8, int8_add, [Q, Q, "add"]),
     (passes.lower_others_to_int8, half_int8_add, [Q, DQ, "add", Q]),
     (passes.dequantize_constants, int8_weight_float_input, [CONV]),
+    (passes.fuse_activation, silu, ["unary"]),
+    (passes.fuse_activation, gate_with_two_readers, ["unary", "mul"]),
+    (passes.fuse_activation, bounded_gate, ["unary", "mul"]),
+    (passes.fuse_activation, gate_of_another, [CLAMP, "unary", "mul"]),
+    (passes.fuse_activation, hard_swish_by_gate, ["unary"]),
+    (passes.fuse_activation, another_hard_sigmoid, ["unary", "mul"]),
+    (passes.fuse_activation, hard_swish_divided, ["unary"]),
+    (passes.fuse_activation, hard_swish_scaled, ["unary"]),
+    (passes.fuse_activation, six_divided, ["add", "div"]),
+    (passes.fuse_activation, hard_sigmoid_divided, ["unary"]),
+    (passes.fuse_activation, mish, ["unary"]),
+    (passes.fuse_lookup, int8_island, [Q, DQ, "add", "lookup"]),
+    (passes.fuse_lookup, island_of_two, [Q, DQ, Q, DQ, "unary", "mul", Q]),
+    (passes.fuse_lookup, island_with_a_vector, [Q, DQ, "unary", "mul", Q]),
+    (passes.fuse_lookup, island_of_a_clamp, [Q, DQ, CLAMP, Q]),
+    (passes.collapse_movement, shuffle, ["gather"]),
+    (passes.collapse_movement, shuffled_halves, ["slice"]),
+    (passes.collapse_movement, head, ["reshape"]),
+    (passes.collapse_movement, rows_mirrored, ["transpose", "slice"]),
+    (
+        passes.hoist_transpose,
+        two_heads,
+        ["transpose", "reshape", "transpose", "reshape", "transpose", "transpose", "concat"],
+    ),
+    (passes.hoist_transpose, sum_and_head, ["concat", "transpose"]),
+    (
+        passes.sink_dequantize,
+        selection_after_dequantize,
+        [Q, "slice", "resize", "reduce", "dilate", DQ],
+    ),
+    (passes.sink_dequantize, linear_resize_after_dequantize, [Q, DQ, "resize"]),
+    (passes.lower_others_to_int8, int8_arithmetic, [Q, Q, "sub", "mul", "reduce"]),
     (passes.share_common, two_dequantizes, [Q, DQ, "mul"]),
+    (passes.fuse_residual, residual, [CONV, "conv2d_add"]),
+    (passes.fuse_residual, int8_residual, [Q, CONV, "conv2d_add"]),
+    (passes.fuse_residual, residual_of_shared, [CONV, "add"]),
+    (passes.fuse_residual, broadcasting_residual, [CONV, "add"]),
     (passes.drop_dead, dead_branch, [CLAMP]),
 ]
-ROUNDS = {passes.fold_affine, passes.lower_weighted_to_int8, passes.lower_others_to_int8}
+ROUNDS = {
+    passes.fold_affine,
+    passes.fuse_activation,
+    passes.lower_weighted_to_int8,
+    passes.lower_others_to_int8,
+}
 """Passes that replace float arithmetic: folded constants are rounded, integers round once where floats rounded often."""
 
 

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 
 from ptq_core.flatfile.program import Program
 from ptq_core.optimize.passes.cancel_quantize import cancel_quantize
+from ptq_core.optimize.passes.collapse_movement import collapse_movement
 from ptq_core.optimize.passes.dequantize_constants import dequantize_constants
 from ptq_core.optimize.passes.drop_dead import drop_dead
 from ptq_core.optimize.passes.drop_trivial import drop_trivial
 from ptq_core.optimize.passes.fold_affine import fold_affine
 from ptq_core.optimize.passes.fold_pad import fold_pad
+from ptq_core.optimize.passes.fuse_activation import fuse_activation
 from ptq_core.optimize.passes.fuse_clamp import fuse_clamp
+from ptq_core.optimize.passes.fuse_lookup import fuse_lookup
+from ptq_core.optimize.passes.fuse_residual import fuse_residual
 from ptq_core.optimize.passes.hoist_quantize import hoist_quantize
+from ptq_core.optimize.passes.hoist_transpose import hoist_transpose
 from ptq_core.optimize.passes.lower_others_to_int8 import lower_others_to_int8
 from ptq_core.optimize.passes.lower_weighted_to_int8 import lower_weighted_to_int8
 from ptq_core.optimize.passes.merge_reshapes import merge_reshapes
@@ -37,6 +42,8 @@ PASSES: tuple[Pass, ...] = (
     Pass(fold_affine),
     Pass(fold_pad),
     Pass(fuse_clamp),
+    Pass(fuse_lookup, int8=True),
+    Pass(fuse_activation),
     Pass(sink_dequantize, int8=True),
     Pass(hoist_quantize, int8=True),
     Pass(cancel_quantize, int8=True),
@@ -46,13 +53,16 @@ PASSES: tuple[Pass, ...] = (
     Pass(drop_dead),
     Pass(fold_pad),
     Pass(fuse_clamp),
+    Pass(hoist_transpose),
+    Pass(collapse_movement),
     Pass(merge_reshapes),
     Pass(drop_trivial),
     Pass(share_common),
+    Pass(fuse_residual),
     Pass(drop_dead),
 )
 """The order of the passes. Float rewrites first, so that a batch norm or Relu does not hide a pattern; int8 next;
-the second round cleans up what int8 made equal or adjacent."""
+the second round cleans up what int8 made equal or adjacent. Residuals last: no other rewrite looks for a conv2d_add."""
 
 
 def run_passes(program: Program, *, prefer_int8_kernel: bool = True) -> None:

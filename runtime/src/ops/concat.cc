@@ -1,9 +1,9 @@
 // concat: x0, x1, ... -> y along one axis; f32 clamps, i8 requantizes each input to the output's
 // scale.
-#include <inttypes.h>
 #include <math.h>
 
 #include "kernels/convert/contract.h"
+#include "kernels/copy/contract.h"
 #include "kernels/elementwise/contract.h"
 #include "ops/int8_table.h"
 #include "ops/registry.h"
@@ -11,51 +11,73 @@
 namespace ptq {
 namespace {
 
+constexpr size_t kGrainElements = 16384;
+
+// y is `outer` rows; a row is one run of each input after the other.
 struct ConcatState {
-  size_t outer;         // product of the dimensions before the axis
-  size_t output_inner;  // elements of y from the axis on
-  bool clamps;          // f32: the clamp does something
+  size_t outer;  // product of the dimensions before the axis
+  size_t y_row;  // elements of y from the axis on
+  const CopyKernel* copy;
+  bool clamps;  // f32: the clamp does something
   ClampAttrs clamp;
   const ClampF32Kernel* f32;
   const LookupKernel* i8;
   Array<Int8Table> tables;  // one per input
 };
 
-void CopyF32(const ConcatState& s, const float* x, float* y, size_t count) {
-  if (s.clamps) {
-    s.f32->run(x, y, count, s.clamp.lo, s.clamp.hi);
-  } else {
-    memcpy(y, x, count * sizeof(float));
+// Elements [from, from + count) of `rows` rows of input `i`, which begin at x and go to y.
+template <typename T>
+void CopyPart(const ConcatState& s, uint32_t i, const T* x, size_t x_row, T* y, size_t count,
+              size_t rows) {
+  const bool plain = sizeof(T) == sizeof(float) ? !s.clamps : s.tables[i].identity;
+  if (plain) {
+    s.copy->rows({reinterpret_cast<const uint8_t*>(x), static_cast<ptrdiff_t>(x_row * sizeof(T)),
+                  reinterpret_cast<uint8_t*>(y), static_cast<ptrdiff_t>(s.y_row * sizeof(T)),
+                  count * sizeof(T), rows});
+    return;
   }
-}
-
-void CopyI8(const ConcatState& s, const Int8Table& table, const int8_t* x, int8_t* y,
-            size_t count) {
-  if (table.identity) {
-    memcpy(y, x, count);
-  } else {
-    s.i8->run(x, y, count, table.values);
-  }
-}
-
-void RunConcat(const PreparedOp& op, const RunContext& run) {
-  const ConcatState& s = op.State<ConcatState>();
-  const Tensor& y = op.Output();
-  size_t offset = 0;
-  for (uint32_t i = 0; i < op.op->input_count; ++i) {
-    const Tensor& x = *op.Input(i);
-    const size_t inner = static_cast<size_t>(x.elements) / s.outer;
-    for (size_t o = 0; o < s.outer; ++o) {
-      const size_t from = o * inner, to = o * s.output_inner + offset;
-      if (y.dtype == kF32) {
-        CopyF32(s, ReadData<float>(x, run) + from, WriteData<float>(y, run) + to, inner);
-      } else {
-        CopyI8(s, s.tables[i], ReadData<int8_t>(x, run) + from, WriteData<int8_t>(y, run) + to,
-               inner);
-      }
+  for (size_t row = 0; row < rows; ++row, x += x_row, y += s.y_row) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      s.f32->run(x, y, count, s.clamp.lo, s.clamp.hi);
+    } else {
+      s.i8->run(x, y, count, s.tables[i].values);
     }
-    offset += inner;
   }
+}
+
+// Columns [begin, end) of `rows` rows of y from row `row` on.
+template <typename T>
+void CopyColumns(const PreparedOp& op, const RunContext& run, size_t row, size_t rows, size_t begin,
+                 size_t end) {
+  const ConcatState& s = op.State<ConcatState>();
+  T* y = WriteData<T>(op.Output(), run) + row * s.y_row;
+  size_t offset = 0;
+  for (uint32_t i = 0; i < op.op->input_count && offset < end; ++i) {
+    const Tensor& x = *op.Input(i);
+    const size_t x_row = static_cast<size_t>(x.elements) / s.outer;
+    const size_t from = Max(begin, offset), to = Min(end, offset + x_row);
+    if (from < to) {
+      CopyPart(s, i, ReadData<T>(x, run) + row * x_row + (from - offset), x_row, y + from,
+               to - from, rows);
+    }
+    offset += x_row;
+  }
+}
+
+// Pieces of y need not be whole rows: a concatenation of pictures is a single row.
+template <typename T>
+void RunConcat(const PreparedOp& op, const RunContext& run) {
+  const size_t width = op.State<ConcatState>().y_row;
+  auto body = [&](size_t begin, size_t end, size_t) {
+    while (begin < end) {
+      const size_t row = begin / width, column = begin % width;
+      const size_t rows = column == 0 ? Max<size_t>((end - begin) / width, 1) : 1;
+      const size_t stop = Min(width, column + (end - begin));
+      CopyColumns<T>(op, run, row, rows, column, stop);
+      begin += (rows - 1) * width + (stop - column);
+    }
+  };
+  run.pool->ParallelFor(static_cast<size_t>(op.Output().elements), kGrainElements, body);
 }
 
 ptq_status CheckInputs(const PreparedOp& op, uint32_t axis) {
@@ -80,10 +102,7 @@ ptq_status PrepareConcat(uint32_t features, PreparedOp* op) {
   const ConcatAttrs attrs = op->GetAttrs<ConcatAttrs>();
   PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << kF32 | 1u << kI8));
   PTQ_RETURN_IF_ERROR(CheckClamp(attrs.clamp));
-  if (attrs.axis >= y.rank) {
-    return Fail(PTQ_BAD_FILE, "axis: %" PRIu32 " is not below the rank %" PRIu32, attrs.axis,
-                y.rank);
-  }
+  PTQ_RETURN_IF_ERROR(CheckAxis(attrs.axis, y));
   PTQ_RETURN_IF_ERROR(CheckInputs(*op, attrs.axis));
   ConcatState* state = op->MakeState<ConcatState>();
   if (state == nullptr) return OutOfMemory();
@@ -91,11 +110,12 @@ ptq_status PrepareConcat(uint32_t features, PreparedOp* op) {
   state->clamps = attrs.clamp.lo != -INFINITY || attrs.clamp.hi != INFINITY;
   state->outer = 1;
   for (uint32_t d = 0; d < attrs.axis; ++d) state->outer *= y.dims[d];
-  state->output_inner = static_cast<size_t>(y.elements) / state->outer;
-  op->run = RunConcat;
+  state->y_row = static_cast<size_t>(y.elements) / state->outer;
+  state->copy = SelectKernel(kCopyKernels, kCopyKernelCount, features);
+  op->run = y.dtype == kF32 ? RunConcat<float> : RunConcat<int8_t>;
   if (y.dtype == kF32) {
     state->f32 = SelectKernel(kClampF32Kernels, kClampF32KernelCount, features);
-    op->kernel = state->f32->name;
+    op->kernel = state->clamps ? state->f32->name : state->copy->name;
     return PTQ_OK;
   }
   state->i8 = SelectKernel(kLookupKernels, kLookupKernelCount, features);

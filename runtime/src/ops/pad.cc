@@ -1,8 +1,8 @@
 // pad: y.dims[i] = before[i] + x.dims[i] + after[i], filled with a constant.
 #include <inttypes.h>
-#include <math.h>
 
 #include "ops/checks.h"
+#include "ops/fill.h"
 #include "ops/registry.h"
 
 namespace ptq {
@@ -10,34 +10,31 @@ namespace {
 
 constexpr size_t kGrainElements = 16384;
 
+// A dimension without padding is one with the dimension before it: padding the rows and columns of
+// a picture moves whole rows of pixels.
 struct PadState {
   PadAttrs attrs;
   uint32_t rank;  // at least 1
+  size_t x_dims[kMaxRank], y_dims[kMaxRank], before[kMaxRank];
 };
-
-template <typename T>
-void Fill(T* y, size_t count, T value) {
-  for (size_t i = 0; i < count; ++i) y[i] = value;
-}
 
 // A row is the innermost dimension: all padding, or before, data, after.
 template <typename T>
 void RunPadOf(const PreparedOp& op, const RunContext& run, T value) {
   const PadState& s = op.State<PadState>();
-  const Tensor &x = *op.Input(0), &y = op.Output();
   const uint32_t last = s.rank - 1;
-  const size_t width = y.dims[last], x_width = x.dims[last], before = s.attrs.before[last];
-  const T* input = ReadData<T>(x, run);
-  T* output = WriteData<T>(y, run);
+  const size_t width = s.y_dims[last], x_width = s.x_dims[last], before = s.before[last];
+  const T* input = ReadData<T>(*op.Input(0), run);
+  T* output = WriteData<T>(op.Output(), run);
   auto body = [&](size_t begin, size_t end, size_t) {
     for (size_t row = begin; row < end; ++row) {
       size_t index = row, x_row = 0, x_stride = 1;
       bool inside = true;
-      for (uint32_t d = last; d-- > 0; index /= y.dims[d]) {
-        const size_t at = index % y.dims[d], pad = s.attrs.before[d];
-        inside = inside && at >= pad && at - pad < x.dims[d];
+      for (uint32_t d = last; d-- > 0; index /= s.y_dims[d]) {
+        const size_t at = index % s.y_dims[d], pad = s.before[d];
+        inside = inside && at >= pad && at - pad < s.x_dims[d];
         if (inside) x_row += (at - pad) * x_stride;
-        x_stride *= x.dims[d];
+        x_stride *= s.x_dims[d];
       }
       T* to = output + row * width;
       if (!inside) {
@@ -49,7 +46,8 @@ void RunPadOf(const PreparedOp& op, const RunContext& run, T value) {
       Fill(to + before + x_width, width - before - x_width, value);
     }
   };
-  run.pool->ParallelFor(static_cast<size_t>(y.elements) / width, kGrainElements / width + 1, body);
+  run.pool->ParallelFor(static_cast<size_t>(op.Output().elements) / width,
+                        kGrainElements / width + 1, body);
 }
 
 void RunPad(const PreparedOp& op, const RunContext& run) {
@@ -59,6 +57,25 @@ void RunPad(const PreparedOp& op, const RunContext& run) {
   } else {
     RunPadOf<int8_t>(op, run, static_cast<int8_t>(attrs.q_value));
   }
+}
+
+void Simplify(const Tensor& x, const Tensor& y, PadState* state) {
+  state->rank = 0;
+  for (uint32_t d = 0; d < x.rank; ++d) {
+    const size_t x_dim = x.dims[d], y_dim = y.dims[d];
+    if (state->rank > 0 && x_dim == y_dim) {
+      state->x_dims[state->rank - 1] *= x_dim;
+      state->y_dims[state->rank - 1] *= x_dim;
+      state->before[state->rank - 1] *= x_dim;
+      continue;
+    }
+    state->x_dims[state->rank] = x_dim;
+    state->y_dims[state->rank] = y_dim;
+    state->before[state->rank++] = state->attrs.before[d];
+  }
+  if (state->rank > 0) return;
+  state->rank = 1;
+  state->x_dims[0] = state->y_dims[0] = 1;
 }
 
 }  // namespace
@@ -73,7 +90,6 @@ ptq_status PreparePad(uint32_t, PreparedOp* op) {
   PadState* state = op->MakeState<PadState>();
   if (state == nullptr) return OutOfMemory();
   state->attrs = op->GetAttrs<PadAttrs>();
-  state->rank = x.rank == 0 ? 1 : x.rank;
   for (uint32_t d = 0; d < kMaxRank; ++d) {
     const uint32_t before = state->attrs.before[d], after = state->attrs.after[d];
     if (d >= x.rank && (before != 0 || after != 0)) {
@@ -87,10 +103,8 @@ ptq_status PreparePad(uint32_t, PreparedOp* op) {
           CheckDim("output", y, d, static_cast<uint64_t>(before) + x.dims[d] + after));
     }
   }
-  if (x.dtype == kI8 && (state->attrs.q_value < -128 || state->attrs.q_value > 127)) {
-    return Fail(PTQ_BAD_FILE, "q_value: %" PRId32 " is not in -128 ... 127", state->attrs.q_value);
-  }
-  if (x.dtype == kF32 && isnan(state->attrs.value)) return Fail(PTQ_BAD_FILE, "value: NaN");
+  PTQ_RETURN_IF_ERROR(CheckFiller(x.dtype, state->attrs.value, state->attrs.q_value));
+  Simplify(x, y, state);
   op->kernel = "pad_copy__scalar";
   op->run = RunPad;
   return PTQ_OK;

@@ -1,6 +1,6 @@
-// softmax: x f32 -> y of the same shape, along one axis.
-#include <inttypes.h>
-
+// softmax: x f32 -> y of the same shape, along one axis. Where the axis is not the innermost one,
+// neighbouring columns are turned into rows in the workspace, for the kernel's sake.
+#include "base/math.h"
 #include "kernels/softmax/contract.h"
 #include "ops/checks.h"
 #include "ops/registry.h"
@@ -9,13 +9,15 @@ namespace ptq {
 namespace {
 
 constexpr size_t kGrainElements = 2048;
+constexpr size_t kColumns = 16;  // floats of a cache line
+constexpr size_t kMaxWorkspace = 1u << 20;
 
 struct SoftmaxState {
   const SoftmaxKernel* kernel;
   size_t outer, count, inner;  // the product of the dimensions before, of, and after the axis
 };
 
-void RunSoftmax(const PreparedOp& op, const RunContext& run) {
+void RunRows(const PreparedOp& op, const RunContext& run) {
   const SoftmaxState& s = op.State<SoftmaxState>();
   const float* x = ReadData<float>(*op.Input(0), run);
   float* y = WriteData<float>(op.Output(), run);
@@ -28,6 +30,30 @@ void RunSoftmax(const PreparedOp& op, const RunContext& run) {
   run.pool->ParallelFor(s.outer * s.inner, kGrainElements / s.count + 1, body);
 }
 
+void RunColumns(const PreparedOp& op, const RunContext& run) {
+  const SoftmaxState& s = op.State<SoftmaxState>();
+  const float* x = ReadData<float>(*op.Input(0), run);
+  float* y = WriteData<float>(op.Output(), run);
+  const size_t blocks = CeilDiv(s.inner, kColumns);
+  auto body = [&](size_t begin, size_t end, size_t thread) {
+    float* from = reinterpret_cast<float*>(run.Workspace(thread));
+    float* to = from + kColumns * s.count;
+    for (size_t item = begin; item < end; ++item) {
+      const size_t column = item % blocks * kColumns, width = Min(kColumns, s.inner - column);
+      const size_t at = item / blocks * s.count * s.inner + column;
+      for (size_t i = 0; i < s.count; ++i) {
+        for (size_t c = 0; c < width; ++c) from[c * s.count + i] = x[at + i * s.inner + c];
+      }
+      for (size_t c = 0; c < width; ++c)
+        s.kernel->run(from + c * s.count, to + c * s.count, s.count, 1);
+      for (size_t i = 0; i < s.count; ++i) {
+        for (size_t c = 0; c < width; ++c) y[at + i * s.inner + c] = to[c * s.count + i];
+      }
+    }
+  };
+  run.pool->ParallelFor(s.outer * blocks, kGrainElements / (s.count * kColumns) + 1, body);
+}
+
 }  // namespace
 
 ptq_status PrepareSoftmax(uint32_t features, PreparedOp* op) {
@@ -36,17 +62,18 @@ ptq_status PrepareSoftmax(uint32_t features, PreparedOp* op) {
   PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << kF32));
   PTQ_RETURN_IF_ERROR(CheckSameShape(x, y));
   const uint32_t axis = op->GetAttrs<SoftmaxAttrs>().axis;
-  if (axis >= x.rank)
-    return Fail(PTQ_BAD_FILE, "axis: %" PRIu32 " is not below the rank %" PRIu32, axis, x.rank);
+  PTQ_RETURN_IF_ERROR(CheckAxis(axis, x));
   SoftmaxState* state = op->MakeState<SoftmaxState>();
   if (state == nullptr) return OutOfMemory();
   state->kernel = SelectKernel(kSoftmaxKernels, kSoftmaxKernelCount, features);
-  state->outer = state->inner = 1;
-  for (uint32_t d = 0; d < axis; ++d) state->outer *= x.dims[d];
-  state->count = x.dims[axis];
-  for (uint32_t d = axis + 1; d < x.rank; ++d) state->inner *= x.dims[d];
+  SplitAtAxis(x, axis, &state->outer, &state->count, &state->inner);
   op->kernel = state->kernel->name;
-  op->run = RunSoftmax;
+  op->run = RunRows;
+  const uint64_t workspace = uint64_t{2 * kColumns * sizeof(float)} * state->count;
+  if (state->inner > 1 && workspace <= kMaxWorkspace) {
+    op->workspace_per_thread = static_cast<size_t>(workspace);
+    op->run = RunColumns;
+  }
   return PTQ_OK;
 }
 

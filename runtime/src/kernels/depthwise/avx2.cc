@@ -10,6 +10,7 @@
 #include "kernels/depthwise/float_strip.h"
 #include "kernels/depthwise/row_groups.h"
 #include "kernels/depthwise/walk.h"
+#include "numerics/requantize_avx2.h"
 
 namespace ptq {
 namespace {
@@ -36,7 +37,6 @@ struct F32 {
   static PTQ_INLINE Vector MultiplyAdd(Vector a, Vector b, Vector sum) {
     return _mm256_fmadd_ps(a, b, sum);
   }
-  static PTQ_INLINE Vector Add(Vector a, Vector b) { return _mm256_add_ps(a, b); }
   static PTQ_INLINE Vector Clamp(Vector v, Vector lo, Vector hi) {
     return _mm256_min_ps(hi, _mm256_max_ps(lo, v));
   }
@@ -60,19 +60,14 @@ struct I8Block {
   const int8_t* weights;
   __m256i bias[kParts];
   __m256 multiplier[kParts];
-  __m256 hi;
-  __m256i zero_point;
-  __m128i q_min;
+  Avx2Range range;
 
   PTQ_INLINE I8Block(const DepthwiseI8Row& row, size_t first)
       : row(row),
         first(first),
         count(Min(kChannels, row.shape.channels - first)),
         weights(row.weights + first * RowGroupTaps<int16_t>(row.shape) * sizeof(int16_t)),
-        hi(_mm256_set1_ps(row.range.hi)),
-        zero_point(_mm256_set1_epi16(static_cast<int16_t>(row.range.zero_point))),
-        q_min(_mm_set1_epi8(
-            static_cast<char>(row.range.zero_point + static_cast<int32_t>(row.range.lo)))) {
+        range(MakeAvx2Range(row.range)) {
 #pragma unroll
     for (size_t part = 0; part < kParts; ++part) {
       bias[part] = LoadChannels(row.bias + first, part);
@@ -99,8 +94,8 @@ struct I8Block {
   }
 
   PTQ_INLINE void Store(size_t x, const Sum& sum) const {
-    const __m256 low = _mm256_mul_ps(_mm256_cvtepi32_ps(sum.part[0]), multiplier[0]);
-    const __m256 high = _mm256_mul_ps(_mm256_cvtepi32_ps(sum.part[1]), multiplier[1]);
+    const __m256 low = ScaleX8(sum.part[0], multiplier[0]);
+    const __m256 high = ScaleX8(sum.part[1], multiplier[1]);
     if (row.output_i8 != nullptr) {
       StoreI8(row.output_i8 + x * row.output_stride + first, low, high);
     } else {
@@ -108,14 +103,13 @@ struct I8Block {
     }
   }
 
-  // Below the range the conversion and the packs saturate; above it would wrap around.
   PTQ_INLINE void StoreI8(int8_t* y, __m256 low, __m256 high) const {
-    const __m256i words =
-        _mm256_adds_epi16(_mm256_packs_epi32(_mm256_cvtps_epi32(_mm256_min_ps(hi, low)),
-                                             _mm256_cvtps_epi32(_mm256_min_ps(hi, high))),
-                          zero_point);
+    // Packing undoes what unpacking did to the order.
+    const __m256i words = _mm256_adds_epi16(
+        _mm256_packs_epi32(RoundX8(low, range), RoundX8(high, range)), range.zero_point);
     const __m128i q = _mm_max_epi8(
-        _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)), q_min);
+        _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)),
+        _mm256_castsi256_si128(range.q_min));
     if (count == kChannels) {
       _mm_storeu_si128(reinterpret_cast<__m128i*>(y), q);
     } else {
@@ -196,13 +190,13 @@ PTQ_INLINE void AnyRowI8(const DepthwiseI8Row& row) {
 
 }  // namespace
 
-void depthwise_f32_3x3s1__avx2(const DepthwiseF32Row& row) { SquareRowF32<F32, 3, 1, 3>(row); }
+void depthwise_f32_3x3s1__avx2(const DepthwiseF32Row& row) { SquareRowF32<F32, 3, 1, 1>(row); }
 
-void depthwise_f32_3x3s2__avx2(const DepthwiseF32Row& row) { SquareRowF32<F32, 3, 2, 3>(row); }
+void depthwise_f32_3x3s2__avx2(const DepthwiseF32Row& row) { SquareRowF32<F32, 3, 2, 1>(row); }
 
-void depthwise_f32_5x5s1__avx2(const DepthwiseF32Row& row) { SquareRowF32<F32, 5, 1, 2>(row); }
+void depthwise_f32_5x5s1__avx2(const DepthwiseF32Row& row) { SquareRowF32<F32, 5, 1, 1>(row); }
 
-void depthwise_f32_5x5s2__avx2(const DepthwiseF32Row& row) { SquareRowF32<F32, 5, 2, 3>(row); }
+void depthwise_f32_5x5s2__avx2(const DepthwiseF32Row& row) { SquareRowF32<F32, 5, 2, 1>(row); }
 
 void depthwise_f32_1x32__avx2(const DepthwiseF32Row& row) { AnyRowF32<F32>(row); }
 

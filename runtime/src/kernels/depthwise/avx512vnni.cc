@@ -11,6 +11,7 @@
 #include "kernels/depthwise/float_strip.h"
 #include "kernels/depthwise/row_groups.h"
 #include "kernels/depthwise/walk.h"
+#include "numerics/requantize_avx512.h"
 
 namespace ptq {
 namespace {
@@ -31,7 +32,6 @@ struct F32 {
   static PTQ_INLINE Vector MultiplyAdd(Vector a, Vector b, Vector sum) {
     return _mm512_fmadd_ps(a, b, sum);
   }
-  static PTQ_INLINE Vector Add(Vector a, Vector b) { return _mm512_add_ps(a, b); }
   static PTQ_INLINE Vector Clamp(Vector v, Vector lo, Vector hi) {
     return _mm512_min_ps(hi, _mm512_max_ps(lo, v));
   }
@@ -101,8 +101,7 @@ struct I8Block {
   const int8_t* const* columns[kPixels];
   __m512i bias[kParts];
   __m512 multiplier[kParts];
-  __m512 hi;
-  __m512i zero_point, q_min;
+  Avx512Range range;
 
   PTQ_INLINE I8Block(const DepthwiseI8Row& row, size_t first)
       : row(row),
@@ -110,10 +109,7 @@ struct I8Block {
         count(Min(kChannels, row.shape.channels - first)),
         outputs(CeilDiv(row.outputs, kPixels)),
         weights(row.weights + first * RowGroupTaps<int8_t>(row.shape)),
-        hi(_mm512_set1_ps(row.range.hi)),
-        zero_point(_mm512_set1_epi16(static_cast<int16_t>(row.range.zero_point))),
-        q_min(_mm512_set1_epi8(
-            static_cast<char>(row.range.zero_point + static_cast<int32_t>(row.range.lo)))) {
+        range(MakeAvx512Range(row.range)) {
 #pragma unroll
     for (size_t i = 0; i < kPixels; ++i) {
       // The last parts of the row overlap where it does not divide evenly.
@@ -158,16 +154,14 @@ struct I8Block {
   }
 
   PTQ_INLINE void StoreI8(size_t x, const Sum& sum) const {
-    __m512i rounded[kParts];
+    __m512 real[kParts];
 #pragma unroll
-    for (size_t part = 0; part < kParts; ++part) {
-      // Below the range the conversion and the packs saturate; above it would wrap around.
-      const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum.part[part]), multiplier[part]);
-      rounded[part] = _mm512_cvtps_epi32(_mm512_min_ps(hi, product));
-    }
-    const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(rounded[0], rounded[1]), zero_point);
-    const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(rounded[2], rounded[3]), zero_point);
-    const __m512i q = _mm512_max_epi8(_mm512_packs_epi16(low, high), q_min);
+    for (size_t part = 0; part < kParts; ++part)
+      real[part] = ScaleX16(sum.part[part], multiplier[part]);
+    // Packing undoes what unpacking did to the order.
+    const __m512i q = _mm512_max_epi8(
+        _mm512_packs_epi16(WordsX32(real[0], real[1], range), WordsX32(real[2], real[3], range)),
+        range.q_min);
     const __mmask64 valid = ~__mmask64{0} >> (kBytes - count);
     int8_t* y[kPixels];
 #pragma unroll
@@ -193,7 +187,7 @@ struct I8Block {
     alignas(64) float values[kParts][kPixels][kChannels / 16][4];
 #pragma unroll
     for (size_t part = 0; part < kParts; ++part) {
-      const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum.part[part]), multiplier[part]);
+      const __m512 product = ScaleX16(sum.part[part], multiplier[part]);
       _mm512_store_ps(&values[part][0][0][0], F32::Clamp(product, lo, hi));
     }
     for (size_t i = 0; i < kPixels; ++i) {
@@ -301,19 +295,19 @@ PTQ_INLINE void SquareRowI8(const DepthwiseI8Row& row) {
 void depthwise_f32_1x64__avx512vnni(const DepthwiseF32Row& row) { AnyRowF32<F32>(row); }
 
 void depthwise_f32_3x3s1__avx512vnni(const DepthwiseF32Row& row) {
-  SquareRowF32<F32, 3, 1, 3>(row);
+  SquareRowF32<F32, 3, 1, 2>(row);
 }
 
 void depthwise_f32_3x3s2__avx512vnni(const DepthwiseF32Row& row) {
-  SquareRowF32<F32, 3, 2, 3>(row);
+  SquareRowF32<F32, 3, 2, 2>(row);
 }
 
 void depthwise_f32_5x5s1__avx512vnni(const DepthwiseF32Row& row) {
-  SquareRowF32<F32, 5, 1, 2>(row);
+  SquareRowF32<F32, 5, 1, 1>(row);
 }
 
 void depthwise_f32_5x5s2__avx512vnni(const DepthwiseF32Row& row) {
-  SquareRowF32<F32, 5, 2, 3>(row);
+  SquareRowF32<F32, 5, 2, 1>(row);
 }
 
 void depthwise_i8_1x64__avx512vnni(const DepthwiseI8Row& row) {

@@ -1,7 +1,10 @@
 // Float depthwise kernels on vectors of channels, for any instruction set. `Isa` names them:
 //   Vector, kLanes
-//   Load(p), StoreFirst(p, count, v), Splat(value), MultiplyAdd(a, b, sum), Add(a, b)
+//   Load(p), StoreFirst(p, count, v), Splat(value), MultiplyAdd(a, b, sum)
 //   Clamp(v, lo, hi)   lets a NaN pass
+//
+// Float rows of large pictures do not fit in the first-level cache, and their pictures not in the
+// second: the order of the loops and a prefetch matter as much as the arithmetic.
 #ifndef PTQ_KERNELS_DEPTHWISE_FLOAT_STRIP_H_
 #define PTQ_KERNELS_DEPTHWISE_FLOAT_STRIP_H_
 
@@ -16,74 +19,101 @@ PTQ_INLINE size_t TapStride(const DepthwiseShape& shape) {
   return RoundUp(shape.channels, kDepthwiseChannelBlock);
 }
 
-// One vector of channels, with the weights in registers. An output is the sum of kSums partial
-// sums, which shortens the chain of additions that wait for each other.
-template <typename Isa, size_t kKernel, size_t kSums>
+// Outputs of one strip. With all channels inside, a tile's input is contiguous but for the steps
+// between rows, which hardware prefetchers follow; a strip of the whole row would touch one cache
+// line of each pixel. Each strip loads its weights and the first columns again.
+constexpr size_t kTileOutputs = 14;
+
+// kVectors vectors of channels of the row, with the weights in registers: a second vector fills the
+// time in which the additions of the first wait for each other.
+template <typename Isa, size_t kKernel, size_t kStride, size_t kVectors>
 struct FloatStrip {
   using Vector = typename Isa::Vector;
   struct Sum {
-    Vector partial[kSums];
+    Vector vectors[kVectors];
   };
   struct Column {
-    Vector rows[kKernel];
+    Vector rows[kKernel][kVectors];
   };
+  static constexpr size_t kChannels = kVectors * Isa::kLanes;
 
   const DepthwiseF32Row& row;
-  size_t first, count;  // channels
-  Vector weights[kKernel * kKernel];
-  Vector bias, zero, lo, hi;
+  size_t first;  // channel
+  Vector weights[kKernel * kKernel][kVectors];
+  Sum bias;
+  Vector lo, hi;
 
   PTQ_INLINE FloatStrip(const DepthwiseF32Row& row, size_t first)
-      : row(row),
-        first(first),
-        count(Min(Isa::kLanes, row.shape.channels - first)),
-        bias(Isa::Load(row.bias + first)),
-        zero(Isa::Splat(0.0f)),
-        lo(Isa::Splat(row.lo)),
-        hi(Isa::Splat(row.hi)) {
-    const size_t stride = TapStride(row.shape);
+      : row(row), first(first), lo(Isa::Splat(row.lo)), hi(Isa::Splat(row.hi)) {
+    const size_t tap_stride = TapStride(row.shape);
 #pragma unroll
-    for (size_t tap = 0; tap < kKernel * kKernel; ++tap)
-      weights[tap] = Isa::Load(row.weights + tap * stride + first);
+    for (size_t i = 0; i < kVectors; ++i) {
+      const size_t c = first + i * Isa::kLanes;
+      bias.vectors[i] = Isa::Load(row.bias + c);
+#pragma unroll
+      for (size_t tap = 0; tap < kKernel * kKernel; ++tap)
+        weights[tap][i] = Isa::Load(row.weights + tap * tap_stride + c);
+    }
   }
 
-  PTQ_INLINE Sum Start() const {
-    Sum sum;
-    sum.partial[0] = bias;
-#pragma unroll
-    for (size_t i = 1; i < kSums; ++i) sum.partial[i] = zero;
-    return sum;
-  }
+  PTQ_INLINE Sum Start() const { return bias; }
 
   PTQ_INLINE Column Load(size_t column) const {
     Column values;
 #pragma unroll
-    for (size_t ky = 0; ky < kKernel; ++ky)
-      values.rows[ky] = Isa::Load(row.columns[column * kKernel + ky] + first);
+    for (size_t ky = 0; ky < kKernel; ++ky) {
+      const float* x = row.columns[column * kKernel + ky] + first;
+#pragma unroll
+      for (size_t i = 0; i < kVectors; ++i) {
+        values.rows[ky][i] = Isa::Load(x + i * Isa::kLanes);
+        // The next strip's, of rows that the last row of outputs did not read.
+        if (ky + kStride >= kKernel) __builtin_prefetch(x + kChannels + i * Isa::kLanes);
+      }
+    }
     return values;
   }
 
   PTQ_INLINE void Add(const Column& values, size_t kx, Sum* sum) const {
 #pragma unroll
     for (size_t ky = 0; ky < kKernel; ++ky) {
-      Vector* partial = &sum->partial[ky % kSums];
-      *partial = Isa::MultiplyAdd(values.rows[ky], weights[ky * kKernel + kx], *partial);
+#pragma unroll
+      for (size_t i = 0; i < kVectors; ++i)
+        sum->vectors[i] =
+            Isa::MultiplyAdd(values.rows[ky][i], weights[ky * kKernel + kx][i], sum->vectors[i]);
     }
   }
 
   PTQ_INLINE void Store(size_t x, const Sum& sum) const {
-    Vector total = sum.partial[0];
 #pragma unroll
-    for (size_t i = 1; i < kSums; ++i) total = Isa::Add(total, sum.partial[i]);
-    Isa::StoreFirst(row.output + x * row.output_stride + first, count, Isa::Clamp(total, lo, hi));
+    for (size_t i = 0; i < kVectors; ++i) {
+      const size_t c = first + i * Isa::kLanes;
+      Isa::StoreFirst(row.output + x * row.output_stride + c,
+                      Min(Isa::kLanes, row.shape.channels - c), Isa::Clamp(sum.vectors[i], lo, hi));
+    }
   }
 };
 
+template <typename Isa, size_t kKernel, size_t kStride, size_t kVectors>
+PTQ_INLINE void SquareStripF32(const DepthwiseF32Row& row, size_t first) {
+  const FloatStrip<Isa, kKernel, kStride, kVectors> strip(row, first);
+  WalkColumns<kKernel, kStride>(strip, row.outputs);
+}
+
 // Square filters, dilation 1.
-template <typename Isa, size_t kKernel, size_t kStride, size_t kSums>
+template <typename Isa, size_t kKernel, size_t kStride, size_t kVectors>
 PTQ_INLINE void SquareRowF32(const DepthwiseF32Row& row) {
-  for (size_t c = 0; c < row.shape.channels; c += Isa::kLanes)
-    WalkColumns<kKernel, kStride>(FloatStrip<Isa, kKernel, kSums>(row, c), row.outputs);
+  constexpr size_t kChannels = kVectors * Isa::kLanes;
+  DepthwiseF32Row tile = row;
+  for (size_t x = 0; x < row.outputs; x += kTileOutputs) {
+    tile.columns = row.columns + x * kStride * kKernel;
+    tile.outputs = Min(kTileOutputs, row.outputs - x);
+    tile.output = row.output + x * row.output_stride;
+    size_t c = 0;
+    for (; c + kChannels <= row.shape.channels; c += kChannels)
+      SquareStripF32<Isa, kKernel, kStride, kVectors>(tile, c);
+    for (; c < row.shape.channels; c += Isa::kLanes)
+      SquareStripF32<Isa, kKernel, kStride, 1>(tile, c);
+  }
 }
 
 // kVectors vectors of channels of one output, any shape.

@@ -12,6 +12,9 @@ constexpr uint32_t kAvx512Vnni = kCpuAvx2 | kCpuAvx512Vnni;
 constexpr auto kTapsOutermost = PackTapsOutermost<float>();
 constexpr auto kRowPairs = PackRowGroups<int16_t, 16>();
 constexpr auto kRowQuads = PackRowGroups<int8_t, 64>();
+#elif defined(__aarch64__)
+constexpr uint32_t kDotprod = kCpuNeon | kCpuDotprod;
+constexpr auto kRowQuads = PackRowGroups<int8_t, 16>();
 #endif
 
 }  // namespace
@@ -61,6 +64,15 @@ const DepthwiseI8Kernel kDepthwiseI8Kernels[] = {
     {"depthwise_i8_5x5s1__avx2", kCpuAvx2, 5, 5, 1, 1, 0, kRowPairs, depthwise_i8_5x5s1__avx2},
     {"depthwise_i8_5x5s2__avx2", kCpuAvx2, 5, 5, 2, 1, 0, kRowPairs, depthwise_i8_5x5s2__avx2},
     {"depthwise_i8_1x16__avx2", kCpuAvx2, 0, 0, 0, 0, 0, kRowPairs, depthwise_i8_1x16__avx2},
+#elif defined(__aarch64__)
+    {"depthwise_i8_3x3s1__dotprod", kDotprod, 3, 3, 1, 1, 0, kRowQuads,
+     depthwise_i8_3x3s1__dotprod},
+    {"depthwise_i8_3x3s2__dotprod", kDotprod, 3, 3, 2, 1, 0, kRowQuads,
+     depthwise_i8_3x3s2__dotprod},
+    {"depthwise_i8_5x5s1__dotprod", kDotprod, 5, 5, 1, 1, 0, kRowQuads,
+     depthwise_i8_5x5s1__dotprod},
+    {"depthwise_i8_5x5s2__dotprod", kDotprod, 5, 5, 2, 1, 0, kRowQuads,
+     depthwise_i8_5x5s2__dotprod},
 #endif
     {"depthwise_i8_1x16__scalar", kCpuScalar, 0, 0, 0, 0, 0, PackTapsOutermost<int8_t>(),
      depthwise_i8_1x16__scalar},

@@ -1,0 +1,112 @@
+// What NEON depthwise kernels begin and end with: int8 outputs of neighbouring channels.
+#ifndef PTQ_KERNELS_DEPTHWISE_NEON_I8_OUTPUT_H_
+#define PTQ_KERNELS_DEPTHWISE_NEON_I8_OUTPUT_H_
+
+#include <arm_neon.h>
+
+#include "base/math.h"
+#include "kernels/depthwise/contract.h"
+#include "numerics/requantize_neon.h"
+
+namespace ptq {
+namespace {  // its own copy in each file that includes it, for that file's instruction set
+
+// Sums of 4 * kVectors channels, in order.
+template <size_t kVectors>
+struct I8Sums {
+  int32x4_t vectors[kVectors];
+};
+
+// Bias and multipliers are read where they are needed: registers are scarcer than loads. Members
+// instead of a reference to the row, since a store of an int8 might change what lies behind one.
+template <size_t kVectors>
+struct I8Output {
+  static constexpr size_t kChannels = 4 * kVectors;
+  using Sums = I8Sums<kVectors>;
+
+  const int32_t* bias;
+  const float* multiplier;
+
+  PTQ_INLINE I8Output(const DepthwiseI8Row& row, size_t first)
+      : bias(row.bias + first), multiplier(row.multiplier + first) {}
+
+  PTQ_INLINE Sums Bias() const {
+    Sums sums;
+#pragma unroll
+    for (size_t i = 0; i < kVectors; ++i) sums.vectors[i] = vld1q_s32(bias + 4 * i);
+    return sums;
+  }
+
+  PTQ_INLINE float32x4_t Scaled(const Sums& sums, size_t i) const {
+    return vmulq_f32(vcvtq_f32_s32(sums.vectors[i]), vld1q_f32(multiplier + 4 * i));
+  }
+};
+
+// All channels of the block, int8.
+template <size_t kVectors>
+struct FullI8Output : I8Output<kVectors> {
+  using typename I8Output<kVectors>::Sums;
+
+  int8_t* y;
+  size_t y_stride;
+  NeonRange range;
+
+  PTQ_INLINE FullI8Output(const DepthwiseI8Row& row, size_t first)
+      : I8Output<kVectors>(row, first),
+        y(row.output_i8 + first),
+        y_stride(row.output_stride),
+        range(MakeNeonRange(row.range)) {}
+
+  PTQ_INLINE void Store(size_t x, const Sums& sums) const {
+    const int16x8_t q0 = RoundX8(this->Scaled(sums, 0), this->Scaled(sums, 1), range);
+    if constexpr (kVectors == 4) {
+      const int16x8_t q1 = RoundX8(this->Scaled(sums, 2), this->Scaled(sums, 3), range);
+      vst1q_s8(y + x * y_stride, ClampX16(q0, q1, range));
+    } else {
+      vst1_s8(y + x * y_stride, ClampX8(q0, range));
+    }
+  }
+};
+
+// The first channels of the block only, or float: rare, so it need not be fast.
+template <size_t kVectors>
+struct PartialI8Output : I8Output<kVectors> {
+  using typename I8Output<kVectors>::Sums;
+  static constexpr size_t kChannels = I8Output<kVectors>::kChannels;
+
+  const DepthwiseI8Row& row;
+  size_t first;
+
+  PTQ_INLINE PartialI8Output(const DepthwiseI8Row& row, size_t first)
+      : I8Output<kVectors>(row, first), row(row), first(first) {}
+
+  PTQ_INLINE void Store(size_t x, const Sums& sums) const {
+    float scaled[kChannels];
+#pragma unroll
+    for (size_t i = 0; i < kVectors; ++i) vst1q_f32(scaled + 4 * i, this->Scaled(sums, i));
+    const size_t count = Min(kChannels, row.shape.channels - first);
+    const size_t at = x * row.output_stride + first;
+    for (size_t c = 0; c < count; ++c) {
+      if (row.output_i8 != nullptr) {
+        row.output_i8[at + c] = QuantizeToRange(scaled[c], row.range);
+      } else {
+        row.output_f32[at + c] = Clamp(scaled[c], row.lo, row.hi);
+      }
+    }
+  }
+};
+
+// Calls run(first channel, output) for every block of channels.
+template <size_t kVectors, typename Run>
+PTQ_INLINE void ForEachI8Block(const DepthwiseI8Row& row, Run run) {
+  constexpr size_t kChannels = 4 * kVectors;
+  const size_t full = row.output_i8 != nullptr ? row.shape.channels / kChannels * kChannels : 0;
+  for (size_t c = 0; c < full; c += kChannels) run(c, FullI8Output<kVectors>(row, c));
+  for (size_t c = full; c < row.shape.channels; c += kChannels)
+    run(c, PartialI8Output<kVectors>(row, c));
+}
+
+}  // namespace
+}  // namespace ptq
+
+#endif  // PTQ_KERNELS_DEPTHWISE_NEON_I8_OUTPUT_H_

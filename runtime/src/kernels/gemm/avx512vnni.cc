@@ -11,6 +11,7 @@ namespace ptq {
 namespace {
 
 constexpr size_t kMr = 12, kNr = 32, kLanes = 16;
+constexpr size_t kUnroll = 4;  // input channels per iteration of a float loop
 constexpr size_t kChunk = 64;  // input channels that are made unsigned at a time
 
 // The lanes of vector `v` of a block that are among the first `columns` channels.
@@ -19,9 +20,53 @@ PTQ_INLINE __mmask16 Lanes(size_t columns, size_t v) {
       0xFFFF, static_cast<uint32_t>(columns < v * kLanes ? 0 : Min(columns - v * kLanes, kLanes))));
 }
 
+// Walks over what a call was told to expect next, evenly, and brings it into the second-level
+// cache.
+struct Prefetcher {
+  const char* next;
+  size_t step;  // bytes for each kUnroll input channels, 0 if nothing is expected
+};
+
+// Adds the products of input channel k, whose weights are at `w`.
+template <size_t kRows, size_t kVectors>
+PTQ_INLINE void StepF32(const float* const (&x)[kRows], size_t k, const float* w,
+                        __m512 (&sum)[kRows][kVectors]) {
+  __m512 weights[kVectors];
+#pragma unroll
+  for (size_t v = 0; v < kVectors; ++v) weights[v] = _mm512_loadu_ps(w + v * kLanes);
+#pragma unroll
+  for (size_t i = 0; i < kRows; ++i) {
+    const __m512 value = _mm512_set1_ps(x[i][k]);
+#pragma unroll
+    for (size_t v = 0; v < kVectors; ++v) {
+      sum[i][v] = _mm512_fmadd_ps(value, weights[v], sum[i][v]);
+    }
+  }
+}
+
+// Adds the products of one tap and returns the weights of the next one.
+template <bool kPrefetch, size_t kRows, size_t kVectors>
+PTQ_INLINE const float* TapF32(const float* const* rows, size_t depth, const float* w,
+                               Prefetcher& prefetcher, __m512 (&sum)[kRows][kVectors]) {
+  const float* x[kRows];
+#pragma unroll
+  for (size_t i = 0; i < kRows; ++i) x[i] = rows[i];
+  size_t k = 0;
+  for (; k + kUnroll <= depth; k += kUnroll, w += kUnroll * kNr) {
+    if (kPrefetch) {
+      _mm_prefetch(prefetcher.next, _MM_HINT_T1);
+      prefetcher.next += prefetcher.step;
+    }
+#pragma unroll
+    for (size_t i = 0; i < kUnroll; ++i) StepF32(x, k + i, w + i * kNr, sum);
+  }
+  for (; k < depth; ++k, w += kNr) StepF32(x, k, w, sum);
+  return w;
+}
+
 // kRows pixels by kVectors vectors of channels of one block.
 template <size_t kRows, size_t kVectors>
-void BlockF32(const GemmF32Tile& tile) {
+void BlockF32(const GemmF32Tile& tile, Prefetcher& prefetcher) {
   __m512 sum[kRows][kVectors];
 #pragma unroll
   for (size_t i = 0; i < kRows; ++i) {
@@ -29,24 +74,10 @@ void BlockF32(const GemmF32Tile& tile) {
     for (size_t v = 0; v < kVectors; ++v) sum[i][v] = _mm512_loadu_ps(tile.bias + v * kLanes);
   }
   const float* w = tile.weights;
-  const float* const* rows = tile.rows;
-  for (size_t tap = 0; tap < tile.taps; ++tap, rows += kMr) {
-    const float* x[kRows];
-#pragma unroll
-    for (size_t i = 0; i < kRows; ++i) x[i] = rows[i];
-    for (size_t k = 0; k < tile.depth; ++k, w += kNr) {
-      __m512 weights[kVectors];
-#pragma unroll
-      for (size_t v = 0; v < kVectors; ++v) weights[v] = _mm512_loadu_ps(w + v * kLanes);
-#pragma unroll
-      for (size_t i = 0; i < kRows; ++i) {
-        const __m512 value = _mm512_set1_ps(x[i][k]);
-#pragma unroll
-        for (size_t v = 0; v < kVectors; ++v) {
-          sum[i][v] = _mm512_fmadd_ps(value, weights[v], sum[i][v]);
-        }
-      }
-    }
+  for (size_t tap = 0; tap < tile.taps; ++tap) {
+    // A prefetch costs the loop some per cent: only where there is something to bring.
+    w = prefetcher.step != 0 ? TapF32<true>(tile.rows + tap * kMr, tile.depth, w, prefetcher, sum)
+                             : TapF32<false>(tile.rows + tap * kMr, tile.depth, w, prefetcher, sum);
   }
   const __m512 lo = _mm512_set1_ps(tile.lo), hi = _mm512_set1_ps(tile.hi);
   float* output = tile.output;
@@ -61,7 +92,7 @@ void BlockF32(const GemmF32Tile& tile) {
   }
 }
 
-using BlockFunctionF32 = void (*)(const GemmF32Tile&);
+using BlockFunctionF32 = void (*)(const GemmF32Tile&, Prefetcher&);
 // By rows - 1 and vectors - 1.
 constexpr BlockFunctionF32 kBlocksF32[kMr][2] = {
     {BlockF32<1, 1>, BlockF32<1, 2>},   {BlockF32<2, 1>, BlockF32<2, 2>},
@@ -117,8 +148,12 @@ static void BlockI8(const GemmI8Tile& tile) {
 
 void gemm_f32_12x32__avx512vnni(const GemmF32Tile& tile) {
   const BlockFunctionF32* blocks = kBlocksF32[tile.valid_rows - 1];
-  ForEachBlock<kNr>(
-      tile, [blocks](const GemmF32Tile& block) { blocks[block.columns > kLanes ? 1 : 0](block); });
+  const size_t steps = CeilDiv(tile.columns, kNr) * tile.taps * (tile.depth / kUnroll);
+  Prefetcher prefetcher = {static_cast<const char*>(tile.next),
+                           steps == 0 ? 0 : CeilDiv(tile.next_bytes, steps)};
+  ForEachBlock<kNr>(tile, [blocks, &prefetcher](const GemmF32Tile& block) {
+    blocks[block.columns > kLanes ? 1 : 0](block, prefetcher);
+  });
 }
 
 void gemm_i8_8x32__avx512vnni(const GemmI8Tile& tile) { ForEachBlock<32, 4>(tile, BlockI8); }

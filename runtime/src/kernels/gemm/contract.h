@@ -28,6 +28,9 @@ struct GemmF32Tile {
   float* output;
   size_t output_stride;  // elements from one pixel to the next
   float lo, hi;
+  // Read soon by another call: kernels may bring it into the cache while they compute.
+  const void* next = nullptr;
+  size_t next_bytes = 0;
 };
 
 struct GemmI8Tile {
@@ -44,6 +47,8 @@ struct GemmI8Tile {
   float* output_f32;
   float lo, hi;  // for output_f32
   size_t output_stride;
+  const void* next = nullptr;  // as in GemmF32Tile
+  size_t next_bytes = 0;
 };
 
 struct GemmF32Kernel {
@@ -72,9 +77,9 @@ extern const size_t kGemmI8KernelCount;
 // One file per instruction set.
 void gemm_f32_4x8__scalar(const GemmF32Tile& tile);
 void gemm_i8_4x8__scalar(const GemmI8Tile& tile);
-void gemm_f32_8x8__neon(const GemmF32Tile& tile);
+void gemm_f32_5x16__neon(const GemmF32Tile& tile);
 void gemm_i8_4x4__neon(const GemmI8Tile& tile);
-void gemm_i8_8x8__dotprod(const GemmI8Tile& tile);
+void gemm_i8_5x16__dotprod(const GemmI8Tile& tile);
 void gemm_f32_6x16__avx2(const GemmF32Tile& tile);
 void gemm_i8_6x16__avx2(const GemmI8Tile& tile);
 void gemm_f32_12x32__avx512vnni(const GemmF32Tile& tile);

@@ -9,7 +9,7 @@ ABIS := host,arm64-v8a,armeabi-v7a,x86_64
 QEMU ?= yes
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test lint format models bench bench-arm accuracy runtime runtime-all wheel clean distclean check-python check-qemu
+.PHONY: help setup demo test lint format models bench bench-arm performance accuracy runtime runtime-all wheel clean distclean check-python check-qemu
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -83,6 +83,9 @@ bench: runtime models build/peers/.installed  ## time, memory and latency of ptq
 
 bench-arm: models  ## the Arm kernels and whole inferences, modelled cycle by cycle (needs qemu-user and llvm-19)
 	$(BIN)/python scripts/bench_arm.py
+
+performance: runtime models build/peers/.installed  ## measure the tables of docs/performance.md again (needs an idle machine)
+	$(BIN)/python scripts/performance_doc.py
 
 accuracy: runtime  ## what each configuration costs in accuracy on the real model (about 15 minutes)
 	$(BIN)/python scripts/accuracy.py

@@ -47,6 +47,9 @@ KINDS = {
 }
 
 
+PHONE_GHZ, PHONE_MODEL = 2.84, "neoverse-n1"
+"""The Snapdragon 855's fastest core is a Cortex-A76."""
+
 LEAST_MACS = 16
 """Per pass of a loop outside of kernels, to be listed."""
 
@@ -217,10 +220,11 @@ def bench_inferences(rows: Sequence[Row], binary: Path, models: Path, hot: int, 
         name = f"{row.model} {row.precision}, {row.cpu}"
         table.append((name, row.peer, millions(row.peer_instructions), millions(row.peer_cycles),
                       millions(instructions), millions(cycles), millions(row.most_instructions),
-                      millions(row.most_cycles), millions(row.limit_cycles), word))  # fmt: skip
+                      millions(row.most_cycles), millions(row.limit_cycles), word,
+                      f"{cycles / PHONE_GHZ:.1f}" if cycles and model_cpu == PHONE_MODEL else ""))  # fmt: skip
         profiles.append((f"{name} (cycles of {model_cpu or 'neoverse-n1, for orientation only'})", inference))
     print_table(("M per inference, one thread", "best peer", "instr.", "cycles", "ours: instr.", "cycles",
-                 "at most: instr.", "cycles", "limit: cycles", ""), table)  # fmt: skip
+                 "at most: instr.", "cycles", "limit: cycles", "", f"ms at {PHONE_GHZ} GHz"), table)  # fmt: skip
     for title, inference in profiles if hot or blocks else ():
         print(f"\n{title}")
         print_hot(inference, hot, blocks)

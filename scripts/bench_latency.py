@@ -4,7 +4,7 @@
     build/peers/bin/python scripts/bench_latency.py [--models build/models] [--model NAME] [--precision fp32|int8] [--rounds 5]
 
 Every runtime is a process of its own, all pinned to one core and, where the system allows it, with real-time priority. They take
-turns of a second (A B C A B C ...). The table shows the fastest and the median inference, and the ratio of the fastest to ours.
+turns of a second (A B C A B C ...), all precisions of a model in one run. The table has the fastest and the median inference.
 Where the CPU has AMX, int8 is measured twice: as it is, and with AMX refused to every process alike, which compares the runtimes
 on AVX-512 VNNI. Exit codes: 0 every target met, 1 one missed, 2 wrong argument, 3 something is missing.
 """
@@ -20,25 +20,30 @@ import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from peers import CLASSIC, OURS, PEERS, Peer
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = OURS.models
-WITH_TARGETS = CLASSIC
 PRECISIONS = ("fp32", "int8")
 FEATURES = ("avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8")
 WARM_UP = 3
 REALTIME_PRIORITY = 10
 
-FP32_RATIO = 1.0
-INT8_RATIO = 0.9
+RATIO = {"fp32": 1.0, "int8": 0.9}
+"""Precision → our latency is at most so many times the fastest peer's."""
+
 INT8_SPEED_UP = 2.5
+"""Our int8 is at least so many times as fast as our fp32."""
+
+CELL = 13
 
 
 def forbid_amx() -> None:
@@ -87,18 +92,48 @@ def work(name: str, path: str, core: int, amx: bool) -> None:
         print(*(f"{sample:.4f}" for sample in samples), file=answers, flush=True)
 
 
+@dataclass(frozen=True)
+class Row:
+    """What all runtimes are compared on. ``sets`` says in words which instruction sets, where that is a choice."""
+
+    model: str
+    precision: str
+    amx: bool
+    sets: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.model} {self.precision}{self.sets}"
+
+
+def rows_of(model: str, amx_here: bool) -> list[Row]:
+    """The rows of one model; no runtime computes float32 in AMX."""
+    if not amx_here:
+        return [Row(model, precision, False) for precision in PRECISIONS]
+    return [
+        Row(model, "fp32", True),
+        Row(model, "int8", False, ", no AMX"),
+        Row(model, "int8", True, ", AMX"),
+    ]
+
+
 @dataclass
 class Case:
     """One runtime on one model, its process and what was measured."""
 
     peer: Peer
-    amx: bool
+    row: Row
     process: subprocess.Popen[str]
+    log: IO[str]
     samples_ms: list[float] = field(default_factory=list)
 
     @property
     def fastest(self) -> float:
         return min(self.samples_ms)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.samples_ms)
 
     def ask(self, seconds: float) -> None:
         assert self.process.stdin is not None
@@ -110,7 +145,10 @@ class Case:
         assert self.process.stdout is not None
         words = self.process.stdout.readline().split()
         if not words:
-            raise RuntimeError(f"{self.peer.name}: its process ended with {self.process.wait()}")
+            self.log.seek(0)
+            raise RuntimeError(
+                f"{self.peer.name} ended with {self.process.wait()}:\n{self.log.read()[-2000:]}"
+            )
         return words
 
 
@@ -128,48 +166,75 @@ def model_file(peer: Peer, folder: Path, precision: str) -> Path:
     return target
 
 
-def start(peer: Peer, path: Path, core: int, amx: bool) -> Case:
+def start(peer: Peer, row: Row, path: Path, core: int) -> Case:
     """Start its process and wait until the model is loaded and has run."""
-    command = [sys.executable, __file__, "--work", peer.name, str(path), str(core), str(int(amx))]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    case = Case(peer, amx, process)
+    command = [sys.executable, __file__, "--work", peer.name, str(path), str(core), str(int(row.amx))]
+    log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (measure closes it)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True)
+    case = Case(peer, row, process, log)
     case.read_line()
     return case
 
 
-def measure(folder: Path, precision: str, arguments: argparse.Namespace, amx_here: bool) -> list[Case]:
-    """All runtimes on one model, in turns."""
-    cases = []
-    for amx in (False, True) if amx_here and precision == "int8" else (amx_here,):
-        for peer in (OURS, *arguments.peers):
-            if precision in peer.precisions and folder.name in peer.models:
-                cases.append(start(peer, model_file(peer, folder, precision), arguments.core, amx))
+def measure(rows: Sequence[Row], folder: Path, arguments: argparse.Namespace) -> list[Case]:
+    """All rows of one model on all runtimes, in turns."""
+    cases = [
+        start(peer, row, model_file(peer, folder, row.precision), arguments.core)
+        for row in rows
+        for peer in (OURS, *arguments.peers)
+        if row.precision in peer.precisions and row.model in peer.models
+    ]
     for _ in range(arguments.rounds):
         for case in cases:
             case.ask(arguments.seconds)
     for case in cases:
         case.process.communicate()
+        case.log.close()
     return cases
 
 
-def judge(what: str, value: float, bound: float) -> bool:
-    """Print a line; whether ``value`` is at most ``bound``."""
-    good = value <= bound
-    print(f"{'PASS' if good else 'MISS'}  {what}: {value:.3f}, at most {bound:.3f}")
-    return good
+def judge(value: float, bound: float) -> str:
+    """PASS if ``value`` is at most ``bound``."""
+    return "PASS" if value <= bound else "MISS"
 
 
-def report(title: str, cases: Sequence[Case]) -> tuple[float, float]:
-    """Print the table of cases on the same instruction sets; ms of ours, and of the fastest peer."""
-    ours = next(case for case in cases if case.peer is OURS)
-    print(f"\n{title}\n\n| runtime     | fastest ms | median ms | fastest / ours |\n|---|---|---|---|")
-    for case in sorted(cases, key=lambda case: case.fastest):
-        median = statistics.median(case.samples_ms)
-        print(
-            f"| {case.peer.name:<11} | {case.fastest:10.3f} | {median:9.3f} | {case.fastest / ours.fastest:14.2f} |"
-        )
-    rivals = [case.fastest for case in cases if case.peer is not OURS]
-    return ours.fastest, min(rivals, default=float("inf"))
+def cells_of(row: Row, cases: Sequence[Case], peers: Sequence[Peer]) -> list[str]:
+    """The row of the table of latencies: ours, each of ``peers``, ours to the fastest of them, its bound and the verdict."""
+    of_row = {case.peer.name: case for case in cases if case.row == row}
+    cells = [row.title]
+    for peer in (OURS, *peers):
+        case = of_row.get(peer.name)
+        cells.append("–" if case is None else f"{case.fastest:.2f} ({case.median:.2f})")
+    rivals = [case.fastest for name, case in of_row.items() if name != OURS.name]
+    if not rivals:
+        return [*cells, "", "", ""]
+    ratio = of_row[OURS.name].fastest / min(rivals)
+    if row.model not in CLASSIC:
+        return [*cells, f"{ratio:.2f}", "", ""]
+    bound = RATIO[row.precision]
+    return [*cells, f"{ratio:.2f}", f"{bound:.2f}", judge(ratio, bound)]
+
+
+def speed_ups(rows: Sequence[Row], cases: Sequence[Case]) -> list[list[str]]:
+    """For each int8 row whose model was measured in fp32 too: how much faster ours is, the least it should be, the verdict."""
+    ours = {case.row: case.fastest for case in cases if case.peer is OURS}
+    fp32 = {row.model: fastest for row, fastest in ours.items() if row.precision == "fp32"}
+    table = []
+    for row in rows:
+        if row.precision == "int8" and row.model in fp32:
+            ratio = fp32[row.model] / ours[row]
+            target = (
+                [f"{INT8_SPEED_UP:.2f}", judge(-ratio, -INT8_SPEED_UP)] if row.model in CLASSIC else ["", ""]
+            )
+            table.append([row.title, f"{ratio:.2f}", *target])
+    return table
+
+
+def print_row(cells: Sequence[str], width: int = 0) -> None:
+    """A line of a Markdown table, its first column wide."""
+    first, *others = cells
+    print(f"| {first:<32} | " + " | ".join(f"{cell:<{width}}" for cell in others) + " |", flush=True)
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -182,6 +247,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1.0, help="of each runtime's turn")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
     parsed = parser.parse_args(arguments)
+    parsed.model = parsed.model or MODELS
+    parsed.precision = parsed.precision or PRECISIONS
     parsed.peers = []
     for peer in PEERS:
         if parsed.peer is None or peer.name in parsed.peer:
@@ -195,32 +262,34 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parse_arguments(arguments)
     features = cpu_features()
-    amx_here = "amx_int8" in features
-    print(f"CPU features: {' '.join(features)}")
-    good = True
-    for model in parsed.model or MODELS:
+    print(f"CPU features: {' '.join(features)}\n")
+    names = [OURS.name, *(peer.name for peer in parsed.peers)]
+    print_row(["fastest (median) ms", *names, "ours / fastest peer", "at most", ""], CELL)
+    print_row(["---"] * (len(names) + 4), CELL)
+    rows: list[Row] = []
+    cases: list[Case] = []
+    for model in parsed.model:
         folder = parsed.models / model
         if not (folder / "int8.nb").is_file():
-            if parsed.model or model in WITH_TARGETS:
-                print(f"bench_latency.py: no {folder}/int8.nb: run scripts/make_models.py", file=sys.stderr)
-                return 3
-            continue
-        ours_fp32 = None
-        for precision in parsed.precision or PRECISIONS:
-            cases = measure(folder, precision, parsed, amx_here)
-            for amx in sorted({case.amx for case in cases}):
-                sets = "" if precision == "fp32" or not amx_here else ", AMX" if amx else ", no AMX"
-                title = f"{model} {precision}{sets}"
-                ours, rival = report(title, [case for case in cases if case.amx == amx])
-                if model not in WITH_TARGETS:
-                    continue
-                bound = FP32_RATIO if precision == "fp32" else INT8_RATIO
-                good &= judge(f"{title}, ours / fastest peer", ours / rival, bound)
-                if precision == "fp32":
-                    ours_fp32 = ours
-                elif ours_fp32 is not None:
-                    good &= judge(f"{title}, ours / our fp32", ours / ours_fp32, 1 / INT8_SPEED_UP)
-    return 0 if good else 1
+            print(f"bench_latency.py: no {folder}/int8.nb: run scripts/make_models.py", file=sys.stderr)
+            return 3
+        of_model = [
+            row for row in rows_of(model, "amx_int8" in features) if row.precision in parsed.precision
+        ]
+        rows += of_model
+        cases += measure(of_model, folder, parsed)
+        for row in of_model:
+            print_row(cells_of(row, cases, parsed.peers), CELL)
+    verdicts = [cells_of(row, cases, parsed.peers)[-1] for row in rows]
+    table = speed_ups(rows, cases)
+    if table:
+        print()
+        print_row(["our int8", "times as fast as our fp32", "at least", ""], CELL)
+        print_row(["---"] * 4, CELL)
+    for cells in table:
+        print_row(cells, CELL)
+    verdicts += [cells[-1] for cells in table]
+    return 1 if "MISS" in verdicts else 0
 
 
 if __name__ == "__main__":

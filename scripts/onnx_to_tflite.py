@@ -107,7 +107,7 @@ class Converter:
 
     def quantize(self, node: onnx.NodeProto, _: dict[str, Any]) -> Tensor:
         x, scale, zero_point = (self.values[name] for name in node.input)
-        wanted, zero = np.atleast_1d(scale.data), int(np.asarray(zero_point.data))
+        wanted, zero = np.atleast_1d(np.asarray(scale.data)), int(np.asarray(zero_point.data))
         if x.scale is not None and np.array_equal(x.scale, wanted) and x.zero_point == zero:
             return x
         if x.scale is None and x is not self.input:
@@ -118,7 +118,8 @@ class Converter:
     def dequantize(self, node: onnx.NodeProto, attributes: dict[str, Any]) -> Tensor:
         x = self.values[node.input[0]]
         if x.data is not None:
-            x.scale, x.axis = np.atleast_1d(self.values[node.input[1]].data), attributes.get("axis", 1)
+            scale = np.asarray(self.values[node.input[1]].data)
+            x.scale, x.axis = np.atleast_1d(scale), attributes.get("axis", 1)
         return x
 
     def conv(self, node: onnx.NodeProto, attributes: dict[str, Any]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import platform
 import subprocess
@@ -15,6 +16,7 @@ import bench_latency
 import make_models
 import numpy as np
 import onnx
+import performance_doc
 import pytest
 from peers import OURS, Peer
 
@@ -225,20 +227,51 @@ def test_amx_is_refused_and_nothing_else() -> None:
     assert done.stdout == "1\n", done.stderr
 
 
-def case(peer: Peer, *samples_ms: float) -> bench_latency.Case:
-    return bench_latency.Case(peer, False, subprocess.Popen(["true"], text=True), list(samples_ms))
+INT8 = bench_latency.Row("mobilenet_v1", "int8", False)
+FP32 = bench_latency.Row("mobilenet_v1", "fp32", False)
 
 
-def test_latency_is_compared_with_the_fastest_peer(capsys: pytest.CaptureFixture[str]) -> None:
-    slow, fast = (Peer(name, "os", "", OURS.load) for name in ("slow", "fast"))
-    ours, rival = bench_latency.report("title", [case(slow, 5, 4), case(OURS, 3, 2, 9), case(fast, 2.5, 3)])
-    assert (ours, rival) == (2, 2.5)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split("|")[1].strip() for line in lines[5:]] == ["ptq", "fast", "slow"]
-    assert [float(line.split("|")[4]) for line in lines[5:]] == [1, 1.25, 2]
+def case(peer: Peer, row: bench_latency.Row, *samples_ms: float) -> bench_latency.Case:
+    process = subprocess.Popen(["true"], text=True)
+    return bench_latency.Case(peer, row, process, io.StringIO(), list(samples_ms))
 
 
-@pytest.mark.parametrize(("value", "word"), [(0.9, "PASS"), (0.901, "MISS")])
-def test_judge(value: float, word: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_latency.judge("what", value, bench_latency.INT8_RATIO) == (word == "PASS")
-    assert capsys.readouterr().out.startswith(word)
+@pytest.mark.parametrize(
+    ("row", "ours_ms", "tail"),
+    [
+        (INT8, 0.9, ["0.90", "0.90", "PASS"]),
+        (INT8, 0.91, ["0.91", "0.90", "MISS"]),
+        (FP32, 1.0, ["1.00", "1.00", "PASS"]),
+        (FP32, 1.01, ["1.01", "1.00", "MISS"]),
+    ],
+)
+def test_ours_is_compared_with_the_fastest_peer(
+    row: bench_latency.Row, ours_ms: float, tail: list[str]
+) -> None:
+    slow, fast, absent = (Peer(name, "os", "", OURS.load) for name in ("slow", "fast", "absent"))
+    cases = [case(slow, row, 5, 4), case(OURS, row, 3, ours_ms, 9), case(fast, row, 1, 2)]
+    cells = bench_latency.cells_of(row, cases, [slow, fast, absent])
+    assert cells[2:] == ["4.00 (4.50)", "1.00 (1.50)", "–", *tail]
+
+
+@pytest.mark.parametrize(
+    ("int8_ms", "tail"), [(4, ["2.50", "2.50", "PASS"]), (4.1, ["2.44", "2.50", "MISS"])]
+)
+def test_int8_is_compared_with_our_fp32(int8_ms: float, tail: list[str]) -> None:
+    cases = [case(OURS, FP32, 10, 11), case(OURS, INT8, 6, int8_ms)]
+    assert bench_latency.speed_ups([FP32, INT8], cases) == [["mobilenet_v1 int8", *tail]]
+
+
+def test_a_runtime_that_cannot_start_says_why(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"ptq ended with 1:(.|\n)*none\.nb"):
+        bench_latency.start(OURS, INT8, tmp_path / "none.nb", min(os.sched_getaffinity(0)))
+
+
+def test_tables_of_the_performance_page_are_replaced_one_by_one() -> None:
+    page = performance_doc.PAGE.read_text(encoding="utf-8")
+    for name in performance_doc.COMMANDS:
+        page = performance_doc.replace_table(page, name, f"| {name} \\1 |")
+    assert page.count(" \\1 |") == len(performance_doc.COMMANDS)
+    assert page == performance_doc.replace_table(page, "layers", "| layers \\1 |")
+    with pytest.raises(ValueError, match="exactly once"):
+        performance_doc.replace_table(page, "nothing", "")

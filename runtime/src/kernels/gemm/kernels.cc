@@ -10,7 +10,7 @@ const GemmF32Kernel kGemmF32Kernels[] = {
     {"gemm_f32_6x16__avx2", kCpuAvx2, 6, 16, gemm_f32_6x16__avx2},
 #endif
 #if defined(__aarch64__)
-    {"gemm_f32_8x8__neon", kCpuNeon, 8, 8, gemm_f32_8x8__neon},
+    {"gemm_f32_5x16__neon", kCpuNeon, 5, 16, gemm_f32_5x16__neon},
 #endif
     {"gemm_f32_4x8__scalar", kCpuScalar, 4, 8, gemm_f32_4x8__scalar},
 };
@@ -23,7 +23,7 @@ const GemmI8Kernel kGemmI8Kernels[] = {
     {"gemm_i8_6x16__avx2", kCpuAvx2, 6, 16, 2, 2, 0, gemm_i8_6x16__avx2},
 #endif
 #if defined(__aarch64__)
-    {"gemm_i8_8x8__dotprod", kCpuNeon | kCpuDotprod, 8, 8, 4, 4, 0, gemm_i8_8x8__dotprod},
+    {"gemm_i8_5x16__dotprod", kCpuNeon | kCpuDotprod, 5, 16, 4, 4, 0, gemm_i8_5x16__dotprod},
     {"gemm_i8_4x4__neon", kCpuNeon, 4, 4, 16, 16, 0, gemm_i8_4x4__neon},
 #endif
     {"gemm_i8_4x8__scalar", kCpuScalar, 4, 8, 1, 1, 0, gemm_i8_4x8__scalar},

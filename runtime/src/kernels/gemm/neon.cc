@@ -1,14 +1,40 @@
-// gemm for Armv8.0 NEON: float 8 pixels by 8 channels, int8 4 by 4.
-#include <arm_neon.h>
-#include <string.h>
-
+// gemm for Armv8.0 NEON: float 5 pixels by 16 channels, int8 4 by 4.
 #include "base/math.h"
 #include "kernels/gemm/blocks.h"
 #include "kernels/gemm/contract.h"
+#include "kernels/gemm/neon_lanes.h"
+#include "kernels/gemm/neon_store.h"
 #include "kernels/gemm/store_i8.h"
 
 namespace ptq {
 namespace {
+
+struct FusedMultiplyAdd {
+  using Vector = float32x4_t;
+  template <int kLane>
+  PTQ_INLINE static void MultiplyAdd(float32x4_t& sum, float32x4_t w, float32x4_t x) {
+    __asm__ volatile("fmla %0.4s, %1.4s, %2.s[%3]" : "+w"(sum) : "w"(w), "w"(x), "n"(kLane));
+  }
+};
+
+struct GemmF32 {
+  template <size_t kRows, size_t kVectors>
+  PTQ_INLINE static void Block(const GemmF32Tile& tile, size_t column, size_t columns,
+                               const uint8_t*& w) {
+    float32x4_t sum[kRows][kVectors];
+    AccumulateBlock<FusedMultiplyAdd>(tile.rows, tile.taps, tile.depth, tile.bias + column, w, sum);
+    StoreBlock(tile, column, columns, sum);
+  }
+
+  template <size_t kRows>
+  static void Rows(const GemmF32Tile& tile) {
+    const uint8_t* w = reinterpret_cast<const uint8_t*>(tile.weights);
+    size_t column = 0;
+    for (; column + kLaneColumns / 2 < tile.columns; column += kLaneColumns)
+      Block<kRows, 4>(tile, column, tile.columns - column, w);
+    if (column < tile.columns) Block<kRows, 2>(tile, column, tile.columns - column, w);
+  }
+};
 
 // 16 bytes from `p`, of which `count` (1 ... 16) may be read; the others are zero.
 PTQ_INLINE int8x16_t LoadBytes(const int8_t* p, size_t count) {
@@ -17,52 +43,7 @@ PTQ_INLINE int8x16_t LoadBytes(const int8_t* p, size_t count) {
   memcpy(bytes, p, count);
   return vld1q_s8(bytes);
 }
-
-template <int kLane>
-PTQ_INLINE void AccumulateLane(float32x4_t sum[8][2], const float32x4_t x[8], const float* w) {
-  const float32x4_t w0 = vld1q_f32(w), w1 = vld1q_f32(w + 4);
-#pragma unroll
-  for (size_t i = 0; i < 8; ++i) {
-    sum[i][0] = vfmaq_laneq_f32(sum[i][0], w0, x[i], kLane);
-    sum[i][1] = vfmaq_laneq_f32(sum[i][1], w1, x[i], kLane);
-  }
-}
-
 }  // namespace
-
-static void BlockF32(const GemmF32Tile& tile) {
-  constexpr size_t kMr = 8, kNr = 8;
-  float32x4_t sum[kMr][2];
-  for (size_t i = 0; i < kMr; ++i) {
-    sum[i][0] = vld1q_f32(tile.bias);
-    sum[i][1] = vld1q_f32(tile.bias + 4);
-  }
-  const float* w = tile.weights;
-  for (size_t tap = 0; tap < tile.taps; ++tap) {
-    const float* rows[kMr];
-    memcpy(rows, tile.rows + tap * kMr, sizeof rows);
-    size_t k = 0;
-    for (; k + 4 <= tile.depth; k += 4, w += 4 * kNr) {
-      float32x4_t x[kMr];
-      for (size_t i = 0; i < kMr; ++i) x[i] = vld1q_f32(rows[i] + k);
-      AccumulateLane<0>(sum, x, w);
-      AccumulateLane<1>(sum, x, w + kNr);
-      AccumulateLane<2>(sum, x, w + 2 * kNr);
-      AccumulateLane<3>(sum, x, w + 3 * kNr);
-    }
-    for (; k < tile.depth; ++k, w += kNr) {
-      float32x4_t x[kMr];
-      for (size_t i = 0; i < kMr; ++i) x[i] = vld1q_dup_f32(rows[i] + k);
-      AccumulateLane<0>(sum, x, w);
-    }
-  }
-  for (size_t i = 0; i < tile.valid_rows; ++i) {
-    float y[kNr];
-    memcpy(y, sum[i], sizeof y);
-    for (size_t j = 0; j < kNr; ++j) y[j] = Clamp(y[j], tile.lo, tile.hi);
-    memcpy(tile.output + i * tile.output_stride, y, tile.columns * sizeof(float));
-  }
-}
 
 // 16 channels at a time: two products of int8 fit in int16 (|w| <= 127: 2 * 128 * 127 = 32512),
 // then neighbours are added into int32. Every accumulator is four partial sums of one output.
@@ -101,7 +82,7 @@ static void BlockI8(const GemmI8Tile& tile) {
   }
 }
 
-void gemm_f32_8x8__neon(const GemmF32Tile& tile) { ForEachBlock<8>(tile, BlockF32); }
+void gemm_f32_5x16__neon(const GemmF32Tile& tile) { RunRows<GemmF32>(tile); }
 
 void gemm_i8_4x4__neon(const GemmI8Tile& tile) { ForEachBlock<4, 16>(tile, BlockI8); }
 

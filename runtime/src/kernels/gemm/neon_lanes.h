@@ -1,0 +1,124 @@
+// The tile of the A64 kernels that multiply vectors of weights by lanes of x: 5 pixels by 16
+// channels in 20 accumulators. Float and the dot product share it: a lane is 4 bytes, one float or
+// 4 int8.
+//
+//   sum[i][v] += w[16 * v ... 16 * v + 15] * lane of x[i]      w: [lane of the depth][16] of 4
+//   bytes
+//
+// 5 rows leave room for 32 bytes of each, loaded by one instruction: fewer instructions in all than
+// a tile of 6 by 16. With 2 registers of weights this takes all 32 registers, and Clang's
+// scheduler, moving loads up, would spill accumulators in the innermost loop. So that loop is
+// written as volatile statements of one instruction each: their order is kept, the compiler
+// allocates the registers. What they load was written before the kernel was called; they need no
+// memory clobber.
+#ifndef PTQ_KERNELS_GEMM_NEON_LANES_H_
+#define PTQ_KERNELS_GEMM_NEON_LANES_H_
+
+#include <arm_neon.h>
+
+#include "base/math.h"
+
+namespace ptq {
+namespace {
+
+constexpr size_t kLaneRows = 5, kLaneColumns = 16;
+constexpr size_t kLaneBytes = 4, kVectorBytes = 16;
+
+// a, b = 32 bytes from p; p += kStep.
+template <size_t kStep, typename V>
+PTQ_INLINE void LoadPair(const uint8_t*& p, V& a, V& b) {
+  __asm__ volatile("ldp %q0, %q1, [%2], %3" : "=w"(a), "=w"(b), "+r"(p) : "n"(kStep));
+}
+
+// a = 16 bytes from p; p += 16.
+template <typename V>
+PTQ_INLINE void LoadNext(const uint8_t*& p, V& a) {
+  __asm__ volatile("ldr %q0, [%1], #16" : "=w"(a), "+r"(p));
+}
+
+// One lane of the depth: 64 bytes of weights, of which the first kVectors * 16 are used.
+template <typename Math, int kLane, size_t kRows, size_t kVectors>
+PTQ_INLINE void AccumulateLane(const typename Math::Vector (&x)[kRows], const uint8_t*& w,
+                               typename Math::Vector (&sum)[kRows][kVectors]) {
+#pragma unroll
+  for (size_t v = 0; v < kVectors; v += 2) {
+    typename Math::Vector w0, w1;
+    LoadPair<kLaneColumns * kLaneBytes * 2 / kVectors>(w, w0, w1);
+#pragma unroll
+    for (size_t i = 0; i < kRows; ++i) Math::template MultiplyAdd<kLane>(sum[i][v], w0, x[i]);
+#pragma unroll
+    for (size_t i = 0; i < kRows; ++i) Math::template MultiplyAdd<kLane>(sum[i][v + 1], w1, x[i]);
+  }
+}
+
+// All four lanes of each x.
+template <typename Math, size_t kRows, size_t kVectors>
+PTQ_INLINE void AccumulateVector(const typename Math::Vector (&x)[kRows], const uint8_t*& w,
+                                 typename Math::Vector (&sum)[kRows][kVectors]) {
+  AccumulateLane<Math, 0>(x, w, sum);
+  AccumulateLane<Math, 1>(x, w, sum);
+  AccumulateLane<Math, 2>(x, w, sum);
+  AccumulateLane<Math, 3>(x, w, sum);
+}
+
+// bias: kVectors * 4 values. Moves `w` past the block's weights, [taps][lanes][16] of 4 bytes.
+// rows: [taps][kLaneRows], of which the first kRows are read.
+template <typename Math, size_t kRows, size_t kVectors, typename T>
+PTQ_INLINE void AccumulateBlock(const T* const* rows, size_t taps, size_t lanes, const void* bias,
+                                const uint8_t*& w, typename Math::Vector (&sum)[kRows][kVectors]) {
+#pragma unroll
+  for (size_t i = 0; i < kRows; ++i) {  // a load for each row: moving registers takes as many
+    const uint8_t* values = static_cast<const uint8_t*>(bias);
+#pragma unroll
+    for (size_t v = 0; v < kVectors; v += 2) {
+      LoadPair<2 * kVectorBytes>(values, sum[i][v], sum[i][v + 1]);
+    }
+  }
+  for (; taps != 0; --taps, rows += kLaneRows) {
+    const uint8_t* row[kRows];
+#pragma unroll
+    for (size_t i = 0; i < kRows; ++i) row[i] = reinterpret_cast<const uint8_t*>(rows[i]);
+    typename Math::Vector x[kRows], x_next[kRows];
+    for (size_t k = lanes / 8; k != 0; --k) {
+#pragma unroll
+      for (size_t i = 0; i < kRows; ++i) LoadPair<2 * kVectorBytes>(row[i], x[i], x_next[i]);
+      AccumulateVector<Math>(x, w, sum);
+      AccumulateVector<Math>(x_next, w, sum);
+    }
+    if (lanes % 8 == 0) continue;
+#pragma unroll
+    for (size_t i = 0; i < kRows; ++i) LoadNext(row[i], x[i]);
+    if (lanes & 4) {
+      AccumulateVector<Math>(x, w, sum);
+      if (lanes % 4 == 0) continue;
+#pragma unroll
+      for (size_t i = 0; i < kRows; ++i) LoadNext(row[i], x[i]);
+    }
+    // Up to 12 bytes of x lie behind the row, in lanes that are not used.
+    AccumulateLane<Math, 0>(x, w, sum);
+    if (lanes % 4 > 1) AccumulateLane<Math, 1>(x, w, sum);
+    if (lanes % 4 > 2) AccumulateLane<Math, 2>(x, w, sum);
+  }
+}
+
+// Calls Kernel::Rows<n>(tile) for the tile's number of rows, 1 ... 5.
+template <typename Kernel, typename Tile>
+PTQ_INLINE void RunRows(const Tile& tile) {
+  switch (tile.valid_rows) {
+    case 1:
+      return Kernel::template Rows<1>(tile);
+    case 2:
+      return Kernel::template Rows<2>(tile);
+    case 3:
+      return Kernel::template Rows<3>(tile);
+    case 4:
+      return Kernel::template Rows<4>(tile);
+    default:
+      return Kernel::template Rows<5>(tile);
+  }
+}
+
+}  // namespace
+}  // namespace ptq
+
+#endif  // PTQ_KERNELS_GEMM_NEON_LANES_H_

@@ -151,6 +151,15 @@ ROWS: list[tuple[str, str, Build]] = [
     ("flatten", "Flatten", flatten),
 ]  # fmt: skip
 
+HELPERS = {
+    "split": ("concat",),
+    "squeeze": ("unsqueeze",),
+    "unsqueeze": ("squeeze",),
+    "flatten": ("reshape",),
+    "trilinear_interp": ("squeeze", "unsqueeze"),
+}
+"""Names that the model of a row needs beside its own."""
+
 ALIASES = {"matmul_v2", "reduce_mean", "arg_max", "flatten2", "flatten_contiguous_range", "squeeze2", "unsqueeze2",
            "strided_slice", "pad2d", "pad3d", "clip"}  # fmt: skip
 """Newer Paddle names of rows above."""
@@ -174,9 +183,7 @@ def test_between_two_convolutions(
     tmp_path: Path, name: str, op_type: str, build: Build, symmetric: bool
 ) -> None:
     proto = build_model(op_type, build)
-    wanted = ("conv2d", name)
-    wanted += {"split": ("concat",), "squeeze": ("unsqueeze",), "unsqueeze": ("squeeze",), "flatten": ("reshape",),
-               "trilinear_interp": ("squeeze", "unsqueeze")}.get(name, ())  # fmt: skip
+    wanted = ("conv2d", name, *HELPERS.get(name, ()))
     result = quantized(
         proto, tmp_path, algo="abs_max", quantizable_op_type=wanted, activation_symmetric=symmetric
     )

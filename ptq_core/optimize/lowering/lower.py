@@ -26,7 +26,6 @@ from ptq_core.optimize.lowering import (
 )
 from ptq_core.optimize.lowering.context import Activation, Constant, Lowering, Unsupported
 from ptq_core.optimize.lowering.folding import fold, is_static
-from ptq_core.optimize.supported import SUPPORTED
 
 Lowerer = Callable[[Lowering, ir.Node], None]
 
@@ -195,10 +194,6 @@ def _output(context: Lowering, value: ir.Value) -> int:
     )
 
 
-def _supported() -> str:
-    return ", ".join(f"{op} ({row.limits})" if row.limits else op for op, row in SUPPORTED.items())
-
-
 def _check_eight_bit(model: ir.Model) -> None:
     """Refuse 16-bit and 4-bit QDQ models with one sentence instead of a list of their nodes."""
     types = {
@@ -230,6 +225,6 @@ def _refusal(problems: list[tuple[ir.Node, str]]) -> InputError:
     count = len(problems)
     return InputError(
         f"{count} node{'s' if count > 1 else ''} cannot run on the phone runtime:\n" + "\n".join(lines),
-        rule=f"every node that computes on the input is one of: {_supported()}",
+        rule="every node that computes on the input is an operator that `ptq opt --print-supported-ops` lists, within its limits",
         fix="cut these nodes off the model, export it without them, or run it in onnxruntime",
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from ptq_core.flatfile.interpreter import run
 from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, Tensor
+from ptq_core.numerics import reference
 from ptq_core.optimize.rewrite import NOTHING, Rewriter
 
 ELEMENTWISE = (
@@ -36,7 +37,7 @@ def fuse_lookup(program: Program) -> int:
             continue
         source = island[0].reads[0]
         out = rewriter.tensor(quantize.outputs[0])
-        table = rewriter.constant(f"{out.name}/table", _table(program, [*island, quantize]), out.qparams)
+        table = rewriter.constant(f"{out.name}/table", _table(program, island, out), out.qparams)
         lookup = Op(OpKind.LOOKUP, quantize.name, (source, table), quantize.outputs, NOTHING)
         rewriter.replace(quantize, [lookup])
     return rewriter.changes
@@ -67,11 +68,14 @@ def _island(rewriter: Rewriter, quantize: Op) -> list[Op] | None:
     return [*sources.values(), *ordered]
 
 
-def _table(program: Program, island: list[Op]) -> Array:
-    """What ``island`` gives for the integers −128 … 127, int8 [256]."""
+def _table(program: Program, island: list[Op], out: Tensor) -> Array:
+    """What ``island`` gives for the integers −128 … 127, quantized like ``out``, int8 [256]; no number becomes 0."""
     flat = Program([_as_row(tensor) for tensor in program.tensors], island)
     flat.inputs, flat.outputs = [island[0].reads[0]], [island[-1].outputs[0]]
-    return run(flat, [np.arange(-128, 128).astype(np.int8)])[0]
+    (values,) = run(flat, [np.arange(-128, 128).astype(np.int8)])
+    assert out.qparams is not None
+    numbers = np.where(np.isnan(values), np.float32(0), values)
+    return reference.quantize(numbers, out.qparams.scale, out.qparams.zero_point)
 
 
 def _as_row(tensor: Tensor) -> Tensor:

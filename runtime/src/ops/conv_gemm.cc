@@ -1,6 +1,7 @@
-// Running a convolution as an indirect gemm: cut the output into tiles and panels of channels,
-// collect the input rows of a tile, call the kernel.
+// Running a convolution as an indirect gemm: cut the output into tiles of pixels and panels of
+// channels, and call the kernel for each.
 #include "base/math.h"
+#include "ops/conv_rows.h"
 #include "ops/conv_state.h"
 
 namespace ptq {
@@ -8,112 +9,6 @@ namespace {
 
 // Less than this on a thread is not worth waking it, in multiply-accumulates.
 constexpr size_t kGrainMacs = 32768;
-
-// The input pixels that output pixel `index` (of all pictures) sees.
-template <typename T>
-struct PixelWindow {
-  const T* picture;
-  int64_t y, x;  // of the first tap, negative in the padding
-
-  PixelWindow(const ConvGeometry& g, const T* input, size_t index) {
-    const size_t n = index / (g.out_h * g.out_w), rest = index % (g.out_h * g.out_w);
-    picture = input + n * g.in_h * g.in_w * g.in_c;
-    y = static_cast<int64_t>(rest / g.out_w * g.h.stride) - g.h.pad_begin;
-    x = static_cast<int64_t>(rest % g.out_w * g.w.stride) - g.w.pad_begin;
-  }
-};
-
-// rows[tap * stride] for each tap of output pixel `index`: its input pixel, or `padding`.
-template <typename T>
-void CollectRows(const ConvGeometry& g, const T* input, const T* padding, size_t index,
-                 size_t stride, const T** rows) {
-  const PixelWindow<T> window(g, input, index);
-  int64_t y = window.y;
-  for (uint32_t ky = 0; ky < g.h.kernel; ++ky, y += g.h.dilation) {
-    const bool row_inside = y >= 0 && y < static_cast<int64_t>(g.in_h);
-    int64_t x = window.x;
-    for (uint32_t kx = 0; kx < g.w.kernel; ++kx, x += g.w.dilation, rows += stride) {
-      const bool inside = row_inside && x >= 0 && x < static_cast<int64_t>(g.in_w);
-      *rows = inside ? window.picture +
-                           (static_cast<size_t>(y) * g.in_w + static_cast<size_t>(x)) * g.in_c
-                     : padding;
-    }
-  }
-}
-
-// Copies `count` elements in chunks of 16 bytes: reads and writes up to 15 bytes more.
-template <typename T>
-T* CopyRun(const T* from, size_t count, T* to) {
-  constexpr size_t kChunk = 16 / sizeof(T);
-  for (size_t i = 0; i < count; i += kChunk) memcpy(to + i, from + i, 16);
-  return to + count;
-}
-
-// Writes the window of output pixel `index` as one contiguous row, [taps][GroupInputs()].
-template <typename T>
-void CollectPatch(const ConvGeometry& g, const T* input, T padding, size_t index, T* patch) {
-  const size_t depth = g.GroupInputs();
-  const PixelWindow<T> window(g, input, index);
-  const auto fill = [&](size_t pixels) {
-    for (size_t i = 0; i < pixels * depth; ++i) patch[i] = padding;
-    patch += pixels * depth;
-  };
-  // Neighbouring taps lie side by side in memory too.
-  const bool contiguous = g.groups == 1 && g.w.dilation == 1;
-  const int64_t width = static_cast<int64_t>(g.in_w), taps = g.w.kernel;
-  const int64_t first = Clamp<int64_t>(-window.x, 0, taps),
-                last = Clamp<int64_t>(width - window.x, first, taps);
-  int64_t y = window.y;
-  for (uint32_t ky = 0; ky < g.h.kernel; ++ky, y += g.h.dilation) {
-    if (y < 0 || y >= static_cast<int64_t>(g.in_h)) {
-      fill(g.w.kernel);
-      continue;
-    }
-    const T* row = window.picture + static_cast<size_t>(y) * g.in_w * g.in_c;
-    if (contiguous) {
-      fill(static_cast<size_t>(first));
-      if (first < last) {
-        patch = CopyRun(row + static_cast<size_t>(window.x + first) * g.in_c,
-                        static_cast<size_t>(last - first) * depth, patch);
-      }
-      fill(static_cast<size_t>(taps - last));
-      continue;
-    }
-    int64_t x = window.x;
-    for (uint32_t kx = 0; kx < g.w.kernel; ++kx, x += g.w.dilation) {
-      if (x < 0 || x >= width) {
-        fill(1);
-      } else {
-        patch = CopyRun(row + static_cast<size_t>(x) * g.in_c, depth, patch);
-      }
-    }
-  }
-}
-
-// Fills rows [taps][mr] (and, for patches, `patches`) for `count` output pixels from `pixel` on. A
-// tile with fewer than mr pixels repeats its last one.
-template <typename T>
-void CollectTile(const ConvState& s, const T* input, const T* padding, size_t pixel, size_t count,
-                 size_t mr, const T** rows, T* patches) {
-  const ConvGeometry& g = s.geometry;
-  for (size_t i = 0; i < count; ++i) {
-    switch (s.rows) {
-      case kPointwiseRows:
-        rows[i] = input + (pixel + i) * g.in_c;
-        break;
-      case kIndirectRows:
-        CollectRows(g, input, padding, pixel + i, mr, rows + i);
-        break;
-      case kPatchRows:
-        rows[i] = patches + i * s.patch_stride;
-        CollectPatch(g, input, *padding, pixel + i, patches + i * s.patch_stride);
-        break;
-    }
-  }
-  for (size_t tap = 0; tap < s.gemm_taps; ++tap) {
-    for (size_t i = count; i < mr; ++i) rows[tap * mr + i] = rows[tap * mr + count - 1];
-  }
-}
 
 size_t RowStep(const ConvState& s) {
   const size_t steps[] = {s.geometry.in_c, 0, s.patch_stride};  // by ConvRows
@@ -170,8 +65,7 @@ void RunGemm(const PreparedOp& op, const RunContext& run, const T* input, const 
         panel.output = run.Workspace(thread) + s.tile_offset;
         panel.output_stride = panel_width;
       }
-      CollectTile(s, input + group * g.GroupInputs(), padding, pixel, panel.count, s.mr, rows,
-                  patches);
+      CollectTile(s, input + group * g.GroupInputs(), padding, pixel, panel.count, rows, patches);
       RunPanel(op, rows, panel);
       if (s.residual.Present())
         AddResidual(op, run, panel.output, panel_width, at, panel.count, panel.columns);

@@ -1,0 +1,144 @@
+// Collecting the rows of a gemm tile from the input of a convolution.
+#ifndef PTQ_OPS_CONV_ROWS_H_
+#define PTQ_OPS_CONV_ROWS_H_
+
+#include "base/math.h"
+#include "ops/conv_state.h"
+
+namespace ptq {
+
+// Walks output pixels (of all pictures, row by row) and knows the window of input that each sees.
+template <typename T>
+class WindowCursor {
+ public:
+  WindowCursor(const ConvGeometry& g, const T* input, size_t index)
+      : g_(g),
+        height_(static_cast<int64_t>(g.in_h)),
+        width_(static_cast<int64_t>(g.in_w)),
+        last_y_(height_ - static_cast<int64_t>(g.h.kernel - 1) * g.h.dilation - 1),
+        last_x_(width_ - static_cast<int64_t>(g.w.kernel - 1) * g.w.dilation - 1) {
+    const size_t n = index / (g.out_h * g.out_w), rest = index % (g.out_h * g.out_w);
+    picture_ = input + n * g.in_h * g.in_w * g.in_c;
+    row_ = rest / g.out_w;
+    column_ = rest % g.out_w;
+    y_ = static_cast<int64_t>(row_ * g.h.stride) - g.h.pad_begin;
+    x_ = static_cast<int64_t>(column_ * g.w.stride) - g.w.pad_begin;
+  }
+
+  void Next() {
+    x_ += g_.w.stride;
+    if (++column_ < g_.out_w) return;
+    column_ = 0;
+    x_ = -static_cast<int64_t>(g_.w.pad_begin);
+    y_ += g_.h.stride;
+    if (++row_ < g_.out_h) return;
+    row_ = 0;
+    y_ = -static_cast<int64_t>(g_.h.pad_begin);
+    picture_ += g_.in_h * g_.in_w * g_.in_c;
+  }
+
+  // No tap lies in the padding.
+  bool Inside() const { return y_ >= 0 && y_ <= last_y_ && x_ >= 0 && x_ <= last_x_; }
+
+  bool RowInside(uint32_t ky) const {
+    const int64_t y = y_ + static_cast<int64_t>(ky) * g_.h.dilation;
+    return y >= 0 && y < height_;
+  }
+  bool ColumnInside(uint32_t kx) const {
+    const int64_t x = x_ + static_cast<int64_t>(kx) * g_.w.dilation;
+    return x >= 0 && x < width_;
+  }
+
+  // The input pixel of a tap that is inside.
+  const T* Tap(uint32_t ky, uint32_t kx) const {
+    const int64_t y = y_ + static_cast<int64_t>(ky) * g_.h.dilation,
+                  x = x_ + static_cast<int64_t>(kx) * g_.w.dilation;
+    return picture_ + (y * width_ + x) * static_cast<int64_t>(g_.in_c);
+  }
+
+ private:
+  const ConvGeometry& g_;
+  const int64_t height_, width_;
+  const int64_t last_y_, last_x_;  // of a first tap whose window lies inside
+  const T* picture_;
+  size_t row_, column_;  // of the output
+  int64_t y_, x_;        // of the first tap, negative in the padding
+};
+
+// rows[tap * stride] for each tap: its input pixel, or `padding`.
+template <typename T>
+void CollectTaps(const ConvGeometry& g, const WindowCursor<T>& window, const T* padding,
+                 size_t stride, const T** rows) {
+  if (window.Inside()) {
+    const T* line = window.Tap(0, 0);
+    const size_t step = g.w.dilation * g.in_c, line_step = g.h.dilation * g.in_w * g.in_c;
+    for (uint32_t ky = 0; ky < g.h.kernel; ++ky, line += line_step) {
+      for (uint32_t kx = 0; kx < g.w.kernel; ++kx, rows += stride) *rows = line + kx * step;
+    }
+    return;
+  }
+  for (uint32_t ky = 0; ky < g.h.kernel; ++ky) {
+    for (uint32_t kx = 0; kx < g.w.kernel; ++kx, rows += stride) {
+      *rows = window.RowInside(ky) && window.ColumnInside(kx) ? window.Tap(ky, kx) : padding;
+    }
+  }
+}
+
+// Copies `count` elements in chunks of 16 bytes: reads and writes up to 15 bytes more.
+template <typename T>
+PTQ_INLINE T* CopyRun(const T* from, size_t count, T* to) {
+  constexpr size_t kChunk = 16 / sizeof(T);
+  for (size_t i = 0; i < count; i += kChunk) memcpy(to + i, from + i, 16);
+  return to + count;
+}
+
+// Writes the window as one contiguous row, [taps][GroupInputs()].
+template <typename T>
+void CollectPatch(const ConvGeometry& g, const WindowCursor<T>& window, T padding, T* patch) {
+  const size_t depth = g.GroupInputs();
+  if (g.groups == 1 && g.w.dilation == 1 && window.Inside()) {
+    // Neighbouring taps lie side by side in memory too.
+    const T* line = window.Tap(0, 0);
+    const size_t run = g.w.kernel * depth, line_step = g.h.dilation * g.in_w * g.in_c;
+    for (uint32_t ky = 0; ky < g.h.kernel; ++ky, line += line_step)
+      patch = CopyRun(line, run, patch);
+    return;
+  }
+  for (uint32_t ky = 0; ky < g.h.kernel; ++ky) {
+    for (uint32_t kx = 0; kx < g.w.kernel; ++kx) {
+      if (window.RowInside(ky) && window.ColumnInside(kx)) {
+        patch = CopyRun(window.Tap(ky, kx), depth, patch);
+      } else {
+        for (size_t i = 0; i < depth; ++i) *patch++ = padding;
+      }
+    }
+  }
+}
+
+// Fills rows [taps][mr] (and, for patches, `patches`) for `count` output pixels from `pixel` on. A
+// tile with fewer than mr pixels repeats its last one.
+template <typename T>
+void CollectTile(const ConvState& s, const T* input, const T* padding, size_t pixel, size_t count,
+                 const T** rows, T* patches) {
+  const ConvGeometry& g = s.geometry;
+  if (s.rows == kPointwiseRows) {
+    for (size_t i = 0; i < count; ++i) rows[i] = input + (pixel + i) * g.in_c;
+  } else {
+    WindowCursor<T> window(g, input, pixel);
+    for (size_t i = 0; i < count; ++i, window.Next()) {
+      if (s.rows == kIndirectRows) {
+        CollectTaps(g, window, padding, s.mr, rows + i);
+      } else {
+        rows[i] = patches + i * s.patch_stride;
+        CollectPatch(g, window, *padding, patches + i * s.patch_stride);
+      }
+    }
+  }
+  for (size_t tap = 0; tap < s.gemm_taps; ++tap) {
+    for (size_t i = count; i < s.mr; ++i) rows[tap * s.mr + i] = rows[tap * s.mr + count - 1];
+  }
+}
+
+}  // namespace ptq
+
+#endif  // PTQ_OPS_CONV_ROWS_H_

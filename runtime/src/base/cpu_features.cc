@@ -7,6 +7,10 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__linux__)
 #include <sys/auxv.h>
 #endif
@@ -19,7 +23,9 @@ const CpuLevel kCpuLevels[] = {
     {"dotprod", kCpuNeon | kCpuDotprod},
     {"i8mm", kCpuNeon | kCpuDotprod | kCpuI8mm},
     {"avx2", kCpuAvx2},
+    {"avxvnni", kCpuAvx2 | kCpuAvxVnni},
     {"avx512vnni", kCpuAvx2 | kCpuAvx512Vnni},
+    {"amx", kCpuAvx2 | kCpuAvx512Vnni | kCpuAmxInt8},
 };
 const size_t kCpuLevelCount = sizeof kCpuLevels / sizeof kCpuLevels[0];
 
@@ -34,6 +40,17 @@ uint32_t ReadXcr0() {
   return low;
 }
 
+// Whether this process may use the tile registers: Linux gives their 8 KB of state only to those
+// who ask.
+bool RequestTileRegisters() {
+#if defined(__linux__) && defined(SYS_arch_prctl)
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 }  // namespace
 
 uint32_t DetectCpuFeatures() {
@@ -46,10 +63,20 @@ uint32_t DetectCpuFeatures() {
   const uint32_t xcr0 = ReadXcr0();
   if ((xcr0 & 0x06) != 0x06 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return features;
   if (b & (1u << 5)) features |= kCpuAvx2;
-  const uint32_t avx512 = (1u << 16) | (1u << 30) | (1u << 31);  // F, BW, VL
+  const uint32_t avx512 = (1u << 8) | (1u << 16) | (1u << 30) | (1u << 31);  // BMI2, F, BW, VL
   const bool vnni = c & (1u << 11);
   if ((features & kCpuAvx2) && (b & avx512) == avx512 && vnni && (xcr0 & 0xE6) == 0xE6) {
     features |= kCpuAvx512Vnni;
+    if (c & (1u << 1)) features |= kCpuAvx512Vbmi;
+  }
+  const uint32_t amx = (1u << 24) | (1u << 25);         // AMX-TILE, AMX-INT8
+  const uint32_t tile_state = (1u << 17) | (1u << 18);  // XTILECFG, XTILEDATA
+  if ((features & kCpuAvx512Vnni) && (d & amx) == amx && (xcr0 & tile_state) == tile_state &&
+      RequestTileRegisters()) {
+    features |= kCpuAmxInt8;
+  }
+  if ((features & kCpuAvx2) && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 4))) {
+    features |= kCpuAvxVnni;
   }
   return features;
 }

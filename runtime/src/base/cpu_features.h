@@ -11,7 +11,8 @@
 
 namespace ptq {
 
-// Those above the levels of PTQ_CPU (kCpuPclmul, kCpuCrc) are for checksums only.
+// Those that no level of PTQ_CPU has (from kCpuPclmul on) are for single kernels: they are used
+// where PTQ_CPU does not limit the set.
 enum CpuFeature : uint32_t {
   kCpuScalar = 0,  // every CPU: requires nothing
   kCpuNeon = 1u << 0,
@@ -19,8 +20,11 @@ enum CpuFeature : uint32_t {
   kCpuI8mm = 1u << 2,
   kCpuAvx2 = 1u << 3,  // with FMA
   kCpuAvx512Vnni = 1u << 4,
+  kCpuAvxVnni = 1u << 5,  // VNNI for registers of 256 bits
+  kCpuAmxInt8 = 1u << 6,
   kCpuPclmul = 1u << 16,
   kCpuCrc = 1u << 17,
+  kCpuAvx512Vbmi = 1u << 18,
 };
 
 // A value of PTQ_CPU: the features it asks for, including those of the levels below it.

@@ -9,6 +9,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
 #include "base/math.h"
 
 namespace ptq {
@@ -47,8 +51,26 @@ PTQ_INLINE VecF Select(VecI mask, VecF yes, VecF no) {
   return FromBits((mask & Bits(yes)) | (~mask & Bits(no)));
 }
 // Like Clamp of base/math.h, NaN passes.
+#if defined(__ARM_NEON)
+// One instruction, which compilers do not find in the comparison.
+PTQ_INLINE VecF AtLeast(VecF x, float lo) {
+  float32x4_t part[2];
+  memcpy(part, &x, sizeof x);
+  for (float32x4_t& value : part) value = vmaxq_f32(value, vdupq_n_f32(lo));
+  memcpy(&x, part, sizeof x);
+  return x;
+}
+PTQ_INLINE VecF AtMost(VecF x, float hi) {
+  float32x4_t part[2];
+  memcpy(part, &x, sizeof x);
+  for (float32x4_t& value : part) value = vminq_f32(value, vdupq_n_f32(hi));
+  memcpy(&x, part, sizeof x);
+  return x;
+}
+#else
 PTQ_INLINE VecF AtLeast(VecF x, float lo) { return Select(x < lo, Splat(lo), x); }
 PTQ_INLINE VecF AtMost(VecF x, float hi) { return Select(x > hi, Splat(hi), x); }
+#endif
 
 }  // namespace
 }  // namespace ptq

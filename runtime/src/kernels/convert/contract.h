@@ -35,11 +35,27 @@ extern const size_t kDequantizeKernelCount;
 extern const LookupKernel kLookupKernels[];
 extern const size_t kLookupKernelCount;
 
+// One file per instruction set.
 void quantize_f32_x1__scalar(const float* x, int8_t* y, size_t count, float scale,
                              const OutputRange& range);
 void dequantize_i8_x1__scalar(const int8_t* x, float* y, size_t count, float scale,
                               int32_t zero_point);
 void lookup_i8_x1__scalar(const int8_t* x, int8_t* y, size_t count, const int8_t* table);
+void quantize_f32_x16__neon(const float* x, int8_t* y, size_t count, float scale,
+                            const OutputRange& range);
+void dequantize_i8_x16__neon(const int8_t* x, float* y, size_t count, float scale,
+                             int32_t zero_point);
+void lookup_i8_x16__neon(const int8_t* x, int8_t* y, size_t count, const int8_t* table);
+void quantize_f32_x32__avx2(const float* x, int8_t* y, size_t count, float scale,
+                            const OutputRange& range);
+void dequantize_i8_x32__avx2(const int8_t* x, float* y, size_t count, float scale,
+                             int32_t zero_point);
+void lookup_i8_x32__avx2(const int8_t* x, int8_t* y, size_t count, const int8_t* table);
+void quantize_f32_x64__avx512vnni(const float* x, int8_t* y, size_t count, float scale,
+                                  const OutputRange& range);
+void dequantize_i8_x64__avx512vnni(const int8_t* x, float* y, size_t count, float scale,
+                                   int32_t zero_point);
+void lookup_i8_x64__avx512vbmi(const int8_t* x, int8_t* y, size_t count, const int8_t* table);
 
 }  // namespace ptq
 

@@ -5,16 +5,35 @@
 namespace ptq {
 
 const QuantizeKernel kQuantizeKernels[] = {
+#if defined(__x86_64__)
+    {"quantize_f32_x64__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, quantize_f32_x64__avx512vnni},
+    {"quantize_f32_x32__avx2", kCpuAvx2, quantize_f32_x32__avx2},
+#elif defined(__ARM_NEON)
+    {"quantize_f32_x16__neon", kCpuNeon, quantize_f32_x16__neon},
+#endif
     {"quantize_f32_x1__scalar", kCpuScalar, quantize_f32_x1__scalar},
 };
 const size_t kQuantizeKernelCount = sizeof kQuantizeKernels / sizeof kQuantizeKernels[0];
 
 const DequantizeKernel kDequantizeKernels[] = {
+#if defined(__x86_64__)
+    {"dequantize_i8_x64__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, dequantize_i8_x64__avx512vnni},
+    {"dequantize_i8_x32__avx2", kCpuAvx2, dequantize_i8_x32__avx2},
+#elif defined(__ARM_NEON)
+    {"dequantize_i8_x16__neon", kCpuNeon, dequantize_i8_x16__neon},
+#endif
     {"dequantize_i8_x1__scalar", kCpuScalar, dequantize_i8_x1__scalar},
 };
 const size_t kDequantizeKernelCount = sizeof kDequantizeKernels / sizeof kDequantizeKernels[0];
 
 const LookupKernel kLookupKernels[] = {
+#if defined(__x86_64__)
+    {"lookup_i8_x64__avx512vbmi", kCpuAvx2 | kCpuAvx512Vnni | kCpuAvx512Vbmi,
+     lookup_i8_x64__avx512vbmi},
+    {"lookup_i8_x32__avx2", kCpuAvx2, lookup_i8_x32__avx2},
+#elif defined(__aarch64__)
+    {"lookup_i8_x16__neon", kCpuNeon, lookup_i8_x16__neon},
+#endif
     {"lookup_i8_x1__scalar", kCpuScalar, lookup_i8_x1__scalar},
 };
 const size_t kLookupKernelCount = sizeof kLookupKernels / sizeof kLookupKernels[0];

@@ -1,5 +1,5 @@
 // Portable conversion kernels.
-#include "kernels/convert/contract.h"
+#include "kernels/convert/plain.h"
 
 namespace ptq {
 
@@ -12,7 +12,7 @@ void quantize_f32_x1__scalar(const float* x, int8_t* y, size_t count, float scal
 
 void dequantize_i8_x1__scalar(const int8_t* x, float* y, size_t count, float scale,
                               int32_t zero_point) {
-  for (size_t i = 0; i < count; ++i) y[i] = static_cast<float>(x[i] - zero_point) * scale;
+  Dequantize(x, y, count, scale, zero_point);
 }
 
 void lookup_i8_x1__scalar(const int8_t* x, int8_t* y, size_t count, const int8_t* table) {

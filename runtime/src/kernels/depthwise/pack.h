@@ -12,7 +12,7 @@ namespace ptq {
 // Taps outermost: packed[tap][c], c up to the channels rounded up to the block, zero beyond them.
 template <typename T>
 constexpr DepthwisePacking<T> PackTapsOutermost() {
-  return {[](const DepthwiseShape& shape) {
+  return {[](const DepthwiseShape& shape) -> size_t {
             return shape.kernel_h * shape.kernel_w *
                    RoundUp(shape.channels, kDepthwiseChannelBlock);
           },

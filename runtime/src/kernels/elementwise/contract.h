@@ -60,17 +60,41 @@ extern const size_t kClampF32KernelCount;
 const BinaryF32Kernel* SelectBinaryF32Kernel(uint16_t op, uint32_t features);
 const BinaryI8Kernel* SelectBinaryI8Kernel(uint16_t op, uint32_t features);
 
-void add_f32_x1__scalar(const BinaryF32Row& row);
-void sub_f32_x1__scalar(const BinaryF32Row& row);
-void mul_f32_x1__scalar(const BinaryF32Row& row);
-void div_f32_x1__scalar(const BinaryF32Row& row);
-void maximum_f32_x1__scalar(const BinaryF32Row& row);
-void minimum_f32_x1__scalar(const BinaryF32Row& row);
+// One file per instruction set.
+void add_f32_x8__scalar(const BinaryF32Row& row);
+void sub_f32_x8__scalar(const BinaryF32Row& row);
+void mul_f32_x8__scalar(const BinaryF32Row& row);
+void div_f32_x8__scalar(const BinaryF32Row& row);
+void maximum_f32_x8__scalar(const BinaryF32Row& row);
+void minimum_f32_x8__scalar(const BinaryF32Row& row);
 void pow_f32_x1__scalar(const BinaryF32Row& row);
+void clamp_f32_x8__scalar(const float* x, float* y, size_t count, float lo, float hi);
 void add_i8_x1__scalar(const BinaryI8Row& row);
 void sub_i8_x1__scalar(const BinaryI8Row& row);
 void mul_i8_x1__scalar(const BinaryI8Row& row);
-void clamp_f32_x1__scalar(const float* x, float* y, size_t count, float lo, float hi);
+void add_i8_x16__neon(const BinaryI8Row& row);
+void sub_i8_x16__neon(const BinaryI8Row& row);
+void mul_i8_x16__neon(const BinaryI8Row& row);
+void add_f32_x16__avx2(const BinaryF32Row& row);
+void sub_f32_x16__avx2(const BinaryF32Row& row);
+void mul_f32_x16__avx2(const BinaryF32Row& row);
+void div_f32_x16__avx2(const BinaryF32Row& row);
+void maximum_f32_x16__avx2(const BinaryF32Row& row);
+void minimum_f32_x16__avx2(const BinaryF32Row& row);
+void clamp_f32_x16__avx2(const float* x, float* y, size_t count, float lo, float hi);
+void add_i8_x32__avx2(const BinaryI8Row& row);
+void sub_i8_x32__avx2(const BinaryI8Row& row);
+void mul_i8_x32__avx2(const BinaryI8Row& row);
+void add_f32_x32__avx512vnni(const BinaryF32Row& row);
+void sub_f32_x32__avx512vnni(const BinaryF32Row& row);
+void mul_f32_x32__avx512vnni(const BinaryF32Row& row);
+void div_f32_x32__avx512vnni(const BinaryF32Row& row);
+void maximum_f32_x32__avx512vnni(const BinaryF32Row& row);
+void minimum_f32_x32__avx512vnni(const BinaryF32Row& row);
+void clamp_f32_x32__avx512vnni(const float* x, float* y, size_t count, float lo, float hi);
+void add_i8_x64__avx512vnni(const BinaryI8Row& row);
+void sub_i8_x64__avx512vnni(const BinaryI8Row& row);
+void mul_i8_x64__avx512vnni(const BinaryI8Row& row);
 
 }  // namespace ptq
 

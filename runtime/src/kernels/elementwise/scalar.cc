@@ -1,31 +1,10 @@
-// Portable elementwise kernels.
+// Elementwise kernels for the toolchain's baseline; on Arm the float ones are NEON.
 #include <math.h>
 
-#include "base/math.h"
-#include "kernels/elementwise/contract.h"
+#include "kernels/elementwise/plain.h"
 
 namespace ptq {
 namespace {
-
-// One loop per step pattern, so that each is a plain vectorisable loop.
-template <typename F>
-inline void Binary(const BinaryF32Row& row, F f) {
-  const float *a = row.a, *b = row.b;
-  float* y = row.y;
-  const float lo = row.lo, hi = row.hi;
-  if (row.a_step != 0 && row.b_step != 0) {
-    for (size_t i = 0; i < row.count; ++i) y[i] = Clamp(f(a[i], b[i]), lo, hi);
-  } else if (row.a_step != 0) {
-    const float b0 = b[0];
-    for (size_t i = 0; i < row.count; ++i) y[i] = Clamp(f(a[i], b0), lo, hi);
-  } else if (row.b_step != 0) {
-    const float a0 = a[0];
-    for (size_t i = 0; i < row.count; ++i) y[i] = Clamp(f(a0, b[i]), lo, hi);
-  } else {
-    const float value = Clamp(f(a[0], b[0]), lo, hi);
-    for (size_t i = 0; i < row.count; ++i) y[i] = value;
-  }
-}
 
 // f of the operands in steps of the output.
 template <typename F>
@@ -40,38 +19,30 @@ inline void BinaryI8(const BinaryI8Row& row, F f) {
 
 }  // namespace
 
-void add_f32_x1__scalar(const BinaryF32Row& row) {
-  Binary(row, [](float a, float b) { return a + b; });
-}
+void add_f32_x8__scalar(const BinaryF32Row& row) { AddF32(row); }
 
-void sub_f32_x1__scalar(const BinaryF32Row& row) {
-  Binary(row, [](float a, float b) { return a - b; });
-}
+void sub_f32_x8__scalar(const BinaryF32Row& row) { SubF32(row); }
 
-void mul_f32_x1__scalar(const BinaryF32Row& row) {
-  Binary(row, [](float a, float b) { return a * b; });
-}
+void mul_f32_x8__scalar(const BinaryF32Row& row) { MulF32(row); }
 
-void div_f32_x1__scalar(const BinaryF32Row& row) {
-  Binary(row, [](float a, float b) { return a / b; });
-}
+void div_f32_x8__scalar(const BinaryF32Row& row) { DivF32(row); }
 
-// NaN of either operand is the result, as in ONNX Max and Min.
-void maximum_f32_x1__scalar(const BinaryF32Row& row) {
-  Binary(row, [](float a, float b) { return a > b || a != a ? a : b; });
-}
+void maximum_f32_x8__scalar(const BinaryF32Row& row) { MaximumF32(row); }
 
-void minimum_f32_x1__scalar(const BinaryF32Row& row) {
-  Binary(row, [](float a, float b) { return a < b || a != a ? a : b; });
-}
+void minimum_f32_x8__scalar(const BinaryF32Row& row) { MinimumF32(row); }
 
 // Squares, which normalisations and distances are made of, need no power series.
 void pow_f32_x1__scalar(const BinaryF32Row& row) {
   if (row.b_step == 0 && row.b[0] == 2.0f) {
-    Binary(row, [](float a, float) { return a * a; });
-  } else {
-    Binary(row, [](float a, float b) { return powf(a, b); });
+    const auto square = [](VecF a, VecF) __attribute__((always_inline)) { return a * a; };
+    return Binary(row, square);
   }
+  for (size_t i = 0; i < row.count; ++i)
+    row.y[i] = Clamp(powf(row.a[i * row.a_step], row.b[i * row.b_step]), row.lo, row.hi);
+}
+
+void clamp_f32_x8__scalar(const float* x, float* y, size_t count, float lo, float hi) {
+  ClampF32(x, y, count, lo, hi);
 }
 
 void add_i8_x1__scalar(const BinaryI8Row& row) {
@@ -88,10 +59,6 @@ void mul_i8_x1__scalar(const BinaryI8Row& row) {
     const int32_t a = r.a[i * r.a_step] - r.a_zero_point, b = r.b[i * r.b_step] - r.b_zero_point;
     r.y[i] = Requantize(a * b, r.a_multiplier, r.range);
   }
-}
-
-void clamp_f32_x1__scalar(const float* x, float* y, size_t count, float lo, float hi) {
-  for (size_t i = 0; i < count; ++i) y[i] = Clamp(x[i], lo, hi);
 }
 
 }  // namespace ptq

@@ -1,0 +1,53 @@
+// Conversion kernels for NEON: 16 elements at a time.
+#include "kernels/convert/contract.h"
+#include "kernels/convert/steps.h"
+#include "numerics/requantize_neon.h"
+
+namespace ptq {
+
+void quantize_f32_x16__neon(const float* x, int8_t* y, size_t count, float scale,
+                            const OutputRange& range) {
+  const NeonRange neon = MakeNeonRange(range);
+  const float32x4_t divisor = vdupq_n_f32(scale);
+  // The vector type's own division: Armv7 has none, the compiler makes it of four.
+  ForSteps<16>(x, y, count, [&](const float* from, int8_t* to) __attribute__((always_inline)) {
+    vst1q_s8(to, QuantizeX16(vld1q_f32(from) / divisor, vld1q_f32(from + 4) / divisor,
+                             vld1q_f32(from + 8) / divisor, vld1q_f32(from + 12) / divisor, neon));
+  });
+}
+
+void dequantize_i8_x16__neon(const int8_t* x, float* y, size_t count, float scale,
+                             int32_t zero_point) {
+  const int8x8_t zero = vdup_n_s8(static_cast<int8_t>(zero_point));
+  const auto store = [scale](float* to, int16x8_t q) __attribute__((always_inline)) {
+    vst1q_f32(to, vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(q))), scale));
+    vst1q_f32(to + 4, vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_high_s16(q))), scale));
+  };
+  ForSteps<16>(x, y, count, [&](const int8_t* from, float* to) __attribute__((always_inline)) {
+    const int8x16_t q = vld1q_s8(from);
+    store(to, vsubl_s8(vget_low_s8(q), zero));
+    store(to + 8, vsubl_s8(vget_high_s8(q), zero));
+  });
+}
+
+#if defined(__aarch64__)
+
+// The table in 16 registers, 64 bytes per instruction: an index beyond its 64 leaves what the
+// instructions before have found.
+void lookup_i8_x16__neon(const int8_t* x, int8_t* y, size_t count, const int8_t* table) {
+  const int8x16x4_t part0 = vld1q_s8_x4(table), part1 = vld1q_s8_x4(table + 64),
+                    part2 = vld1q_s8_x4(table + 128), part3 = vld1q_s8_x4(table + 192);
+  const uint8x16_t half = vdupq_n_u8(128), step = vdupq_n_u8(64);
+  ForSteps<16>(x, y, count, [&](const int8_t* from, int8_t* to) __attribute__((always_inline)) {
+    const uint8x16_t i0 = veorq_u8(vreinterpretq_u8_s8(vld1q_s8(from)), half);
+    const uint8x16_t i1 = vsubq_u8(i0, step), i2 = veorq_u8(i0, half), i3 = vsubq_u8(i2, step);
+    int8x16_t value = vqtbl4q_s8(part0, i0);
+    value = vqtbx4q_s8(value, part1, i1);
+    value = vqtbx4q_s8(value, part2, i2);
+    vst1q_s8(to, vqtbx4q_s8(value, part3, i3));
+  });
+}
+
+#endif
+
+}  // namespace ptq

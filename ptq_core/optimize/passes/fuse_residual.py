@@ -29,8 +29,9 @@ def fuse_residual(program: Program) -> int:
 
 
 def _fits(rewriter: Rewriter, conv: Op, residual: int, add: Op) -> bool:
-    own, r, y = (rewriter.tensor(i) for i in (conv.outputs[0], residual, add.outputs[0]))
-    return own.dims == r.dims == y.dims and own.dtype == r.dtype == y.dtype and not r.is_constant
+    x, own, r, y = (rewriter.tensor(i) for i in (conv.inputs[0], conv.outputs[0], residual, add.outputs[0]))
+    one_type = x.dtype == own.dtype == r.dtype == y.dtype  # an int8 convolution may write float
+    return own.dims == r.dims == y.dims and one_type and not r.is_constant
 
 
 def _fused(rewriter: Rewriter, conv: Op, residual: int, add: Op) -> Op:

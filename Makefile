@@ -9,7 +9,7 @@ ABIS := host,arm64-v8a,armeabi-v7a,x86_64
 QEMU ?= yes
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test lint format models bench bench-arm performance accuracy runtime runtime-all wheel clean distclean check-python check-qemu
+.PHONY: help setup demo test sanitize lint format models bench bench-arm performance accuracy runtime runtime-all wheel clean distclean check-python check-qemu
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -53,6 +53,15 @@ else
 	$(BIN)/python scripts/build_runtime.py --abi $(ABIS) --test
 endif
 	$(BIN)/python -m pytest
+
+SANITIZER_CXX ?= clang++-19
+sanitize: $(BIN)/.setup  ## the C++ tests under the address and undefined-behaviour sanitizers (clang-19, libclang-rt-19-dev)
+	@command -v $(SANITIZER_CXX) >/dev/null || { echo "missing apt packages: clang-19 libclang-rt-19-dev (or set SANITIZER_CXX=)"; exit 3; }
+	@mkdir -p build
+	cmake -G Ninja -S runtime -B build/sanitize -DCMAKE_CXX_COMPILER=$(SANITIZER_CXX) -DPTQ_SANITIZE=address,undefined \
+	  -DPTQ_BUILD_TESTS=ON -DPTQ_BUILD_SHARED=OFF > build/sanitize.log
+	cmake --build build/sanitize >> build/sanitize.log || { cat build/sanitize.log; exit 1; }
+	ctest --test-dir build/sanitize --output-on-failure
 
 lint: $(BIN)/.dev  ## formatting, lint and types
 	$(BIN)/ruff format --check .

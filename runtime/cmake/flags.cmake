@@ -3,9 +3,10 @@ include(CheckCXXCompilerFlag)
 include(CheckLinkerFlag)
 
 add_library(ptq_flags INTERFACE)
-# -ffp-contract=off: docs/numerics.md allows one rounding per written operation.
+# -ffp-contract=off: docs/numerics.md allows one rounding per written operation. -Wno-psabi: vectors are passed between
+# inlined functions of one file only.
 target_compile_options(ptq_flags INTERFACE
-  -Wall -Wextra -ffp-contract=off -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-math-errno
+  -Wall -Wextra -Wno-psabi -ffp-contract=off -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-math-errno
   -ffunction-sections -fdata-sections)
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   target_compile_options(ptq_flags INTERFACE -Werror)

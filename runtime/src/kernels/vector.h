@@ -15,9 +15,6 @@
 
 #include "base/math.h"
 
-// GCC warns of vectors as arguments and results; here no vector crosses a call.
-#pragma GCC diagnostic ignored "-Wpsabi"
-
 namespace ptq {
 namespace {  // its own copy in each file that includes it, for that file's instruction set
 

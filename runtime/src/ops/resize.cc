@@ -209,8 +209,8 @@ ptq_status CheckResize(const Tensor& x, const Tensor& y, const ResizeAttrs& attr
   PTQ_RETURN_IF_ERROR(CheckPerTensor("output", y));
   PTQ_RETURN_IF_ERROR(CheckBelow("mode", attrs.mode, kResizeModeCount));
   PTQ_RETURN_IF_ERROR(CheckBelow("coordinates", attrs.coordinates, kResizeCoordinatesCount));
-  PTQ_RETURN_IF_ERROR(
-      CheckBelow("rounding", attrs.rounding, attrs.mode == kLinear ? 1 : kResizeRoundingCount));
+  PTQ_RETURN_IF_ERROR(CheckBelow("rounding", attrs.rounding,
+                                 attrs.mode == kLinear ? 1u : uint32_t{kResizeRoundingCount}));
   PTQ_RETURN_IF_ERROR(CheckScale("scale_h", attrs.scale_h));
   PTQ_RETURN_IF_ERROR(CheckScale("scale_w", attrs.scale_w));
   PTQ_RETURN_IF_ERROR(CheckClamp(attrs.clamp));

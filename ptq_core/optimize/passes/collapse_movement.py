@@ -1,4 +1,4 @@
-"""Replace a chain of reshapes, transposes, slices and gathers by the one operator that does the same."""
+"""Replace a chain of reshapes, transposes, slices and gathers (and a quantize) by the one operator that does the same."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def collapse_movement(program: Program) -> int:
     """reshape/transpose/slice/gather chains ⇒ one reshape, or one slice or gather of the last dimension.
 
     The channel shuffle of ShuffleNet between two layout transposes becomes one gather of channels, a head that is brought to
-    [N, pixels, values] one reshape. Requires nothing; inner operators with other readers stay for them. Ensures bit-identical
-    values: the chain is run on the numbers of its input's elements.
+    [N, pixels, values] one reshape. A quantize in the chain comes before it. Requires nothing; inner operators with other
+    readers stay for them. Ensures bit-identical values: the chain is run on the numbers of its input's elements.
     """
     rewriter = Rewriter(program)
     for op in rewriter.ops(OpKind.RESHAPE, *MOVING):
@@ -34,19 +34,31 @@ def collapse_movement(program: Program) -> int:
             moving = sum(link.kind in MOVING for link in chain[begin:])
             simple = _simplest(rewriter, chain[begin:]) if moving else None
             if simple is not None and moving > (simple.kind != OpKind.RESHAPE):
-                rewriter.replace(op, [simple])
+                rewriter.replace(op, _quantized_first(rewriter, chain[begin:], simple))
                 break
     return rewriter.changes
 
 
+def _quantized_first(rewriter: Rewriter, chain: list[Op], simple: Op) -> list[Op]:
+    """``simple`` on the quantized input, if there is a quantize in ``chain``."""
+    quantize = next((link for link in chain if link.kind == OpKind.QUANTIZE), None)
+    if quantize is None:
+        return [simple]
+    x = rewriter.tensor(simple.inputs[0])
+    qparams = rewriter.tensor(quantize.outputs[0]).qparams
+    early = rewriter.like(f"{x.name}:int8", x.dims, DType.I8, qparams)
+    before = Op(OpKind.QUANTIZE, quantize.name, simple.inputs[:1], (early,), NOTHING)
+    return [before, dataclasses.replace(simple, inputs=(early, *simple.inputs[1:]))]
+
+
 def _chain(rewriter: Rewriter, op: Op) -> list[Op]:
-    """The operators from the farthest one that moves data, or reshapes, down to ``op``."""
+    """The operators from the farthest one that moves, reshapes or quantizes data down to ``op``."""
 
     def upwards() -> Iterator[Op]:
         link: Op | None = op
         while link is not None:
             yield link
-            link = rewriter.producer(link.inputs[0], OpKind.RESHAPE, *MOVING)
+            link = rewriter.producer(link.inputs[0], OpKind.RESHAPE, OpKind.QUANTIZE, *MOVING)
 
     return list(upwards())[::-1]
 
@@ -75,7 +87,10 @@ def _simplest(rewriter: Rewriter, chain: list[Op]) -> Op | None:
 
 def _numbers(program: Program, chain: list[Op]) -> Array:
     """Which element of the chain's input each element of its output is."""
-    moved = Program([_as_integers(tensor) for tensor in program.tensors], list(chain))
+    links = [
+        dataclasses.replace(op, kind=OpKind.RESHAPE) if op.kind == OpKind.QUANTIZE else op for op in chain
+    ]
+    moved = Program([_as_integers(tensor) for tensor in program.tensors], links)
     moved.inputs, moved.outputs = [chain[0].reads[0]], [chain[-1].outputs[0]]
     x = moved.tensors[moved.inputs[0]]
     return run(moved, [np.arange(x.elements, dtype=np.int32).reshape(x.dims)])[0]

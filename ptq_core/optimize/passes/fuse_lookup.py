@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,9 +12,13 @@ from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, Tensor
 from ptq_core.numerics import reference
 from ptq_core.optimize.rewrite import NOTHING, Rewriter
 
+# What requantizes only: int8 has that without a table.
+_CONVERTING = frozenset({OpKind.QUANTIZE, OpKind.DEQUANTIZE, OpKind.CLAMP})
+
 ELEMENTWISE = (
+    *sorted(_CONVERTING),
+    OpKind.LOOKUP,
     OpKind.UNARY,
-    OpKind.CLAMP,
     OpKind.ADD,
     OpKind.SUB,
     OpKind.MUL,
@@ -24,54 +29,67 @@ ELEMENTWISE = (
 )
 
 
-def fuse_lookup(program: Program) -> int:
-    """dequantize → element-wise operators on that tensor alone and constants of one element → quantize ⇒ lookup.
+@dataclass(frozen=True)
+class _Island:
+    """Operators in execution order whose only computed input is the int8 tensor ``source``."""
 
-    Requires that they are not just a clamp, which int8 has. Operators whose float results have other readers stay for them.
-    Ensures bit-identical values: the table is what these operators give for the 256 integers.
+    source: int
+    ops: list[Op]
+
+
+def fuse_lookup(program: Program) -> int:
+    """Element-wise operators between an int8 tensor and a quantize ⇒ lookup, as far back as one tensor decides everything.
+
+    x · sigmoid(x) is one table, also where the gate is quantized in between. Requires more than clamps and conversions,
+    which int8 has, and constants of one element. Operators whose results have other readers stay for them. Ensures
+    bit-identical values: the table is what these operators give for the 256 integers.
     """
     rewriter = Rewriter(program)
+    order = {op.outputs[0]: i for i, op in enumerate(program.ops)}
     for quantize in rewriter.ops(OpKind.QUANTIZE):
-        island = _island(rewriter, quantize)
-        if island is None or {op.kind for op in island[1:]} <= {OpKind.CLAMP}:
+        island = _island(rewriter, order, quantize)
+        if island is None or {op.kind for op in island.ops} <= _CONVERTING:
             continue
-        source = island[0].reads[0]
         out = rewriter.tensor(quantize.outputs[0])
         table = rewriter.constant(f"{out.name}/table", _table(program, island, out), out.qparams)
-        lookup = Op(OpKind.LOOKUP, quantize.name, (source, table), quantize.outputs, NOTHING)
+        lookup = Op(OpKind.LOOKUP, quantize.name, (island.source, table), quantize.outputs, NOTHING)
         rewriter.replace(quantize, [lookup])
     return rewriter.changes
 
 
-def _island(rewriter: Rewriter, quantize: Op) -> list[Op] | None:
-    """The dequantize and the operators between it and ``quantize``, in execution order; None if other values enter."""
+def _island(rewriter: Rewriter, order: dict[int, int], quantize: Op) -> _Island | None:
+    """The largest island that ends before ``quantize``; None if no single int8 tensor decides it."""
     dims = rewriter.tensor(quantize.outputs[0]).dims
-    inside: dict[int, Op] = {}
-    pending, sources = [quantize.inputs[0]], {}
-    while pending:
-        index = pending.pop()
-        tensor = rewriter.tensor(index)
-        if tensor.is_constant and tensor.elements == 1 and tensor.qparams is None:
-            continue
-        op = rewriter.producer(index, OpKind.DEQUANTIZE, *ELEMENTWISE)
-        if op is None or index is None or tensor.dims != dims:
-            return None
-        if op.kind == OpKind.DEQUANTIZE:
-            sources[op.inputs[0]] = op
-        elif index not in inside:
-            inside[index] = op
-            pending += op.inputs
-    if len(sources) != 1:
-        return None
-    # Execution order: several dequantizes of one tensor are one after share_common.
-    ordered = [op for op in rewriter.program.ops if any(op is other for other in inside.values())]
-    return [*sources.values(), *ordered]
+    inside: list[Op] = []
+    found: _Island | None = None
+    frontier = {index for index in quantize.inputs if index is not None}
+    while frontier:
+        # The latest value first: whatever it is computed from has been met, or is earlier.
+        latest = max(frontier, key=lambda index: order.get(index, -1))
+        op = rewriter.producer(latest, *ELEMENTWISE)
+        if op is None or rewriter.tensor(latest).dims != dims:
+            break
+        inside.append(op)
+        frontier.remove(latest)
+        data = op.reads[:1] if op.kind == OpKind.LOOKUP else op.reads
+        frontier |= {index for index in data if not _is_number(rewriter.tensor(index))}
+        if len(frontier) == 1:
+            (source,) = frontier
+            tensor = rewriter.tensor(source)
+            if tensor.dtype == DType.I8 and tensor.dims == dims and not tensor.is_constant:
+                found = _Island(source, inside[::-1])
+    return found
 
 
-def _table(program: Program, island: list[Op], out: Tensor) -> Array:
+def _is_number(tensor: Tensor) -> bool:
+    """A constant of one element: the same for all 256 integers."""
+    return tensor.is_constant and tensor.elements == 1
+
+
+def _table(program: Program, island: _Island, out: Tensor) -> Array:
     """What ``island`` gives for the integers −128 … 127, quantized like ``out``, int8 [256]; no number becomes 0."""
-    flat = Program([_as_row(tensor) for tensor in program.tensors], island)
-    flat.inputs, flat.outputs = [island[0].reads[0]], [island[-1].outputs[0]]
+    flat = Program([_as_row(tensor) for tensor in program.tensors], island.ops)
+    flat.inputs, flat.outputs = [island.source], [island.ops[-1].outputs[0]]
     (values,) = run(flat, [np.arange(-128, 128).astype(np.int8)])
     assert out.qparams is not None
     numbers = np.where(np.isnan(values), np.float32(0), values)
@@ -79,8 +97,12 @@ def _table(program: Program, island: list[Op], out: Tensor) -> Array:
 
 
 def _as_row(tensor: Tensor) -> Tensor:
+    """``tensor`` for 256 integers at once; the operators of an island compute on float32, so numbers become that."""
     if tensor.data is None:
         return dataclasses.replace(tensor, dims=(256,))
-    if tensor.elements == 1 and tensor.dtype == DType.F32:
-        return dataclasses.replace(tensor, dims=(1,), data=tensor.data.reshape(1))
-    return tensor
+    if tensor.elements != 1:
+        return tensor
+    data = tensor.data.reshape(1)
+    if tensor.qparams is not None:
+        data = reference.dequantize(data, tensor.qparams.scale, tensor.qparams.zero_point)
+    return dataclasses.replace(tensor, dtype=DType.F32, dims=(1,), qparams=None, data=data)

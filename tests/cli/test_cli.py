@@ -13,6 +13,7 @@ from PIL import Image
 
 from cli import main
 from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.optimize.supported import SUPPORTED
 from tests.models import Builder, mobile_block, save
 
 
@@ -181,3 +182,14 @@ def test_stopping_is_quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert "0.1.0" in ptq(capsys, "--version")[1]
+
+
+@pytest.mark.parametrize("flag", ["--print-supported-ops", "--print_supported_ops", "--print_all_ops"])
+def test_supported_operators(capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    """Alone, without a model; one line per row of the table that a test holds to the lowering table."""
+    code, out, err = ptq(capsys, "opt", flag)
+    assert (code, err) == (0, "")
+    header, *lines = out.splitlines()
+    assert header.split() == ["operator", "float32", "int8", "limits"]
+    assert [line.split()[0] for line in lines] == list(SUPPORTED)
+    assert "constant weights" in next(line for line in lines if line.startswith("Conv "))

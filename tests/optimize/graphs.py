@@ -84,13 +84,21 @@ class Qdq(Builder):
         return self.constant(name, np.array(values, np.int64))
 
 
-def build(graph: Graph, shape: tuple[int | str, ...] = (1, 8, 13, 11), opset: int = 17) -> ir.Model:
+def build(
+    graph: Graph,
+    shape: tuple[int | str, ...] = (1, 8, 13, 11),
+    opset: int = 17,
+    output_type: int = TensorProto.FLOAT,
+) -> ir.Model:
     """The model of ``graph``, whose input is called `input`; shapes inferred as load_model does."""
-    return ir.from_proto(build_proto(graph, shape, opset))
+    return ir.from_proto(build_proto(graph, shape, opset, output_type))
 
 
 def build_proto(
-    graph: Graph, shape: tuple[int | str, ...] = (1, 8, 13, 11), opset: int = 17
+    graph: Graph,
+    shape: tuple[int | str, ...] = (1, 8, 13, 11),
+    opset: int = 17,
+    output_type: int = TensorProto.FLOAT,
 ) -> onnx.ModelProto:
     """As `build`, as a protobuf."""
     b = Qdq(seed=7)
@@ -100,7 +108,7 @@ def build_proto(
             b.nodes,
             "test",
             [helper.make_tensor_value_info("input", TensorProto.FLOAT, list(shape))],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+            [helper.make_tensor_value_info(output, output_type, None)],
             b.constants,
         ),
         opset_imports=[helper.make_opsetid("", opset)],

@@ -1,0 +1,240 @@
+"""Operators behind a convolution, so that they meet NHWC tensors: the program agrees with onnxruntime and the C++ runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from ptq_core.errors import InputError
+from ptq_core.flatfile.error_bound import error_bounds
+from ptq_core.flatfile.interpreter import run
+from ptq_core.flatfile.program import OpKind
+from ptq_core.flatfile.reader import read_program
+from ptq_core.flatfile.writer import write_program
+from ptq_core.graph.io import to_bytes
+from ptq_core.graph.session import open_session
+from ptq_core.optimize.pipeline import lower_to_program
+from tests.agreement import RUNTIME_IS_BUILT, assert_runtime_agrees, exceeds
+from tests.optimize.graphs import Graph, Qdq, build
+
+PICTURE = (1, 8, 13, 11)
+
+
+def behind(op_type: str, *constants: object, **attributes: object) -> Graph:
+    """conv [1, 6, 13, 11] → the node with ``constants`` as further inputs (None: absent) → Neg, which keeps the layout."""
+
+    def graph(b: Qdq) -> str:
+        x = b.conv("conv", "input", 8, 6)
+        names = [
+            "" if array is None else b.constant(f"c{i}", np.asarray(array))
+            for i, array in enumerate(constants)
+        ]
+        return b.node("Neg", "neg", [b.node(op_type, "op", [x, *names], **attributes)])
+
+    return graph
+
+
+def resize(
+    mode: str, scales: list[float] | None, sizes: list[int] | None = None, **attributes: object
+) -> Graph:
+    given = [None, None if scales is None else np.float32(scales)]
+    if sizes is not None:
+        given.append(np.int64(sizes))  # type: ignore[arg-type]
+    return behind("Resize", *given, mode=mode, **attributes)
+
+
+def deconvolution(*shape: int, bias: bool = True, **attributes: object) -> Graph:
+    """ConvTranspose of 6 channels; ``shape`` is that of the weights."""
+
+    def graph(b: Qdq) -> str:
+        inputs = [b.conv("conv", "input", 8, 6), b.weight("w", *shape)]
+        if bias:
+            inputs.append(b.weight("b", shape[1] * int(attributes.get("group", 1))))  # type: ignore[call-overload]
+        return b.node("ConvTranspose", "up", inputs, **attributes)
+
+    return graph
+
+
+def several(op_type: str) -> Graph:
+    """Three operands: NHWC, a constant per channel, a scalar."""
+
+    def graph(b: Qdq) -> str:
+        inputs = [b.conv("conv", "input", 8, 6), b.weight("c", 6, 1, 1), b.constant("s", np.float32(0.3))]
+        return b.node(op_type, "op", inputs)
+
+    return graph
+
+
+def splits(b: Qdq) -> str:
+    b.nodes.append(
+        helper.make_node(
+            "Split", [b.conv("conv", "input", 8, 6), b.ints("sizes", 1, 3, 2)], ["a", "b", "c"], axis=1
+        )
+    )
+    return b.node("Concat", "join", ["c", "a", "b"], axis=1)
+
+
+def gathered_rows(b: Qdq) -> str:
+    """A scalar index drops the dimension; a matrix of indices adds one."""
+    x = b.node("Gather", "row", [b.conv("conv", "input", 8, 6), b.constant("i", np.int64(-2))], axis=2)
+    return b.node("Gather", "cells", [x, b.constant("j", np.int64([[0, 3, 3], [5, 1, -1]]))], axis=1)
+
+
+def normalized(b: Qdq) -> str:
+    inputs = [b.conv("conv", "input", 8, 6), b.weight("scale", 6), b.weight("bias", 6)]
+    return b.node("InstanceNormalization", "norm", inputs, epsilon=1e-3)
+
+
+def layer_normalized(b: Qdq) -> str:
+    x = b.node("Transpose", "nhwc", [b.conv("conv", "input", 8, 6)], perm=[0, 2, 3, 1])
+    return b.node("LayerNormalization", "norm", [x, b.weight("scale", 6)], axis=-1)
+
+
+def power(exponent: float) -> Graph:
+    def graph(b: Qdq) -> str:
+        x = b.node("Abs", "abs", [b.conv("conv", "input", 8, 6)])
+        return b.node("Pow", "pow", [x, b.constant("e", np.float32(exponent))])
+
+    return graph
+
+
+def prelu(low: float, high: float) -> Graph:
+    def graph(b: Qdq) -> str:
+        slopes = b.constant("slopes", np.linspace(low, high, 6, dtype=np.float32).reshape(6, 1, 1))
+        return b.node("PRelu", "prelu", [b.conv("conv", "input", 8, 6), slopes])
+
+    return graph
+
+
+def shape_arithmetic(b: Qdq) -> str:
+    """Resize to the size of another value, as PyTorch writes F.interpolate(x, size=y.shape[2:])."""
+    x = b.conv("conv", "input", 8, 6, strides=[2, 2])
+    space = b.node("Slice", "hw", [b.node("Shape", "shape", ["input"]), b.ints("s0", 2), b.ints("s1", 4)])
+    front = b.node("Slice", "nc", [b.node("Shape", "shape2", [x]), b.ints("s2", 0), b.ints("s3", 2)])
+    sizes = b.node("Concat", "sizes", [front, b.node("Cast", "long", [space], to=7)], axis=0)
+    keys = {"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"}
+    return b.node("Resize", "up", [x, "", "", sizes], **keys)
+
+
+def ranges(b: Qdq) -> str:
+    """A grid by Range, ConstantOfShape and Expand, as detection heads build it; all of it is folded."""
+    limits = [b.constant(n, np.float32(v)) for n, v in (("r0", 0), ("r1", 11), ("r2", 1))]
+    grid = b.node("Expand", "grid", [b.node("Range", "range", limits), b.ints("wide", 1, 1, 13, 11)])
+    ones = b.node("ConstantOfShape", "ones", [b.ints("dims", 13, 1)])
+    offset = b.node("Add", "offset", [grid, ones])
+    return b.node("Add", "placed", [b.conv("conv", "input", 8, 6), offset])
+
+
+CASES: dict[str, Graph] = {
+    "resize_nearest": resize("nearest", [1, 1, 2, 3], coordinate_transformation_mode="asymmetric"),
+    "resize_nearest_down": resize("nearest", [1, 1, 0.6, 0.35], nearest_mode="ceil"),
+    "resize_prefer_ceil": resize("nearest", None, [1, 6, 20, 7], nearest_mode="round_prefer_ceil"),
+    "resize_linear": resize("linear", [1, 1, 2, 1.7]),
+    "resize_align_corners": resize(
+        "linear", None, [1, 6, 25, 5], coordinate_transformation_mode="align_corners"
+    ),
+    "resize_to_one": resize(
+        "linear", None, [1, 6, 1, 1], coordinate_transformation_mode="pytorch_half_pixel"
+    ),
+    "resize_channels": resize("nearest", [1, 2, 1, 1]),
+    "resize_nothing": resize("linear", [1, 1, 1, 1]),
+    "slice_backwards": behind("Slice", np.int64([-1, 9]), np.int64([-99, 2]), np.int64([1, 3]), np.int64([-2, -3])),
+    "slice_channels": behind("Slice", np.int64([1]), np.int64([5]), np.int64([1])),
+    "gather_channels": behind("Gather", np.int64([5, 0, 0, 3]), axis=1),
+    "gather_evenly": behind("Gather", np.int64([5, 3, 1]), axis=1),
+    "gathered_rows": gathered_rows,
+    "splits": splits,
+    "reduce_channels": behind("ReduceMean", axes=[1]),
+    "reduce_sum_rows": behind("ReduceSum", np.int64([2]), keepdims=0),
+    "reduce_all": behind("ReduceMax", keepdims=1),
+    "reduce_l2": behind("ReduceL2", axes=[1, 3], keepdims=0),
+    "reduce_min": behind("ReduceMin", axes=[-1]),
+    "reduce_prod": behind("ReduceProd", axes=[1]),
+    "log_softmax": behind("LogSoftmax", axis=1),
+    "max": several("Max"),
+    "min": several("Min"),
+    "sum": several("Sum"),
+    "mean": several("Mean"),
+    "pow": power(1.7),
+    "square": power(2),
+    "root": power(0.5),
+    "first_power": power(1),
+    "prelu": prelu(-0.5, 1),
+    "prelu_steep": prelu(0.5, 2),
+    "elu": lambda b: b.node("Elu", "elu", [b.conv("conv", "input", 8, 6)], alpha=0.7),
+    "depth_to_space": lambda b: b.node("DepthToSpace", "d", [b.conv("conv", "input", 8, 12)], blocksize=2, mode="CRD"),
+    "space_to_depth": lambda b: b.node("SpaceToDepth", "s", [b.conv("c", "input", 8, 3, pads=[0, 0, 1, 1])], blocksize=2),
+    "deconvolution": deconvolution(6, 4, 3, 3, strides=[2, 2]),
+    "deconvolution_groups": deconvolution(6, 2, 3, 2, strides=[2, 3], group=3, pads=[1, 0, 1, 1], output_padding=[1, 2]),
+    "deconvolution_depthwise": deconvolution(6, 1, 4, 4, strides=[2, 2], group=6, pads=[1, 1, 1, 1], bias=False),
+    "deconvolution_dilated": deconvolution(6, 4, 3, 3, dilations=[2, 1], pads=[1, 2, 0, 1]),
+    "deconvolution_cut": deconvolution(6, 4, 1, 2, strides=[2, 2], pads=[1, 2, 1, 0]),
+    "deconvolution_same": deconvolution(6, 4, 3, 3, strides=[2, 2], auto_pad="SAME_LOWER"),
+    "deconvolution_shape": deconvolution(6, 4, 3, 3, strides=[2, 2], output_shape=[26, 21], auto_pad="SAME_UPPER"),
+    "instance_normalization": normalized,
+    "layer_normalization": layer_normalized,
+    "shape_arithmetic": shape_arithmetic,
+    "ranges": ranges,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_agrees(name: str) -> None:
+    model = build(CASES[name], PICTURE, 17)
+    program = lower_to_program(model)
+    program.targets = ("x86_64",)
+    data = write_program(program)
+    program = read_program(data)
+    x = np.random.default_rng(3).standard_normal(PICTURE).astype(np.float32)
+    (wanted,) = open_session(to_bytes(model)).run(None, {"input": x})
+    (got,), (bound,) = run(program, [x]), error_bounds(program, [x])
+    assert exceeds(got, wanted, 2 * bound) <= 0
+    assert np.median(bound) < 0.001 * np.abs(wanted).max()
+    if RUNTIME_IS_BUILT:
+        assert_runtime_agrees(program, data, [x])
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+def test_arg_max(axis: int, keepdims: int) -> None:
+    """Random values have no near ties, and the first or last of equal ones is what the node cases ask for."""
+    graph: Graph = lambda b: b.node(  # noqa: E731
+        "ArgMax", "best", [b.conv("conv", "input", 8, 6)], axis=axis, keepdims=keepdims
+    )
+    model = build(graph, PICTURE, output_type=TensorProto.INT64)
+    program = lower_to_program(model)
+    program.targets = ("x86_64",)
+    x = np.random.default_rng(3).standard_normal(PICTURE).astype(np.float32)
+    (wanted,) = open_session(to_bytes(model)).run(None, {"input": x})
+    (got,) = run(program, [x])
+    assert got.dtype == np.int32
+    np.testing.assert_array_equal(got, wanted)
+    if RUNTIME_IS_BUILT:
+        assert_runtime_agrees(program, write_program(program), [x])
+
+
+def test_no_layout_transpose_is_left_between() -> None:
+    """What keeps the layout does not leave NHWC: only the input and the output are transposed."""
+    for name in ("resize_linear", "slice_channels", "gather_channels", "reduce_channels", "max", "splits"):
+        kinds = [op.kind for op in lower_to_program(build(CASES[name], PICTURE)).ops]
+        assert kinds.count(OpKind.TRANSPOSE) <= 2
+        assert kinds[1] == OpKind.CONV2D
+
+
+REFUSED = {
+    "resize_three": (resize("linear", [1, 2, 2, 2]), "it resizes the dimensions [1, 2, 3]"),
+    "resize_apart": (resize("nearest", [1, 2, 1, 2]), "it resizes the dimensions [1, 3]"),
+    "empty_slice": (behind("Slice", np.int64([3]), np.int64([3]), np.int64([1])), "its result is empty"),
+    "gather_outside": (behind("Gather", np.int64([6]), axis=1), "outside a dimension of 6"),
+    "deconvolution_gone": (deconvolution(6, 4, 1, 1, pads=[9, 9, 9, 9]), "leave nothing"),
+    "blocks": (lambda b: b.node("SpaceToDepth", "s", ["input"], blocksize=2), "no whole number of blocks"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    graph, said = REFUSED[name]
+    with pytest.raises(InputError) as caught:
+        lower_to_program(build(graph, PICTURE))
+    assert said in str(caught.value)

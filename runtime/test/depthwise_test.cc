@@ -14,7 +14,7 @@ namespace {
 using namespace ptq_test;
 
 constexpr size_t kChannels[] = {1, 2, 3, 7, 8, 15, 16, 17, 24, 31, 32, 33, 64, 65, 100, 144};
-constexpr size_t kOutputs[] = {1, 2, 3, 4, 5, 7, 14};
+constexpr size_t kOutputs[] = {1, 2, 3, 4, 5, 7, 14, 31};
 
 struct Filter {
   size_t kernel_h, kernel_w, stride, dilation;

@@ -8,25 +8,27 @@ namespace {
 // Less than this on a thread is not worth waking it, in multiply-accumulates.
 constexpr size_t kGrainMacs = 16384;
 
-// columns[x][ky] for output row `row` (of all pictures): input pixels, or `padding`.
+// columns[x][ky] for output row `row` (of all pictures): input pixels, or `padding`. Written
+// without a condition in the inner loops: for narrow pictures of few channels they cost as much as
+// the kernel.
 template <typename T>
 void CollectColumns(const ConvGeometry& g, const T* input, const T* padding, size_t row,
                     size_t count, const T** columns) {
   const T* picture = input + row / g.out_h * g.in_h * g.in_w * g.in_c;
-  const int64_t left = g.w.pad_begin;
+  const size_t left = Min<size_t>(g.w.pad_begin, count), right = Min(left + g.in_w, count);
   int64_t y = static_cast<int64_t>(row % g.out_h * g.h.stride) - g.h.pad_begin;
   for (uint32_t ky = 0; ky < g.h.kernel; ++ky, y += g.h.dilation) {
-    const bool row_inside = y >= 0 && y < static_cast<int64_t>(g.in_h);
-    const T* pixels = picture + (row_inside ? static_cast<size_t>(y) * g.in_w * g.in_c : 0);
-    for (size_t i = 0; i < count; ++i) {
-      const int64_t x = static_cast<int64_t>(i) - left;
-      const bool inside = row_inside && x >= 0 && x < static_cast<int64_t>(g.in_w);
-      columns[i * g.h.kernel + ky] = inside ? pixels + static_cast<size_t>(x) * g.in_c : padding;
-    }
+    const bool inside = y >= 0 && y < static_cast<int64_t>(g.in_h);
+    const T* pixel = inside ? picture + static_cast<size_t>(y) * g.in_w * g.in_c : padding;
+    const size_t step = inside ? g.in_c : 0;
+    const T** column = columns + ky;
+    size_t x = 0;
+    for (; x < left; ++x, column += g.h.kernel) *column = padding;
+    for (; x < right; ++x, column += g.h.kernel, pixel += step) *column = pixel;
+    for (; x < count; ++x, column += g.h.kernel) *column = padding;
   }
 }
 
-// run_row(columns, output) for each output row.
 template <typename T, typename RunRow>
 void RunDepthwise(const PreparedOp& op, const RunContext& run, const T* input, const T* padding,
                   RunRow run_row) {

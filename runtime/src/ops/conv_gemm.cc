@@ -15,31 +15,45 @@ size_t RowStep(const ConvState& s) {
   return steps[s.rows];
 }
 
-// A panel of the output: `count` pixels, `columns` channels of a group.
-struct Panel {
+// A tile of a panel: `count` pixels, `columns` channels of a group.
+struct Tile {
   size_t count, columns;
   size_t slot;  // of its first channel in the padded per-channel arrays
   void* output;
   size_t output_stride;
+  Weights next;  // to bring into the cache
 };
 
-void RunPanel(const PreparedOp& op, const float* const* rows, const Panel& panel) {
+void RunTile(const PreparedOp& op, const float* const* rows, const Tile& tile) {
   const ConvState& s = op.State<ConvState>();
   s.gemm_f32->run({rows, RowStep(s), s.gemm_taps, s.gemm_depth,
-                   s.weights_f32.data() + panel.slot * s.packed_products,
-                   s.bias_f32.data() + panel.slot, panel.count, panel.columns,
-                   static_cast<float*>(panel.output), panel.output_stride, s.lo, s.hi});
+                   s.weights_f32.data() + tile.slot * s.packed_products,
+                   s.bias_f32.data() + tile.slot, tile.count, tile.columns,
+                   static_cast<float*>(tile.output), tile.output_stride, s.lo, s.hi, tile.next.data,
+                   tile.next.bytes});
 }
 
-void RunPanel(const PreparedOp& op, const int8_t* const* rows, const Panel& panel) {
+void RunTile(const PreparedOp& op, const int8_t* const* rows, const Tile& tile) {
   const ConvState& s = op.State<ConvState>();
   const bool float_output = op.Output().dtype == kF32;
   s.gemm_i8->run({rows, RowStep(s), s.gemm_taps, s.gemm_depth,
-                  s.weights_i8.data() + panel.slot * s.packed_products,
-                  s.bias_i32.data() + panel.slot, s.multiplier.data() + panel.slot, panel.count,
-                  panel.columns, float_output ? nullptr : static_cast<int8_t*>(panel.output),
-                  s.range, float_output ? static_cast<float*>(panel.output) : nullptr, s.lo, s.hi,
-                  panel.output_stride});
+                  s.weights_i8.data() + tile.slot * s.packed_products,
+                  s.bias_i32.data() + tile.slot, s.multiplier.data() + tile.slot, tile.count,
+                  tile.columns, float_output ? nullptr : static_cast<int8_t*>(tile.output), s.range,
+                  float_output ? static_cast<float*>(tile.output) : nullptr, s.lo, s.hi,
+                  tile.output_stride, tile.next.data, tile.next.bytes, s.shifted_sums});
+}
+
+// The share of tile `index` in bringing the weights behind `slot` into the cache: they are the next
+// panel's, or behind the last panel the next operator's.
+Weights NextWeights(const PreparedOp& op, size_t slot, size_t share, size_t index) {
+  const ConvState& s = op.State<ConvState>();
+  const size_t done = slot * s.packed_products * ElementSize(op.Input(1)->dtype),
+               left = op.weights.bytes - done;
+  const uint8_t* here = static_cast<const uint8_t*>(op.weights.data) + done;
+  const Weights all = left != 0 ? Weights{here, left} : op.next_weights;
+  const size_t begin = Min(share * index, all.bytes);
+  return {static_cast<const uint8_t*>(all.data) + begin, Min(share, all.bytes - begin)};
 }
 
 template <typename T>
@@ -49,26 +63,41 @@ void RunGemm(const PreparedOp& op, const RunContext& run, const T* input, const 
   const size_t pixels = g.batch * g.out_h * g.out_w, tiles = CeilDiv(pixels, s.mr);
   const size_t outputs = g.GroupOutputs(), panel_width = s.panel_blocks * s.nr,
                panels = CeilDiv(outputs, panel_width);
+  // Tiles of nearly equal size: 49 pixels are 7 tiles of 7, not 6 of 8 and one of 1.
+  const size_t least = pixels / tiles, larger = pixels % tiles;
+  const size_t share = CeilDiv(panel_width * s.packed_products * sizeof(T), tiles);
   uint8_t* output = WriteData<uint8_t>(op.Output(), run);
   const size_t element_size = ElementSize(op.Output().dtype);
   // Pixels innermost: a panel's weights stay in the cache while the input streams past them.
   auto body = [&](size_t begin, size_t end, size_t thread) {
     const T** rows = reinterpret_cast<const T**>(run.Workspace(thread));
     T* patches = reinterpret_cast<T*>(rows + s.gemm_taps * s.mr);
+    size_t index = begin % tiles, panel = begin / tiles % panels, group = begin / tiles / panels;
     for (size_t item = begin; item < end; ++item) {
-      const size_t tile = item % tiles, column = item / tiles % panels * panel_width,
-                   group = item / tiles / panels;
-      const size_t pixel = pixels * tile / tiles, at = pixel * g.out_c + group * outputs + column;
-      Panel panel = {pixels * (tile + 1) / tiles - pixel, Min(panel_width, outputs - column),
-                     group * s.blocks * s.nr + column, output + at * element_size, g.out_c};
+      const size_t pixel = index * least + Min(index, larger), column = panel * panel_width,
+                   at = pixel * g.out_c + group * outputs + column,
+                   slot = group * s.blocks * s.nr + column;
+      Tile tile = {least + (index < larger ? 1 : 0),
+                   Min(panel_width, outputs - column),
+                   slot,
+                   output + at * element_size,
+                   g.out_c,
+                   {}};
+      const size_t next_slot = Min(slot + panel_width, (group + 1) * s.blocks * s.nr);
+      tile.next = NextWeights(op, next_slot, share, index);
       if (s.residual.Present()) {
-        panel.output = run.Workspace(thread) + s.tile_offset;
-        panel.output_stride = panel_width;
+        tile.output = run.Workspace(thread) + s.tile_offset;
+        tile.output_stride = panel_width;
       }
-      CollectTile(s, input + group * g.GroupInputs(), padding, pixel, panel.count, rows, patches);
-      RunPanel(op, rows, panel);
+      CollectTile(s, input + group * g.GroupInputs(), padding, pixel, tile.count, rows, patches);
+      RunTile(op, rows, tile);
       if (s.residual.Present())
-        AddResidual(op, run, panel.output, panel_width, at, panel.count, panel.columns);
+        AddResidual(op, run, tile.output, panel_width, at, tile.count, tile.columns);
+      if (++index < tiles) continue;
+      index = 0;
+      if (++panel < panels) continue;
+      panel = 0;
+      ++group;
     }
   };
   const size_t macs = s.mr * panel_width * s.gemm_taps * s.gemm_depth;

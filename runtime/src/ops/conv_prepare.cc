@@ -4,13 +4,18 @@
 #include "base/math.h"
 #include "kernels/depthwise/pack.h"
 #include "kernels/gemm/pack.h"
+#include "numerics/shifted_sum.h"
 #include "ops/conv_state.h"
 
 namespace ptq {
 namespace {
 
-// Weights of a panel, in bytes: half of a small first-level cache, so that input fits beside them.
-constexpr size_t kPanelBytes = 16384;
+// Weights of a panel, in bytes, which are read again for every tile of pixels.
+#if defined(__x86_64__)
+constexpr size_t kPanelBytes = 262144;  // streams from a second-level cache of 1 MB or more
+#else
+constexpr size_t kPanelBytes = 24576;  // stays in a first-level cache of 32 or 64 KB, beside input
+#endif
 
 // Windows of fewer channels than this are copied into patches: a tap of a few channels would leave
 // most of a vector empty.
@@ -38,11 +43,16 @@ ptq_status CheckTypes(const PreparedOp& op, const Tensor* b) {
   return PTQ_OK;
 }
 
+// What a channel's sums lie in, whatever the input.
+struct SumBounds {
+  int64_t low, high;
+};
+
 // Folds the input's zero point into the bias: sum((x - z) w) + b = sum(x w) + (b - z sum(w)), and
 // likewise what the kernel adds to x: sum(x w) = sum((x + offset) w) - offset sum(w), modulo 2^32.
 // Proves on the way that no accumulator of the kernels can leave int32, in whatever order it sums.
 ptq_status FoldBias(const Tensor& x, const Tensor& w, const Tensor* b, size_t output,
-                    size_t products, int32_t input_offset, int32_t* folded) {
+                    size_t products, int32_t input_offset, int32_t* folded, SumBounds* bounds) {
   const int8_t* row = static_cast<const int8_t*>(w.data) + output * products;
   int64_t sum = 0, magnitude = 0;
   for (size_t k = 0; k < products; ++k) {
@@ -64,6 +74,9 @@ ptq_status FoldBias(const Tensor& x, const Tensor& w, const Tensor* b, size_t ou
   }
   const uint32_t wrapped = static_cast<uint32_t>(bias - (z + input_offset) * sum);
   memcpy(folded, &wrapped, sizeof wrapped);
+  const int64_t positive = (magnitude + sum) / 2, negative = (magnitude - sum) / 2;
+  bounds->low = bias - positive * (128 + z) - negative * (127 - z);
+  bounds->high = bias + positive * (127 - z) + negative * (128 + z);
   return PTQ_OK;
 }
 
@@ -83,12 +96,14 @@ ptq_status PrepareChannelI8(const Convolution& conv, size_t output, size_t slot,
   const Tensor &x = conv.X(), &w = conv.W();
   const int32_t input_offset =
       state->gemm_i8 != nullptr ? state->gemm_i8->input_offset : state->depthwise_i8->input_offset;
+  SumBounds bounds;
   PTQ_RETURN_IF_ERROR(
-      FoldBias(x, w, conv.b, output, products, input_offset, &state->bias_i32[slot]));
+      FoldBias(x, w, conv.b, output, products, input_offset, &state->bias_i32[slot], &bounds));
   // Two roundings, in this order (docs/numerics.md).
   float m = x.scales[0] * w.scales[w.scale_count == 1 ? 0 : output];
   if (conv.output.dtype == kI8) m = m / conv.output.scale;
   state->multiplier[slot] = m;
+  if (!FitsShiftedSum(bounds.low, bounds.high, m)) state->shifted_sums = false;
   return CheckMultiplier("requantization", m);
 }
 
@@ -162,6 +177,7 @@ ptq_status PrepareGemmI8(uint32_t features, const Convolution& conv, ConvState* 
   state->gemm_i8 = kernel;
   ChooseRows(kernel->mr, kernel->nr, kernel->kd, sizeof(int8_t), state);
   const size_t slots = state->blocks * state->nr, outputs = g.GroupOutputs();
+  state->shifted_sums = kernel->shifted_sums && conv.output.dtype == kI8;
   PTQ_RETURN_IF_ERROR(PackGroups(conv.W(), kernel->kr, kernel->kd, state, &state->weights_i8));
   PTQ_RETURN_IF_ERROR(state->bias_i32.Allocate(g.groups * slots));
   PTQ_RETURN_IF_ERROR(state->multiplier.Allocate(g.groups * slots));
@@ -170,6 +186,10 @@ ptq_status PrepareGemmI8(uint32_t features, const Convolution& conv, ConvState* 
       PTQ_RETURN_IF_ERROR(PrepareChannelI8(conv, group * outputs + j, group * slots + j,
                                            g.Taps() * g.GroupInputs(), state));
     }
+  }
+  if (state->shifted_sums) {
+    for (size_t i = 0; i < g.groups * slots; ++i)
+      state->bias_i32[i] = ShiftSum(state->bias_i32[i]);
   }
   return PTQ_OK;
 }
@@ -257,6 +277,9 @@ ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
     PTQ_RETURN_IF_ERROR(quantized ? PrepareGemmI8(features, conv, state)
                                   : PrepareGemmF32(features, conv, state));
     op->run = RunGemmConvolution;
+    op->weights =
+        quantized ? Weights{state->weights_i8.data(), state->weights_i8.size()}
+                  : Weights{state->weights_f32.data(), state->weights_f32.size() * sizeof(float)};
     op->kernel = state->gemm_i8 != nullptr ? state->gemm_i8->name : state->gemm_f32->name;
     op->workspace_per_thread = state->gemm_taps * state->mr * sizeof(void*) +
                                state->mr * state->patch_stride * ElementSize(x.dtype) + kReadSlack;

@@ -70,6 +70,7 @@ struct ConvState {
   Array<float> weights_f32, bias_f32, multiplier;
   Array<int8_t> weights_i8;
   Array<int32_t> bias_i32;
+  bool shifted_sums;  // the bias has kSumShift added
   // What taps in the padding point at: in_c zeros or input zero points.
   Array<float> padding_f32;
   Array<int8_t> padding_i8;

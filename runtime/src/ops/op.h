@@ -22,12 +22,19 @@ struct RunContext {
   uint8_t* Workspace(size_t thread) const { return workspace + thread * workspace_stride; }
 };
 
+// Packed weights, in the order in which they are read.
+struct Weights {
+  const void* data;
+  size_t bytes;
+};
+
 struct PreparedOp {
   const Operator* op;
   const Tensor* tensors;
-  const char* kernel;           // name of the chosen kernel
-  size_t workspace_per_thread;  // bytes
-  uint64_t macs;                // multiply-accumulates of one run, 0 where that says nothing
+  const char* kernel;             // name of the chosen kernel
+  size_t workspace_per_thread;    // bytes
+  uint64_t macs;                  // multiply-accumulates of one run, 0 where that says nothing
+  Weights weights, next_weights;  // its own, and those of the next operator that has any
   void (*run)(const PreparedOp&, const RunContext&);
   void* state;  // of the operator's own type
   void (*destroy_state)(void*);

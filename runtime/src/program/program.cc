@@ -43,6 +43,11 @@ ptq_status ptq_program::Load(const uint8_t* data, size_t size, uint32_t features
     workspace_per_thread = ptq::Max(workspace_per_thread, ops[i].workspace_per_thread);
     mapped.DropPages();  // weights that were packed are not read again
   }
+  ptq::Weights next = {};
+  for (size_t i = ops.size(); i-- > 0;) {
+    ops[i].next_weights = next;
+    if (ops[i].weights.bytes != 0) next = ops[i].weights;
+  }
   workspace_per_thread = static_cast<size_t>(ptq::RoundUp(workspace_per_thread, ptq::kAlignment));
   return PTQ_OK;
 }

@@ -49,6 +49,8 @@ struct GemmI8Tile {
   size_t output_stride;
   const void* next = nullptr;  // as in GemmF32Tile
   size_t next_bytes = 0;
+  // The bias has kSumShift added (numerics/shifted_sum.h), and every sum of the tile's columns fits.
+  bool shifted_sums = false;
 };
 
 struct GemmF32Kernel {
@@ -66,6 +68,7 @@ struct GemmI8Kernel {
   size_t kd;             // each tap's depth is packed as a multiple of this, itself one of kr
   int32_t input_offset;  // the kernel multiplies x + input_offset: 128 where x must be unsigned
   void (*run)(const GemmI8Tile&);
+  bool shifted_sums = false;  // gains from shifted sums
 };
 
 // Best first; the last one runs everywhere.

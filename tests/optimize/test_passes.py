@@ -2,444 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from ptq_core.flatfile.attributes import (
-    Attributes,
-    Clamp,
-    Concat,
-    Conv2d,
-    Dilate,
-    NoAttributes,
-    Pad,
-    Pool2d,
-    Reduce,
-    ReduceFunction,
-    Resize,
-    Slice,
-    Transpose,
-    Unary,
-    UnaryFunction,
-)
 from ptq_core.flatfile.interpreter import run
-from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams, Tensor
+from ptq_core.flatfile.program import DType, OpKind, Program
 from ptq_core.optimize import passes
 from ptq_core.optimize.passes import PASSES, Rewrite
-
-S = QuantParams(np.array([0.05], np.float32), 4)
-T = QuantParams(
-    np.array([0.0813], np.float32), -3
-)  # 0.05 / 0.08 would put values on ties, where rules may differ
-
-
-class Net:
-    """A program under construction; every method returns a tensor index."""
-
-    def __init__(self, dims: tuple[int, ...] = (1, 5, 5, 4)) -> None:
-        self.program = Program()
-        self.random = np.random.default_rng(5)
-        self.x = self.program.add(Tensor("x", DType.F32, dims))
-        self.program.inputs = [self.x]
-
-    def op(
-        self,
-        kind: OpKind,
-        inputs: Sequence[int],
-        dims: tuple[int, ...],
-        attributes: Attributes | None = None,
-        qparams: QuantParams | None = None,
-    ) -> int:
-        dtype = DType.F32 if qparams is None else DType.I8
-        name = f"{kind.label}{len(self.program.ops)}"
-        out = self.program.add(Tensor(f"{name}/out", dtype, dims, qparams))
-        self.program.ops.append(Op(kind, name, tuple(inputs), (out,), attributes or NoAttributes()))
-        return out
-
-    def same(
-        self, kind: OpKind, x: int, attributes: Attributes | None = None, qparams: QuantParams | None = None
-    ) -> int:
-        return self.op(kind, [x], self.program.tensors[x].dims, attributes, qparams)
-
-    def const(self, *dims: int) -> int:
-        data = self.random.standard_normal(dims).astype(np.float32)
-        return self.program.add(Tensor(f"c{len(self.program.tensors)}", DType.F32, dims, None, data))
-
-    def int8(self, *dims: int) -> int:
-        data = self.random.integers(-127, 128, dims).astype(np.int8)
-        scales = self.random.uniform(0.01, 0.02, dims[0]).astype(np.float32)
-        name = f"w{len(self.program.tensors)}"
-        return self.program.add(Tensor(name, DType.I8, dims, QuantParams(scales, 0, 0), data))
-
-    def qdq(self, x: int, qparams: QuantParams = S) -> int:
-        q = self.same(OpKind.QUANTIZE, x, qparams=qparams)
-        return self.same(OpKind.DEQUANTIZE, q)
-
-    def conv(self, x: int, attributes: Conv2d | None = None, weight: int | None = None) -> int:
-        w = self.const(6, 1, 1, 4) if weight is None else weight
-        n, height, width, _ = self.program.tensors[x].dims
-        return self.op(OpKind.CONV2D, [x, w, self.const(6)], (n, height, width, 6), attributes or Conv2d())
-
-    def done(self, *outputs: int) -> Program:
-        self.program.outputs = list(outputs)
-        return self.program
-
-
-def clamp_after_conv(net: Net) -> Program:
-    return net.done(
-        net.same(OpKind.CLAMP, net.same(OpKind.CLAMP, net.conv(net.x), Clamp(lo=-1)), Clamp(lo=-2, hi=0.5))
-    )
-
-
-def clamp_of_shared(net: Net) -> Program:
-    y = net.conv(net.x)
-    return net.done(net.same(OpKind.CLAMP, y, Clamp(lo=0)), y)
-
-
-def batch_norm(net: Net) -> Program:
-    y = net.conv(net.x)
-    y = net.op(OpKind.MUL, [y, net.const(6)], (1, 5, 5, 6), Clamp())
-    y = net.op(OpKind.ADD, [y, net.const(6)], (1, 5, 5, 6), Clamp())
-    return net.done(net.op(OpKind.SUB, [y, net.const(1, 1, 1, 1)], (1, 5, 5, 6), Clamp(lo=0)))
-
-
-def spatial_add(net: Net) -> Program:
-    return net.done(net.op(OpKind.ADD, [net.conv(net.x), net.const(1, 5, 5, 1)], (1, 5, 5, 6), Clamp()))
-
-
-def broadcasting_add(net: Net) -> Program:
-    return net.done(net.op(OpKind.ADD, [net.conv(net.x), net.const(2, 5, 5, 6)], (2, 5, 5, 6), Clamp()))
-
-
-def residual(net: Net) -> Program:
-    a, b = net.conv(net.x, Conv2d(hi=2.0)), net.conv(net.x, Conv2d(lo=-1.0))
-    return net.done(net.op(OpKind.ADD, [b, a], (1, 5, 5, 6), Clamp(lo=0.0)))
-
-
-def int8_residual(net: Net) -> Program:
-    w = np.random.default_rng(6).integers(-127, 128, (4, 1, 1, 4)).astype(np.int8)
-    weight = net.program.add(Tensor("w8", DType.I8, w.shape, QuantParams(np.array([0.01], np.float32)), w))
-    x = net.same(OpKind.QUANTIZE, net.x, qparams=S)
-    a = net.op(OpKind.CONV2D, [x, weight], (1, 5, 5, 4), Conv2d(q_min=-90), T)
-    b = net.op(OpKind.CONV2D, [a, weight], (1, 5, 5, 4), Conv2d(q_max=60), S)
-    return net.done(net.op(OpKind.ADD, [a, b], (1, 5, 5, 4), Clamp(q_min=-100), T))
-
-
-def residual_of_shared(net: Net) -> Program:
-    y = net.conv(net.x)
-    return net.done(net.op(OpKind.ADD, [y, y], (1, 5, 5, 6), Clamp()), y)
-
-
-def broadcasting_residual(net: Net) -> Program:
-    return net.done(net.op(OpKind.ADD, [net.conv(net.x), net.const(1, 5, 5, 6)], (1, 5, 5, 6), Clamp()))
-
-
-def pad_before_conv(net: Net) -> Program:
-    y = net.op(OpKind.PAD, [net.x], (1, 6, 7, 4), Pad(before=(0, 1, 0, 0), after=(0, 0, 2, 0)))
-    return net.done(net.conv(y))
-
-
-def pad_with_ones(net: Net) -> Program:
-    y = net.op(OpKind.PAD, [net.x], (1, 6, 5, 4), Pad(before=(0, 1, 0, 0), after=(0,) * 4, value=1.0))
-    return net.done(net.conv(y))
-
-
-def trivial(net: Net) -> Program:
-    y = net.op(OpKind.RESHAPE, [net.x], (1, 5, 5, 4))
-    y = net.op(OpKind.TRANSPOSE, [y], (1, 5, 5, 4), Transpose(perm=(0, 1, 2, 3)))
-    y = net.op(OpKind.PAD, [y], (1, 5, 5, 4), Pad(before=(0,) * 4, after=(0,) * 4))
-    y = net.op(OpKind.CONCAT, [net.same(OpKind.CLAMP, y, Clamp())], (1, 5, 5, 4), Concat(axis=3))
-    return net.done(net.conv(y))
-
-
-def reshapes(net: Net) -> Program:
-    y = net.op(OpKind.RESHAPE, [net.op(OpKind.RESHAPE, [net.x], (25, 4))], (5, 20))
-    y = net.op(OpKind.TRANSPOSE, [y], (20, 5), Transpose(perm=(1, 0)))
-    y = net.op(OpKind.RESHAPE, [y], (4, 5, 5))
-    y = net.op(OpKind.TRANSPOSE, [y], (5, 5, 4), Transpose(perm=(1, 2, 0)))
-    return net.done(net.op(OpKind.TRANSPOSE, [y], (4, 5, 5), Transpose(perm=(2, 1, 0))))
-
-
-def movement_after_dequantize(net: Net) -> Program:
-    y = net.op(OpKind.TRANSPOSE, [net.qdq(net.x)], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
-    return net.done(net.op(OpKind.PAD, [y], (1, 5, 5, 5), Pad(before=(0, 1, 0, 0), after=(0,) * 4)))
-
-
-def inexact_pad(net: Net) -> Program:
-    pad = Pad(before=(0, 1, 0, 0), after=(0,) * 4, value=0.123)
-    return net.done(net.op(OpKind.PAD, [net.qdq(net.x)], (1, 6, 5, 4), pad))
-
-
-def pool_before_quantize(net: Net) -> Program:
-    y = net.op(
-        OpKind.MAX_POOL2D, [net.x], (1, 2, 2, 4), Pool2d(kernel_h=2, kernel_w=2, stride_h=2, stride_w=2)
-    )
-    return net.done(net.same(OpKind.QUANTIZE, y, qparams=S))
-
-
-def concat_before_quantize(net: Net) -> Program:
-    y = net.op(OpKind.CONCAT, [net.x, net.conv(net.x)], (1, 5, 5, 10), Concat(axis=3))
-    y = net.op(OpKind.RESHAPE, [y], (25, 10))
-    return net.done(net.same(OpKind.QUANTIZE, y, qparams=S))
-
-
-def chain_of_pairs(net: Net) -> Program:
-    return net.done(net.qdq(net.qdq(net.qdq(net.x), S), T))
-
-
-def int8_conv(net: Net) -> Program:
-    y = net.conv(net.qdq(net.x), Conv2d(lo=0), net.int8(6, 1, 1, 4))
-    return net.done(net.same(OpKind.QUANTIZE, y, qparams=T))
-
-
-def int8_weight_float_input(net: Net) -> Program:
-    return net.done(net.conv(net.x, None, net.int8(6, 1, 1, 4)))
-
-
-def int8_add(net: Net) -> Program:
-    y = net.op(OpKind.ADD, [net.qdq(net.x), net.qdq(net.x, T)], (1, 5, 5, 4), Clamp(hi=0.5))
-    return net.done(net.same(OpKind.QUANTIZE, y, qparams=S))
-
-
-def half_int8_add(net: Net) -> Program:
-    y = net.op(OpKind.ADD, [net.qdq(net.x), net.x], (1, 5, 5, 4), Clamp())
-    return net.done(net.same(OpKind.QUANTIZE, y, qparams=S))
-
-
-def two_dequantizes(net: Net) -> Program:
-    q = net.same(OpKind.QUANTIZE, net.x, qparams=S)
-    a, b = net.same(OpKind.DEQUANTIZE, q), net.same(OpKind.DEQUANTIZE, q)
-    return net.done(net.op(OpKind.MUL, [a, b], (1, 5, 5, 4), Clamp()))
-
-
-def dead_branch(net: Net) -> Program:
-    net.conv(net.x)
-    return net.done(net.same(OpKind.CLAMP, net.x, Clamp(lo=0)))
-
-
-def unary(
-    net: Net, x: int, function: UnaryFunction, alpha: float = 0.0, beta: float = 0.0, **bounds: float
-) -> int:
-    return net.same(OpKind.UNARY, x, Unary(function=function, alpha=alpha, beta=beta, **bounds))
-
-
-def binary(net: Net, kind: OpKind, a: int, b: int, **bounds: float) -> int:
-    return net.op(kind, [a, b], net.program.tensors[net.x].dims, Clamp(**bounds))
-
-
-def number(net: Net, value: float) -> int:
-    data = np.array(value, np.float32)
-    return net.program.add(Tensor(f"n{len(net.program.tensors)}", DType.F32, (), None, data))
-
-
-def relu6_of_sum(net: Net) -> int:
-    return binary(net, OpKind.ADD, net.x, number(net, 3), lo=0, hi=6)
-
-
-def silu(net: Net) -> Program:
-    return net.done(binary(net, OpKind.MUL, unary(net, net.x, UnaryFunction.SIGMOID), net.x, hi=2))
-
-
-def gate_with_two_readers(net: Net) -> Program:
-    gate = unary(net, net.x, UnaryFunction.SIGMOID)
-    return net.done(binary(net, OpKind.MUL, net.x, gate), gate)
-
-
-def bounded_gate(net: Net) -> Program:
-    return net.done(binary(net, OpKind.MUL, net.x, unary(net, net.x, UnaryFunction.SIGMOID, hi=0.5)))
-
-
-def gate_of_another(net: Net) -> Program:
-    other = net.same(OpKind.CLAMP, net.x, Clamp(lo=0))
-    return net.done(binary(net, OpKind.MUL, other, unary(net, net.x, UnaryFunction.SIGMOID)))
-
-
-def hard_swish_by_gate(net: Net) -> Program:
-    gate = unary(net, net.x, UnaryFunction.HARD_SIGMOID, float(np.float32(1 / 6)), 0.5)
-    return net.done(binary(net, OpKind.MUL, net.x, gate))
-
-
-def another_hard_sigmoid(net: Net) -> Program:
-    gate = unary(net, net.x, UnaryFunction.HARD_SIGMOID, float(np.float32(0.2)), 0.5)
-    return net.done(binary(net, OpKind.MUL, net.x, gate))
-
-
-def hard_swish_divided(net: Net) -> Program:
-    product = binary(net, OpKind.MUL, net.x, relu6_of_sum(net))
-    return net.done(binary(net, OpKind.DIV, product, number(net, 6)))
-
-
-def hard_swish_scaled(net: Net) -> Program:
-    gate = binary(net, OpKind.MUL, number(net, 1 / 6), relu6_of_sum(net))
-    return net.done(binary(net, OpKind.MUL, gate, net.x))
-
-
-def six_divided(net: Net) -> Program:
-    return net.done(binary(net, OpKind.DIV, number(net, 6), relu6_of_sum(net)))
-
-
-def hard_sigmoid_divided(net: Net) -> Program:
-    return net.done(binary(net, OpKind.DIV, relu6_of_sum(net), number(net, 6)))
-
-
-def mish(net: Net) -> Program:
-    gate = unary(net, unary(net, net.x, UnaryFunction.SOFTPLUS), UnaryFunction.TANH)
-    return net.done(binary(net, OpKind.MUL, net.x, gate))
-
-
-def int8_island(net: Net) -> Program:
-    """x · min(max(x + 3, 0), 6) / 6 between one dequantize and a quantize; the gate has a float reader too."""
-    x = net.qdq(net.x)
-    gate = binary(net, OpKind.ADD, x, number(net, 3), lo=0, hi=6)
-    y = binary(net, OpKind.DIV, binary(net, OpKind.MUL, x, gate), number(net, 6))
-    return net.done(net.same(OpKind.QUANTIZE, y, qparams=T), gate)
-
-
-def island_of_two(net: Net) -> Program:
-    y = binary(net, OpKind.MUL, net.qdq(net.x), unary(net, net.qdq(net.x, T), UnaryFunction.TANH))
-    return net.done(net.same(OpKind.QUANTIZE, y, qparams=T))
-
-
-def island_with_a_vector(net: Net) -> Program:
-    y = binary(net, OpKind.MUL, unary(net, net.qdq(net.x), UnaryFunction.EXP), net.const(4))
-    return net.done(net.same(OpKind.QUANTIZE, y, qparams=T))
-
-
-def island_of_a_clamp(net: Net) -> Program:
-    y = net.same(OpKind.CLAMP, net.qdq(net.x), Clamp(lo=0))
-    return net.done(net.same(OpKind.QUANTIZE, y, qparams=T))
-
-
-def shuffle(net: Net) -> Program:
-    """Layout transpose, [2, C/2] → [C/2, 2] by three operators, layout transpose."""
-    y = net.op(OpKind.TRANSPOSE, [net.x], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
-    y = net.op(OpKind.RESHAPE, [y], (1, 2, 2, 5, 5))
-    y = net.op(OpKind.TRANSPOSE, [y], (1, 2, 2, 5, 5), Transpose(perm=(0, 2, 1, 3, 4)))
-    y = net.op(OpKind.RESHAPE, [y], (1, 4, 5, 5))
-    return net.done(net.op(OpKind.TRANSPOSE, [y], (1, 5, 5, 4), Transpose(perm=(0, 2, 3, 1))))
-
-
-def shuffled_halves(net: Net) -> Program:
-    """As FastestDet writes it: even and odd channels as the two rows of one tensor."""
-    y = net.op(OpKind.TRANSPOSE, [net.x], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
-    y = net.op(OpKind.RESHAPE, [y], (2, 2, 25))
-    y = net.op(OpKind.TRANSPOSE, [y], (2, 2, 25), Transpose(perm=(1, 0, 2)))
-    y = net.op(OpKind.RESHAPE, [y], (2, 1, 2, 5, 5))
-    y = net.op(OpKind.SLICE, [y], (1, 1, 2, 5, 5), Slice(start=(1, 0, 0, 0, 0), step=(1,) * 5))
-    y = net.op(OpKind.RESHAPE, [y], (1, 2, 5, 5))
-    return net.done(net.op(OpKind.TRANSPOSE, [y], (1, 5, 5, 2), Transpose(perm=(0, 2, 3, 1))))
-
-
-def head(net: Net) -> Program:
-    y = net.op(OpKind.TRANSPOSE, [net.x], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
-    y = net.op(OpKind.RESHAPE, [y], (1, 4, 25))
-    return net.done(net.op(OpKind.TRANSPOSE, [y], (1, 25, 4), Transpose(perm=(0, 2, 1))))
-
-
-def rows_mirrored(net: Net) -> Program:
-    """It moves rows too: no operator on the last dimension does it."""
-    y = net.op(OpKind.TRANSPOSE, [net.x], (1, 5, 5, 4), Transpose(perm=(0, 2, 1, 3)))
-    return net.done(net.op(OpKind.SLICE, [y], (1, 5, 5, 4), Slice(start=(0, 4, 0, 0), step=(1, -1, 1, 1))))
-
-
-def two_heads(net: Net) -> Program:
-    pieces = []
-    for _ in range(2):
-        y = net.op(OpKind.TRANSPOSE, [net.x], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
-        pieces.append(net.op(OpKind.RESHAPE, [y], (1, 4, 25)))
-    y = net.op(OpKind.CONCAT, pieces, (1, 4, 50), Concat(axis=2))
-    return net.done(net.op(OpKind.TRANSPOSE, [y], (1, 50, 4), Transpose(perm=(0, 2, 1))))
-
-
-def sum_and_head(net: Net) -> Program:
-    y = net.op(OpKind.CONCAT, [net.x, net.x], (1, 5, 5, 8), Concat(axis=3))
-    return net.done(net.op(OpKind.TRANSPOSE, [y], (1, 8, 5, 5), Transpose(perm=(0, 3, 1, 2))))
-
-
-def selection_after_dequantize(net: Net) -> Program:
-    y = net.op(OpKind.SLICE, [net.qdq(net.x)], (1, 5, 2, 4), Slice(start=(0, 0, 4, 0), step=(1, 1, -2, 1)))
-    nearest = Resize(mode=0, coordinates=1, rounding=2, scale_h=2.0, scale_w=1.0)
-    y = net.op(OpKind.RESIZE, [y], (1, 10, 2, 4), nearest)
-    y = net.op(OpKind.REDUCE, [y], (1, 10, 1, 4), Reduce(function=ReduceFunction.MIN, axes=4))
-    return net.done(net.op(OpKind.DILATE, [y], (1, 19, 1, 4), Dilate(step=(1, 2, 1, 1))))
-
-
-def linear_resize_after_dequantize(net: Net) -> Program:
-    linear = Resize(mode=1, coordinates=0, scale_h=2.0, scale_w=1.0)
-    return net.done(net.op(OpKind.RESIZE, [net.qdq(net.x)], (1, 10, 5, 4), linear))
-
-
-def int8_arithmetic(net: Net) -> Program:
-    a, b = net.qdq(net.x), net.qdq(net.x, T)
-    y = net.qdq(binary(net, OpKind.SUB, a, b, hi=0.5))
-    y = net.qdq(binary(net, OpKind.MUL, y, b))
-    y = net.op(OpKind.REDUCE, [y], (1, 5, 5, 1), Reduce(function=ReduceFunction.MEAN, axes=8))
-    return net.done(net.same(OpKind.QUANTIZE, y, qparams=S))
-
+from tests.optimize import pass_programs as programs
+from tests.optimize.pass_programs import Net
 
 CONV, CLAMP, Q, DQ = "conv2d", "clamp", "quantize", "dequantize"
 
 # pass, program, operators after; the values stay bit-identical unless the pass is in ROUNDS
 ROWS: list[tuple[Rewrite, Callable[[Net], Program], list[str]]] = [
-    (passes.fuse_clamp, clamp_after_conv, [CONV]),
-    (passes.fuse_clamp, clamp_of_shared, [CONV, CLAMP]),
-    (passes.fold_affine, batch_norm, [CONV]),
-    (passes.fold_affine, spatial_add, [CONV, "add"]),
-    (passes.fold_affine, broadcasting_add, [CONV, "add"]),
-    (passes.fold_pad, pad_before_conv, [CONV]),
-    (passes.fold_pad, pad_with_ones, ["pad", CONV]),
-    (passes.drop_trivial, trivial, [CONV]),
-    (passes.merge_reshapes, reshapes, ["reshape", "transpose", "reshape", "transpose"]),
-    (passes.sink_dequantize, movement_after_dequantize, [Q, "transpose", "pad", DQ]),
-    (passes.sink_dequantize, inexact_pad, [Q, DQ, "pad"]),
-    (passes.hoist_quantize, pool_before_quantize, [Q, "max_pool2d"]),
-    (passes.hoist_quantize, concat_before_quantize, [CONV, Q, Q, "concat", "reshape"]),
-    (passes.cancel_quantize, chain_of_pairs, [Q, CLAMP, DQ]),
-    (passes.lower_weighted_to_int8, int8_conv, [Q, CONV]),
-    (passes.lower_weighted_to_int8, int8_weight_float_input, [CONV]),
-    (passes.lower_others_to_int8, int8_add, [Q, Q, "add"]),
-    (passes.lower_others_to_int8, half_int8_add, [Q, DQ, "add", Q]),
-    (passes.dequantize_constants, int8_weight_float_input, [CONV]),
-    (passes.fuse_activation, silu, ["unary"]),
-    (passes.fuse_activation, gate_with_two_readers, ["unary", "mul"]),
-    (passes.fuse_activation, bounded_gate, ["unary", "mul"]),
-    (passes.fuse_activation, gate_of_another, [CLAMP, "unary", "mul"]),
-    (passes.fuse_activation, hard_swish_by_gate, ["unary"]),
-    (passes.fuse_activation, another_hard_sigmoid, ["unary", "mul"]),
-    (passes.fuse_activation, hard_swish_divided, ["unary"]),
-    (passes.fuse_activation, hard_swish_scaled, ["unary"]),
-    (passes.fuse_activation, six_divided, ["add", "div"]),
-    (passes.fuse_activation, hard_sigmoid_divided, ["unary"]),
-    (passes.fuse_activation, mish, ["unary"]),
-    (passes.fuse_lookup, int8_island, [Q, DQ, "add", "lookup"]),
-    (passes.fuse_lookup, island_of_two, [Q, DQ, Q, DQ, "unary", "mul", Q]),
-    (passes.fuse_lookup, island_with_a_vector, [Q, DQ, "unary", "mul", Q]),
-    (passes.fuse_lookup, island_of_a_clamp, [Q, DQ, CLAMP, Q]),
-    (passes.collapse_movement, shuffle, ["gather"]),
-    (passes.collapse_movement, shuffled_halves, ["slice"]),
-    (passes.collapse_movement, head, ["reshape"]),
-    (passes.collapse_movement, rows_mirrored, ["transpose", "slice"]),
+    (passes.fuse_clamp, programs.clamp_after_conv, [CONV]),
+    (passes.fuse_clamp, programs.clamp_of_shared, [CONV, CLAMP]),
+    (passes.fold_affine, programs.batch_norm, [CONV]),
+    (passes.fold_affine, programs.spatial_add, [CONV, "add"]),
+    (passes.fold_affine, programs.broadcasting_add, [CONV, "add"]),
+    (passes.fold_pad, programs.pad_before_conv, [CONV]),
+    (passes.fold_pad, programs.pad_with_ones, ["pad", CONV]),
+    (passes.drop_trivial, programs.trivial, [CONV]),
+    (passes.merge_reshapes, programs.reshapes, ["reshape", "transpose", "reshape", "transpose"]),
+    (passes.sink_dequantize, programs.movement_after_dequantize, [Q, "transpose", "pad", DQ]),
+    (passes.sink_dequantize, programs.inexact_pad, [Q, DQ, "pad"]),
+    (passes.hoist_quantize, programs.pool_before_quantize, [Q, "max_pool2d"]),
+    (passes.hoist_quantize, programs.concat_before_quantize, [CONV, Q, Q, "concat", "reshape"]),
+    (passes.cancel_quantize, programs.chain_of_pairs, [Q, CLAMP, DQ]),
+    (passes.lower_weighted_to_int8, programs.int8_conv, [Q, CONV]),
+    (passes.lower_weighted_to_int8, programs.int8_weight_float_input, [CONV]),
+    (passes.lower_others_to_int8, programs.int8_add, [Q, Q, "add"]),
+    (passes.lower_others_to_int8, programs.half_int8_add, [Q, DQ, "add", Q]),
+    (passes.dequantize_constants, programs.int8_weight_float_input, [CONV]),
+    (passes.fuse_activation, programs.silu, ["unary"]),
+    (passes.fuse_activation, programs.gate_with_two_readers, ["unary", "mul"]),
+    (passes.fuse_activation, programs.bounded_gate, ["unary", "mul"]),
+    (passes.fuse_activation, programs.gate_of_another, [CLAMP, "unary", "mul"]),
+    (passes.fuse_activation, programs.hard_swish_by_gate, ["unary"]),
+    (passes.fuse_activation, programs.another_hard_sigmoid, ["unary", "mul"]),
+    (passes.fuse_activation, programs.hard_swish_divided, ["unary"]),
+    (passes.fuse_activation, programs.hard_swish_scaled, ["unary"]),
+    (passes.fuse_activation, programs.six_divided, ["add", "div"]),
+    (passes.fuse_activation, programs.hard_sigmoid_divided, ["unary"]),
+    (passes.fuse_activation, programs.mish, ["unary"]),
+    (passes.fuse_lookup, programs.int8_island, [Q, DQ, "add", "lookup"]),
+    (passes.fuse_lookup, programs.island_of_two, [Q, DQ, Q, DQ, "unary", "mul", Q]),
+    (passes.fuse_lookup, programs.island_with_a_vector, [Q, DQ, "unary", "mul", Q]),
+    (passes.fuse_lookup, programs.island_of_a_clamp, [Q, DQ, CLAMP, Q]),
+    (passes.fuse_lookup, programs.gate_quantized_between, [Q, "lookup"]),
+    (passes.collapse_movement, programs.quantized_shuffle, [Q, "gather"]),
+    (passes.hoist_quantize, programs.pad_before_quantize, [Q, "pad"]),
+    (passes.collapse_movement, programs.shuffle, ["gather"]),
+    (passes.collapse_movement, programs.shuffled_halves, ["slice"]),
+    (passes.collapse_movement, programs.head, ["reshape"]),
+    (passes.collapse_movement, programs.rows_mirrored, ["transpose", "slice"]),
     (
         passes.hoist_transpose,
-        two_heads,
+        programs.two_heads,
         ["transpose", "reshape", "transpose", "reshape", "transpose", "transpose", "concat"],
     ),
-    (passes.hoist_transpose, sum_and_head, ["concat", "transpose"]),
+    (passes.hoist_transpose, programs.sum_and_head, ["concat", "transpose"]),
     (
         passes.sink_dequantize,
-        selection_after_dequantize,
+        programs.selection_after_dequantize,
         [Q, "slice", "resize", "reduce", "dilate", DQ],
     ),
-    (passes.sink_dequantize, linear_resize_after_dequantize, [Q, DQ, "resize"]),
-    (passes.lower_others_to_int8, int8_arithmetic, [Q, Q, "sub", "mul", "reduce"]),
-    (passes.share_common, two_dequantizes, [Q, DQ, "mul"]),
-    (passes.fuse_residual, residual, [CONV, "conv2d_add"]),
-    (passes.fuse_residual, int8_residual, [Q, CONV, "conv2d_add"]),
-    (passes.fuse_residual, residual_of_shared, [CONV, "add"]),
-    (passes.fuse_residual, broadcasting_residual, [CONV, "add"]),
-    (passes.drop_dead, dead_branch, [CLAMP]),
+    (passes.sink_dequantize, programs.linear_resize_after_dequantize, [Q, DQ, "resize"]),
+    (passes.lower_others_to_int8, programs.int8_arithmetic, [Q, Q, "sub", "mul", "reduce"]),
+    (passes.share_common, programs.two_dequantizes, [Q, DQ, "mul"]),
+    (passes.fuse_residual, programs.residual, [CONV, "conv2d_add"]),
+    (passes.fuse_residual, programs.int8_residual, [Q, CONV, "conv2d_add"]),
+    (passes.fuse_residual, programs.residual_of_shared, [CONV, "add"]),
+    (passes.fuse_residual, programs.broadcasting_residual, [CONV, "add"]),
+    (passes.drop_dead, programs.dead_branch, [CLAMP]),
 ]
 ROUNDS = {
     passes.fold_affine,

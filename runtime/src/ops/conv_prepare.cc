@@ -121,8 +121,9 @@ void ChooseRows(size_t mr, size_t nr, size_t kd, size_t element_size, ConvState*
     state->rows = kPatchRows;
     state->gemm_taps = 1;
     state->gemm_depth = g.Taps() * g.GroupInputs();
+    // A copy in whole chunks writes up to 15 bytes beyond its patch.
     state->patch_stride =
-        CeilDiv(state->gemm_depth * element_size, kAlignment) * kAlignment / element_size;
+        CeilDiv(state->gemm_depth * element_size + 15, kAlignment) * kAlignment / element_size;
   } else {
     state->rows = kIndirectRows;
   }
@@ -188,8 +189,7 @@ ptq_status PrepareGemmI8(uint32_t features, const Convolution& conv, ConvState* 
     }
   }
   if (state->shifted_sums) {
-    for (size_t i = 0; i < g.groups * slots; ++i)
-      state->bias_i32[i] = ShiftSum(state->bias_i32[i]);
+    for (size_t i = 0; i < g.groups * slots; ++i) state->bias_i32[i] = ShiftSum(state->bias_i32[i]);
   }
   return PTQ_OK;
 }

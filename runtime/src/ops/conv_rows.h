@@ -25,9 +25,11 @@ class WindowCursor {
     x_ = static_cast<int64_t>(column_ * g.w.stride) - g.w.pad_begin;
   }
 
-  void Next() {
-    x_ += g_.w.stride;
-    if (++column_ < g_.out_w) return;
+  // `count` pixels on, none of them beyond the first of the next row.
+  void Advance(size_t count) {
+    x_ += static_cast<int64_t>(count * g_.w.stride);
+    column_ += count;
+    if (column_ < g_.out_w) return;
     column_ = 0;
     x_ = -static_cast<int64_t>(g_.w.pad_begin);
     y_ += g_.h.stride;
@@ -39,6 +41,13 @@ class WindowCursor {
 
   // No tap lies in the padding.
   bool Inside() const { return y_ >= 0 && y_ <= last_y_ && x_ >= 0 && x_ <= last_x_; }
+
+  // How many pixels from this one on, in this row and at most `limit`, have no tap in the padding.
+  size_t InsideRun(size_t limit) const {
+    if (!Inside()) return 0;
+    const size_t inside = static_cast<size_t>(last_x_ - x_) / g_.w.stride + 1;
+    return Min(limit, Min(inside, g_.out_w - column_));
+  }
 
   bool RowInside(uint32_t ky) const {
     const int64_t y = y_ + static_cast<int64_t>(ky) * g_.h.dilation;
@@ -96,14 +105,6 @@ PTQ_INLINE T* CopyRun(const T* from, size_t count, T* to) {
 template <typename T>
 void CollectPatch(const ConvGeometry& g, const WindowCursor<T>& window, T padding, T* patch) {
   const size_t depth = g.GroupInputs();
-  if (g.groups == 1 && g.w.dilation == 1 && window.Inside()) {
-    // Neighbouring taps lie side by side in memory too.
-    const T* line = window.Tap(0, 0);
-    const size_t run = g.w.kernel * depth, line_step = g.h.dilation * g.in_w * g.in_c;
-    for (uint32_t ky = 0; ky < g.h.kernel; ++ky, line += line_step)
-      patch = CopyRun(line, run, patch);
-    return;
-  }
   for (uint32_t ky = 0; ky < g.h.kernel; ++ky) {
     for (uint32_t kx = 0; kx < g.w.kernel; ++kx) {
       if (window.RowInside(ky) && window.ColumnInside(kx)) {
@@ -112,6 +113,42 @@ void CollectPatch(const ConvGeometry& g, const WindowCursor<T>& window, T paddin
         for (size_t i = 0; i < depth; ++i) *patch++ = padding;
       }
     }
+  }
+}
+
+// The same for `count` pixels of a row, all of them inside, whose neighbouring taps lie side by
+// side in memory: a line of the window at a time.
+template <typename T>
+void CollectPatchesInside(const ConvGeometry& g, const WindowCursor<T>& window, size_t count,
+                          size_t patch_stride, T* patches) {
+  const size_t length = g.w.kernel * g.in_c, step = g.w.stride * g.in_c;
+  for (uint32_t ky = 0; ky < g.h.kernel; ++ky, patches += length) {
+    const T* line = window.Tap(ky, 0);
+    if (length * sizeof(T) <= 16) {
+      for (size_t i = 0; i < count; ++i) memcpy(patches + i * patch_stride, line + i * step, 16);
+    } else {
+      for (size_t i = 0; i < count; ++i)
+        CopyRun(line + i * step, length, patches + i * patch_stride);
+    }
+  }
+}
+
+template <typename T>
+void CollectPatches(const ConvState& s, WindowCursor<T> window, T padding, size_t count,
+                    T* patches) {
+  const ConvGeometry& g = s.geometry;
+  const bool contiguous = g.groups == 1 && g.w.dilation == 1;
+  while (count > 0) {
+    size_t run = contiguous ? window.InsideRun(count) : 0;
+    if (run > 0) {
+      CollectPatchesInside(g, window, run, s.patch_stride, patches);
+    } else {
+      CollectPatch(g, window, padding, patches);
+      run = 1;
+    }
+    window.Advance(run);
+    patches += run * s.patch_stride;
+    count -= run;
   }
 }
 
@@ -125,13 +162,12 @@ void CollectTile(const ConvState& s, const T* input, const T* padding, size_t pi
     for (size_t i = 0; i < count; ++i) rows[i] = input + (pixel + i) * g.in_c;
   } else {
     WindowCursor<T> window(g, input, pixel);
-    for (size_t i = 0; i < count; ++i, window.Next()) {
-      if (s.rows == kIndirectRows) {
+    if (s.rows == kPatchRows) {
+      for (size_t i = 0; i < count; ++i) rows[i] = patches + i * s.patch_stride;
+      CollectPatches(s, window, *padding, count, patches);
+    } else {
+      for (size_t i = 0; i < count; ++i, window.Advance(1))
         CollectTaps(g, window, padding, s.mr, rows + i);
-      } else {
-        rows[i] = patches + i * s.patch_stride;
-        CollectPatch(g, window, *padding, patches + i * s.patch_stride);
-      }
     }
   }
   for (size_t tap = 0; tap < s.gemm_taps; ++tap) {

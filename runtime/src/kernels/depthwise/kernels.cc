@@ -8,10 +8,12 @@ namespace ptq {
 namespace {
 
 #if defined(__x86_64__)
+constexpr uint32_t kAvxVnni = kCpuAvx2 | kCpuAvxVnni;
 constexpr uint32_t kAvx512Vnni = kCpuAvx2 | kCpuAvx512Vnni;
 constexpr auto kTapsOutermost = PackTapsOutermost<float>();
 constexpr auto kRowPairs = PackRowGroups<int16_t, 16>();
 constexpr auto kRowQuads = PackRowGroups<int8_t, 64>();
+constexpr auto kRowQuads256 = PackRowGroups<int8_t, 32>();
 #elif defined(__aarch64__)
 constexpr uint32_t kDotprod = kCpuNeon | kCpuDotprod;
 constexpr auto kRowQuads = PackRowGroups<int8_t, 16>();
@@ -59,6 +61,16 @@ const DepthwiseI8Kernel kDepthwiseI8Kernels[] = {
      depthwise_i8_5x5s2__avx512vnni},
     {"depthwise_i8_1x64__avx512vnni", kAvx512Vnni, 0, 0, 0, 0, 128, kRowQuads,
      depthwise_i8_1x64__avx512vnni},
+    {"depthwise_i8_3x3s1__avxvnni", kAvxVnni, 3, 3, 1, 1, 128, kRowQuads256,
+     depthwise_i8_3x3s1__avxvnni},
+    {"depthwise_i8_3x3s2__avxvnni", kAvxVnni, 3, 3, 2, 1, 128, kRowQuads256,
+     depthwise_i8_3x3s2__avxvnni},
+    {"depthwise_i8_5x5s1__avxvnni", kAvxVnni, 5, 5, 1, 1, 128, kRowQuads256,
+     depthwise_i8_5x5s1__avxvnni},
+    {"depthwise_i8_5x5s2__avxvnni", kAvxVnni, 5, 5, 2, 1, 128, kRowQuads256,
+     depthwise_i8_5x5s2__avxvnni},
+    {"depthwise_i8_1x32__avxvnni", kAvxVnni, 0, 0, 0, 0, 128, kRowQuads256,
+     depthwise_i8_1x32__avxvnni},
     {"depthwise_i8_3x3s1__avx2", kCpuAvx2, 3, 3, 1, 1, 0, kRowPairs, depthwise_i8_3x3s1__avx2},
     {"depthwise_i8_3x3s2__avx2", kCpuAvx2, 3, 3, 2, 1, 0, kRowPairs, depthwise_i8_3x3s2__avx2},
     {"depthwise_i8_5x5s1__avx2", kCpuAvx2, 5, 5, 1, 1, 0, kRowPairs, depthwise_i8_5x5s1__avx2},

@@ -20,11 +20,11 @@
 
 namespace ptq {
 
-// Channels of the next block when `remaining` are left: `widest`, or less where that is enough or
-// wastes less (narrow blocks of wide vectors do several pixels at once).
+// Channels of the next block when `remaining` are left and vectors hold `widest`: less where that
+// is enough or wastes less (a vector of a narrow block holds several pixels).
 PTQ_INLINE size_t RowGroupBlock(size_t widest, size_t remaining) {
-  if (widest == 64 && remaining <= 48) return remaining > 16 ? 32 : 16;
-  return widest;
+  if (widest >= 64 && remaining > 48) return 64;
+  return widest >= 32 && remaining > 16 ? 32 : 16;
 }
 
 // Words of one channel.

@@ -5,14 +5,13 @@
 #include "base/math.h"
 #include "kernels/gemm/blocks.h"
 #include "kernels/gemm/contract.h"
-#include "kernels/gemm/store_i8.h"
+#include "numerics/requantize_avx512.h"
 
 namespace ptq {
 namespace {
 
 constexpr size_t kMr = 12, kNr = 32, kLanes = 16;
 constexpr size_t kUnroll = 4;  // input channels per iteration of a float loop
-constexpr size_t kChunk = 64;  // input channels that are made unsigned at a time
 
 // The lanes of vector `v` of a block that are among the first `columns` channels.
 PTQ_INLINE __mmask16 Lanes(size_t columns, size_t v) {
@@ -103,59 +102,171 @@ constexpr BlockFunctionF32 kBlocksF32[kMr][2] = {
     {BlockF32<11, 1>, BlockF32<11, 2>}, {BlockF32<12, 1>, BlockF32<12, 2>},
 };
 
-}  // namespace
-
 // vpdpbusd multiplies unsigned by signed bytes and adds four neighbours into int32: x + 128 is x
 // with its sign bit flipped, and the bias takes the 128 back (input_offset).
-static void BlockI8(const GemmI8Tile& tile) {
-  constexpr size_t kMr = 8;
-  __m512i sum[kMr][2];
-  for (size_t i = 0; i < kMr; ++i) {
-    sum[i][0] = _mm512_loadu_si512(tile.bias);
-    sum[i][1] = _mm512_loadu_si512(tile.bias + 16);
-  }
+//
+// A tile's rows are copied so, all taps one after another, once for all blocks of the call. The
+// rows then lie at constant distances: the loop needs one register for all of them, and no taps.
+constexpr size_t kSegment = 2304;              // bytes of a row that are copied at a time
+constexpr size_t kRowStride = kSegment + 128;  // not a power of two; copies run over by up to 63
+constexpr size_t kFlipBytes = 64;
+
+// Bytes [begin, end) of the rows with all their taps, each rounded up to four bytes.
+PTQ_INLINE void FlipRows(const GemmI8Tile& tile, size_t rows, size_t begin, size_t end,
+                         uint8_t* flipped) {
   const __m512i sign = _mm512_set1_epi8(static_cast<char>(0x80));
-  const int8_t* w = tile.weights;
-  for (size_t tap = 0; tap < tile.taps; ++tap) {
-    for (size_t begin = 0; begin < tile.depth; begin += kChunk) {
-      const size_t count = Min(kChunk, tile.depth - begin);
-      const __mmask64 valid = count == kChunk ? ~__mmask64{0} : (__mmask64{1} << count) - 1;
-      alignas(64) uint8_t x[kMr][kChunk];
-      for (size_t i = 0; i < kMr; ++i) {
-        const __m512i bytes = _mm512_maskz_loadu_epi8(valid, tile.rows[tap * kMr + i] + begin);
-        _mm512_store_si512(x[i], _mm512_xor_si512(bytes, sign));
-      }
-      for (size_t k = 0; k < count; k += 4, w += 4 * kNr) {
-        const __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 2 * kNr);
-#pragma unroll
-        for (size_t i = 0; i < kMr; ++i) {
-          int32_t four;
-          memcpy(&four, x[i] + k, sizeof four);
-          const __m512i value = _mm512_set1_epi32(four);
-          sum[i][0] = _mm512_dpbusd_epi32(sum[i][0], value, w0);
-          sum[i][1] = _mm512_dpbusd_epi32(sum[i][1], value, w1);
-        }
+  const size_t tap_bytes = CeilDiv(tile.depth, 4) * 4;
+  size_t tap = begin / tap_bytes, at = begin % tap_bytes;
+  for (size_t left = end - begin; left > 0; ++tap, at = 0) {
+    const size_t count = Min(tap_bytes - at, left);
+    for (size_t i = 0; i < rows; ++i) {
+      const int8_t* x = tile.rows[tap * kMr + i] + at;
+      uint8_t* to = flipped + i * kRowStride;
+      for (size_t k = 0; k < count; k += kFlipBytes) {
+        _mm512_storeu_si512(to + k, _mm512_xor_si512(_mm512_loadu_si512(x + k), sign));
       }
     }
-  }
-  for (size_t i = 0; i < tile.valid_rows; ++i) {
-    alignas(64) int32_t accumulator[kNr];
-    _mm512_store_si512(accumulator, sum[i][0]);
-    _mm512_store_si512(accumulator + 16, sum[i][1]);
-    StoreRow<kNr>(tile, i, accumulator);
+    flipped += count;
+    left -= count;
   }
 }
 
+template <size_t kRows, size_t kVectors>
+PTQ_INLINE void StepI8(const uint8_t* x, const int8_t* w, __m512i (&sum)[kRows][kVectors]) {
+  __m512i weights[kVectors];
+#pragma unroll
+  for (size_t v = 0; v < kVectors; ++v) weights[v] = _mm512_loadu_si512(w + v * 4 * kLanes);
+#pragma unroll
+  for (size_t i = 0; i < kRows; ++i) {
+    int32_t four;
+    memcpy(&four, x + i * kRowStride, sizeof four);
+    const __m512i value = _mm512_set1_epi32(four);
+#pragma unroll
+    for (size_t v = 0; v < kVectors; ++v) {
+      sum[i][v] = _mm512_dpbusd_epi32(sum[i][v], value, weights[v]);
+    }
+  }
+}
+
+// Adds the products of `count` bytes of each row and returns the weights behind them.
+template <bool kPrefetch, size_t kRows, size_t kVectors>
+PTQ_INLINE const int8_t* SegmentI8(const uint8_t* x, size_t count, const int8_t* w,
+                                   Prefetcher& prefetcher, __m512i (&sum)[kRows][kVectors]) {
+  const uint8_t* end = x + count;
+  constexpr size_t kStep = 4 * kUnroll;
+  for (; x + kStep <= end; x += kStep, w += kStep * kNr) {
+    if (kPrefetch) {
+      _mm_prefetch(prefetcher.next, _MM_HINT_T1);
+      prefetcher.next += prefetcher.step;
+    }
+#pragma unroll
+    for (size_t i = 0; i < kUnroll; ++i) StepI8(x + 4 * i, w + 4 * i * kNr, sum);
+  }
+  for (; x < end; x += 4, w += 4 * kNr) StepI8(x, w, sum);
+  return w;
+}
+
+// Two rows of 32 results, or what of that is there.
+template <size_t kRows, size_t kVectors>
+PTQ_INLINE void StoreI8(const GemmI8Tile& tile, const __m512i (&sum)[kRows][kVectors]) {
+  const Avx512Range range = MakeAvx512Range(tile.range);
+  const __m512 m0 = _mm512_loadu_ps(tile.multiplier),
+               m1 = _mm512_loadu_ps(tile.multiplier + (kVectors - 1) * kLanes);
+  const __mmask32 columns = _bzhi_u32(~0u, static_cast<uint32_t>(tile.columns));
+  int8_t* y = tile.output_i8;
+#pragma unroll
+  for (size_t i = 0; i < kRows; ++i, y += tile.output_stride) {
+    if (kVectors == 1) {
+      _mm_mask_storeu_epi8(y, static_cast<__mmask16>(columns), RequantizeX16(sum[i][0], m0, range));
+    } else if (i + 1 < kRows) {
+      const __m512i q = RequantizeX64(sum[i][0], sum[i][kVectors - 1], sum[i + 1][0],
+                                      sum[i + 1][kVectors - 1], m0, m1, m0, m1, range);
+      _mm256_mask_storeu_epi8(y, columns, _mm512_castsi512_si256(q));
+      y += tile.output_stride;
+      _mm256_mask_storeu_epi8(y, columns, _mm512_extracti64x4_epi64(q, 1));
+      ++i;
+    } else {
+      _mm256_mask_storeu_epi8(y, columns,
+                              RequantizeX32(sum[i][0], sum[i][kVectors - 1], m0, m1, range));
+    }
+  }
+}
+
+template <size_t kRows, size_t kVectors>
+PTQ_INLINE void StoreF32(const GemmI8Tile& tile, const __m512i (&sum)[kRows][kVectors]) {
+  const __m512 lo = _mm512_set1_ps(tile.lo), hi = _mm512_set1_ps(tile.hi);
+  float* y = tile.output_f32;
+#pragma unroll
+  for (size_t i = 0; i < kRows; ++i, y += tile.output_stride) {
+#pragma unroll
+    for (size_t v = 0; v < kVectors; ++v) {
+      const __m512 value = ScaleX16(sum[i][v], _mm512_loadu_ps(tile.multiplier + v * kLanes));
+      _mm512_mask_storeu_ps(y + v * kLanes, Lanes(tile.columns, v),
+                            _mm512_min_ps(hi, _mm512_max_ps(lo, value)));
+    }
+  }
+}
+
+// `flipped`: the rows, if they fit in one segment; room for a segment of them otherwise.
+template <size_t kRows, size_t kVectors>
+void BlockI8(const GemmI8Tile& tile, uint8_t* flipped, Prefetcher& prefetcher) {
+  __m512i sum[kRows][kVectors];
+#pragma unroll
+  for (size_t i = 0; i < kRows; ++i) {
+#pragma unroll
+    for (size_t v = 0; v < kVectors; ++v) sum[i][v] = _mm512_loadu_si512(tile.bias + v * kLanes);
+  }
+  const size_t bytes = tile.taps * CeilDiv(tile.depth, 4) * 4;
+  const int8_t* w = tile.weights;
+  for (size_t begin = 0; begin < bytes; begin += kSegment) {
+    const size_t count = Min(kSegment, bytes - begin);
+    if (bytes > kSegment) FlipRows(tile, kRows, begin, begin + count, flipped);
+    w = prefetcher.step != 0 ? SegmentI8<true>(flipped, count, w, prefetcher, sum)
+                             : SegmentI8<false>(flipped, count, w, prefetcher, sum);
+  }
+  if (tile.output_i8 != nullptr) {
+    StoreI8(tile, sum);
+  } else {
+    StoreF32(tile, sum);
+  }
+}
+
+using BlockFunctionI8 = void (*)(const GemmI8Tile&, uint8_t*, Prefetcher&);
+constexpr BlockFunctionI8 kBlocksI8[kMr][2] = {
+    {BlockI8<1, 1>, BlockI8<1, 2>},   {BlockI8<2, 1>, BlockI8<2, 2>},
+    {BlockI8<3, 1>, BlockI8<3, 2>},   {BlockI8<4, 1>, BlockI8<4, 2>},
+    {BlockI8<5, 1>, BlockI8<5, 2>},   {BlockI8<6, 1>, BlockI8<6, 2>},
+    {BlockI8<7, 1>, BlockI8<7, 2>},   {BlockI8<8, 1>, BlockI8<8, 2>},
+    {BlockI8<9, 1>, BlockI8<9, 2>},   {BlockI8<10, 1>, BlockI8<10, 2>},
+    {BlockI8<11, 1>, BlockI8<11, 2>}, {BlockI8<12, 1>, BlockI8<12, 2>},
+};
+
+// Bytes to prefetch in each of the `steps` of a call.
+PTQ_INLINE Prefetcher MakePrefetcher(const void* next, size_t bytes, size_t steps) {
+  return {static_cast<const char*>(next), steps == 0 ? 0 : CeilDiv(bytes, steps)};
+}
+
+}  // namespace
+
 void gemm_f32_12x32__avx512vnni(const GemmF32Tile& tile) {
   const BlockFunctionF32* blocks = kBlocksF32[tile.valid_rows - 1];
-  const size_t steps = CeilDiv(tile.columns, kNr) * tile.taps * (tile.depth / kUnroll);
-  Prefetcher prefetcher = {static_cast<const char*>(tile.next),
-                           steps == 0 ? 0 : CeilDiv(tile.next_bytes, steps)};
+  Prefetcher prefetcher = MakePrefetcher(
+      tile.next, tile.next_bytes, CeilDiv(tile.columns, kNr) * tile.taps * (tile.depth / kUnroll));
   ForEachBlock<kNr>(tile, [blocks, &prefetcher](const GemmF32Tile& block) {
     blocks[block.columns > kLanes ? 1 : 0](block, prefetcher);
   });
 }
 
-void gemm_i8_8x32__avx512vnni(const GemmI8Tile& tile) { ForEachBlock<32, 4>(tile, BlockI8); }
+void gemm_i8_12x32__avx512vnni(const GemmI8Tile& tile) {
+  const BlockFunctionI8* blocks = kBlocksI8[tile.valid_rows - 1];
+  alignas(64) uint8_t flipped[kMr * kRowStride];
+  const size_t bytes = tile.taps * CeilDiv(tile.depth, 4) * 4;
+  if (bytes <= kSegment) FlipRows(tile, tile.valid_rows, 0, bytes, flipped);
+  Prefetcher prefetcher = MakePrefetcher(tile.next, tile.next_bytes,
+                                         CeilDiv(tile.columns, kNr) * (bytes / 4 / kUnroll));
+  ForEachBlock<kNr, 4>(tile, [blocks, &flipped, &prefetcher](const GemmI8Tile& block) {
+    blocks[block.columns > kLanes ? 1 : 0](block, flipped, prefetcher);
+  });
+}
 
 }  // namespace ptq

@@ -20,8 +20,8 @@ const GemmI8Kernel kGemmI8Kernels[] = {
 #if defined(__x86_64__)
     {"gemm_i8_64x32__amx", kCpuAvx2 | kCpuAvx512Vnni | kCpuAmxInt8, 64, 32, 4, 64, 0,
      gemm_i8_64x32__amx},
-    {"gemm_i8_8x32__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, 8, 32, 4, 4, 128,
-     gemm_i8_8x32__avx512vnni},
+    {"gemm_i8_12x32__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, 12, 32, 4, 4, 128,
+     gemm_i8_12x32__avx512vnni},
     {"gemm_i8_6x16__avx2", kCpuAvx2, 6, 16, 2, 2, 0, gemm_i8_6x16__avx2},
 #endif
 #if defined(__aarch64__)

@@ -48,7 +48,7 @@ void RunDepthwise(const PreparedOp& op, const RunContext& run, const T* input, c
       }
       void* tile = run.Workspace(thread) + s.tile_offset;
       run_row(pointers, tile);
-      AddResidual(op, run, tile, g.out_c, at, g.out_w, g.out_c);
+      AddResidual(op, run, tile, at, g.out_w, g.out_c);
     }
   };
   run.pool->ParallelFor(g.batch * g.out_h,

@@ -87,12 +87,11 @@ void RunGemm(const PreparedOp& op, const RunContext& run, const T* input, const 
       tile.next = NextWeights(op, next_slot, share, index);
       if (s.residual.Present()) {
         tile.output = run.Workspace(thread) + s.tile_offset;
-        tile.output_stride = panel_width;
+        tile.output_stride = tile.columns;
       }
       CollectTile(s, input + group * g.GroupInputs(), padding, pixel, tile.count, rows, patches);
       RunTile(op, rows, tile);
-      if (s.residual.Present())
-        AddResidual(op, run, tile.output, panel_width, at, tile.count, tile.columns);
+      if (s.residual.Present()) AddResidual(op, run, tile.output, at, tile.count, tile.columns);
       if (++index < tiles) continue;
       index = 0;
       if (++panel < panels) continue;

@@ -35,19 +35,23 @@ ptq_status PrepareResidual(uint32_t features, const Conv2dAddAttrs& attrs, Prepa
   return PTQ_OK;
 }
 
-void AddResidual(const PreparedOp& op, const RunContext& run, const void* tile, size_t tile_stride,
-                 size_t at, size_t rows, size_t columns) {
+void AddResidual(const PreparedOp& op, const RunContext& run, const void* tile, size_t at,
+                 size_t rows, size_t columns) {
   const ConvState& s = op.State<ConvState>();
-  for (size_t i = 0; i < rows; ++i, at += s.geometry.out_c) {
+  const size_t out_c = s.geometry.out_c;
+  if (columns == out_c) {  // pixels follow one another in the output as they do in the tile
+    columns *= rows;
+    rows = 1;
+  }
+  for (size_t i = 0; i < rows; ++i, at += out_c) {
     if (s.residual.f32 != nullptr) {
-      s.residual.f32->run({static_cast<const float*>(tile) + i * tile_stride,
-                           ReadData<float>(*op.Input(2), run) + at, 1, 1,
-                           WriteData<float>(op.Output(), run) + at, columns, s.residual.lo,
-                           s.residual.hi});
+      s.residual.f32->run(
+          {static_cast<const float*>(tile) + i * columns, ReadData<float>(*op.Input(2), run) + at,
+           1, 1, WriteData<float>(op.Output(), run) + at, columns, s.residual.lo, s.residual.hi});
       continue;
     }
     BinaryI8Row row = s.residual.i8_parameters;
-    row.a = static_cast<const int8_t*>(tile) + i * tile_stride;
+    row.a = static_cast<const int8_t*>(tile) + i * columns;
     row.b = ReadData<int8_t>(*op.Input(2), run) + at;
     row.y = WriteData<int8_t>(op.Output(), run) + at;
     row.count = columns;

@@ -99,10 +99,10 @@ ConvOutput PlainOutput(const PreparedOp& op, const ClampAttrs& clamp);
 void RunGemmConvolution(const PreparedOp& op, const RunContext& run);
 void RunDepthwiseConvolution(const PreparedOp& op, const RunContext& run);
 
-// conv2d_add: adds the residual to `rows` pixels of `columns` channels in `tile` and writes them to
-// the output, where the first one is element `at` and pixels are out_c apart.
-void AddResidual(const PreparedOp& op, const RunContext& run, const void* tile, size_t tile_stride,
-                 size_t at, size_t rows, size_t columns);
+// conv2d_add: adds the residual to `tile`, [rows][columns], and writes the sum to the output, where
+// the first pixel begins at element `at` and pixels are out_c apart.
+void AddResidual(const PreparedOp& op, const RunContext& run, const void* tile, size_t at,
+                 size_t rows, size_t columns);
 
 // x, from the arena or its copy.
 template <typename T>

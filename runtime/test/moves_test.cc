@@ -242,8 +242,10 @@ void TestGatherOf(const Dims& dims, uint32_t axis, const List<int32_t>& indices,
 
 void TestGathers() {
   Random random(32);
-  List<int32_t> shuffle, halves;
+  List<int32_t> shuffle, halves, backwards, odd;
   for (int32_t i = 0; i < 116; ++i) {
+    backwards.Add(115 - i);
+    if (i % 2 == 1) odd.Add(i);
     shuffle.Add(i / 2 + i % 2 * 58);
     halves.Add((i + 58) % 116);
   }
@@ -254,6 +256,12 @@ void TestGathers() {
   } rows[] = {
       {{1, 28, 28, 116}, 3, shuffle},
       {{1, 28, 28, 116}, 3, halves},
+      {{1, 28, 28, 116}, 3, backwards},
+      {{1, 28, 28, 116}, 3, odd},
+      {{2, 5, 3, 4}, 3, {3, 0, 2, 1}},
+      {{2, 5, 3, 9}, 3, {2, 5, 3, 6, 4, 7}},
+      {{2, 5, 3, 9}, 3, {7, 7, 7}},
+      {{2, 5, 3, 9}, 3, {8}},
       {{2, 7, 5, 9}, 0, {1, 1, 0}},
       {{2, 7, 5, 9}, 1, {6, 0, 3, 3}},
       {{2, 7, 5, 9}, 2, {0, 1, 2, 4, 4}},

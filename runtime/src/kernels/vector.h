@@ -31,7 +31,9 @@ constexpr size_t kLanes = 2 * kRegisterLanes;
 typedef float VecF __attribute__((vector_size(4 * kLanes)));
 typedef int32_t VecI __attribute__((vector_size(4 * kLanes)));
 
-typedef float Vec4F __attribute__((vector_size(16)));  // for what a whole vector is too wide
+// For what a whole vector is too wide.
+typedef float RegisterF __attribute__((vector_size(4 * kRegisterLanes)));
+typedef float Vec4F __attribute__((vector_size(16)));
 
 template <typename V = VecF>
 PTQ_INLINE V Load(const void* x) {

@@ -26,8 +26,7 @@ void RunArgMax(const PreparedOp& op, const RunContext& run, const ArgMaxKernel<T
   int32_t* y = WriteData<int32_t>(op.Output(), run);
   if (s.inner == 1) {
     auto body = [&](size_t begin, size_t end, size_t) {
-      for (size_t i = begin; i < end; ++i)
-        y[i] = kernel.row(x + i * s.count, s.count, s.select_last);
+      kernel.rows({x + begin * s.count, s.count, end - begin, y + begin, s.select_last});
     };
     run.pool->ParallelFor(s.outer, kGrainElements / s.count + 1, body);
     return;

@@ -21,8 +21,11 @@ struct BroadcastPlan {
 ptq_status MakeBroadcastPlan(const Tensor& a, const Tensor& b, const Tensor& y,
                              BroadcastPlan* plan);
 
-// Elements of a stretch of short rows that are computed in one call.
+// Elements of a stretch of short rows that are computed in one call; rows that are shorter than a
+// limit are worth it. A repeated row is written out once for many stretches, a repeated value for
+// each one.
 constexpr size_t kStretch = 512;
+constexpr size_t kShortRow = 256, kShortRowOfOneValue = 32;
 
 // One operand of a stretch of rows of one plane; what repeats is written out.
 template <typename T>
@@ -79,7 +82,11 @@ void ForBroadcastRows(const BroadcastPlan& plan, const T* a, const T* b, const R
       *b_at += index % plan.dims[axis] * plan.b_strides[axis];
     }
   };
-  if (plan.rank > 1 && width < kStretch / 2) {
+  const auto repeats_values = [&](const size_t* strides) {
+    return plan.rank > 1 && strides[last - 1] != 0 && strides[last] == 0;
+  };
+  const bool one_value = repeats_values(plan.a_strides) || repeats_values(plan.b_strides);
+  if (plan.rank > 1 && width < (one_value ? kShortRowOfOneValue : kShortRow)) {
     const size_t lines = plan.dims[last - 1], longest = Min(lines, kStretch / width);
     auto body = [&](size_t begin, size_t end, size_t) {
       Stretch<T> a_rows(a, plan.a_strides, plan.rank, width),

@@ -62,6 +62,40 @@ void RunRuns(const PreparedOp& op, const RunContext& run) {
   run.pool->ParallelFor(s.outer, kGrainBytes / y_bytes + 1, body);
 }
 
+// One channel in `step`, as in a slice.
+void RunSteps(const PreparedOp& op, const RunContext& run) {
+  const GatherState& s = op.State<GatherState>();
+  const uint8_t* x = ReadData<uint8_t>(*op.Input(0), run);
+  const int32_t* indices = ReadData<int32_t>(*op.Input(1), run);
+  uint8_t* y = WriteData<uint8_t>(op.Output(), run);
+  const size_t x_row = s.x_count * s.item_bytes, y_row = s.count * s.item_bytes;
+  auto body = [&](size_t begin, size_t end, size_t) {
+    s.copy->strided({x + begin * x_row + static_cast<size_t>(indices[0]) * s.item_bytes,
+                     static_cast<ptrdiff_t>(s.x_count), indices[1] - indices[0], y + begin * y_row,
+                     s.item_bytes, s.count, end - begin});
+  };
+  run.pool->ParallelFor(s.outer, kGrainBytes / y_row + 1, body);
+}
+
+// Two runs of channels in turns: the channel shuffle of two groups.
+void RunInterleaved(const PreparedOp& op, const RunContext& run) {
+  const GatherState& s = op.State<GatherState>();
+  const uint8_t* x = ReadData<uint8_t>(*op.Input(0), run);
+  const uint32_t* indices = ReadData<uint32_t>(*op.Input(1), run);
+  uint8_t* y = WriteData<uint8_t>(op.Output(), run);
+  const size_t x_row = s.x_count * s.item_bytes, y_row = s.count * s.item_bytes;
+  auto body = [&](size_t begin, size_t end, size_t) {
+    s.copy->interleaved({x + begin * x_row,
+                         s.x_count,
+                         {indices[0], indices[1]},
+                         y + begin * y_row,
+                         s.item_bytes,
+                         s.count / 2,
+                         end - begin});
+  };
+  run.pool->ParallelFor(s.outer, kGrainBytes / y_row + 1, body);
+}
+
 ptq_status CheckIndices(const Tensor& x, const Tensor& indices, uint32_t axis) {
   PTQ_RETURN_IF_ERROR(CheckDType("indices", indices, 1u << kI32));
   PTQ_RETURN_IF_ERROR(CheckConstant("indices", indices));
@@ -93,6 +127,37 @@ ptq_status FindRuns(const uint32_t* indices, size_t count, GatherState* state) {
   return PTQ_OK;
 }
 
+bool HaveOneStep(const int32_t* indices, size_t count) {
+  for (size_t k = 2; k < count; ++k) {
+    if (indices[k] - indices[k - 1] != indices[1] - indices[0]) return false;
+  }
+  return count > 1;
+}
+
+bool AreInterleaved(const int32_t* indices, size_t count) {
+  for (size_t k = 2; k < count; ++k) {
+    if (indices[k] - indices[k - 2] != 1) return false;
+  }
+  return count > 2 && count % 2 == 0;
+}
+
+// The fastest way for these indices.
+ptq_status ChooseRun(const Tensor& x, const Tensor& indices, GatherState* state, PreparedOp* op) {
+  op->run = RunItems;
+  if (state->outer == 1) return PTQ_OK;
+  const int32_t* values = static_cast<const int32_t*>(indices.data);
+  const bool channels = state->item_bytes == ElementSize(x.dtype);
+  PTQ_RETURN_IF_ERROR(FindRuns(static_cast<const uint32_t*>(indices.data), state->count, state));
+  if (state->runs.size() > 0) {
+    op->run = RunRuns;
+  } else if (channels && HaveOneStep(values, state->count)) {
+    op->run = RunSteps;
+  } else if (channels && AreInterleaved(values, state->count)) {
+    op->run = RunInterleaved;
+  }
+  return PTQ_OK;
+}
+
 }  // namespace
 
 ptq_status PrepareGather(uint32_t features, PreparedOp* op) {
@@ -113,13 +178,9 @@ ptq_status PrepareGather(uint32_t features, PreparedOp* op) {
   SplitAtAxis(x, axis, &state->outer, &state->x_count, &inner);
   state->count = indices.dims[0];
   state->item_bytes = inner * ElementSize(x.dtype);
-  if (state->outer > 1) {
-    PTQ_RETURN_IF_ERROR(FindRuns(static_cast<const uint32_t*>(indices.data), state->count, state));
-  }
   state->copy = SelectKernel(kCopyKernels, kCopyKernelCount, features);
   op->kernel = state->copy->name;
-  op->run = state->runs.size() > 0 ? RunRuns : RunItems;
-  return PTQ_OK;
+  return ChooseRun(x, indices, state, op);
 }
 
 }  // namespace ptq

@@ -3,7 +3,6 @@
 
 #include "base/math.h"
 #include "kernels/copy/contract.h"
-#include "kernels/move/contract.h"
 #include "ops/checks.h"
 #include "ops/registry.h"
 
@@ -16,41 +15,28 @@ constexpr size_t kGrainElements = 16384;
 // merged: a slice of channels is two dimensions, whatever the rank.
 struct SliceState {
   const CopyKernel* copy;
-  const GatherKernel* gather;
+  size_t element_size;
   uint32_t rank;  // at least 1
   size_t dims[kMaxRank];
   ptrdiff_t strides[kMaxRank];  // elements of x
   size_t origin;                // element of x that is y[0]
 };
 
-template <typename T>
-void CopyBackwards(const T* x, ptrdiff_t stride, T* y, size_t count) {
-  for (size_t i = 0; i < count; ++i) y[i] = x[static_cast<ptrdiff_t>(i) * stride];
-}
-
 // `count` rows of dims[rank - 1] elements each, whose beginnings lie `pitch` elements apart in x.
-void CopyRows(const SliceState& s, size_t size, const uint8_t* x, ptrdiff_t pitch, uint8_t* y,
-              size_t count) {
-  const size_t width = s.dims[s.rank - 1], row_bytes = width * size;
-  const ptrdiff_t stride = s.strides[s.rank - 1], x_stride = pitch * static_cast<ptrdiff_t>(size);
-  if (stride == 1) {
-    s.copy->rows({x, x_stride, y, static_cast<ptrdiff_t>(row_bytes), row_bytes, count});
-    return;
-  }
-  for (size_t row = 0; row < count; ++row, x += x_stride, y += row_bytes) {
-    if (stride > 0) {
-      s.gather->run(x, static_cast<size_t>(stride), y, width);
-    } else if (size == 1) {
-      CopyBackwards(x, stride, y, width);
-    } else {
-      CopyBackwards(reinterpret_cast<const float*>(x), stride, reinterpret_cast<float*>(y), width);
-    }
+void CopyRows(const SliceState& s, const uint8_t* x, ptrdiff_t pitch, uint8_t* y, size_t count) {
+  const size_t width = s.dims[s.rank - 1], row_bytes = width * s.element_size;
+  const ptrdiff_t step = s.strides[s.rank - 1];
+  if (step == 1) {
+    s.copy->rows({x, pitch * static_cast<ptrdiff_t>(s.element_size), y,
+                  static_cast<ptrdiff_t>(row_bytes), row_bytes, count});
+  } else {
+    s.copy->strided({x, pitch, step, y, s.element_size, width, count});
   }
 }
 
 void RunSlice(const PreparedOp& op, const RunContext& run) {
   const SliceState& s = op.State<SliceState>();
-  const size_t size = s.gather->element_size, width = s.dims[s.rank - 1];
+  const size_t size = s.element_size, width = s.dims[s.rank - 1];
   const size_t lines = s.rank > 1 ? s.dims[s.rank - 2] : 1;
   const ptrdiff_t pitch = s.rank > 1 ? s.strides[s.rank - 2] : 0;
   const uint8_t* x = ReadData<uint8_t>(*op.Input(0), run) + s.origin * size;
@@ -62,8 +48,7 @@ void RunSlice(const PreparedOp& op, const RunContext& run) {
       size_t index = begin / lines;
       for (uint32_t d = s.rank > 1 ? s.rank - 2 : 0; d-- > 0; index /= s.dims[d])
         from += static_cast<ptrdiff_t>(index % s.dims[d]) * s.strides[d];
-      CopyRows(s, size, x + from * static_cast<ptrdiff_t>(size), pitch, y + begin * width * size,
-               count);
+      CopyRows(s, x + from * static_cast<ptrdiff_t>(size), pitch, y + begin * width * size, count);
       begin += count;
     }
   };
@@ -133,8 +118,8 @@ ptq_status PrepareSlice(uint32_t features, PreparedOp* op) {
   if (state == nullptr) return OutOfMemory();
   Simplify(x, y, attrs, state);
   state->copy = SelectKernel(kCopyKernels, kCopyKernelCount, features);
-  state->gather = SelectGatherKernel(ElementSize(x.dtype), features);
-  op->kernel = state->strides[state->rank - 1] == 1 ? state->copy->name : state->gather->name;
+  state->element_size = ElementSize(x.dtype);
+  op->kernel = state->copy->name;
   op->run = RunSlice;
   return PTQ_OK;
 }

@@ -16,14 +16,22 @@ struct ArgMaxColumns {
   bool select_last;
 };
 
+// y[r] = the same of the `count` contiguous elements from x + r * count on.
+template <typename T>
+struct ArgMaxRows {
+  const T* x;
+  size_t count, rows;
+  int32_t* y;
+  bool select_last;
+};
+
 // T: float or int8_t.
 template <typename T>
 struct ArgMaxKernel {
   const char* name;
   uint32_t requires_features;
   void (*columns)(const ArgMaxColumns<T>&);
-  // The same of `count` contiguous elements.
-  int32_t (*row)(const T* x, size_t count, bool select_last);
+  void (*rows)(const ArgMaxRows<T>&);
 };
 
 extern const ArgMaxKernel<float> kArgMaxF32Kernels[];
@@ -33,8 +41,8 @@ extern const size_t kArgMaxI8KernelCount;
 
 void arg_max_columns_f32_x16__scalar(const ArgMaxColumns<float>& columns);
 void arg_max_columns_i8_x16__scalar(const ArgMaxColumns<int8_t>& columns);
-int32_t arg_max_row_f32_x16__scalar(const float* x, size_t count, bool select_last);
-int32_t arg_max_row_i8_x16__scalar(const int8_t* x, size_t count, bool select_last);
+void arg_max_rows_f32_x16__scalar(const ArgMaxRows<float>& rows);
+void arg_max_rows_i8_x16__scalar(const ArgMaxRows<int8_t>& rows);
 
 }  // namespace ptq
 

@@ -9,6 +9,7 @@ namespace ptq {
 namespace {
 
 constexpr size_t kBlock = 16;
+constexpr size_t kLongRow = 100;
 
 // `count` is a constant at the call for full blocks.
 template <typename T>
@@ -39,9 +40,9 @@ PTQ_INLINE void Columns(const ArgMaxColumns<T>& p) {
   if (c < p.columns) Block(p, c, p.columns - c);
 }
 
-// The maximum first, in a loop without branches, then the place where it stands.
+// A long row: the maximum first, in a loop without branches, then the place where it stands.
 template <typename T>
-PTQ_INLINE int32_t Row(const T* x, size_t count, bool select_last) {
+PTQ_INLINE int32_t LongRow(const T* x, size_t count, bool select_last) {
   T lanes[kBlock];
   for (size_t j = 0; j < kBlock; ++j) lanes[j] = x[0];
   size_t i = 0;
@@ -58,6 +59,33 @@ PTQ_INLINE int32_t Row(const T* x, size_t count, bool select_last) {
     while (at + 1 < count && x[at] != best) ++at;
   }
   return static_cast<int32_t>(at);
+}
+
+// kTogether short rows side by side: each waits for its own comparisons only.
+template <size_t kTogether, typename T>
+PTQ_INLINE void ShortRows(const T* x, size_t count, int32_t* y, bool select_last) {
+  T best[kTogether];
+  int32_t index[kTogether] = {};
+  for (size_t r = 0; r < kTogether; ++r) best[r] = x[r * count];
+  for (size_t i = 1; i < count; ++i) {
+    for (size_t r = 0; r < kTogether; ++r) {
+      const T value = x[r * count + i];
+      const bool better = select_last ? value >= best[r] : value > best[r];
+      best[r] = better ? value : best[r];
+      index[r] = better ? static_cast<int32_t>(i) : index[r];
+    }
+  }
+  for (size_t r = 0; r < kTogether; ++r) y[r] = index[r];
+}
+
+template <typename T>
+PTQ_INLINE void Rows(const ArgMaxRows<T>& p) {
+  size_t row = 0;
+  if (p.count < kLongRow) {
+    for (; row + 4 <= p.rows; row += 4)
+      ShortRows<4>(p.x + row * p.count, p.count, p.y + row, p.select_last);
+  }
+  for (; row < p.rows; ++row) p.y[row] = LongRow(p.x + row * p.count, p.count, p.select_last);
 }
 
 }  // namespace

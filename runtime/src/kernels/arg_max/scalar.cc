@@ -7,12 +7,8 @@ void arg_max_columns_f32_x16__scalar(const ArgMaxColumns<float>& columns) { Colu
 
 void arg_max_columns_i8_x16__scalar(const ArgMaxColumns<int8_t>& columns) { Columns(columns); }
 
-int32_t arg_max_row_f32_x16__scalar(const float* x, size_t count, bool select_last) {
-  return Row(x, count, select_last);
-}
+void arg_max_rows_f32_x16__scalar(const ArgMaxRows<float>& rows) { Rows(rows); }
 
-int32_t arg_max_row_i8_x16__scalar(const int8_t* x, size_t count, bool select_last) {
-  return Row(x, count, select_last);
-}
+void arg_max_rows_i8_x16__scalar(const ArgMaxRows<int8_t>& rows) { Rows(rows); }
 
 }  // namespace ptq

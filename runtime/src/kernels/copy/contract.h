@@ -24,11 +24,31 @@ struct IndexedCopy {
   size_t item_bytes, count;
 };
 
+// y[r][i] = x[r * x_stride + i * x_step] for r < rows and i < count, in elements of element_size
+// (1 or 4) bytes; y is contiguous.
+struct StridedCopy {
+  const void* x;
+  ptrdiff_t x_stride, x_step;
+  void* y;
+  size_t element_size, count, rows;
+};
+
+// y[r][2 * i + j] = x[r * x_stride + first[j] + i] for r < rows, i < count and j < 2: two runs of a
+// row, taken in turns.
+struct InterleavedCopy {
+  const void* x;
+  size_t x_stride, first[2];
+  void* y;
+  size_t element_size, count, rows;
+};
+
 struct CopyKernel {
   const char* name;
   uint32_t requires_features;
   void (*rows)(const RowCopy&);
   void (*indexed)(const IndexedCopy&);
+  void (*strided)(const StridedCopy&);
+  void (*interleaved)(const InterleavedCopy&);
 };
 
 extern const CopyKernel kCopyKernels[];
@@ -36,6 +56,8 @@ extern const size_t kCopyKernelCount;
 
 void copy_rows_x8_x16__scalar(const RowCopy& copy);
 void copy_indexed_x8_x16__scalar(const IndexedCopy& copy);
+void copy_strided_x8_x16__scalar(const StridedCopy& copy);
+void copy_interleaved_x8_x16__scalar(const InterleavedCopy& copy);
 
 }  // namespace ptq
 

@@ -57,6 +57,87 @@ PTQ_INLINE void CopyIndexed(const IndexedCopy& copy) {
   }
 }
 
+constexpr size_t kBlock = 16;
+
+// Calls block(begin) for blocks of kBlock elements that cover `count`, the last one overlapping the
+// one before it; false if there are too few. With a constant number of elements compilers turn the
+// loop of a block into shuffles.
+template <typename F>
+PTQ_INLINE bool ForBlocks(size_t count, F block) {
+  if (count < kBlock) return false;
+  for (size_t i = 0; i + kBlock < count; i += kBlock) block(i);
+  block(count - kBlock);
+  return true;
+}
+
+template <typename T>
+PTQ_INLINE void CopySteps(const T* x, ptrdiff_t step, T* y, size_t count) {
+  for (size_t i = 0; i < count; ++i) y[i] = x[static_cast<ptrdiff_t>(i) * step];
+}
+
+// Every other element. A block is read before it is written, whatever x and y are.
+template <typename T>
+PTQ_INLINE void CopyEveryOther(const T* x, T* y, size_t count) {
+  const auto block = [&](size_t begin) __attribute__((always_inline)) {
+    T values[kBlock];
+    CopySteps(x + 2 * begin, 2, values, kBlock);
+    memcpy(y + begin, values, sizeof values);
+  };
+  if (!ForBlocks(count, block)) CopySteps(x, 2, y, count);
+}
+
+template <typename T>
+PTQ_INLINE void Interleave(const T* first, const T* second, T* y, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    y[2 * i] = first[i];
+    y[2 * i + 1] = second[i];
+  }
+}
+
+template <typename T>
+PTQ_INLINE void CopyStridedOf(const StridedCopy& copy) {
+  const T* x = static_cast<const T*>(copy.x);
+  T* y = static_cast<T*>(copy.y);
+  for (size_t row = 0; row < copy.rows; ++row, x += copy.x_stride, y += copy.count) {
+    if (copy.x_step == 2) {
+      CopyEveryOther(x, y, copy.count);
+    } else {
+      CopySteps(x, copy.x_step, y, copy.count);
+    }
+  }
+}
+
+PTQ_INLINE void CopyStrided(const StridedCopy& copy) {
+  if (copy.element_size == 1) {
+    CopyStridedOf<uint8_t>(copy);
+  } else {
+    CopyStridedOf<uint32_t>(copy);
+  }
+}
+
+template <typename T>
+PTQ_INLINE void CopyInterleavedOf(const InterleavedCopy& copy) {
+  const T* x = static_cast<const T*>(copy.x);
+  T* y = static_cast<T*>(copy.y);
+  for (size_t row = 0; row < copy.rows; ++row, x += copy.x_stride, y += 2 * copy.count) {
+    const T *first = x + copy.first[0], *second = x + copy.first[1];
+    const auto block = [&](size_t begin) __attribute__((always_inline)) {
+      T values[2 * kBlock];
+      Interleave(first + begin, second + begin, values, kBlock);
+      memcpy(y + 2 * begin, values, sizeof values);
+    };
+    if (!ForBlocks(copy.count, block)) Interleave(first, second, y, copy.count);
+  }
+}
+
+PTQ_INLINE void CopyInterleaved(const InterleavedCopy& copy) {
+  if (copy.element_size == 1) {
+    CopyInterleavedOf<uint8_t>(copy);
+  } else {
+    CopyInterleavedOf<uint32_t>(copy);
+  }
+}
+
 }  // namespace
 }  // namespace ptq
 

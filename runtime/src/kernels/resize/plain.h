@@ -42,7 +42,9 @@ PTQ_INLINE void Row(const ResizeF32Row& row) {
         {row.top + left, row.top + right, row.bottom + left, row.bottom + right},
         {column.before_weight * row.top_weight, column.behind_weight * row.top_weight,
          column.before_weight * row.bottom_weight, column.behind_weight * row.bottom_weight}};
-    const size_t c = Channels<Vec4F>(taps, Channels<VecF>(taps, 0, row, y), row, y);
+    size_t c = Channels<VecF>(taps, 0, row, y);
+    c = Channels<RegisterF>(taps, c, row, y);
+    c = Channels<Vec4F>(taps, c, row, y);
     if (c < channels && channels >= 4) {
       Interpolate<Vec4F>(taps, channels - 4, row, y);  // overlaps the one before it
     } else {

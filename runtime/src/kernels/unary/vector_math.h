@@ -137,8 +137,12 @@ PTQ_INLINE VecF Floor(VecF x) {
 PTQ_INLINE VecF Ceil(VecF x) { return -Floor(-x); }
 
 PTQ_INLINE VecF Sqrt(VecF x) {
+#if defined(__clang__)
+  return __builtin_elementwise_sqrt(x);
+#else
   for (size_t i = 0; i < kLanes; ++i) x[i] = __builtin_sqrtf(x[i]);
   return x;
+#endif
 }
 
 }  // namespace

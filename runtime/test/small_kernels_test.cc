@@ -1,5 +1,5 @@
 // Walks the lists of the small kernel families: each kernel that this CPU can run, over odd sizes,
-// against plain loops.
+// against plain loops. Inputs and outputs end at guard pages; what lies before an output must stay.
 #include <math.h>
 
 #include "base/cpu_features.h"
@@ -10,6 +10,7 @@
 #include "kernels/pool/contract.h"
 #include "kernels/softmax/contract.h"
 #include "test/support/compare.h"
+#include "test/support/guarded.h"
 #include "test/support/kernel_walk.h"
 #include "test/support/random.h"
 
@@ -17,16 +18,55 @@ namespace {
 
 using namespace ptq_test;
 
-constexpr size_t kSizes[] = {1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 64, 100};
+constexpr size_t kSizes[] = {1,  2,  3,  4,  5,  7,   8,   9,   15,  16,  17, 20,
+                             31, 32, 33, 49, 64, 100, 127, 130, 200, 257, 600};
+
+// `size` elements between poison and a guard page.
+template <typename T>
+class Output {
+ public:
+  explicit Output(size_t size) : memory_(kPoisoned + size) {}
+
+  T* data() { return memory_.data() + kPoisoned; }
+  void Expect(const List<T>& expected, const char* what) {
+    SameBytes(data(), expected.data(), expected.size(), what);
+    ExpectPoison();
+  }
+  void ExpectPoison() const {
+    const uint8_t* bytes = reinterpret_cast<const uint8_t*>(memory_.data());
+    size_t poison = 0;
+    while (poison < kPoisoned * sizeof(T) && bytes[poison] == 0xFF) ++poison;
+    CHECK(poison == kPoisoned * sizeof(T));
+  }
+
+ private:
+  static constexpr size_t kPoisoned = 64;
+  Guarded<T> memory_;
+};
+
+template <typename T>
+Guarded<T> Guard(const List<T>& values) {
+  return Guarded<T>(values, 0);
+}
+
+// Pointers to `count` rows of x.
+template <typename T>
+List<const T*> Rows(const Guarded<T>& x, size_t count, size_t channels) {
+  List<const T*> rows;
+  for (size_t i = 0; i < count; ++i) rows.Add(x.data() + i * channels);
+  return rows;
+}
 
 void TestPoolI8(const ptq::PoolI8Kernel& kernel, bool maximum) {
   Random random(15);
   for (size_t channels : kSizes) {
-    for (size_t count : {1, 4, 49}) {
-      const List<int8_t> x = random.Int8s(channels * count);
-      List<const int8_t*> rows;
-      for (size_t i = 0; i < count; ++i) rows.Add(x.data() + i * channels);
-      List<int8_t> y(channels + 1), expected(channels + 1);
+    for (size_t count : {1, 4, 9, 49, 255, 256, 600}) {
+      // Rows of one extreme would overflow an int16 sum of more than 256 of them.
+      const int lowest = random.Int(0, 3) == 0 ? 127 : -128;
+      const Guarded<int8_t> x = Guard(random.Int8s(channels * count, lowest, 127));
+      const List<const int8_t*> rows = Rows(x, count, channels);
+      Output<int8_t> y(channels);
+      List<int8_t> expected(channels);
       const float multiplier = 1.3f / static_cast<float>(count);
       for (size_t c = 0; c < channels; ++c) {
         int64_t sum = 0;
@@ -42,7 +82,7 @@ void TestPoolI8(const ptq::PoolI8Kernel& kernel, bool maximum) {
       }
       kernel.run({rows.data(), count, channels, -7 * static_cast<int32_t>(count), multiplier,
                   y.data(), ptq::MakeOutputRange(-2, -100, 99), -100, 99});
-      SameBytes(y.data(), expected.data(), y.size(), "pool i8");
+      y.Expect(expected, "pool i8");
     }
   }
 }
@@ -50,11 +90,10 @@ void TestPoolI8(const ptq::PoolI8Kernel& kernel, bool maximum) {
 void TestPoolF32(const ptq::PoolF32Kernel& kernel, bool maximum) {
   Random random(16);
   for (size_t channels : kSizes) {
-    for (size_t count : {1, 4, 49}) {
-      const List<float> x = random.Floats(channels * count);
-      List<const float*> rows;
-      for (size_t i = 0; i < count; ++i) rows.Add(x.data() + i * channels);
-      List<float> y(channels);
+    for (size_t count : {1, 4, 9, 49, 256}) {
+      const Guarded<float> x = Guard(random.Floats(channels * count));
+      const List<const float*> rows = Rows(x, count, channels);
+      Output<float> y(channels);
       List<double> expected(channels), magnitude(channels);
       for (size_t c = 0; c < channels; ++c) {
         double sum = 0, best = -1e9;
@@ -64,120 +103,174 @@ void TestPoolF32(const ptq::PoolF32Kernel& kernel, bool maximum) {
           magnitude[c] += maximum ? 0 : fabs(value) / static_cast<double>(count);
           best = fmax(best, value);
         }
-        expected[c] = maximum ? best : sum;
+        expected[c] = fmin(fmax(maximum ? best : sum, -1.0), 1.25);
       }
-      kernel.run(
-          {rows.data(), count, channels, static_cast<float>(count), y.data(), -INFINITY, INFINITY});
+      kernel.run({rows.data(), count, channels, static_cast<float>(count), y.data(), -1.0f, 1.25f});
       WithinBound(y.data(), expected.data(), magnitude.data(), count, channels, "pool f32");
+      y.ExpectPoison();
     }
   }
 }
 
-void TestGather(const ptq::GatherKernel& kernel) {
+template <typename T>
+void TestTranspose(const ptq::TransposeKernel& kernel, size_t rows, size_t columns, size_t x_gap,
+                   size_t y_gap) {
   Random random(17);
-  for (size_t count : kSizes) {
-    for (size_t stride : {1, 2, 7}) {
-      const size_t size = kernel.element_size;
-      const List<int8_t> x = random.Int8s(count * stride * size);
-      List<int8_t> y(count * size), expected(count * size);
-      for (size_t i = 0; i < count; ++i)
-        memcpy(expected.data() + i * size, x.data() + i * stride * size, size);
-      kernel.run(x.data(), stride, y.data(), count);
-      SameBytes(y.data(), expected.data(), y.size(), "gather");
+  const size_t x_stride = columns + x_gap, y_stride = rows + y_gap;
+  List<T> values((rows - 1) * x_stride + columns);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<T>(random.Next());
+  const Guarded<T> x = Guard(values);
+  Output<T> y((columns - 1) * y_stride + rows);
+  List<T> expected(columns * y_stride - y_gap);
+  memset(static_cast<void*>(expected.data()), 0xFF, expected.size() * sizeof(T));
+  for (size_t c = 0; c < columns; ++c) {
+    for (size_t r = 0; r < rows; ++r) expected[c * y_stride + r] = values[r * x_stride + c];
+  }
+  kernel.run({x.data(), x_stride, y.data(), y_stride, rows, columns});
+  y.Expect(expected, "transpose");
+}
+
+void TestTransposes(const ptq::TransposeKernel& kernel) {
+  for (size_t rows : {1, 2, 3, 4, 5, 8, 11, 16, 17, 40}) {
+    for (size_t columns : {1, 2, 3, 4, 7, 8, 9, 16, 31, 49, 64, 67, 130}) {
+      for (size_t gap = 0; gap < 2; ++gap) {
+        if (kernel.element_size == 1) {
+          TestTranspose<uint8_t>(kernel, rows, columns, gap, 3 * gap);
+        } else {
+          TestTranspose<uint32_t>(kernel, rows, columns, gap, 3 * gap);
+        }
+      }
     }
   }
 }
 
-void TestQuantizeAndBack() {
+void TestQuantize(const ptq::QuantizeKernel& kernel) {
   Random random(18);
-  WalkList("quantize", ptq::kQuantizeKernels, ptq::kQuantizeKernelCount,
-           [&](const ptq::QuantizeKernel& kernel) {
-             for (size_t count : kSizes) {
-               List<float> x = random.Floats(count, -40, 40);
-               for (size_t i = 0; i < count; i += 3)
-                 x[i] = 0.25f * (static_cast<float>(random.Int(-200, 200)) + 0.5f);  // ties
-               x[0] = INFINITY;
-               List<int8_t> y(count), expected(count);
-               for (size_t i = 0; i < count; ++i)
-                 expected[i] = ReferenceQuantize(x[i] / 0.25f, 12, -128, 127);
-               kernel.run(x.data(), y.data(), count, 0.25f, ptq::MakeOutputRange(12, -128, 127));
-               SameBytes(y.data(), expected.data(), count, "quantize");
-             }
-           });
-  WalkList("dequantize", ptq::kDequantizeKernels, ptq::kDequantizeKernelCount,
-           [&](const ptq::DequantizeKernel& kernel) {
-             for (size_t count : kSizes) {
-               const List<int8_t> x = random.Int8s(count);
-               List<float> y(count), expected(count);
-               for (size_t i = 0; i < count; ++i)
-                 expected[i] = static_cast<float>(x[i] + 100) * 0.037f;
-               kernel.run(x.data(), y.data(), count, 0.037f, -100);
-               SameBytes(y.data(), expected.data(), count, "dequantize");
-             }
-           });
-  WalkList("lookup", ptq::kLookupKernels, ptq::kLookupKernelCount,
-           [&](const ptq::LookupKernel& kernel) {
-             const List<int8_t> x = random.Int8s(777), table = random.Int8s(256);
-             List<int8_t> y(x.size()), expected(x.size());
-             for (size_t i = 0; i < x.size(); ++i)
-               expected[i] = table[static_cast<size_t>(x[i] + 128)];
-             kernel.run(x.data(), y.data(), x.size(), table.data());
-             SameBytes(y.data(), expected.data(), y.size(), "lookup");
-           });
+  for (size_t count : kSizes) {
+    for (float scale : {0.25f, 0.0217f, 1.7e-3f}) {
+      List<float> x = random.Floats(count, -150 * scale, 150 * scale);
+      for (size_t i = 0; i < count; i += 3)
+        x[i] = scale * (static_cast<float>(random.Int(-200, 200)) + 0.5f);  // ties, or nearly
+      const float extremes[] = {INFINITY, -INFINITY, 3e38f, -3e38f, NAN};
+      for (float extreme : extremes) x[static_cast<size_t>(random.Int(0, 1000)) % count] = extreme;
+      const Guarded<float> guarded = Guard(x);
+      Output<int8_t> y(count);
+      List<int8_t> expected(count);
+      for (size_t i = 0; i < count; ++i)
+        expected[i] = x[i] != x[i] ? -128 : ReferenceQuantize(x[i] / scale, 12, -128, 127);
+      kernel.run(guarded.data(), y.data(), count, scale, ptq::MakeOutputRange(12, -128, 127));
+      y.Expect(expected, "quantize");
+    }
+  }
+}
+
+void TestDequantize(const ptq::DequantizeKernel& kernel) {
+  Random random(19);
+  for (size_t count : kSizes) {
+    const Guarded<int8_t> x = Guard(random.Int8s(count));
+    Output<float> y(count);
+    List<float> expected(count);
+    for (size_t i = 0; i < count; ++i) expected[i] = static_cast<float>(x[i] + 100) * 0.037f;
+    kernel.run(x.data(), y.data(), count, 0.037f, -100);
+    y.Expect(expected, "dequantize");
+  }
+}
+
+void TestLookup(const ptq::LookupKernel& kernel) {
+  Random random(20);
+  const Guarded<int8_t> table = Guard(random.Int8s(256));
+  for (size_t count : kSizes) {
+    const Guarded<int8_t> x = Guard(random.Int8s(count));
+    Output<int8_t> y(count);
+    List<int8_t> expected(count);
+    for (size_t i = 0; i < count; ++i) expected[i] = table[static_cast<size_t>(x[i] + 128)];
+    kernel.run(x.data(), y.data(), count, table.data());
+    y.Expect(expected, "lookup");
+  }
+}
+
+// Runs a binary kernel on rows with every pattern of steps, into an output of its own and into each
+// operand that moves. expect(a, b) is the result of two elements.
+template <typename T, typename Run, typename Expect>
+void TestBinary(const List<T>& a, const List<T>& b, Run run, Expect expect, const char* what) {
+  const size_t count = a.size();
+  for (size_t steps = 0; steps < 4; ++steps) {
+    const size_t a_step = steps & 1, b_step = steps >> 1;
+    List<T> expected(count), a_values, b_values;
+    for (size_t i = 0; i < count; ++i) expected[i] = expect(a[i * a_step], b[i * b_step]);
+    a_values.Append(a.data(), a_step == 0 ? 1 : count);
+    b_values.Append(b.data(), b_step == 0 ? 1 : count);
+    Guarded<T> a_guarded = Guard(a_values), b_guarded = Guard(b_values);
+    Output<T> y(count);
+    run(a_guarded.data(), a_step, b_guarded.data(), b_step, y.data());
+    y.Expect(expected, what);
+    if (a_step != 0) {
+      run(a_guarded.data(), a_step, b_guarded.data(), b_step, a_guarded.data());
+      SameBytes(a_guarded.data(), expected.data(), count, what);
+    } else if (b_step != 0) {
+      run(a_guarded.data(), a_step, b_guarded.data(), b_step, b_guarded.data());
+      SameBytes(b_guarded.data(), expected.data(), count, what);
+    }
+  }
 }
 
 void TestBinaryI8(const ptq::BinaryI8Kernel& kernel) {
   Random random(21);
   const float ma = kernel.op == ptq::kMul ? 0.0171f : 0.71f, mb = 1.93f;
+  const auto expect = [&](int8_t a, int8_t b) {
+    const int left = a - 3, right = b + 9;
+    const float scaled_left = static_cast<float>(left) * ma,
+                scaled_right = static_cast<float>(right) * mb;
+    const float value = kernel.op == ptq::kAdd   ? scaled_left + scaled_right
+                        : kernel.op == ptq::kSub ? scaled_left - scaled_right
+                                                 : static_cast<float>(left * right) * ma;
+    return ReferenceQuantize(value, 5, -128, 100);
+  };
   for (size_t count : kSizes) {
-    for (size_t steps = 0; steps < 4; ++steps) {
-      const size_t a_step = steps & 1, b_step = steps >> 1;
-      const List<int8_t> a = random.Int8s(count), b = random.Int8s(count);
-      List<int8_t> y(count), expected(count);
-      for (size_t i = 0; i < count; ++i) {
-        const int left = a[i * a_step] - 3, right = b[i * b_step] + 9;
-        const float scaled_left = static_cast<float>(left) * ma,
-                    scaled_right = static_cast<float>(right) * mb;
-        const float value = kernel.op == ptq::kAdd   ? scaled_left + scaled_right
-                            : kernel.op == ptq::kSub ? scaled_left - scaled_right
-                                                     : static_cast<float>(left * right) * ma;
-        expected[i] = ReferenceQuantize(value, 5, -128, 100);
-      }
-      kernel.run({a.data(), b.data(), a_step, b_step, y.data(), count, 3, -9, ma, mb,
-                  ptq::MakeOutputRange(5, -128, 100)});
-      SameBytes(y.data(), expected.data(), count, "binary i8");
-    }
+    const auto run = [&](const int8_t* a, size_t a_step, const int8_t* b, size_t b_step,
+                         int8_t* y) {
+      kernel.run(
+          {a, b, a_step, b_step, y, count, 3, -9, ma, mb, ptq::MakeOutputRange(5, -128, 100)});
+    };
+    TestBinary(random.Int8s(count), random.Int8s(count), run, expect, "binary i8");
   }
 }
 
-void TestElementwise() {
-  Random random(19);
-  WalkList("binary i8", ptq::kBinaryI8Kernels, ptq::kBinaryI8KernelCount, TestBinaryI8);
-  for (size_t i = 0; i < ptq::kBinaryF32KernelCount; ++i) {
-    const ptq::BinaryF32Kernel& kernel = ptq::kBinaryF32Kernels[i];
-    Row("%s", kernel.name);
-    if ((kernel.requires_features & ~ptq::DetectCpuFeatures()) != 0) continue;
-    const List<float> a = random.Floats(101, kernel.op == ptq::kPow ? 0.0f : -2.0f, 2),
-                      b = random.Floats(101, 0.5f, 2);
-    for (size_t steps = 0; steps < 4; ++steps) {
-      const size_t a_step = steps & 1, b_step = steps >> 1;
-      List<float> y(101), expected(101);
-      for (size_t j = 0; j < 101; ++j) {
-        const float l = a[j * a_step], r = b[j * b_step];
-        expected[j] = fminf(fmaxf(ReferenceBinary(kernel.op, l, r), -1.5f), 1.5f);
-      }
-      kernel.run({a.data(), b.data(), a_step, b_step, y.data(), 101, -1.5f, 1.5f});
-      SameBytes(y.data(), expected.data(), 101, "binary f32");
-    }
+void TestBinaryF32(const ptq::BinaryF32Kernel& kernel) {
+  Random random(22);
+  const auto expect = [&](float a, float b) {
+    return fminf(fmaxf(ReferenceBinary(kernel.op, a, b), -1.5f), 1.5f);
+  };
+  for (size_t count : kSizes) {
+    const auto run = [&](const float* a, size_t a_step, const float* b, size_t b_step, float* y) {
+      kernel.run({a, b, a_step, b_step, y, count, -1.5f, 1.5f});
+    };
+    const float lowest = kernel.op == ptq::kPow ? 0.0f : -2.0f;
+    TestBinary(random.Floats(count, lowest, 2), random.Floats(count, 0.5f, 2), run, expect,
+               "binary f32");
+  }
+}
+
+void TestClamp(const ptq::ClampF32Kernel& kernel) {
+  Random random(23);
+  for (size_t count : kSizes) {
+    const Guarded<float> x = Guard(random.Floats(count));
+    Output<float> y(count);
+    List<float> expected(count);
+    for (size_t i = 0; i < count; ++i) expected[i] = fminf(fmaxf(x[i], -0.5f), 1.5f);
+    kernel.run(x.data(), y.data(), count, -0.5f, 1.5f);
+    y.Expect(expected, "clamp");
   }
 }
 
 void TestSoftmax(const ptq::SoftmaxKernel& kernel) {
-  Random random(20);
+  Random random(24);
   for (size_t count : kSizes) {
     for (size_t stride : {1, 3}) {
-      const List<float> x = random.Floats(count * stride, -90, 90);
-      List<float> y(count * stride), got(count);
+      const size_t size = (count - 1) * stride + 1;
+      const Guarded<float> x = Guard(random.Floats(size, -90, 90));
+      Output<float> y(size);
+      List<float> got(count);
       List<double> expected(count), magnitude(count);
       double maximum = -1e9, sum = 0;
       for (size_t i = 0; i < count; ++i)
@@ -189,11 +282,21 @@ void TestSoftmax(const ptq::SoftmaxKernel& kernel) {
         expected[i] = exp(distance) / sum;
         // The subtraction before exp rounds too: an error of 2^-24 |distance| in the exponent.
         magnitude[i] = expected[i] * (1 + fabs(distance));
-        got[i] = y[i * stride];
+        got[i] = y.data()[i * stride];
       }
       WithinBound(got.data(), expected.data(), magnitude.data(), count, count, "softmax");
+      y.ExpectPoison();
     }
   }
+}
+
+// A comparator that cannot fail proves nothing.
+void TestOutput() {
+  CHECK(Fails([] {
+    Output<int8_t> y(3);
+    y.data()[-1] = 0;
+    y.ExpectPoison();
+  }));
 }
 
 }  // namespace
@@ -207,9 +310,14 @@ int main() {
            [](const ptq::PoolF32Kernel& kernel) { TestPoolF32(kernel, true); });
   WalkList("average pool f32", ptq::kAveragePoolF32Kernels, ptq::kAveragePoolF32KernelCount,
            [](const ptq::PoolF32Kernel& kernel) { TestPoolF32(kernel, false); });
-  WalkList("gather", ptq::kGatherKernels, ptq::kGatherKernelCount, TestGather);
+  WalkList("transpose", ptq::kTransposeKernels, ptq::kTransposeKernelCount, TestTransposes);
   WalkList("softmax", ptq::kSoftmaxKernels, ptq::kSoftmaxKernelCount, TestSoftmax);
-  TestQuantizeAndBack();
-  TestElementwise();
+  WalkList("quantize", ptq::kQuantizeKernels, ptq::kQuantizeKernelCount, TestQuantize);
+  WalkList("dequantize", ptq::kDequantizeKernels, ptq::kDequantizeKernelCount, TestDequantize);
+  WalkList("lookup", ptq::kLookupKernels, ptq::kLookupKernelCount, TestLookup);
+  WalkList("binary i8", ptq::kBinaryI8Kernels, ptq::kBinaryI8KernelCount, TestBinaryI8);
+  WalkList("binary f32", ptq::kBinaryF32Kernels, ptq::kBinaryF32KernelCount, TestBinaryF32);
+  WalkList("clamp f32", ptq::kClampF32Kernels, ptq::kClampF32KernelCount, TestClamp);
+  TestOutput();
   return Finish("small_kernels_test");
 }

@@ -1,8 +1,8 @@
 // transpose: y.dims[i] = x.dims[perm[i]]. Dimensions of size 1 are dropped and neighbours that stay
-// together are merged, so that NHWC <-> NCHW is a transpose of three dimensions with one strided
-// gather per row.
+// together are merged, so that NHWC <-> NCHW is one transpose of two dimensions per picture.
 #include <inttypes.h>
 
+#include "base/math.h"
 #include "kernels/move/contract.h"
 #include "ops/checks.h"
 #include "ops/registry.h"
@@ -13,28 +13,64 @@ namespace {
 constexpr size_t kGrainElements = 16384;
 
 struct TransposeState {
-  const GatherKernel* kernel;
+  const TransposeKernel* kernel;
   uint32_t rank;               // of the simplified transpose, at least 1
   size_t dims[kMaxRank];       // of the output
   size_t x_strides[kMaxRank];  // elements of x per step of each output dimension
+  size_t y_strides[kMaxRank];
+  // The output dimension along which x is contiguous: the last one where only whole rows move. With
+  // it, the last dimension makes the blocks of the kernel.
+  uint32_t columns_axis;
 };
 
-void RunTranspose(const PreparedOp& op, const RunContext& run) {
+// Where the block number `block` of the dimensions other than columns_axis and the last lies.
+void FindBlock(const TransposeState& s, size_t block, size_t* x_at, size_t* y_at) {
+  *x_at = *y_at = 0;
+  for (uint32_t d = s.rank - 1; d-- > 0;) {
+    if (d == s.columns_axis) continue;
+    *x_at += block % s.dims[d] * s.x_strides[d];
+    *y_at += block % s.dims[d] * s.y_strides[d];
+    block /= s.dims[d];
+  }
+}
+
+void RunRows(const PreparedOp& op, const RunContext& run) {
   const TransposeState& s = op.State<TransposeState>();
-  const size_t size = s.kernel->element_size, width = s.dims[s.rank - 1],
-               stride = s.x_strides[s.rank - 1];
+  const size_t size = s.kernel->element_size, width = s.dims[s.rank - 1];
   const uint8_t* x = ReadData<uint8_t>(*op.Input(0), run);
   uint8_t* y = WriteData<uint8_t>(op.Output(), run);
   auto body = [&](size_t begin, size_t end, size_t) {
     for (size_t row = begin; row < end; ++row) {
-      size_t from = 0, index = row;
-      for (uint32_t d = s.rank - 1; d-- > 0; index /= s.dims[d])
-        from += index % s.dims[d] * s.x_strides[d];
-      s.kernel->run(x + from * size, stride, y + row * width * size, width);
+      size_t x_at, y_at;
+      FindBlock(s, row, &x_at, &y_at);
+      memcpy(y + y_at * size, x + x_at * size, width * size);
     }
   };
   run.pool->ParallelFor(static_cast<size_t>(op.Output().elements) / width,
                         kGrainElements / width + 1, body);
+}
+
+void RunBlocks(const PreparedOp& op, const RunContext& run) {
+  const TransposeState& s = op.State<TransposeState>();
+  const uint32_t last = s.rank - 1, axis = s.columns_axis;
+  const size_t size = s.kernel->element_size, rows = s.dims[last], columns = s.dims[axis];
+  const uint8_t* x = ReadData<uint8_t>(*op.Input(0), run);
+  uint8_t* y = WriteData<uint8_t>(op.Output(), run);
+  // The work is shared out by columns of all blocks.
+  auto body = [&](size_t begin, size_t end, size_t) {
+    while (begin < end) {
+      const size_t column = begin % columns, count = Min(columns - column, end - begin);
+      size_t x_at, y_at;
+      FindBlock(s, begin / columns, &x_at, &y_at);
+      x_at += column;
+      y_at += column * s.y_strides[axis];
+      s.kernel->run(
+          {x + x_at * size, s.x_strides[last], y + y_at * size, s.y_strides[axis], rows, count});
+      begin += count;
+    }
+  };
+  run.pool->ParallelFor(static_cast<size_t>(op.Output().elements) / rows,
+                        RoundUp(kGrainElements / rows + 1, 64), body);
 }
 
 ptq_status CheckPerm(const Tensor& x, const Tensor& y, const TransposeAttrs& attrs) {
@@ -77,6 +113,11 @@ void Simplify(const Tensor& x, const Tensor& y, const TransposeAttrs& attrs,
     state->rank = 1;
     state->dims[0] = state->x_strides[0] = 1;
   }
+  stride = 1;
+  for (uint32_t d = state->rank; d-- > 0; stride *= state->dims[d]) {
+    state->y_strides[d] = stride;
+    if (state->x_strides[d] == 1) state->columns_axis = d;
+  }
 }
 
 }  // namespace
@@ -91,9 +132,9 @@ ptq_status PrepareTranspose(uint32_t features, PreparedOp* op) {
   TransposeState* state = op->MakeState<TransposeState>();
   if (state == nullptr) return OutOfMemory();
   Simplify(x, y, attrs, state);
-  state->kernel = SelectGatherKernel(ElementSize(x.dtype), features);
+  state->kernel = SelectTransposeKernel(ElementSize(x.dtype), features);
   op->kernel = state->kernel->name;
-  op->run = RunTranspose;
+  op->run = state->columns_axis == state->rank - 1 ? RunRows : RunBlocks;
   return PTQ_OK;
 }
 

@@ -1,4 +1,4 @@
-// Moving elements without changing them: strided gather (transpose).
+// Moving elements without changing them: transposes of two dimensions.
 #ifndef PTQ_KERNELS_MOVE_CONTRACT_H_
 #define PTQ_KERNELS_MOVE_CONTRACT_H_
 
@@ -7,22 +7,36 @@
 
 namespace ptq {
 
-struct GatherKernel {
+// y[c * y_stride + r] = x[r * x_stride + c] for r < rows, c < columns; strides in elements. Nothing
+// else of y is written. x and y do not overlap.
+struct TransposeBlock {
+  const void* x;
+  size_t x_stride;
+  void* y;
+  size_t y_stride;
+  size_t rows, columns;
+};
+
+struct TransposeKernel {
   const char* name;
   uint32_t requires_features;
   size_t element_size;  // 1 or 4
-  // y[i] = x[i * stride], i < count; stride in elements.
-  void (*run)(const void* x, size_t stride, void* y, size_t count);
+  void (*run)(const TransposeBlock&);
 };
 
 // For each element size the best kernel first, a scalar one last.
-extern const GatherKernel kGatherKernels[];
-extern const size_t kGatherKernelCount;
+extern const TransposeKernel kTransposeKernels[];
+extern const size_t kTransposeKernelCount;
 
-const GatherKernel* SelectGatherKernel(size_t element_size, uint32_t features);
+const TransposeKernel* SelectTransposeKernel(size_t element_size, uint32_t features);
 
-void gather_x8_x1__scalar(const void* x, size_t stride, void* y, size_t count);
-void gather_x32_x1__scalar(const void* x, size_t stride, void* y, size_t count);
+// One file per instruction set.
+void transpose_x8_1x1__scalar(const TransposeBlock& block);
+void transpose_x32_1x1__scalar(const TransposeBlock& block);
+void transpose_x8_8x8__neon(const TransposeBlock& block);
+void transpose_x32_4x4__neon(const TransposeBlock& block);
+void transpose_x8_8x16__avx2(const TransposeBlock& block);
+void transpose_x32_4x8__avx2(const TransposeBlock& block);
 
 }  // namespace ptq
 

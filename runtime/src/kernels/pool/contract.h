@@ -45,10 +45,19 @@ extern const size_t kMaxPoolF32KernelCount, kAveragePoolF32KernelCount;
 extern const PoolI8Kernel kMaxPoolI8Kernels[], kAveragePoolI8Kernels[];
 extern const size_t kMaxPoolI8KernelCount, kAveragePoolI8KernelCount;
 
+// One file per instruction set.
 void max_pool_f32_1x16__scalar(const PoolF32Pixel& pixel);
 void average_pool_f32_1x16__scalar(const PoolF32Pixel& pixel);
-void max_pool_i8_1x16__scalar(const PoolI8Pixel& pixel);
-void average_pool_i8_1x16__scalar(const PoolI8Pixel& pixel);
+void max_pool_i8_1x64__scalar(const PoolI8Pixel& pixel);
+void average_pool_i8_1x32__scalar(const PoolI8Pixel& pixel);
+void max_pool_f32_1x32__avx2(const PoolF32Pixel& pixel);
+void average_pool_f32_1x32__avx2(const PoolF32Pixel& pixel);
+void max_pool_i8_1x128__avx2(const PoolI8Pixel& pixel);
+void average_pool_i8_1x64__avx2(const PoolI8Pixel& pixel);
+void max_pool_f32_1x64__avx512vnni(const PoolF32Pixel& pixel);
+void average_pool_f32_1x64__avx512vnni(const PoolF32Pixel& pixel);
+void max_pool_i8_1x256__avx512vnni(const PoolI8Pixel& pixel);
+void average_pool_i8_1x128__avx512vnni(const PoolI8Pixel& pixel);
 
 }  // namespace ptq
 

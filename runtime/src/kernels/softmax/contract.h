@@ -16,7 +16,10 @@ struct SoftmaxKernel {
 extern const SoftmaxKernel kSoftmaxKernels[];
 extern const size_t kSoftmaxKernelCount;
 
-void softmax_f32_x1__scalar(const float* x, float* y, size_t count, size_t stride);
+// One file per instruction set.
+void softmax_f32_x8__scalar(const float* x, float* y, size_t count, size_t stride);
+void softmax_f32_x16__avx2(const float* x, float* y, size_t count, size_t stride);
+void softmax_f32_x32__avx512vnni(const float* x, float* y, size_t count, size_t stride);
 
 }  // namespace ptq
 

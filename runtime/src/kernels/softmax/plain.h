@@ -1,0 +1,53 @@
+// Softmax over the vectors of kernels/vector.h. Included once per instruction set.
+#ifndef PTQ_KERNELS_SOFTMAX_PLAIN_H_
+#define PTQ_KERNELS_SOFTMAX_PLAIN_H_
+
+#include "kernels/softmax/contract.h"
+#include "kernels/unary/vector_math.h"
+
+namespace ptq {
+namespace {  // its own copy in each file that includes it, for that file's instruction set
+
+// kLanes elements from x on, `stride` apart; -infinity, which adds nothing, after `count` of them.
+PTQ_INLINE VecF LoadStrided(const float* x, size_t count, size_t stride) {
+  if (stride == 1 && count >= kLanes) return Load(x);
+  VecF value = Splat(-kInf);
+  for (size_t i = 0; i < Min(count, kLanes); ++i) value[i] = x[i * stride];
+  return value;
+}
+
+PTQ_INLINE void StoreStrided(float* y, VecF value, size_t count, size_t stride) {
+  if (stride == 1 && count >= kLanes) return Store(y, value);
+  for (size_t i = 0; i < Min(count, kLanes); ++i) y[i * stride] = value[i];
+}
+
+// The maximum is subtracted first, so that exp cannot overflow.
+PTQ_INLINE void Softmax(const float* x, float* y, size_t count, size_t stride) {
+  VecF largest = Splat(x[0]);
+  for (size_t i = 0; i < count; i += kLanes) {
+    const VecF value = LoadStrided(x + i * stride, count - i, stride);
+    largest = Select(value > largest, value, largest);
+  }
+  float maximum = largest[0];
+  for (size_t i = 1; i < kLanes; ++i) maximum = Max(maximum, largest[i]);
+
+  VecF sums = {};
+  for (size_t i = 0; i < count; i += kLanes) {
+    const VecF e = Exp(LoadStrided(x + i * stride, count - i, stride) - maximum);
+    StoreStrided(y + i * stride, e, count - i, stride);
+    sums += e;
+  }
+  float sum = 0;
+  for (size_t i = 0; i < kLanes; ++i) sum += sums[i];
+
+  const float scale = 1.0f / sum;
+  for (size_t i = 0; i < count; i += kLanes) {
+    const VecF e = LoadStrided(y + i * stride, count - i, stride);
+    StoreStrided(y + i * stride, e * scale, count - i, stride);
+  }
+}
+
+}  // namespace
+}  // namespace ptq
+
+#endif  // PTQ_KERNELS_SOFTMAX_PLAIN_H_

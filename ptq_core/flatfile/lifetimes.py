@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ptq_core.flatfile.program import OpKind, Program
+from ptq_core.flatfile.attributes import Clamp, Concat
+from ptq_core.flatfile.layout import ALIGNMENT
+from ptq_core.flatfile.program import Op, OpKind, Program
 
 
 @dataclass
 class Buffer:
-    """Arena tensors that share one piece of memory: a tensor and the reshapes of it.
+    """Arena tensors that share one piece of memory: a tensor, the reshapes of it, and what a concat joins in place.
 
     Alive from operator ``first`` to operator ``last``, both included; −1 is before the first operator.
     """
@@ -17,37 +21,82 @@ class Buffer:
     size: int
     first: int
     last: int
-    tensors: list[int] = field(default_factory=list)
+    tensors: list[tuple[int, int]] = field(default_factory=list)
+    """(tensor index, offset in bytes in the buffer)"""
 
     def meets(self, other: Buffer) -> bool:
         """True if both are alive at some operator."""
         return self.first <= other.last and other.first <= self.last
 
+    def absorb(self, other: Buffer, offset: int) -> None:
+        """Put ``other`` at ``offset``."""
+        self.first = min(self.first, other.first)
+        self.last = max(self.last, other.last)
+        self.tensors += [(index, offset + at) for index, at in other.tensors]
 
-def buffers(program: Program, *, in_place: bool = True) -> list[Buffer]:
-    """The buffers of ``program`` in the order of their first use; with ``in_place`` reshapes lie on their inputs.
 
+def buffers(program: Program, *, reshapes: bool = True, concats: bool = False) -> list[Buffer]:
+    """The buffers of ``program`` in the order of their first use.
+
+    With ``reshapes`` they lie on their inputs, with ``concats`` their inputs lie in their output where the page allows it.
     Inputs are alive for the whole program, outputs until its end (docs/flat_format.md, "Memory plan").
     """
     end = len(program.ops)
+    last_use = last_uses(program)
     found: dict[int, Buffer] = {}
     for index in program.inputs:
-        found[index] = Buffer(program.tensors[index].size_bytes, -1, end, [index])
+        found[index] = Buffer(program.tensors[index].size_bytes, -1, end, [(index, 0)])
     for step, op in enumerate(program.ops):
         for index in op.reads:
             if index in found:
                 found[index].last = max(found[index].last, step)
         source = op.inputs[0]
         for index in op.outputs:
-            if in_place and op.kind == OpKind.RESHAPE and source in found:
+            if reshapes and op.kind == OpKind.RESHAPE and source in found:
                 found[index] = found[source]
-                found[index].tensors.append(index)
-            else:
-                found[index] = Buffer(program.tensors[index].size_bytes, step, step, [index])
+                found[index].tensors.append((index, 0))
+                continue
+            found[index] = Buffer(program.tensors[index].size_bytes, step, step, [(index, 0)])
+            for part, at in concat_places(program, op) if concats else ():
+                own = found.get(part)
+                dies = last_use[part] == step and own is not None and own.last == step
+                if (
+                    own is not None
+                    and dies
+                    and own.size == program.tensors[part].size_bytes
+                    and at % ALIGNMENT == 0
+                ):
+                    found[index].absorb(own, at)
+                    for member, _ in own.tensors:
+                        found[member] = found[index]
     for index in program.outputs:
         if index in found:
             found[index].last = end
     return list({id(buffer): buffer for buffer in found.values()}.values())
+
+
+def last_uses(program: Program) -> dict[int, int]:
+    """Tensor index → the operator that reads it last; the number of operators for inputs and outputs of the program."""
+    last = {index: step for step, op in enumerate(program.ops) for index in op.reads}
+    return last | dict.fromkeys([*program.inputs, *program.outputs], len(program.ops))
+
+
+def concat_places(program: Program, op: Op) -> Iterator[tuple[int, int]]:
+    """(input, its offset in bytes in the output) of a concat that puts whole inputs one after the other as they are."""
+    a = op.attributes
+    if not isinstance(a, Concat) or op.kind != OpKind.CONCAT:
+        return
+    y = program.tensors[op.outputs[0]]
+    plain = Clamp()
+    copies = (a.lo, a.hi, a.q_min, a.q_max) == (plain.lo, plain.hi, plain.q_min, plain.q_max)
+    if not copies or math.prod(y.dims[: a.axis]) != 1:
+        return
+    offset = 0
+    for index in op.reads:
+        x = program.tensors[index]
+        if not x.is_constant and x.qparams == y.qparams:
+            yield index, offset
+        offset += x.size_bytes
 
 
 def lower_bound(program: Program, alignment: int) -> int:
@@ -61,9 +110,10 @@ def lower_bound(program: Program, alignment: int) -> int:
 
 
 def overlaps(program: Program) -> list[tuple[int, int]]:
-    """Pairs of arena tensors that are alive at once and share bytes, except a reshape that lies exactly on its input."""
-    singles = [(b, b.tensors[0]) for b in buffers(program, in_place=False)]
+    """Pairs of arena tensors that are alive at once and share bytes against the rules of the page."""
+    singles = [(b, b.tensors[0][0]) for b in buffers(program, reshapes=False)]
     together = {t: i for i, b in enumerate(_in_place(program)) for t in b}
+    joined = set(_joined(program))
     singles = [(b, t) for b, t in singles if program.tensors[t].offset is not None]
     singles.sort(key=lambda pair: program.tensors[pair[1]].offset or 0)
     clashes = []
@@ -76,9 +126,19 @@ def overlaps(program: Program) -> list[tuple[int, int]]:
             if together[a_index] == together[b_index]:
                 if a_begin != b_begin or a.size != b.size:
                     clashes.append((a_index, b_index))
-            elif a.meets(b):
+            elif a.meets(b) and not {(a_index, b_index), (b_index, a_index)} & joined:
                 clashes.append((a_index, b_index))
     return clashes
+
+
+def _joined(program: Program) -> Iterator[tuple[int, int]]:
+    """(input, output) of concats where the input lies at its place in the output and dies."""
+    last_use = last_uses(program)
+    for step, op in enumerate(program.ops):
+        for index, at in concat_places(program, op):
+            x, y = program.tensors[index], program.tensors[op.outputs[0]]
+            if last_use[index] == step and y.offset is not None and x.offset == y.offset + at:
+                yield index, op.outputs[0]
 
 
 def _in_place(program: Program) -> list[list[int]]:

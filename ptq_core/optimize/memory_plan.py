@@ -22,17 +22,22 @@ ORDERS: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
 def plan_memory(program: Program) -> None:
     """Set the offsets (multiples of 64) of all arena tensors and ``program.arena_size``.
 
-    A reshape's output lies on its input. Raises AssertionError if two live tensors shared a byte (a bug).
+    A reshape's output lies on its input, and a concat's inputs in its output where that needs no more memory.
+    Raises AssertionError if two live tensors shared a byte (a bug).
     """
-    alive = buffers(program)
-    plans = [_place(sorted(alive, key=order)) for order in ORDERS]
-    size, offsets = min(plans, key=lambda plan: plan[0])
+    copying, joining = (_best(buffers(program, concats=concats)) for concats in (False, True))
+    size, offsets = joining if joining[0] <= copying[0] else copying
     for buffer, offset in offsets:
-        for index in buffer.tensors:
-            program.tensors[index] = dataclasses.replace(program.tensors[index], offset=offset)
+        for index, at in buffer.tensors:
+            program.tensors[index] = dataclasses.replace(program.tensors[index], offset=offset + at)
     program.arena_size = size
     clashes = overlaps(program)
     assert not clashes, f"memory plan: live tensors overlap: {clashes}"
+
+
+def _best(alive: list[Buffer]) -> tuple[int, list[tuple[Buffer, int]]]:
+    """(arena size, offsets) of the smallest plan."""
+    return min((_place(sorted(alive, key=order)) for order in ORDERS), key=lambda plan: plan[0])
 
 
 def _place(ordered: list[Buffer]) -> tuple[int, list[tuple[Buffer, int]]]:

@@ -48,6 +48,45 @@ ModelBuilder SmallModel() {
   return m;
 }
 
+// The operators of format 1.1 in one chain: quantize → lookup → linear resize → gather → slice →
+// dilate → reduce → dequantize → hard_sigmoid → maximum; arg_max beside it.
+ModelBuilder NewerModel() {
+  Random random(6);
+  ModelBuilder m;
+  const uint32_t q = m.Qparams(0.02f, 3), q_other = m.Qparams(0.03f, -2);
+  const List<int32_t> indices = {4, 0, 2, 2};
+  const uint32_t x = m.Input("x", ptq::kF32, Dims{1, 3, 4, 5});
+  const uint32_t table = m.Constant("table", ptq::kI8, Dims{256}, random.Int8s(256).data(), q);
+  const uint32_t k = m.Constant("k", ptq::kI32, Dims{4}, indices.data());
+  const uint32_t quantized = m.Arena("quantized", ptq::kI8, Dims{1, 3, 4, 5}, q_other),
+                 looked_up = m.Arena("looked_up", ptq::kI8, Dims{1, 3, 4, 5}, q),
+                 resized = m.Arena("resized", ptq::kI8, Dims{1, 5, 6, 5}, q_other),
+                 gathered = m.Arena("gathered", ptq::kI8, Dims{1, 5, 6, 4}, q_other),
+                 sliced = m.Arena("sliced", ptq::kI8, Dims{1, 3, 6, 2}, q_other),
+                 dilated = m.Arena("dilated", ptq::kI8, Dims{1, 5, 11, 2}, q_other),
+                 largest = m.Arena("largest", ptq::kI32, Dims{1, 5, 1, 2}),
+                 reduced = m.Arena("reduced", ptq::kI8, Dims{1, 1, 1, 2}, q),
+                 real = m.Arena("real", ptq::kF32, Dims{1, 1, 1, 2}),
+                 gate = m.Arena("gate", ptq::kF32, Dims{1, 1, 1, 2}),
+                 y = m.Arena("y", ptq::kF32, Dims{1, 1, 1, 2});
+  m.Op(ptq::kQuantize, "quantize", {x}, quantized);
+  m.Op(ptq::kLookup, "lookup", {quantized, table}, looked_up);
+  m.Op(ptq::kResize, "resize", {looked_up}, resized,
+       ptq::ResizeAttrs{ptq::kLinear, 0, 0, 1.6f, 1.5f, kNoClamp});
+  m.Op(ptq::kGather, "gather", {resized, k}, gathered, ptq::GatherAttrs{3});
+  m.Op(ptq::kSlice, "slice", {gathered}, sliced, ptq::SliceAttrs{{0, 4, 0, 3}, {1, -2, 1, -1}});
+  m.Op(ptq::kDilate, "dilate", {sliced}, dilated, ptq::DilateAttrs{{1, 2, 2, 1}, 0, -2});
+  m.Op(ptq::kArgMax, "arg_max", {dilated}, largest, ptq::ArgMaxAttrs{2, 1});
+  m.Op(ptq::kReduce, "reduce", {dilated}, reduced, ptq::ReduceAttrs{0, 6, kNoClamp});
+  m.Op(ptq::kDequantize, "dequantize", {reduced}, real);
+  m.Op(ptq::kUnary, "unary", {real}, gate,
+       ptq::UnaryAttrs{ptq::kHardSigmoid, 0.2f, 0.5f, kNoClamp});
+  m.Op(ptq::kMaximum, "maximum", {real, gate}, y, kNoClamp);
+  m.Output(y);
+  m.Output(largest);
+  return m;
+}
+
 // Loads; if that succeeds, runs. True if loaded.
 bool LoadAndRun(const List<uint8_t>& file) {
   ptq_program* program = nullptr;
@@ -68,6 +107,7 @@ void TestValid() {
   Row("valid file");
   const List<uint8_t> file = SmallModel().Finish();
   CHECK(LoadAndRun(file));
+  CHECK(LoadAndRun(NewerModel().Finish()));
   // At every alignment: a misaligned buffer is copied.
   List<uint8_t> shifted(file.size() + 64);
   for (size_t shift = 0; shift < 64; shift += 7) {
@@ -107,8 +147,7 @@ void TestTruncations() {
   }
 }
 
-void TestFlips() {
-  const List<uint8_t> file = SmallModel().Finish();
+void TestFlips(const List<uint8_t>& file) {
   const uint8_t masks[] = {0x01, 0x80, 0xFF};
   size_t loaded = 0;
   for (size_t i = 0; i < file.size(); ++i) {
@@ -234,6 +273,38 @@ void TestMemoryPlan() {
   }
 }
 
+// Two heads and their concat, at their place in it or not.
+List<uint8_t> HeadsModel(float hi, uint64_t second_at) {
+  ModelBuilder m;
+  const uint32_t x = m.Input("x", ptq::kF32, {1, 4, 16}), a = m.Arena("a", ptq::kF32, {1, 4, 16}),
+                 b = m.Arena("b", ptq::kF32, {1, 4, 16}), y = m.Arena("y", ptq::kF32, {1, 8, 16});
+  m.Op(ptq::kClamp, "same", {x}, a, kNoClamp);
+  m.Op(ptq::kAdd, "sum", {x, a}, b, kNoClamp);
+  m.Op(ptq::kConcat, "concat", {a, b}, y, ptq::ConcatAttrs{1, {-INFINITY, hi, -128, 127}});
+  m.ShareMemory(a, y);
+  m.ShareMemory(b, y, second_at);
+  m.Output(y);
+  return m.Finish();
+}
+
+void TestConcatInPlace() {
+  Row("concat in place");
+  const List<uint8_t> file = HeadsModel(INFINITY, 256);
+  Random random(8);
+  const List<float> x = random.Floats(64);
+  RunEverywhere(file, {Bytes(x)}, [&](const ptq_context* context) {
+    const float* y = static_cast<const float*>(ptq_context_output(context, 0));
+    List<float> expected(128);
+    for (size_t i = 0; i < 64; ++i) {
+      expected[i] = x[i];
+      expected[64 + i] = x[i] + x[i];
+    }
+    SameBytes(y, expected.data(), 128, "concat in place");
+  });
+  CHECK(!LoadAndRun(HeadsModel(INFINITY, 192)));  // half on the other head
+  CHECK(!LoadAndRun(HeadsModel(1.0f, 256)));      // the clamp changes values
+}
+
 void TestEnvironment() {
   Row("PTQ_CPU");
   const List<uint8_t> file = SmallModel().Finish();
@@ -254,9 +325,11 @@ void TestEnvironment() {
 int main() {
   TestValid();
   TestTruncations();
-  TestFlips();
+  TestFlips(SmallModel().Finish());
+  TestFlips(NewerModel().Finish());
   TestFields();
   TestMemoryPlan();
+  TestConcatInPlace();
   TestEnvironment();
   return Finish("loader_test");
 }

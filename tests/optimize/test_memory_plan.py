@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ptq_core.flatfile.attributes import Clamp, NoAttributes
+from ptq_core.flatfile.attributes import Clamp, Concat, NoAttributes
 from ptq_core.flatfile.lifetimes import lower_bound, overlaps
 from ptq_core.flatfile.program import DType, Op, OpKind, Program, Tensor
 from ptq_core.optimize.memory_plan import plan_memory
@@ -71,6 +71,54 @@ def test_reshape_lies_on_its_input() -> None:
     plan_memory(program)
     assert program.tensors[1].offset == program.tensors[2].offset
     assert not overlaps(program)
+
+
+def detector(*rows: int, axis: int = 1, clamp: float = np.inf) -> Program:
+    """Heads of so many rows [1, rows, 16] that are concatenated."""
+    program = Program()
+    program.inputs = [program.add(Tensor("input", DType.F32, (1, 16, 16)))]
+    heads = []
+    for i, count in enumerate(rows):
+        heads.append(program.add(Tensor(f"head{i}", DType.F32, (1, count, 16))))
+        program.ops.append(Op(OpKind.CLAMP, f"op{i}", (0,), (heads[-1],), Clamp()))
+    y = program.add(Tensor("y", DType.F32, (1, sum(rows), 16)))
+    program.ops.append(Op(OpKind.CONCAT, "concat", tuple(heads), (y,), Concat(axis=axis, hi=clamp)))
+    program.outputs = [y]
+    return program
+
+
+def test_a_concat_joins_its_inputs_in_place() -> None:
+    program = detector(4, 7, 2)
+    plan_memory(program)
+    begin = program.tensors[4].offset
+    assert begin is not None
+    assert [t.offset for t in program.tensors[1:4]] == [begin, begin + 4 * 64, begin + 11 * 64]
+    assert program.arena_size == 16 * 64 + 13 * 64
+    assert not overlaps(program)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [detector(4, 7, clamp=1.0), detector(4, 7, axis=2)],
+    ids=["a clamp changes values", "rows lie apart"],
+)
+def test_a_concat_that_does_more_than_join_copies(program: Program) -> None:
+    plan_memory(program)
+    assert program.arena_size >= 16 * 64 + 2 * 11 * 64
+    offset = program.tensors[-1].offset
+    program.tensors[1] = dataclasses.replace(program.tensors[1], offset=offset)
+    assert overlaps(program)
+
+
+def test_a_head_that_is_read_later_is_not_joined() -> None:
+    program = detector(4, 7)
+    again = program.add(Tensor("again", DType.F32, (1, 4, 16)))
+    program.ops.append(Op(OpKind.CLAMP, "later", (1,), (again,), Clamp()))
+    plan_memory(program)
+    y = program.tensors[3].offset
+    assert y is not None
+    assert program.tensors[1].offset != y
+    assert program.tensors[2].offset == y + 4 * 64
 
 
 def test_overlaps_notices_what_a_plan_must_not_do() -> None:

@@ -1,6 +1,7 @@
 // Checks the memory plan by playing the program through: at each operator, the live tensors lie
 // side by side in the arena.
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/math.h"
@@ -94,10 +95,39 @@ ptq_status CheckReads(const FlatFile& file, const Operator& op, const Array<uint
   return PTQ_OK;
 }
 
-// Gives the output of `op` its place among the live tensors.
-ptq_status PlaceOutput(const FlatFile& file, const Operator& op, uint32_t index, uint32_t last_use,
-                       LiveSlots* live) {
+// True if `x` and `y` have the same quantization parameters, or none.
+bool SameQparams(const Tensor& x, const Tensor& y) {
+  return x.scale_count == y.scale_count && x.zero_point == y.zero_point && x.axis == y.axis &&
+         (x.scale_count == 0 || memcmp(x.scales, y.scales, x.scale_count * sizeof(float)) == 0);
+}
+
+// Ends the life of inputs of a concat that lie at their place in its output and die here. Only a
+// concat that puts whole inputs one after the other as they are may have such inputs.
+void JoinInputs(const FlatFile& file, const Operator& op, uint32_t now, LiveSlots* live) {
+  const Tensor& y = file.tensors[op.outputs[0]];
+  ConcatAttrs attrs;
+  memcpy(&attrs, op.attrs, sizeof attrs);
+  if (attrs.clamp.lo != -INFINITY || attrs.clamp.hi != INFINITY || attrs.clamp.q_min != -128 ||
+      attrs.clamp.q_max != 127 || attrs.axis >= y.rank)
+    return;
+  for (uint32_t d = 0; d < attrs.axis; ++d) {
+    if (y.dims[d] != 1) return;
+  }
+  uint64_t offset = y.offset;
+  for (uint32_t j = 0; j < op.input_count; ++j) {
+    const Tensor& x = file.tensors[op.inputs[j]];
+    if (x.storage == kArena && x.offset == offset && x.dtype == y.dtype && SameQparams(x, y))
+      live->RemoveIfDead(x.offset, now);
+    offset += x.size;
+  }
+}
+
+// Gives the output of operator `now` its place among the live tensors.
+ptq_status PlaceOutput(const FlatFile& file, uint32_t now, uint32_t last_use, LiveSlots* live) {
+  const Operator& op = file.operators[now];
+  const uint32_t index = op.outputs[0];
   const Tensor& tensor = file.tensors[index];
+  if (op.kind->id == kConcat) JoinInputs(file, op, now, live);
   if (op.kind->id == kReshape) {
     const Tensor& input = file.tensors[op.inputs[0]];
     if (input.storage == kArena && input.offset == tensor.offset && input.size == tensor.size) {
@@ -149,7 +179,7 @@ ptq_status CheckMemoryPlan(const FlatFile& file) {
                     "output: tensor %" PRIu32 " '%.60s' is a constant, an input, or written twice",
                     output, file.tensors[output].name);
     }
-    if (status == PTQ_OK) status = PlaceOutput(file, op, output, last_use[output], &live);
+    if (status == PTQ_OK) status = PlaceOutput(file, i, last_use[output], &live);
     if (status != PTQ_OK) {
       PrefixLastError("operator %" PRIu32 " '%.60s' (%s) ", i, op.name, op.kind->name);
       return status;

@@ -107,6 +107,13 @@ const Kernel* SelectDepthwise(const Kernel* list, size_t count, uint32_t feature
 // One file per instruction set.
 void depthwise_f32_1x16__scalar(const DepthwiseF32Row& row);
 void depthwise_i8_1x16__scalar(const DepthwiseI8Row& row);
+void depthwise_f32_3x3s1__neon(const DepthwiseF32Row& row);
+void depthwise_f32_3x3s2__neon(const DepthwiseF32Row& row);
+void depthwise_f32_5x5s1__neon(const DepthwiseF32Row& row);
+void depthwise_f32_5x5s2__neon(const DepthwiseF32Row& row);
+void depthwise_f32_1x16__neon(const DepthwiseF32Row& row);
+void depthwise_i8_3x3s1__neon(const DepthwiseI8Row& row);
+void depthwise_i8_3x3s2__neon(const DepthwiseI8Row& row);
 void depthwise_i8_3x3s1__dotprod(const DepthwiseI8Row& row);
 void depthwise_i8_3x3s2__dotprod(const DepthwiseI8Row& row);
 void depthwise_i8_5x5s1__dotprod(const DepthwiseI8Row& row);

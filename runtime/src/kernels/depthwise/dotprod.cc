@@ -71,6 +71,8 @@ struct Strip {
       for (size_t i = 0; i < kVectors; ++i)
         sum->vectors[i] = vdotq_s32(sum->vectors[i], values.lanes[group][i], weights[group][kx][i]);
     }
+#pragma unroll
+    for (size_t i = 0; i < kVectors; ++i) ComputeHere(&sum->vectors[i]);
   }
 
   PTQ_INLINE void Store(size_t x, const Sum& sum) const { output.Store(x, sum); }

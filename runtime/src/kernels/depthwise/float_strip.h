@@ -1,7 +1,8 @@
 // Float depthwise kernels on vectors of channels, for any instruction set. `Isa` names them:
 //   Vector, kLanes
-//   Load(p), StoreFirst(p, count, v), Splat(value), MultiplyAdd(a, b, sum)
+//   Load(p), Store(p, v), StoreFirst(p, count, v), Splat(value), MultiplyAdd(a, b, sum)
 //   Clamp(v, lo, hi)   lets a NaN pass
+//   Prefetch(p)
 //
 // Float rows of large pictures do not fit in the first-level cache, and their pictures not in the
 // second: the order of the loops and a prefetch matter as much as the arithmetic.
@@ -25,8 +26,9 @@ PTQ_INLINE size_t TapStride(const DepthwiseShape& shape) {
 constexpr size_t kTileOutputs = 14;
 
 // kVectors vectors of channels of the row, with the weights in registers: a second vector fills the
-// time in which the additions of the first wait for each other.
-template <typename Isa, size_t kKernel, size_t kStride, size_t kVectors>
+// time in which the additions of the first wait for each other. Not kFull: the row ends in the last
+// vector.
+template <typename Isa, size_t kKernel, size_t kStride, size_t kVectors, bool kFull>
 struct FloatStrip {
   using Vector = typename Isa::Vector;
   struct Sum {
@@ -40,7 +42,6 @@ struct FloatStrip {
   const DepthwiseF32Row& row;
   size_t first;  // channel
   Vector weights[kKernel * kKernel][kVectors];
-  Sum bias;
   Vector lo, hi;
 
   PTQ_INLINE FloatStrip(const DepthwiseF32Row& row, size_t first)
@@ -49,14 +50,20 @@ struct FloatStrip {
 #pragma unroll
     for (size_t i = 0; i < kVectors; ++i) {
       const size_t c = first + i * Isa::kLanes;
-      bias.vectors[i] = Isa::Load(row.bias + c);
 #pragma unroll
       for (size_t tap = 0; tap < kKernel * kKernel; ++tap)
         weights[tap][i] = Isa::Load(row.weights + tap * tap_stride + c);
     }
   }
 
-  PTQ_INLINE Sum Start() const { return bias; }
+  // The bias is read anew: a register for each vector of it is more than some have.
+  PTQ_INLINE Sum Start() const {
+    Sum sum;
+#pragma unroll
+    for (size_t i = 0; i < kVectors; ++i)
+      sum.vectors[i] = Isa::Load(row.bias + first + i * Isa::kLanes);
+    return sum;
+  }
 
   PTQ_INLINE Column Load(size_t column) const {
     Column values;
@@ -67,7 +74,7 @@ struct FloatStrip {
       for (size_t i = 0; i < kVectors; ++i) {
         values.rows[ky][i] = Isa::Load(x + i * Isa::kLanes);
         // The next strip's, of rows that the last row of outputs did not read.
-        if (ky + kStride >= kKernel) __builtin_prefetch(x + kChannels + i * Isa::kLanes);
+        if (ky + kStride >= kKernel) Isa::Prefetch(x + kChannels + i * Isa::kLanes);
       }
     }
     return values;
@@ -81,21 +88,28 @@ struct FloatStrip {
         sum->vectors[i] =
             Isa::MultiplyAdd(values.rows[ky][i], weights[ky * kKernel + kx][i], sum->vectors[i]);
     }
+#pragma unroll
+    for (size_t i = 0; i < kVectors; ++i) ComputeHere(&sum->vectors[i]);
   }
 
   PTQ_INLINE void Store(size_t x, const Sum& sum) const {
 #pragma unroll
     for (size_t i = 0; i < kVectors; ++i) {
       const size_t c = first + i * Isa::kLanes;
-      Isa::StoreFirst(row.output + x * row.output_stride + c,
-                      Min(Isa::kLanes, row.shape.channels - c), Isa::Clamp(sum.vectors[i], lo, hi));
+      float* y = row.output + x * row.output_stride + c;
+      const Vector value = Isa::Clamp(sum.vectors[i], lo, hi);
+      if constexpr (kFull) {
+        Isa::Store(y, value);
+      } else {
+        Isa::StoreFirst(y, Min(Isa::kLanes, row.shape.channels - c), value);
+      }
     }
   }
 };
 
-template <typename Isa, size_t kKernel, size_t kStride, size_t kVectors>
+template <typename Isa, size_t kKernel, size_t kStride, size_t kVectors, bool kFull>
 PTQ_INLINE void SquareStripF32(const DepthwiseF32Row& row, size_t first) {
-  const FloatStrip<Isa, kKernel, kStride, kVectors> strip(row, first);
+  const FloatStrip<Isa, kKernel, kStride, kVectors, kFull> strip(row, first);
   WalkColumns<kKernel, kStride>(strip, row.outputs);
 }
 
@@ -110,9 +124,9 @@ PTQ_INLINE void SquareRowF32(const DepthwiseF32Row& row) {
     tile.output = row.output + x * row.output_stride;
     size_t c = 0;
     for (; c + kChannels <= row.shape.channels; c += kChannels)
-      SquareStripF32<Isa, kKernel, kStride, kVectors>(tile, c);
+      SquareStripF32<Isa, kKernel, kStride, kVectors, true>(tile, c);
     for (; c < row.shape.channels; c += Isa::kLanes)
-      SquareStripF32<Isa, kKernel, kStride, 1>(tile, c);
+      SquareStripF32<Isa, kKernel, kStride, 1, false>(tile, c);
   }
 }
 

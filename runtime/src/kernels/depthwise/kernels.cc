@@ -7,10 +7,10 @@
 namespace ptq {
 namespace {
 
+constexpr auto kTapsOutermost = PackTapsOutermost<float>();
 #if defined(__x86_64__)
 constexpr uint32_t kAvxVnni = kCpuAvx2 | kCpuAvxVnni;
 constexpr uint32_t kAvx512Vnni = kCpuAvx2 | kCpuAvx512Vnni;
-constexpr auto kTapsOutermost = PackTapsOutermost<float>();
 constexpr auto kRowPairs = PackRowGroups<int16_t, 16>();
 constexpr auto kRowQuads = PackRowGroups<int8_t, 64>();
 constexpr auto kRowQuads256 = PackRowGroups<int8_t, 32>();
@@ -42,8 +42,20 @@ const DepthwiseF32Kernel kDepthwiseF32Kernels[] = {
     {"depthwise_f32_5x5s2__avx2", kCpuAvx2, 5, 5, 2, 1, 0, kTapsOutermost,
      depthwise_f32_5x5s2__avx2},
     {"depthwise_f32_1x32__avx2", kCpuAvx2, 0, 0, 0, 0, 0, kTapsOutermost, depthwise_f32_1x32__avx2},
+#elif defined(__ARM_NEON)
+    {"depthwise_f32_3x3s1__neon", kCpuNeon, 3, 3, 1, 1, 0, kTapsOutermost,
+     depthwise_f32_3x3s1__neon},
+    {"depthwise_f32_3x3s2__neon", kCpuNeon, 3, 3, 2, 1, 0, kTapsOutermost,
+     depthwise_f32_3x3s2__neon},
+#if defined(__aarch64__)
+    {"depthwise_f32_5x5s1__neon", kCpuNeon, 5, 5, 1, 1, 0, kTapsOutermost,
+     depthwise_f32_5x5s1__neon},
+    {"depthwise_f32_5x5s2__neon", kCpuNeon, 5, 5, 2, 1, 0, kTapsOutermost,
+     depthwise_f32_5x5s2__neon},
 #endif
-    {"depthwise_f32_1x16__scalar", kCpuScalar, 0, 0, 0, 0, 0, PackTapsOutermost<float>(),
+    {"depthwise_f32_1x16__neon", kCpuNeon, 0, 0, 0, 0, 0, kTapsOutermost, depthwise_f32_1x16__neon},
+#endif
+    {"depthwise_f32_1x16__scalar", kCpuScalar, 0, 0, 0, 0, 0, kTapsOutermost,
      depthwise_f32_1x16__scalar},
 };
 const size_t kDepthwiseF32KernelCount =
@@ -85,6 +97,12 @@ const DepthwiseI8Kernel kDepthwiseI8Kernels[] = {
      depthwise_i8_5x5s1__dotprod},
     {"depthwise_i8_5x5s2__dotprod", kDotprod, 5, 5, 2, 1, 0, kRowQuads,
      depthwise_i8_5x5s2__dotprod},
+#endif
+#if defined(__ARM_NEON)
+    {"depthwise_i8_3x3s1__neon", kCpuNeon, 3, 3, 1, 1, 0, PackTapsOutermost<int8_t>(),
+     depthwise_i8_3x3s1__neon},
+    {"depthwise_i8_3x3s2__neon", kCpuNeon, 3, 3, 2, 1, 0, PackTapsOutermost<int8_t>(),
+     depthwise_i8_3x3s2__neon},
 #endif
     {"depthwise_i8_1x16__scalar", kCpuScalar, 0, 0, 0, 0, 0, PackTapsOutermost<int8_t>(),
      depthwise_i8_1x16__scalar},

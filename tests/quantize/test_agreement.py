@@ -42,7 +42,7 @@ def concatenated() -> onnx.ModelProto:
 
 NETWORKS: list[tuple[Callable[[], onnx.ModelProto], int]] = [
     (mobile_block, 4),
-    (padded_pools, 3),
+    (padded_pools, 2),
     (concatenated, 3),
 ]
 

@@ -30,6 +30,7 @@ constexpr size_t kLanes = 2 * kRegisterLanes;
 
 typedef float VecF __attribute__((vector_size(4 * kLanes)));
 typedef int32_t VecI __attribute__((vector_size(4 * kLanes)));
+typedef uint32_t VecU __attribute__((vector_size(4 * kLanes)));  // for what may wrap around
 
 // For what a whole vector is too wide.
 typedef float RegisterF __attribute__((vector_size(4 * kRegisterLanes)));

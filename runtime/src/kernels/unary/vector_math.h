@@ -43,7 +43,9 @@ PTQ_INLINE VecF ReducedExpm1(VecF x, VecI* n) {
 }
 
 // 2^n, -126 <= n <= 127.
-PTQ_INLINE VecF PowerOfTwo(VecI n) { return FromBits((n + 127) << 23); }
+PTQ_INLINE VecF PowerOfTwo(VecI n) {
+  return reinterpret_cast<VecF>(reinterpret_cast<VecU>(n + 127) << 23);
+}
 
 // e^x: 1 ulp; 0 and infinity where they are the nearest float.
 PTQ_INLINE VecF Exp(VecF x) {
@@ -73,11 +75,11 @@ PTQ_INLINE VecF ReducedLog1p(VecF f, VecF n) {
 
 // log(x): 1 ulp; NaN below 0.
 PTQ_INLINE VecF Log(VecF x) {
-  constexpr int32_t kSqrtHalfBits = 0x3F3504F3;
+  constexpr uint32_t kSqrtHalfBits = 0x3F3504F3;
   const VecI subnormal = x < 0x1p-126f;
-  const VecI bits = Bits(Select(subnormal, x * 0x1p23f, x)) - kSqrtHalfBits;
-  const VecI exponent = bits >> 23;
-  const VecF mantissa = FromBits(bits - (exponent << 23) + kSqrtHalfBits);
+  const VecU bits = reinterpret_cast<VecU>(Select(subnormal, x * 0x1p23f, x)) - kSqrtHalfBits;
+  const VecI exponent = reinterpret_cast<VecI>(bits) >> 23;
+  const VecF mantissa = reinterpret_cast<VecF>((bits & 0x7FFFFF) + kSqrtHalfBits);
   const VecF n = __builtin_convertvector(exponent - (subnormal & 23), VecF);
   VecF y = ReducedLog1p(mantissa - 1.0f, n);
   y = Select(x > 0x1.fffffep127f, x, y);

@@ -85,6 +85,7 @@ void gemm_i8_4x4__neon(const GemmI8Tile& tile);
 void gemm_i8_5x16__dotprod(const GemmI8Tile& tile);
 void gemm_f32_6x16__avx2(const GemmF32Tile& tile);
 void gemm_i8_6x16__avx2(const GemmI8Tile& tile);
+void gemm_i8_6x16__avxvnni(const GemmI8Tile& tile);
 void gemm_f32_12x32__avx512vnni(const GemmF32Tile& tile);
 void gemm_i8_12x32__avx512vnni(const GemmI8Tile& tile);
 void gemm_i8_64x32__amx(const GemmI8Tile& tile);

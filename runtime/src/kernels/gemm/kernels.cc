@@ -22,6 +22,7 @@ const GemmI8Kernel kGemmI8Kernels[] = {
      gemm_i8_64x32__amx},
     {"gemm_i8_12x32__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, 12, 32, 4, 4, 128,
      gemm_i8_12x32__avx512vnni},
+    {"gemm_i8_6x16__avxvnni", kCpuAvx2 | kCpuAvxVnni, 6, 16, 4, 4, 128, gemm_i8_6x16__avxvnni},
     {"gemm_i8_6x16__avx2", kCpuAvx2, 6, 16, 2, 2, 0, gemm_i8_6x16__avx2},
 #endif
 #if defined(__aarch64__)

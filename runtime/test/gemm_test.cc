@@ -5,6 +5,7 @@
 #include "base/array.h"
 #include "kernels/gemm/contract.h"
 #include "kernels/gemm/pack.h"
+#include "numerics/shifted_sum.h"
 #include "test/support/compare.h"
 #include "test/support/guarded.h"
 #include "test/support/kernel_walk.h"
@@ -51,6 +52,7 @@ void ForEachSize(const Kernel& kernel, Test test) {
 
 void TestGemmI8(const ptq::GemmI8Kernel& kernel) {
   Random random(11);
+  size_t shifted = 0;
   ForEachSize(kernel, [&](size_t depth, size_t taps, size_t rows, size_t columns) {
     const size_t products = taps * depth, slots = ptq::RoundUp(columns, kernel.nr);
     List<int8_t> w = random.Int8s(columns * products, -127, 127),
@@ -77,10 +79,12 @@ void TestGemmI8(const ptq::GemmI8Kernel& kernel) {
     // The last row ends at the guard page.
     Guarded<int8_t> y((rows - 1) * stride + columns), expected(y.size());
     Guarded<float> y_f32(y.size()), expected_f32(y.size());
+    bool fits = kernel.shifted_sums;
     for (size_t i = 0; i < rows; ++i) {
       for (size_t j = 0; j < columns; ++j) {
         int64_t sum = bias[j];
         for (size_t k = 0; k < products; ++k) sum += inputs[i * products + k] * w[j * products + k];
+        fits = fits && ptq::FitsShiftedSum(sum, sum, multiplier[j], range.zero_point);
         expected[i * stride + j] = ReferenceRequantize(sum, multiplier[j], -4, -128, 120);
         expected_f32[i * stride + j] = fminf(static_cast<float>(sum) * multiplier[j], 50.0f);
       }
@@ -109,7 +113,19 @@ void TestGemmI8(const ptq::GemmI8Kernel& kernel) {
     tile.hi = 50.0f;
     kernel.run(tile);
     SameBytes(y_f32.data(), expected_f32.data(), y.size(), "gemm i8, f32 output");
+    if (!fits) return;
+    ++shifted;
+    for (size_t j = 0; j < slots; ++j) folded[j] = ptq::ShiftSum(folded[j]);
+    tile.shifted_sums = true;
+    memset(y_f32.data(), 0xFF, y.size() * sizeof(float));
+    kernel.run(tile);
+    SameBytes(y_f32.data(), expected_f32.data(), y.size(), "gemm i8, shifted sums, f32 output");
+    tile.output_i8 = y.data();
+    memset(y.data(), 0xFF, y.size());
+    kernel.run(tile);
+    SameBytes(y.data(), expected.data(), y.size(), "gemm i8, shifted sums");
   });
+  CHECK((shifted > 100) == kernel.shifted_sums);
 }
 
 void TestGemmF32(const ptq::GemmF32Kernel& kernel) {

@@ -7,6 +7,7 @@
 
 #include "base/math.h"
 #include "numerics/requantize.h"
+#include "numerics/shifted_sum.h"
 
 namespace ptq {
 
@@ -97,6 +98,47 @@ PTQ_INLINE int8x16_t RequantizeX16(int32x4_t a0, int32x4_t a1, int32x4_t a2, int
       RoundX8(vmulq_f32(vcvtq_f32_s32(a0), m0), vmulq_f32(vcvtq_f32_s32(a1), m1), range),
       RoundX8(vmulq_f32(vcvtq_f32_s32(a2), m2), vmulq_f32(vcvtq_f32_s32(a3), m3), range), range);
 }
+
+#if defined(__aarch64__)
+// The constants for shifted accumulators (numerics/shifted_sum.h).
+struct NeonShiftedRange {
+  float32x4_t shift, shift_and_zero_point;
+  int8x16_t q_min, q_max;
+};
+
+PTQ_INLINE NeonShiftedRange MakeNeonShiftedRange(const OutputRange& range) {
+  const NeonRange neon = MakeNeonRange(range);
+  return {vdupq_n_f32(kSumShiftValue),
+          vdupq_n_f32(kSumShiftValue + static_cast<float>(range.zero_point)), neon.q_min,
+          neon.q_max};
+}
+
+// RoundX8 of shifted accumulators times multipliers. Adding 1.5 * 2^23 rounds to nearest even, as
+// in RoundHalfEven of requantize.h; the results fit in int16, so the low halves of the sums are
+// them.
+PTQ_INLINE int16x8_t RoundShiftedX8(int32x4_t a0, int32x4_t a1, float32x4_t m0, float32x4_t m1,
+                                    const NeonShiftedRange& range) {
+  const float32x4_t x0 = vmulq_f32(vsubq_f32(vreinterpretq_f32_s32(a0), range.shift), m0);
+  const float32x4_t x1 = vmulq_f32(vsubq_f32(vreinterpretq_f32_s32(a1), range.shift), m1);
+  return vuzp1q_s16(vreinterpretq_s16_f32(vaddq_f32(x0, range.shift_and_zero_point)),
+                    vreinterpretq_s16_f32(vaddq_f32(x1, range.shift_and_zero_point)));
+}
+
+// Requantize of 8 and 16 shifted accumulators.
+PTQ_INLINE int8x8_t RequantizeShiftedX8(int32x4_t a0, int32x4_t a1, float32x4_t m0, float32x4_t m1,
+                                        const NeonShiftedRange& range) {
+  const int8x8_t q = vqmovn_s16(RoundShiftedX8(a0, a1, m0, m1, range));
+  return vmin_s8(vmax_s8(q, vget_low_s8(range.q_min)), vget_low_s8(range.q_max));
+}
+
+PTQ_INLINE int8x16_t RequantizeShiftedX16(int32x4_t a0, int32x4_t a1, int32x4_t a2, int32x4_t a3,
+                                          float32x4_t m0, float32x4_t m1, float32x4_t m2,
+                                          float32x4_t m3, const NeonShiftedRange& range) {
+  const int8x8_t low = vqmovn_s16(RoundShiftedX8(a0, a1, m0, m1, range));
+  const int8x16_t q = vqmovn_high_s16(low, RoundShiftedX8(a2, a3, m2, m3, range));
+  return vminq_s8(vmaxq_s8(q, range.q_min), range.q_max);
+}
+#endif
 
 }  // namespace ptq
 

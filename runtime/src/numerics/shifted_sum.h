@@ -14,11 +14,13 @@ namespace ptq {
 constexpr int32_t kSumShift = 0x4B400000;
 constexpr float kSumShiftValue = 12582912.0f;  // the float with these bits
 
-// Whether a channel whose sums lie in low ... high may be computed so: exact as above, and with
-// products float(sum) * multiplier that round to an int16.
-PTQ_INLINE bool FitsShiftedSum(int64_t low, int64_t high, float multiplier) {
+// Whether a channel whose sums lie in low ... high may be requantized from shifted sums: exact as
+// above, the results within int16, and ties to even still even behind the zero point, which is
+// added before rounding. (Zero points of symmetric tensors are 0, those behind Relu -128.)
+PTQ_INLINE bool FitsShiftedSum(int64_t low, int64_t high, float multiplier, int32_t zero_point) {
   const int64_t largest = Max(-low, high);
-  return largest <= 1 << 22 && static_cast<float>(largest) * multiplier <= 32767.0f;
+  return largest <= 1 << 22 && static_cast<float>(largest) * multiplier <= 32600.0f &&
+         zero_point % 2 == 0;
 }
 
 PTQ_INLINE int32_t ShiftSum(int32_t bias) {

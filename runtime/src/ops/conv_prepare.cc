@@ -103,7 +103,7 @@ ptq_status PrepareChannelI8(const Convolution& conv, size_t output, size_t slot,
   float m = x.scales[0] * w.scales[w.scale_count == 1 ? 0 : output];
   if (conv.output.dtype == kI8) m = m / conv.output.scale;
   state->multiplier[slot] = m;
-  if (!FitsShiftedSum(bounds.low, bounds.high, m)) state->shifted_sums = false;
+  if (!FitsShiftedSum(bounds.low, bounds.high, m, conv.output.zero_point)) state->shifted_sums = false;
   return CheckMultiplier("requantization", m);
 }
 

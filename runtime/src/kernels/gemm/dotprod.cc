@@ -1,7 +1,7 @@
 // gemm for the Armv8.2 dot product: 5 pixels by 16 channels, 20 accumulators of four outputs.
 #include "kernels/gemm/contract.h"
 #include "kernels/gemm/neon_lanes.h"
-#include "kernels/gemm/neon_store.h"
+#include "kernels/gemm/neon_store_i8.h"
 
 namespace ptq {
 namespace {
@@ -15,28 +15,27 @@ struct DotProduct {
   }
 };
 
-struct GemmI8 {
+class GemmI8 {
+ public:
+  using Tile = GemmI8Tile;
+
+  PTQ_INLINE explicit GemmI8(const Tile& tile)
+      : lanes_(CeilDiv(tile.depth, kLaneBytes)), range_(MakeNeonShiftedRange(tile.range)) {}
+
   template <size_t kRows, size_t kVectors>
-  PTQ_INLINE static void Block(const GemmI8Tile& tile, size_t column, size_t columns,
-                               const uint8_t*& w) {
+  PTQ_INLINE void Block(const Tile& tile, size_t column, const uint8_t*& w) const {
     int32x4_t sum[kRows][kVectors];
-    AccumulateBlock<DotProduct>(tile.rows, tile.taps, CeilDiv(tile.depth, kLaneBytes),
-                                tile.bias + column, w, sum);
-    StoreBlock(tile, column, columns, sum);
+    AccumulateBlock<DotProduct>(tile.rows, tile.taps, lanes_, tile.bias + column, w, sum);
+    StoreBlock(tile, range_, column, sum);
   }
 
-  template <size_t kRows>
-  static void Rows(const GemmI8Tile& tile) {
-    const uint8_t* w = reinterpret_cast<const uint8_t*>(tile.weights);
-    size_t column = 0;
-    for (; column + kLaneColumns / 2 < tile.columns; column += kLaneColumns)
-      Block<kRows, 4>(tile, column, tile.columns - column, w);
-    if (column < tile.columns) Block<kRows, 2>(tile, column, tile.columns - column, w);
-  }
+ private:
+  Lanes lanes_;
+  NeonShiftedRange range_;
 };
 
 }  // namespace
 
-void gemm_i8_5x16__dotprod(const GemmI8Tile& tile) { RunRows<GemmI8>(tile); }
+void gemm_i8_5x16__dotprod(const GemmI8Tile& tile) { RunLanes<GemmI8>(tile); }
 
 }  // namespace ptq

@@ -26,8 +26,8 @@ const GemmI8Kernel kGemmI8Kernels[] = {
     {"gemm_i8_6x16__avx2", kCpuAvx2, 6, 16, 2, 2, 0, gemm_i8_6x16__avx2},
 #endif
 #if defined(__aarch64__)
-    {"gemm_i8_5x16__dotprod", kCpuNeon | kCpuDotprod, 5, 16, 4, 4, 0, gemm_i8_5x16__dotprod},
-    {"gemm_i8_4x4__neon", kCpuNeon, 4, 4, 16, 16, 0, gemm_i8_4x4__neon},
+    {"gemm_i8_5x16__dotprod", kCpuNeon | kCpuDotprod, 5, 16, 4, 4, 0, gemm_i8_5x16__dotprod, true},
+    {"gemm_i8_4x4__neon", kCpuNeon, 4, 4, 16, 16, 0, gemm_i8_4x4__neon, true},
 #endif
     {"gemm_i8_4x8__scalar", kCpuScalar, 4, 8, 1, 1, 0, gemm_i8_4x8__scalar},
 };

@@ -1,9 +1,13 @@
 // gemm for Armv8.0 NEON: float 5 pixels by 16 channels, int8 4 by 4.
+#include <string.h>
+
 #include "base/math.h"
 #include "kernels/gemm/blocks.h"
 #include "kernels/gemm/contract.h"
 #include "kernels/gemm/neon_lanes.h"
-#include "kernels/gemm/neon_store.h"
+#include "kernels/gemm/neon_store_f32.h"
+#include "kernels/gemm/neon_store_i8.h"
+#include "kernels/gemm/rows.h"
 #include "kernels/gemm/store_i8.h"
 
 namespace ptq {
@@ -17,73 +21,114 @@ struct FusedMultiplyAdd {
   }
 };
 
-struct GemmF32 {
+class GemmF32 {
+ public:
+  using Tile = GemmF32Tile;
+
+  PTQ_INLINE explicit GemmF32(const Tile& tile) : lanes_(tile.depth) {}
+
   template <size_t kRows, size_t kVectors>
-  PTQ_INLINE static void Block(const GemmF32Tile& tile, size_t column, size_t columns,
-                               const uint8_t*& w) {
+  PTQ_INLINE void Block(const Tile& tile, size_t column, const uint8_t*& w) const {
     float32x4_t sum[kRows][kVectors];
-    AccumulateBlock<FusedMultiplyAdd>(tile.rows, tile.taps, tile.depth, tile.bias + column, w, sum);
-    StoreBlock(tile, column, columns, sum);
+    AccumulateBlock<FusedMultiplyAdd>(tile.rows, tile.taps, lanes_, tile.bias + column, w, sum);
+    StoreBlock(tile, column, sum);
   }
 
-  template <size_t kRows>
-  static void Rows(const GemmF32Tile& tile) {
-    const uint8_t* w = reinterpret_cast<const uint8_t*>(tile.weights);
-    size_t column = 0;
-    for (; column + kLaneColumns / 2 < tile.columns; column += kLaneColumns)
-      Block<kRows, 4>(tile, column, tile.columns - column, w);
-    if (column < tile.columns) Block<kRows, 2>(tile, column, tile.columns - column, w);
-  }
+ private:
+  Lanes lanes_;
 };
 
-// 16 bytes from `p`, of which `count` (1 ... 16) may be read; the others are zero.
-PTQ_INLINE int8x16_t LoadBytes(const int8_t* p, size_t count) {
-  if (count >= 16) return vld1q_s8(p);
-  int8_t bytes[16] = {};
-  memcpy(bytes, p, count);
-  return vld1q_s8(bytes);
-}
-}  // namespace
+// 4 rows by 4 outputs, 16 channels at a time: two products of int8 fit in int16 (|w| <= 127:
+// 2 * 128 * 127 = 32512), then neighbours are added into int32. Every accumulator is four partial
+// sums of one output.
+class GemmI8 {
+ public:
+  static constexpr size_t kMr = 4, kNr = 4, kKr = 16;
 
-// 16 channels at a time: two products of int8 fit in int16 (|w| <= 127: 2 * 128 * 127 = 32512),
-// then neighbours are added into int32. Every accumulator is four partial sums of one output.
-static void BlockI8(const GemmI8Tile& tile) {
-  constexpr size_t kMr = 4, kNr = 4, kKr = 16;
-  int32x4_t sum[kMr][kNr];
-  for (size_t i = 0; i < kMr; ++i) {
-    for (size_t j = 0; j < kNr; ++j) sum[i][j] = vdupq_n_s32(0);
+  template <size_t kRows>
+  __attribute__((noinline)) static void Rows(const GemmI8Tile& by_reference) {
+    const GemmI8Tile tile = by_reference;
+    const NeonShiftedRange range = MakeNeonShiftedRange(tile.range);
+    const int8_t* w = tile.weights;
+    for (size_t column = 0; column < tile.columns; column += kNr) {
+      int32x4_t sum[kRows][kNr];
+#pragma unroll
+      for (size_t i = 0; i < kRows; ++i) {
+#pragma unroll
+        for (size_t j = 0; j < kNr; ++j) sum[i][j] = int32x4_t{tile.bias[column + j], 0, 0, 0};
+      }
+      Accumulate(tile, w, sum);
+      Store(tile, range, column, sum);
+    }
   }
-  const int8_t* w = tile.weights;
-  for (size_t tap = 0; tap < tile.taps; ++tap) {
-    const int8_t* rows[kMr];
-    memcpy(rows, tile.rows + tap * kMr, sizeof rows);
-    for (size_t k = 0; k < tile.depth; k += kKr, w += kKr * kNr) {
-      int8x16_t x[kMr];
-      for (size_t i = 0; i < kMr; ++i) x[i] = LoadBytes(rows[i] + k, tile.depth - k);
+
+ private:
+  template <size_t kRows>
+  PTQ_INLINE static void Accumulate(const GemmI8Tile& tile, const int8_t*& w,
+                                    int32x4_t (&sum)[kRows][kNr]) {
+    const int8_t* const* rows = tile.rows;
+    for (size_t taps = tile.taps; taps != 0; --taps, rows += kMr) {
+      const int8_t* row[kRows];
 #pragma unroll
-      for (size_t j = 0; j < kNr; ++j) {
-        const int8x16_t weights = vld1q_s8(w + j * kKr);
+      for (size_t i = 0; i < kRows; ++i) row[i] = rows[i];
+      size_t k = tile.depth;
+      for (; k > kKr / 2; k = k > kKr ? k - kKr : 0) {
+        int8x16_t x[kRows];
 #pragma unroll
-        for (size_t i = 0; i < kMr; ++i) {
-          int16x8_t product = vmull_s8(vget_low_s8(x[i]), vget_low_s8(weights));
-          product = vmlal_high_s8(product, x[i], weights);
-          sum[i][j] = vpadalq_s16(sum[i][j], product);
+        for (size_t i = 0; i < kRows; ++i, row[i - 1] += kKr) x[i] = vld1q_s8(row[i]);
+#pragma unroll
+        for (size_t j = 0; j < kNr; ++j, w += kKr) {
+          const int8x16_t weights = vld1q_s8(w);
+#pragma unroll
+          for (size_t i = 0; i < kRows; ++i) {
+            const int16x8_t product = vmull_s8(vget_low_s8(x[i]), vget_low_s8(weights));
+            sum[i][j] = vpadalq_s16(sum[i][j], vmlal_high_s8(product, x[i], weights));
+          }
         }
+      }
+      if (k == 0) continue;  // otherwise the packed weights' upper halves are zero
+#pragma unroll
+      for (size_t j = 0; j < kNr; ++j, w += kKr) {
+#pragma unroll
+        for (size_t i = 0; i < kRows; ++i)
+          sum[i][j] = vpadalq_s16(sum[i][j], vmull_s8(vld1_s8(row[i]), vld1_s8(w)));
       }
     }
   }
-  const int32x4_t bias = vld1q_s32(tile.bias);
-  for (size_t i = 0; i < tile.valid_rows; ++i) {
-    const int32x4_t pairs0 = vpaddq_s32(sum[i][0], sum[i][1]);
-    const int32x4_t pairs1 = vpaddq_s32(sum[i][2], sum[i][3]);
-    int32_t accumulator[kNr];
-    vst1q_s32(accumulator, vaddq_s32(bias, vpaddq_s32(pairs0, pairs1)));
-    StoreRow<kNr>(tile, i, accumulator);
+
+  template <size_t kRows>
+  PTQ_INLINE static void Store(const GemmI8Tile& tile, const NeonShiftedRange& range, size_t column,
+                               const int32x4_t (&partial)[kRows][kNr]) {
+    int32x4_t sum[kMr];
+#pragma unroll
+    for (size_t i = 0; i < kMr; ++i) {
+      const int32x4_t(&p)[kNr] = partial[Min(i, kRows - 1)];
+      sum[i] = vpaddq_s32(vpaddq_s32(p[0], p[1]), vpaddq_s32(p[2], p[3]));
+    }
+    if (!StoresVectors(tile, column, kNr)) {
+      int32_t sums[kMr * kNr];
+#pragma unroll
+      for (size_t i = 0; i < kRows; ++i) vst1q_s32(sums + i * kNr, sum[i]);
+      return StoreSums<kRows, kNr>(tile, column, sums);
+    }
+    const float32x4_t m = vld1q_f32(tile.multiplier + column);
+    const int8x16_t q = RequantizeShiftedX16(sum[0], sum[1], sum[2], sum[3], m, m, m, m, range);
+    int8_t* y = tile.output_i8 + column;
+    StoreLane<kRows, 0>(q, tile.output_stride, y);
   }
-}
 
-void gemm_f32_5x16__neon(const GemmF32Tile& tile) { RunRows<GemmF32>(tile); }
+  template <size_t kRows, int kLane>
+  PTQ_INLINE static void StoreLane(int8x16_t q, size_t stride, int8_t* y) {
+    const int32_t four = vgetq_lane_s32(vreinterpretq_s32_s8(q), kLane);
+    memcpy(y, &four, sizeof four);
+    if constexpr (kLane + 1 < kRows) StoreLane<kRows, kLane + 1>(q, stride, y + stride);
+  }
+};
 
-void gemm_i8_4x4__neon(const GemmI8Tile& tile) { ForEachBlock<4, 16>(tile, BlockI8); }
+}  // namespace
+
+void gemm_f32_5x16__neon(const GemmF32Tile& tile) { RunLanes<GemmF32>(tile); }
+
+void gemm_i8_4x4__neon(const GemmI8Tile& tile) { RunRows<GemmI8, GemmI8::kMr>(tile); }
 
 }  // namespace ptq

@@ -17,6 +17,7 @@
 #include <arm_neon.h>
 
 #include "base/math.h"
+#include "kernels/gemm/rows.h"
 
 namespace ptq {
 namespace {
@@ -28,6 +29,12 @@ constexpr size_t kLaneBytes = 4, kVectorBytes = 16;
 template <size_t kStep, typename V>
 PTQ_INLINE void LoadPair(const uint8_t*& p, V& a, V& b) {
   __asm__ volatile("ldp %q0, %q1, [%2], %3" : "=w"(a), "=w"(b), "+r"(p) : "n"(kStep));
+}
+
+// a, b = 32 bytes from p + kOffset.
+template <size_t kOffset, typename V>
+PTQ_INLINE void LoadPairAt(const void* p, V& a, V& b) {
+  __asm__ volatile("ldp %q0, %q1, [%2, %3]" : "=&w"(a), "=w"(b) : "r"(p), "n"(kOffset));
 }
 
 // a = 16 bytes from p; p += 16.
@@ -51,6 +58,13 @@ PTQ_INLINE void AccumulateLane(const typename Math::Vector (&x)[kRows], const ui
   }
 }
 
+// The depth of a tap in lanes: 8 of them are loaded at once.
+struct Lanes {
+  size_t eights, rest;
+
+  PTQ_INLINE explicit Lanes(size_t lanes) : eights(lanes / 8), rest(lanes % 8) {}
+};
+
 // All four lanes of each x.
 template <typename Math, size_t kRows, size_t kVectors>
 PTQ_INLINE void AccumulateVector(const typename Math::Vector (&x)[kRows], const uint8_t*& w,
@@ -64,58 +78,62 @@ PTQ_INLINE void AccumulateVector(const typename Math::Vector (&x)[kRows], const 
 // bias: kVectors * 4 values. Moves `w` past the block's weights, [taps][lanes][16] of 4 bytes.
 // rows: [taps][kLaneRows], of which the first kRows are read.
 template <typename Math, size_t kRows, size_t kVectors, typename T>
-PTQ_INLINE void AccumulateBlock(const T* const* rows, size_t taps, size_t lanes, const void* bias,
-                                const uint8_t*& w, typename Math::Vector (&sum)[kRows][kVectors]) {
+PTQ_INLINE void AccumulateBlock(const T* const* rows, size_t taps, const Lanes& lanes,
+                                const void* bias, const uint8_t*& w,
+                                typename Math::Vector (&sum)[kRows][kVectors]) {
 #pragma unroll
   for (size_t i = 0; i < kRows; ++i) {  // a load for each row: moving registers takes as many
-    const uint8_t* values = static_cast<const uint8_t*>(bias);
-#pragma unroll
-    for (size_t v = 0; v < kVectors; v += 2) {
-      LoadPair<2 * kVectorBytes>(values, sum[i][v], sum[i][v + 1]);
-    }
+    LoadPairAt<0>(bias, sum[i][0], sum[i][1]);
+    if constexpr (kVectors == 4) LoadPairAt<2 * kVectorBytes>(bias, sum[i][2], sum[i][3]);
   }
   for (; taps != 0; --taps, rows += kLaneRows) {
     const uint8_t* row[kRows];
 #pragma unroll
     for (size_t i = 0; i < kRows; ++i) row[i] = reinterpret_cast<const uint8_t*>(rows[i]);
     typename Math::Vector x[kRows], x_next[kRows];
-    for (size_t k = lanes / 8; k != 0; --k) {
+    for (size_t k = lanes.eights; k != 0; --k) {
 #pragma unroll
       for (size_t i = 0; i < kRows; ++i) LoadPair<2 * kVectorBytes>(row[i], x[i], x_next[i]);
       AccumulateVector<Math>(x, w, sum);
       AccumulateVector<Math>(x_next, w, sum);
     }
-    if (lanes % 8 == 0) continue;
+    if (lanes.rest == 0) continue;
 #pragma unroll
     for (size_t i = 0; i < kRows; ++i) LoadNext(row[i], x[i]);
-    if (lanes & 4) {
+    if (lanes.rest >= 4) {
       AccumulateVector<Math>(x, w, sum);
-      if (lanes % 4 == 0) continue;
+      if (lanes.rest == 4) continue;
 #pragma unroll
       for (size_t i = 0; i < kRows; ++i) LoadNext(row[i], x[i]);
     }
     // Up to 12 bytes of x lie behind the row, in lanes that are not used.
     AccumulateLane<Math, 0>(x, w, sum);
-    if (lanes % 4 > 1) AccumulateLane<Math, 1>(x, w, sum);
-    if (lanes % 4 > 2) AccumulateLane<Math, 2>(x, w, sum);
+    if (lanes.rest % 4 > 1) AccumulateLane<Math, 1>(x, w, sum);
+    if (lanes.rest % 4 > 2) AccumulateLane<Math, 2>(x, w, sum);
   }
 }
 
-// Calls Kernel::Rows<n>(tile) for the tile's number of rows, 1 ... 5.
-template <typename Kernel, typename Tile>
-PTQ_INLINE void RunRows(const Tile& tile) {
-  switch (tile.valid_rows) {
-    case 1:
-      return Kernel::template Rows<1>(tile);
-    case 2:
-      return Kernel::template Rows<2>(tile);
-    case 3:
-      return Kernel::template Rows<3>(tile);
-    case 4:
-      return Kernel::template Rows<4>(tile);
-    default:
-      return Kernel::template Rows<5>(tile);
+// All columns of a tile: Kernel computes and stores blocks of kVectors * 4.
+template <typename Kernel>
+struct LaneKernel {
+  using Tile = typename Kernel::Tile;
+
+  template <size_t kRows>
+  __attribute__((noinline)) static void Rows(const Tile& by_reference) {
+    // A copy, so that writing the output does not make the compiler load its members again.
+    const Tile tile = by_reference;
+    const Kernel kernel(tile);
+    const uint8_t* w = reinterpret_cast<const uint8_t*>(tile.weights);
+    size_t column = 0;
+    for (; column + kLaneColumns / 2 < tile.columns; column += kLaneColumns)
+      kernel.template Block<kRows, 4>(tile, column, w);
+    if (column < tile.columns) kernel.template Block<kRows, 2>(tile, column, w);
   }
+};
+
+template <typename Kernel>
+PTQ_INLINE void RunLanes(const typename Kernel::Tile& tile) {
+  RunRows<LaneKernel<Kernel>, kLaneRows>(tile);
 }
 
 }  // namespace

@@ -171,6 +171,9 @@ PTQ_INLINE void CopyRows(const GemmI8Tile& tile, size_t rows, size_t begin, size
 
 template <typename Isa, size_t kRows, size_t kVectors, typename Vector>
 PTQ_INLINE void StepI8(const uint8_t* x, const int8_t* w, Vector (&sum)[kRows][kVectors]) {
+  // Keeps the loads of later steps behind this one: hoisted, they cost more registers than there
+  // are.
+  __asm__ volatile("" : : : "memory");
   Vector weights[kVectors];
 #pragma unroll
   for (size_t v = 0; v < kVectors; ++v) {

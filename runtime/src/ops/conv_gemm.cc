@@ -11,8 +11,8 @@ namespace {
 constexpr size_t kGrainMacs = 32768;
 
 size_t RowStep(const ConvState& s) {
-  const size_t steps[] = {s.geometry.in_c, 0, s.patch_stride};  // by ConvRows
-  return steps[s.rows];
+  if (s.rows == kPointwiseRows) return s.geometry.in_c;
+  return s.rows == kPatchRows ? s.patch_stride : 0;
 }
 
 // A tile of a panel: `count` pixels, `columns` channels of a group.

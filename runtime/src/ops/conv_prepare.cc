@@ -17,8 +17,8 @@ constexpr size_t kPanelBytes = 262144;  // streams from a second-level cache of 
 constexpr size_t kPanelBytes = 24576;  // stays in a first-level cache of 32 or 64 KB, beside input
 #endif
 
-// Windows of fewer channels than this are copied into patches: a tap of a few channels would leave
-// most of a vector empty.
+// Windows of fewer channels than this become lines or patches: a tap of a few channels would leave
+// most of a vector empty, and a kernel's loop with nothing to do.
 constexpr size_t kPatchDepth = 16;
 
 ptq_status CheckTypes(const PreparedOp& op, const Tensor* b) {
@@ -103,7 +103,8 @@ ptq_status PrepareChannelI8(const Convolution& conv, size_t output, size_t slot,
   float m = x.scales[0] * w.scales[w.scale_count == 1 ? 0 : output];
   if (conv.output.dtype == kI8) m = m / conv.output.scale;
   state->multiplier[slot] = m;
-  if (!FitsShiftedSum(bounds.low, bounds.high, m, conv.output.zero_point)) state->shifted_sums = false;
+  if (!FitsShiftedSum(bounds.low, bounds.high, m, conv.output.zero_point))
+    state->shifted_sums = false;
   return CheckMultiplier("requantization", m);
 }
 
@@ -118,12 +119,15 @@ void ChooseRows(size_t mr, size_t nr, size_t kd, size_t element_size, ConvState*
       g.out_w == g.in_w) {
     state->rows = kPointwiseRows;
   } else if (g.Taps() > 1 && g.GroupInputs() < kPatchDepth) {
-    state->rows = kPatchRows;
-    state->gemm_taps = 1;
-    state->gemm_depth = g.Taps() * g.GroupInputs();
+    // A kernel that takes channels one by one needs no copy where a line of the window is one piece
+    // of memory.
+    const bool lines = kd == 1 && g.groups == 1 && g.w.dilation == 1;
+    state->rows = lines ? kLineRows : kPatchRows;
+    state->gemm_taps = lines ? g.h.kernel : 1;
+    state->gemm_depth = g.Taps() * g.GroupInputs() / state->gemm_taps;
     // A copy in whole chunks writes up to 15 bytes beyond its patch.
-    state->patch_stride =
-        CeilDiv(state->gemm_depth * element_size + 15, kAlignment) * kAlignment / element_size;
+    const size_t patch = g.Taps() * g.GroupInputs() * element_size + 15;
+    state->patch_stride = CeilDiv(patch, kAlignment) * kAlignment / element_size;
   } else {
     state->rows = kIndirectRows;
   }
@@ -131,7 +135,7 @@ void ChooseRows(size_t mr, size_t nr, size_t kd, size_t element_size, ConvState*
   state->blocks = CeilDiv(g.GroupOutputs(), nr);
   // Patches are made once per panel: all channels at once.
   state->panel_blocks =
-      state->rows == kPatchRows
+      state->patch_stride != 0
           ? state->blocks
           : Clamp<size_t>(kPanelBytes / (state->packed_products * nr * element_size), 1,
                           state->blocks);
@@ -285,13 +289,14 @@ ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
                                state->mr * state->patch_stride * ElementSize(x.dtype) + kReadSlack;
   }
 
+  const size_t padding = Max(geometry.in_c, state->gemm_depth);  // a pixel or a line
   if (!quantized) {
     PTQ_RETURN_IF_ERROR(CopyConstant(x, &state->input_f32));
-    return state->padding_f32.Allocate(geometry.in_c);
+    return state->padding_f32.Allocate(padding);
   }
   PTQ_RETURN_IF_ERROR(CopyConstant(x, &state->input_i8));
-  PTQ_RETURN_IF_ERROR(state->padding_i8.Allocate(geometry.in_c));
-  memset(state->padding_i8.data(), x.zero_point, geometry.in_c);
+  PTQ_RETURN_IF_ERROR(state->padding_i8.Allocate(padding));
+  memset(state->padding_i8.data(), x.zero_point, padding);
   return PTQ_OK;
 }
 

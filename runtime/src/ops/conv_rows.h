@@ -152,6 +152,19 @@ void CollectPatches(const ConvState& s, WindowCursor<T> window, T padding, size_
   }
 }
 
+// rows[ky * stride] for each row of the window: its line of input, [kernel_w][in_c], or `padding`.
+// Where the line leaves the picture at a side, a copy in `patch`.
+template <typename T>
+void CollectLines(const ConvGeometry& g, const WindowCursor<T>& window, const T* padding,
+                  size_t stride, const T** rows, T* patch) {
+  const size_t length = g.w.kernel * g.in_c;
+  const bool inside = window.ColumnInside(0) && window.ColumnInside(g.w.kernel - 1);
+  if (!inside) CollectPatch(g, window, *padding, patch);
+  for (uint32_t ky = 0; ky < g.h.kernel; ++ky, rows += stride, patch += length) {
+    *rows = !inside ? patch : window.RowInside(ky) ? window.Tap(ky, 0) : padding;
+  }
+}
+
 // Fills rows [taps][mr] (and, for patches, `patches`) for `count` output pixels from `pixel` on. A
 // tile with fewer than mr pixels repeats its last one.
 template <typename T>
@@ -165,6 +178,9 @@ void CollectTile(const ConvState& s, const T* input, const T* padding, size_t pi
     if (s.rows == kPatchRows) {
       for (size_t i = 0; i < count; ++i) rows[i] = patches + i * s.patch_stride;
       CollectPatches(s, window, *padding, count, patches);
+    } else if (s.rows == kLineRows) {
+      for (size_t i = 0; i < count; ++i, window.Advance(1))
+        CollectLines(g, window, padding, s.mr, rows + i, patches + i * s.patch_stride);
     } else {
       for (size_t i = 0; i < count; ++i, window.Advance(1))
         CollectTaps(g, window, padding, s.mr, rows + i);

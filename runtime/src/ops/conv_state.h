@@ -24,7 +24,8 @@ struct ConvGeometry {
 enum ConvRows : uint8_t {
   kPointwiseRows,  // 1x1, stride 1: the input's own pixels, one after another
   kIndirectRows,   // the input's own pixels, one for each tap
-  kPatchRows,      // windows copied into the workspace: too few channels for a tap of their own
+  kLineRows,       // the input's own lines of a window's width, one for each row of the window
+  kPatchRows,      // windows copied into the workspace
 };
 
 // What a convolution writes before anything is added to it: the operator's output, or for
@@ -57,7 +58,7 @@ struct ConvState {
   // gemm
   ConvRows rows;
   size_t mr, nr;                 // the kernel's
-  size_t gemm_taps, gemm_depth;  // 1 and the whole window for patches
+  size_t gemm_taps, gemm_depth;  // for lines and patches not those of the window
   size_t patch_stride;           // elements from one patch to the next
   size_t blocks;                 // of nr outputs per group
   size_t panel_blocks;           // blocks whose weights fit in the cache together

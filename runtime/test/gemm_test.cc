@@ -15,7 +15,7 @@ namespace {
 
 using namespace ptq_test;
 
-constexpr size_t kDepths[] = {1, 2, 3, 5, 8, 15, 16, 17, 24, 31, 33, 64, 65, 100, 131};
+constexpr size_t kDepths[] = {1, 2, 3, 5, 8, 15, 16, 17, 24, 31, 33, 64, 65, 100, 131, 300};
 constexpr size_t kTaps[] = {1, 2, 9};
 
 // Rows of input, [rows][taps][depth], and the pointers that a kernel gets to them.
@@ -111,6 +111,8 @@ void TestGemmI8(const ptq::GemmI8Kernel& kernel) {
     tile.output_f32 = y_f32.data();
     tile.lo = -INFINITY;
     tile.hi = 50.0f;
+    tile.next = packed.data();  // only prefetched
+    tile.next_bytes = packed.size();
     kernel.run(tile);
     SameBytes(y_f32.data(), expected_f32.data(), y.size(), "gemm i8, f32 output");
     if (!fits) return;
@@ -155,7 +157,9 @@ void TestGemmF32(const ptq::GemmF32Kernel& kernel) {
       }
     }
     kernel.run({x.pointers.data(), taps == 1 ? depth : 0, taps, depth, packed.data(), bias.data(),
-                rows, columns, y.data(), columns, -1.0f, 6.0f});
+                rows, columns, y.data(), columns, -1.0f, 6.0f,
+                rows % 2 == 0 ? packed.data() : nullptr,
+                rows % 2 == 0 ? packed.size() * sizeof(float) : 0});
     WithinBound(y.data(), expected.data(), magnitude.data(), products, y.size(), "gemm f32");
   });
 }

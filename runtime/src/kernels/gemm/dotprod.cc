@@ -17,6 +17,7 @@ struct DotProduct {
 
 class GemmI8 {
  public:
+  static constexpr size_t kMr = kLaneRows;
   using Tile = GemmI8Tile;
 
   PTQ_INLINE explicit GemmI8(const Tile& tile)
@@ -36,6 +37,6 @@ class GemmI8 {
 
 }  // namespace
 
-void gemm_i8_5x16__dotprod(const GemmI8Tile& tile) { RunLanes<GemmI8>(tile); }
+void gemm_i8_5x16__dotprod(const GemmI8Tile& tile) { RunTile<GemmI8>(tile); }
 
 }  // namespace ptq

@@ -26,6 +26,7 @@ const GemmI8Kernel kGemmI8Kernels[] = {
     {"gemm_i8_6x16__avx2", kCpuAvx2, 6, 16, 2, 2, 0, gemm_i8_6x16__avx2},
 #endif
 #if defined(__aarch64__)
+    {"gemm_i8_6x16__i8mm", kCpuNeon | kCpuI8mm, 6, 16, 8, 8, 0, gemm_i8_6x16__i8mm, true},
     {"gemm_i8_5x16__dotprod", kCpuNeon | kCpuDotprod, 5, 16, 4, 4, 0, gemm_i8_5x16__dotprod, true},
     {"gemm_i8_4x4__neon", kCpuNeon, 4, 4, 16, 16, 0, gemm_i8_4x4__neon, true},
 #endif

@@ -23,6 +23,7 @@ struct FusedMultiplyAdd {
 
 class GemmF32 {
  public:
+  static constexpr size_t kMr = kLaneRows;
   using Tile = GemmF32Tile;
 
   PTQ_INLINE explicit GemmF32(const Tile& tile) : lanes_(tile.depth) {}
@@ -127,7 +128,7 @@ class GemmI8 {
 
 }  // namespace
 
-void gemm_f32_5x16__neon(const GemmF32Tile& tile) { RunLanes<GemmF32>(tile); }
+void gemm_f32_5x16__neon(const GemmF32Tile& tile) { RunTile<GemmF32>(tile); }
 
 void gemm_i8_4x4__neon(const GemmI8Tile& tile) { RunRows<GemmI8, GemmI8::kMr>(tile); }
 

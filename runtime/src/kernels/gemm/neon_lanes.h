@@ -1,47 +1,23 @@
-// The tile of the A64 kernels that multiply vectors of weights by lanes of x: 5 pixels by 16
-// channels in 20 accumulators. Float and the dot product share it: a lane is 4 bytes, one float or
-// 4 int8.
+// The innermost loop of the A64 kernels that multiply vectors of weights by lanes of x: 5 pixels by
+// 16 channels in 20 accumulators. Float and the dot product share it: a lane is 4 bytes, one float
+// or 4 int8.
 //
-//   sum[i][v] += w[16 * v ... 16 * v + 15] * lane of x[i]      w: [lane of the depth][16] of 4
-//   bytes
+//   sum[i][v] += (4 outputs of w) * (a lane of x[i])      w: [lane of the depth][16] of 4 bytes
 //
 // 5 rows leave room for 32 bytes of each, loaded by one instruction: fewer instructions in all than
-// a tile of 6 by 16. With 2 registers of weights this takes all 32 registers, and Clang's
-// scheduler, moving loads up, would spill accumulators in the innermost loop. So that loop is
-// written as volatile statements of one instruction each: their order is kept, the compiler
-// allocates the registers. What they load was written before the kernel was called; they need no
-// memory clobber.
+// a tile of 6 by 16.
 #ifndef PTQ_KERNELS_GEMM_NEON_LANES_H_
 #define PTQ_KERNELS_GEMM_NEON_LANES_H_
 
 #include <arm_neon.h>
 
 #include "base/math.h"
-#include "kernels/gemm/rows.h"
+#include "kernels/gemm/neon_tile.h"
 
 namespace ptq {
 namespace {
 
-constexpr size_t kLaneRows = 5, kLaneColumns = 16;
-constexpr size_t kLaneBytes = 4, kVectorBytes = 16;
-
-// a, b = 32 bytes from p; p += kStep.
-template <size_t kStep, typename V>
-PTQ_INLINE void LoadPair(const uint8_t*& p, V& a, V& b) {
-  __asm__ volatile("ldp %q0, %q1, [%2], %3" : "=w"(a), "=w"(b), "+r"(p) : "n"(kStep));
-}
-
-// a, b = 32 bytes from p + kOffset.
-template <size_t kOffset, typename V>
-PTQ_INLINE void LoadPairAt(const void* p, V& a, V& b) {
-  __asm__ volatile("ldp %q0, %q1, [%2, %3]" : "=&w"(a), "=w"(b) : "r"(p), "n"(kOffset));
-}
-
-// a = 16 bytes from p; p += 16.
-template <typename V>
-PTQ_INLINE void LoadNext(const uint8_t*& p, V& a) {
-  __asm__ volatile("ldr %q0, [%1], #16" : "=w"(a), "+r"(p));
-}
+constexpr size_t kLaneRows = 5, kLaneBytes = 4;
 
 // One lane of the depth: 64 bytes of weights, of which the first kVectors * 16 are used.
 template <typename Math, int kLane, size_t kRows, size_t kVectors>
@@ -50,7 +26,7 @@ PTQ_INLINE void AccumulateLane(const typename Math::Vector (&x)[kRows], const ui
 #pragma unroll
   for (size_t v = 0; v < kVectors; v += 2) {
     typename Math::Vector w0, w1;
-    LoadPair<kLaneColumns * kLaneBytes * 2 / kVectors>(w, w0, w1);
+    LoadPair<kTileColumns * kLaneBytes * 2 / kVectors>(w, w0, w1);
 #pragma unroll
     for (size_t i = 0; i < kRows; ++i) Math::template MultiplyAdd<kLane>(sum[i][v], w0, x[i]);
 #pragma unroll
@@ -111,29 +87,6 @@ PTQ_INLINE void AccumulateBlock(const T* const* rows, size_t taps, const Lanes& 
     if (lanes.rest % 4 > 1) AccumulateLane<Math, 1>(x, w, sum);
     if (lanes.rest % 4 > 2) AccumulateLane<Math, 2>(x, w, sum);
   }
-}
-
-// All columns of a tile: Kernel computes and stores blocks of kVectors * 4.
-template <typename Kernel>
-struct LaneKernel {
-  using Tile = typename Kernel::Tile;
-
-  template <size_t kRows>
-  __attribute__((noinline)) static void Rows(const Tile& by_reference) {
-    // A copy, so that writing the output does not make the compiler load its members again.
-    const Tile tile = by_reference;
-    const Kernel kernel(tile);
-    const uint8_t* w = reinterpret_cast<const uint8_t*>(tile.weights);
-    size_t column = 0;
-    for (; column + kLaneColumns / 2 < tile.columns; column += kLaneColumns)
-      kernel.template Block<kRows, 4>(tile, column, w);
-    if (column < tile.columns) kernel.template Block<kRows, 2>(tile, column, w);
-  }
-};
-
-template <typename Kernel>
-PTQ_INLINE void RunLanes(const typename Kernel::Tile& tile) {
-  RunRows<LaneKernel<Kernel>, kLaneRows>(tile);
 }
 
 }  // namespace

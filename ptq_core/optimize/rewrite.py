@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -98,6 +98,29 @@ class Rewriter:
         for op in self.program.ops:
             for index in dict.fromkeys(op.reads):
                 self._consumers.setdefault(index, []).append(op)
+
+
+def excerpt(program: Program, ops: Sequence[Op], convert: Callable[[Tensor], Tensor]) -> Program:
+    """``ops`` as a program of their own, from the one tensor that they read and do not write to the last one's output.
+
+    ``convert`` is applied to every tensor.
+    """
+    used = dict.fromkeys(index for op in ops for index in (*op.reads, *op.outputs))
+    number = {index: position for position, index in enumerate(used)}
+    part = Program([convert(program.tensors[index]) for index in used])
+    part.ops = [
+        dataclasses.replace(
+            op,
+            inputs=tuple(None if i is None else number[i] for i in op.inputs),
+            outputs=tuple(number[i] for i in op.outputs),
+        )
+        for op in ops
+    ]
+    written = {index for op in part.ops for index in op.outputs}
+    read = dict.fromkeys(index for op in part.ops for index in op.reads)
+    part.inputs = [i for i in read if i not in written and not part.tensors[i].is_constant]
+    part.outputs = list(part.ops[-1].outputs)
+    return part
 
 
 def with_attributes(op: Op, **fields: Any) -> Op:

@@ -10,7 +10,7 @@ import numpy as np
 from ptq_core.flatfile.attributes import Gather, Slice
 from ptq_core.flatfile.interpreter import run
 from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, Tensor
-from ptq_core.optimize.rewrite import NOTHING, Rewriter
+from ptq_core.optimize.rewrite import NOTHING, Rewriter, excerpt
 
 MOVING = (OpKind.TRANSPOSE, OpKind.SLICE, OpKind.GATHER)
 
@@ -90,8 +90,7 @@ def _numbers(program: Program, chain: list[Op]) -> Array:
     links = [
         dataclasses.replace(op, kind=OpKind.RESHAPE) if op.kind == OpKind.QUANTIZE else op for op in chain
     ]
-    moved = Program([_as_integers(tensor) for tensor in program.tensors], links)
-    moved.inputs, moved.outputs = [chain[0].reads[0]], [chain[-1].outputs[0]]
+    moved = excerpt(program, links, _as_integers)
     x = moved.tensors[moved.inputs[0]]
     return run(moved, [np.arange(x.elements, dtype=np.int32).reshape(x.dims)])[0]
 

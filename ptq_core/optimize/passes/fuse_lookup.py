@@ -10,7 +10,7 @@ import numpy as np
 from ptq_core.flatfile.interpreter import run
 from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, Tensor
 from ptq_core.numerics import reference
-from ptq_core.optimize.rewrite import NOTHING, Rewriter
+from ptq_core.optimize.rewrite import NOTHING, Rewriter, excerpt
 
 # What requantizes only: int8 has that without a table.
 _CONVERTING = frozenset({OpKind.QUANTIZE, OpKind.DEQUANTIZE, OpKind.CLAMP})
@@ -88,8 +88,7 @@ def _is_number(tensor: Tensor) -> bool:
 
 def _table(program: Program, island: _Island, out: Tensor) -> Array:
     """What ``island`` gives for the integers −128 … 127, quantized like ``out``, int8 [256]; no number becomes 0."""
-    flat = Program([_as_row(tensor) for tensor in program.tensors], island.ops)
-    flat.inputs, flat.outputs = [island.source], [island.ops[-1].outputs[0]]
+    flat = excerpt(program, island.ops, _as_row)
     (values,) = run(flat, [np.arange(-128, 128).astype(np.int8)])
     assert out.qparams is not None
     numbers = np.where(np.isnan(values), np.float32(0), values)

@@ -86,6 +86,16 @@ void TestCpuLevels() {
   char text[64];
   ptq::FormatCpuFeatures(ptq::kCpuNeon | ptq::kCpuDotprod, text, sizeof text);
   CHECK(strcmp(text, "scalar neon dotprod") == 0);
+  // Neither of AVX-VNNI and AVX-512 VNNI implies the other.
+  CHECK(ptq::ResolveCpuFeatures("avxvnni", ptq::kCpuAvx2 | ptq::kCpuAvx512Vnni, &features) ==
+        PTQ_UNSUPPORTED);
+  const uint32_t amx = ptq::kCpuAvx2 | ptq::kCpuAvx512Vnni | ptq::kCpuAmxInt8;
+  CHECK_OK(ptq::ResolveCpuFeatures("amx", amx | ptq::kCpuAvxVnni, &features));
+  CHECK(features == amx);
+  CHECK_OK(ptq::ResolveCpuFeatures("avx512vnni", amx, &features));
+  CHECK((features & ptq::kCpuAmxInt8) == 0);
+  ptq::FormatCpuFeatures(amx, text, sizeof text);
+  CHECK(strcmp(text, "scalar avx2 avx512vnni amx") == 0);
 #if defined(__aarch64__)
   CHECK((ptq::DetectCpuFeatures() & ptq::kCpuNeon) != 0);
 #endif

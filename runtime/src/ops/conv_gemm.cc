@@ -15,88 +15,115 @@ size_t RowStep(const ConvState& s) {
   return s.rows == kPatchRows ? s.patch_stride : 0;
 }
 
-// A tile of a panel: `count` pixels, `columns` channels of a group.
-struct Tile {
-  size_t count, columns;
-  size_t slot;  // of its first channel in the padded per-channel arrays
-  void* output;
-  size_t output_stride;
-  Weights next;  // to bring into the cache
+// Channels whose weights stay in the cache while all pixels stream past them.
+struct Panel {
+  size_t columns;
+  size_t slot;   // of its first channel in the padded per-channel arrays
+  Weights next;  // what is read after it: the next panel's weights, or the next operator's
 };
 
-void RunTile(const PreparedOp& op, const float* const* rows, const Tile& tile) {
+// What a kernel is told of a panel; tiles fill in pixels and output.
+GemmF32Tile MakeTile(const PreparedOp& op, const float* const* rows, const Panel& panel) {
   const ConvState& s = op.State<ConvState>();
-  s.gemm_f32->run({rows, RowStep(s), s.gemm_taps, s.gemm_depth,
-                   s.weights_f32.data() + tile.slot * s.packed_products,
-                   s.bias_f32.data() + tile.slot, tile.count, tile.columns,
-                   static_cast<float*>(tile.output), tile.output_stride, s.lo, s.hi, tile.next.data,
-                   tile.next.bytes});
+  GemmF32Tile tile = {};
+  tile.rows = rows;
+  tile.row_step = RowStep(s);
+  tile.taps = s.gemm_taps;
+  tile.depth = s.gemm_depth;
+  tile.weights = s.weights_f32.data() + panel.slot * s.packed_products;
+  tile.bias = s.bias_f32.data() + panel.slot;
+  tile.columns = panel.columns;
+  tile.lo = s.lo;
+  tile.hi = s.hi;
+  return tile;
 }
 
-void RunTile(const PreparedOp& op, const int8_t* const* rows, const Tile& tile) {
+GemmI8Tile MakeTile(const PreparedOp& op, const int8_t* const* rows, const Panel& panel) {
   const ConvState& s = op.State<ConvState>();
-  const bool float_output = op.Output().dtype == kF32;
-  s.gemm_i8->run({rows, RowStep(s), s.gemm_taps, s.gemm_depth,
-                  s.weights_i8.data() + tile.slot * s.packed_products,
-                  s.bias_i32.data() + tile.slot, s.multiplier.data() + tile.slot, tile.count,
-                  tile.columns, float_output ? nullptr : static_cast<int8_t*>(tile.output), s.range,
-                  float_output ? static_cast<float*>(tile.output) : nullptr, s.lo, s.hi,
-                  tile.output_stride, tile.next.data, tile.next.bytes, s.shifted_sums});
+  GemmI8Tile tile = {};
+  tile.rows = rows;
+  tile.row_step = RowStep(s);
+  tile.taps = s.gemm_taps;
+  tile.depth = s.gemm_depth;
+  tile.weights = s.weights_i8.data() + panel.slot * s.packed_products;
+  tile.bias = s.bias_i32.data() + panel.slot;
+  tile.multiplier = s.multiplier.data() + panel.slot;
+  tile.columns = panel.columns;
+  tile.range = s.range;
+  tile.lo = s.lo;
+  tile.hi = s.hi;
+  tile.shifted_sums = s.shifted_sums;
+  return tile;
 }
 
-// The share of tile `index` in bringing the weights behind `slot` into the cache: they are the next
-// panel's, or behind the last panel the next operator's.
-Weights NextWeights(const PreparedOp& op, size_t slot, size_t share, size_t index) {
-  const ConvState& s = op.State<ConvState>();
-  const size_t done = slot * s.packed_products * ElementSize(op.Input(1)->dtype),
-               left = op.weights.bytes - done;
-  const uint8_t* here = static_cast<const uint8_t*>(op.weights.data) + done;
-  const Weights all = left != 0 ? Weights{here, left} : op.next_weights;
-  const size_t begin = Min(share * index, all.bytes);
-  return {static_cast<const uint8_t*>(all.data) + begin, Min(share, all.bytes - begin)};
+void SetOutput(GemmF32Tile* tile, void* output, DType) {
+  tile->output = static_cast<float*>(output);
 }
 
-template <typename T>
-void RunGemm(const PreparedOp& op, const RunContext& run, const T* input, const T* padding) {
+void SetOutput(GemmI8Tile* tile, void* output, DType dtype) {
+  if (dtype == kI8) {
+    tile->output_i8 = static_cast<int8_t*>(output);
+  } else {
+    tile->output_f32 = static_cast<float*>(output);
+  }
+}
+
+Panel MakePanel(const PreparedOp& op, size_t group, size_t column) {
+  const ConvState& s = op.State<ConvState>();
+  const size_t width = s.panel_blocks * s.nr, slots = s.blocks * s.nr,
+               columns = Min(width, s.geometry.GroupOutputs() - column);
+  const size_t end = group * slots + Min(column + width, slots),
+               read = end * s.packed_products * ElementSize(op.Input(1)->dtype);
+  const uint8_t* weights = static_cast<const uint8_t*>(op.weights.data);
+  const bool last = read == op.weights.bytes;
+  return {columns, group * slots + column,
+          last ? op.next_weights : Weights{weights + read, op.weights.bytes - read}};
+}
+
+template <typename T, typename Kernel>
+void RunGemm(const PreparedOp& op, const RunContext& run, const Kernel& kernel, const T* input,
+             const T* padding) {
   const ConvState& s = op.State<ConvState>();
   const ConvGeometry& g = s.geometry;
+  const DType dtype = op.Output().dtype;
+  const size_t element_size = ElementSize(dtype);
   const size_t pixels = g.batch * g.out_h * g.out_w, tiles = CeilDiv(pixels, s.mr);
   const size_t outputs = g.GroupOutputs(), panel_width = s.panel_blocks * s.nr,
                panels = CeilDiv(outputs, panel_width);
   // Tiles of nearly equal size: 49 pixels are 7 tiles of 7, not 6 of 8 and one of 1.
   const size_t least = pixels / tiles, larger = pixels % tiles;
+  // Of the weights to come, each tile brings its share into the cache.
   const size_t share = CeilDiv(panel_width * s.packed_products * sizeof(T), tiles);
-  uint8_t* output = WriteData<uint8_t>(op.Output(), run);
-  const size_t element_size = ElementSize(op.Output().dtype);
-  // Pixels innermost: a panel's weights stay in the cache while the input streams past them.
   auto body = [&](size_t begin, size_t end, size_t thread) {
     const T** rows = reinterpret_cast<const T**>(run.Workspace(thread));
     T* patches = reinterpret_cast<T*>(rows + s.gemm_taps * s.mr);
-    size_t index = begin % tiles, panel = begin / tiles % panels, group = begin / tiles / panels;
-    for (size_t item = begin; item < end; ++item) {
-      const size_t pixel = index * least + Min(index, larger), column = panel * panel_width,
-                   at = pixel * g.out_c + group * outputs + column,
-                   slot = group * s.blocks * s.nr + column;
-      Tile tile = {least + (index < larger ? 1 : 0),
-                   Min(panel_width, outputs - column),
-                   slot,
-                   output + at * element_size,
-                   g.out_c,
-                   {}};
-      const size_t next_slot = Min(slot + panel_width, (group + 1) * s.blocks * s.nr);
-      tile.next = NextWeights(op, next_slot, share, index);
-      if (s.residual.Present()) {
-        tile.output = run.Workspace(thread) + s.tile_offset;
-        tile.output_stride = tile.columns;
+    void* sums = run.Workspace(thread) + s.tile_offset;  // of conv2d_add
+    while (begin < end) {
+      // Pixels innermost: the tiles of one panel.
+      const size_t first = begin % tiles, last = Min(tiles, first + (end - begin)),
+                   column = begin / tiles % panels * panel_width, group = begin / tiles / panels;
+      const Panel panel = MakePanel(op, group, column);
+      auto tile = MakeTile(op, rows, panel);
+      tile.output_stride = s.residual.Present() ? panel.columns : g.out_c;
+      size_t pixel = first * least + Min(first, larger), prefetched = first * share;
+      for (size_t index = first; index < last; ++index) {
+        const size_t count = least + (index < larger ? 1 : 0),
+                     at = pixel * g.out_c + group * outputs + column;
+        CollectTile(s, input + group * g.GroupInputs(), padding, pixel, count, rows, patches);
+        tile.valid_rows = count;
+        SetOutput(
+            &tile,
+            s.residual.Present() ? sums : WriteData<uint8_t>(op.Output(), run) + at * element_size,
+            dtype);
+        tile.next = static_cast<const uint8_t*>(panel.next.data) + prefetched;
+        tile.next_bytes =
+            prefetched < panel.next.bytes ? Min(share, panel.next.bytes - prefetched) : 0;
+        kernel.run(tile);
+        if (s.residual.Present()) AddResidual(op, run, sums, at, count, panel.columns);
+        pixel += count;
+        prefetched += share;
       }
-      CollectTile(s, input + group * g.GroupInputs(), padding, pixel, tile.count, rows, patches);
-      RunTile(op, rows, tile);
-      if (s.residual.Present()) AddResidual(op, run, tile.output, at, tile.count, tile.columns);
-      if (++index < tiles) continue;
-      index = 0;
-      if (++panel < panels) continue;
-      panel = 0;
-      ++group;
+      begin += last - first;
     }
   };
   const size_t macs = s.mr * panel_width * s.gemm_taps * s.gemm_depth;
@@ -108,9 +135,9 @@ void RunGemm(const PreparedOp& op, const RunContext& run, const T* input, const 
 void RunGemmConvolution(const PreparedOp& op, const RunContext& run) {
   const ConvState& s = op.State<ConvState>();
   if (s.gemm_i8 != nullptr) {
-    RunGemm(op, run, InputData<int8_t>(op, run, s.input_i8), s.padding_i8.data());
+    RunGemm(op, run, *s.gemm_i8, InputData<int8_t>(op, run, s.input_i8), s.padding_i8.data());
   } else {
-    RunGemm(op, run, InputData<float>(op, run, s.input_f32), s.padding_f32.data());
+    RunGemm(op, run, *s.gemm_f32, InputData<float>(op, run, s.input_f32), s.padding_f32.data());
   }
 }
 

@@ -172,7 +172,8 @@ void CollectTile(const ConvState& s, const T* input, const T* padding, size_t pi
                  const T** rows, T* patches) {
   const ConvGeometry& g = s.geometry;
   if (s.rows == kPointwiseRows) {
-    for (size_t i = 0; i < count; ++i) rows[i] = input + (pixel + i) * g.in_c;
+    const T* row = input + pixel * g.in_c;
+    for (size_t i = 0; i < count; ++i, row += g.in_c) rows[i] = row;
   } else {
     WindowCursor<T> window(g, input, pixel);
     if (s.rows == kPatchRows) {
@@ -186,6 +187,7 @@ void CollectTile(const ConvState& s, const T* input, const T* padding, size_t pi
         CollectTaps(g, window, padding, s.mr, rows + i);
     }
   }
+  if (count == s.mr) return;
   for (size_t tap = 0; tap < s.gemm_taps; ++tap) {
     for (size_t i = count; i < s.mr; ++i) rows[tap * s.mr + i] = rows[tap * s.mr + count - 1];
   }

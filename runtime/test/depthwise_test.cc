@@ -4,6 +4,7 @@
 
 #include "base/array.h"
 #include "kernels/depthwise/contract.h"
+#include "numerics/shifted_sum.h"
 #include "test/support/compare.h"
 #include "test/support/guarded.h"
 #include "test/support/kernel_walk.h"
@@ -74,11 +75,16 @@ void ForEachSize(const Kernel& kernel, Test test) {
 
 void TestDepthwiseI8(const ptq::DepthwiseI8Kernel& kernel) {
   Random random(13);
+  size_t shifted = 0;
   ForEachSize(kernel, [&](const ptq::DepthwiseShape& shape, size_t outputs) {
     const size_t channels = shape.channels, taps = shape.kernel_h * shape.kernel_w;
-    const Data<int8_t> d(kernel, shape, outputs,
-                         random.Int8s(channels * shape.Columns(outputs) * shape.kernel_h),
-                         random.Int8s(channels * taps, -127, 127));
+    List<int8_t> inputs = random.Int8s(channels * shape.Columns(outputs) * shape.kernel_h),
+                 w = random.Int8s(channels * taps, -127, 127);
+    if (channels == 24) {  // the worst case of pairwise int16 sums
+      for (size_t i = 0; i < inputs.size(); ++i) inputs[i] = -128;
+      for (size_t i = 0; i < w.size(); ++i) w[i] = i % (2 * taps) < taps ? -127 : 127;
+    }
+    const Data<int8_t> d(kernel, shape, outputs, inputs, w);
     const size_t slots = ptq::RoundUp(channels, ptq::kDepthwiseChannelBlock);
     List<int32_t> bias(channels), folded(slots);
     List<float> multiplier(slots);
@@ -92,11 +98,15 @@ void TestDepthwiseI8(const ptq::DepthwiseI8Kernel& kernel) {
     const size_t stride = channels + 2;
     Guarded<int8_t> y((outputs - 1) * stride + channels), expected(y.size());
     Guarded<float> y_f32(y.size()), expected_f32(y.size());
+    const int32_t zero_point = outputs % 2 == 0 ? 9 : -8;
+    const ptq::OutputRange range = ptq::MakeOutputRange(zero_point, -120, 125);
+    bool fits = kernel.shifted_sums;
     for (size_t i = 0; i < outputs; ++i) {
       for (size_t c = 0; c < channels; ++c) {
         int64_t sum = bias[c];
         d.ForEachTap(shape, i, c, [&](int8_t x, int8_t w) { sum += x * w; });
-        expected[i * stride + c] = ReferenceRequantize(sum, multiplier[c], 9, -120, 127);
+        fits = fits && ptq::FitsShiftedSum(sum, sum, multiplier[c], zero_point);
+        expected[i * stride + c] = ReferenceRequantize(sum, multiplier[c], zero_point, -120, 125);
         expected_f32[i * stride + c] = fmaxf(static_cast<float>(sum) * multiplier[c], 0.0f);
       }
     }
@@ -107,7 +117,7 @@ void TestDepthwiseI8(const ptq::DepthwiseI8Kernel& kernel) {
                                folded.data(),
                                multiplier.data(),
                                y.data(),
-                               ptq::MakeOutputRange(9, -120, 127),
+                               range,
                                nullptr,
                                0,
                                0,
@@ -120,7 +130,16 @@ void TestDepthwiseI8(const ptq::DepthwiseI8Kernel& kernel) {
     row.hi = INFINITY;
     kernel.run(row);
     SameBytes(y_f32.data(), expected_f32.data(), y.size(), "depthwise i8, f32 output");
+    if (!fits) return;
+    ++shifted;
+    for (size_t c = 0; c < slots; ++c) folded[c] = ptq::ShiftSum(folded[c]);
+    row.shifted_sums = true;
+    row.output_i8 = y.data();
+    memset(y.data(), 0xFF, y.size());
+    kernel.run(row);
+    SameBytes(y.data(), expected.data(), y.size(), "depthwise i8, shifted sums");
   });
+  CHECK((shifted > 20) == kernel.shifted_sums);
 }
 
 void TestDepthwiseF32(const ptq::DepthwiseF32Kernel& kernel) {

@@ -76,7 +76,7 @@ void RunDepthwiseConvolution(const PreparedOp& op, const RunContext& run) {
                                       s.bias_i32.data(), s.multiplier.data(),
                                       float_output ? nullptr : static_cast<int8_t*>(y), s.range,
                                       float_output ? static_cast<float*>(y) : nullptr, s.lo, s.hi,
-                                      channels});
+                                      channels, s.shifted_sums});
                });
 }
 

@@ -228,11 +228,15 @@ ptq_status PrepareDepthwise(uint32_t features, const Convolution& conv, ConvStat
   const auto* kernel = SelectDepthwise(kDepthwiseI8Kernels, kDepthwiseI8KernelCount, features,
                                        state->depthwise_shape);
   state->depthwise_i8 = kernel;
+  state->shifted_sums = kernel->shifted_sums && conv.output.dtype == kI8;
   PTQ_RETURN_IF_ERROR(PackFilters(conv.W(), *kernel, state->depthwise_shape, &state->weights_i8));
   PTQ_RETURN_IF_ERROR(state->bias_i32.Allocate(slots));
   PTQ_RETURN_IF_ERROR(state->multiplier.Allocate(slots));
   for (size_t c = 0; c < g.out_c; ++c)
     PTQ_RETURN_IF_ERROR(PrepareChannelI8(conv, c, c, g.Taps(), state));
+  if (state->shifted_sums) {
+    for (size_t i = 0; i < slots; ++i) state->bias_i32[i] = ShiftSum(state->bias_i32[i]);
+  }
   return PTQ_OK;
 }
 

@@ -53,6 +53,8 @@ struct DepthwiseI8Row {
   float* output_f32;
   float lo, hi;  // for output_f32
   size_t output_stride;
+  // The bias has kSumShift added (numerics/shifted_sum.h), and the sums of all channels fit.
+  bool shifted_sums = false;
 };
 
 // weights: canonical [channels][kernel_h][kernel_w].
@@ -71,6 +73,7 @@ struct DepthwiseKernel {
   int32_t input_offset;  // the kernel multiplies x + input_offset: 128 where x must be unsigned
   DepthwisePacking<T> packing;
   void (*run)(const Row&);
+  bool shifted_sums = false;  // int8: gains from shifted sums
 };
 
 using DepthwiseF32Kernel = DepthwiseKernel<float, DepthwiseF32Row>;

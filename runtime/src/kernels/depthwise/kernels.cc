@@ -17,6 +17,9 @@ constexpr auto kRowQuads256 = PackRowGroups<int8_t, 32>();
 #elif defined(__aarch64__)
 constexpr uint32_t kDotprod = kCpuNeon | kCpuDotprod;
 constexpr auto kRowQuads = PackRowGroups<int8_t, 16>();
+constexpr bool kShiftedSums = true;
+#elif defined(__ARM_NEON)
+constexpr bool kShiftedSums = false;
 #endif
 
 }  // namespace
@@ -89,20 +92,20 @@ const DepthwiseI8Kernel kDepthwiseI8Kernels[] = {
     {"depthwise_i8_5x5s2__avx2", kCpuAvx2, 5, 5, 2, 1, 0, kRowPairs, depthwise_i8_5x5s2__avx2},
     {"depthwise_i8_1x16__avx2", kCpuAvx2, 0, 0, 0, 0, 0, kRowPairs, depthwise_i8_1x16__avx2},
 #elif defined(__aarch64__)
-    {"depthwise_i8_3x3s1__dotprod", kDotprod, 3, 3, 1, 1, 0, kRowQuads,
-     depthwise_i8_3x3s1__dotprod},
-    {"depthwise_i8_3x3s2__dotprod", kDotprod, 3, 3, 2, 1, 0, kRowQuads,
-     depthwise_i8_3x3s2__dotprod},
-    {"depthwise_i8_5x5s1__dotprod", kDotprod, 5, 5, 1, 1, 0, kRowQuads,
-     depthwise_i8_5x5s1__dotprod},
-    {"depthwise_i8_5x5s2__dotprod", kDotprod, 5, 5, 2, 1, 0, kRowQuads,
-     depthwise_i8_5x5s2__dotprod},
+    {"depthwise_i8_3x3s1__dotprod", kDotprod, 3, 3, 1, 1, 0, kRowQuads, depthwise_i8_3x3s1__dotprod,
+     true},
+    {"depthwise_i8_3x3s2__dotprod", kDotprod, 3, 3, 2, 1, 0, kRowQuads, depthwise_i8_3x3s2__dotprod,
+     true},
+    {"depthwise_i8_5x5s1__dotprod", kDotprod, 5, 5, 1, 1, 0, kRowQuads, depthwise_i8_5x5s1__dotprod,
+     true},
+    {"depthwise_i8_5x5s2__dotprod", kDotprod, 5, 5, 2, 1, 0, kRowQuads, depthwise_i8_5x5s2__dotprod,
+     true},
 #endif
 #if defined(__ARM_NEON)
     {"depthwise_i8_3x3s1__neon", kCpuNeon, 3, 3, 1, 1, 0, PackTapsOutermost<int8_t>(),
-     depthwise_i8_3x3s1__neon},
+     depthwise_i8_3x3s1__neon, kShiftedSums},
     {"depthwise_i8_3x3s2__neon", kCpuNeon, 3, 3, 2, 1, 0, PackTapsOutermost<int8_t>(),
-     depthwise_i8_3x3s2__neon},
+     depthwise_i8_3x3s2__neon, kShiftedSums},
 #endif
     {"depthwise_i8_1x16__scalar", kCpuScalar, 0, 0, 0, 0, 0, PackTapsOutermost<int8_t>(),
      depthwise_i8_1x16__scalar},

@@ -7,6 +7,7 @@
 #include "base/math.h"
 #include "kernels/depthwise/contract.h"
 #include "numerics/requantize_neon.h"
+#include "numerics/shifted_sum.h"
 
 namespace ptq {
 namespace {  // its own copy in each file that includes it, for that file's instruction set
@@ -26,9 +27,14 @@ struct I8Output {
 
   const int32_t* bias;
   const float* multiplier;
+  int8_t* y;
+  size_t y_stride;
 
   PTQ_INLINE I8Output(const DepthwiseI8Row& row, size_t first)
-      : bias(row.bias + first), multiplier(row.multiplier + first) {}
+      : bias(row.bias + first),
+        multiplier(row.multiplier + first),
+        y(row.output_i8 + first),
+        y_stride(row.output_stride) {}
 
   PTQ_INLINE Sums Bias() const {
     Sums sums;
@@ -37,42 +43,56 @@ struct I8Output {
     return sums;
   }
 
-  PTQ_INLINE float32x4_t Scaled(const Sums& sums, size_t i) const {
-    return vmulq_f32(vcvtq_f32_s32(sums.vectors[i]), vld1q_f32(multiplier + 4 * i));
-  }
+  PTQ_INLINE float32x4_t Multiplier(size_t i) const { return vld1q_f32(multiplier + 4 * i); }
 };
 
 // All channels of the block, int8.
 template <size_t kVectors>
 struct FullI8Output : I8Output<kVectors> {
-  using typename I8Output<kVectors>::Sums;
-
-  int8_t* y;
-  size_t y_stride;
   NeonRange range;
 
   PTQ_INLINE FullI8Output(const DepthwiseI8Row& row, size_t first)
-      : I8Output<kVectors>(row, first),
-        y(row.output_i8 + first),
-        y_stride(row.output_stride),
-        range(MakeNeonRange(row.range)) {}
+      : I8Output<kVectors>(row, first), range(MakeNeonRange(row.range)) {}
 
-  PTQ_INLINE void Store(size_t x, const Sums& sums) const {
-    const int16x8_t q0 = RoundX8(this->Scaled(sums, 0), this->Scaled(sums, 1), range);
+  PTQ_INLINE void Store(size_t x, const I8Sums<kVectors>& sums) const {
+    const int32x4_t* s = sums.vectors;
+    int8_t* to = this->y + x * this->y_stride;
     if constexpr (kVectors == 4) {
-      const int16x8_t q1 = RoundX8(this->Scaled(sums, 2), this->Scaled(sums, 3), range);
-      vst1q_s8(y + x * y_stride, ClampX16(q0, q1, range));
+      vst1q_s8(to, RequantizeX16(s[0], s[1], s[2], s[3], this->Multiplier(0), this->Multiplier(1),
+                                 this->Multiplier(2), this->Multiplier(3), range));
     } else {
-      vst1_s8(y + x * y_stride, ClampX8(q0, range));
+      vst1_s8(to, RequantizeX8(s[0], s[1], this->Multiplier(0), this->Multiplier(1), range));
     }
   }
 };
 
+#if defined(__aarch64__)
+// The same of shifted sums.
+template <size_t kVectors>
+struct ShiftedI8Output : I8Output<kVectors> {
+  NeonShiftedRange range;
+
+  PTQ_INLINE ShiftedI8Output(const DepthwiseI8Row& row, size_t first)
+      : I8Output<kVectors>(row, first), range(MakeNeonShiftedRange(row.range)) {}
+
+  PTQ_INLINE void Store(size_t x, const I8Sums<kVectors>& sums) const {
+    const int32x4_t* s = sums.vectors;
+    int8_t* to = this->y + x * this->y_stride;
+    if constexpr (kVectors == 4) {
+      vst1q_s8(
+          to, RequantizeShiftedX16(s[0], s[1], s[2], s[3], this->Multiplier(0), this->Multiplier(1),
+                                   this->Multiplier(2), this->Multiplier(3), range));
+    } else {
+      vst1_s8(to, RequantizeShiftedX8(s[0], s[1], this->Multiplier(0), this->Multiplier(1), range));
+    }
+  }
+};
+#endif
+
 // The first channels of the block only, or float: rare, so it need not be fast.
 template <size_t kVectors>
 struct PartialI8Output : I8Output<kVectors> {
-  using typename I8Output<kVectors>::Sums;
-  static constexpr size_t kChannels = I8Output<kVectors>::kChannels;
+  static constexpr size_t kChannels = 4 * kVectors;
 
   const DepthwiseI8Row& row;
   size_t first;
@@ -80,10 +100,14 @@ struct PartialI8Output : I8Output<kVectors> {
   PTQ_INLINE PartialI8Output(const DepthwiseI8Row& row, size_t first)
       : I8Output<kVectors>(row, first), row(row), first(first) {}
 
-  PTQ_INLINE void Store(size_t x, const Sums& sums) const {
+  PTQ_INLINE void Store(size_t x, const I8Sums<kVectors>& sums) const {
+    const int32x4_t shift = vdupq_n_s32(row.shifted_sums ? kSumShift : 0);
     float scaled[kChannels];
 #pragma unroll
-    for (size_t i = 0; i < kVectors; ++i) vst1q_f32(scaled + 4 * i, this->Scaled(sums, i));
+    for (size_t i = 0; i < kVectors; ++i) {
+      const float32x4_t sum = vcvtq_f32_s32(vsubq_s32(sums.vectors[i], shift));
+      vst1q_f32(scaled + 4 * i, vmulq_f32(sum, this->Multiplier(i)));
+    }
     const size_t count = Min(kChannels, row.shape.channels - first);
     const size_t at = x * row.output_stride + first;
     for (size_t c = 0; c < count; ++c) {
@@ -101,9 +125,14 @@ template <size_t kVectors, typename Run>
 PTQ_INLINE void ForEachI8Block(const DepthwiseI8Row& row, Run run) {
   constexpr size_t kChannels = 4 * kVectors;
   const size_t full = row.output_i8 != nullptr ? row.shape.channels / kChannels * kChannels : 0;
-  for (size_t c = 0; c < full; c += kChannels) run(c, FullI8Output<kVectors>(row, c));
-  for (size_t c = full; c < row.shape.channels; c += kChannels)
-    run(c, PartialI8Output<kVectors>(row, c));
+  size_t c = 0;
+#if defined(__aarch64__)
+  if (row.shifted_sums) {
+    for (; c < full; c += kChannels) run(c, ShiftedI8Output<kVectors>(row, c));
+  }
+#endif
+  for (; c < full; c += kChannels) run(c, FullI8Output<kVectors>(row, c));
+  for (; c < row.shape.channels; c += kChannels) run(c, PartialI8Output<kVectors>(row, c));
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ struct DotProduct {
 
 class GemmI8 {
  public:
-  static constexpr size_t kMr = kLaneRows;
+  static constexpr size_t kGroupRows = kLaneGroupRows;
   using Tile = GemmI8Tile;
 
   PTQ_INLINE explicit GemmI8(const Tile& tile)

@@ -23,7 +23,7 @@ PTQ_INLINE void LoadPixels(const uint8_t*& row0, const uint8_t*& row1, int32x4_t
 
 class GemmI8 {
  public:
-  static constexpr size_t kMr = 6, kKr = 8;
+  static constexpr size_t kMr = 30, kGroupRows = 6, kKr = 8;
   using Tile = GemmI8Tile;
 
   PTQ_INLINE explicit GemmI8(const Tile& tile)

@@ -10,7 +10,7 @@ const GemmF32Kernel kGemmF32Kernels[] = {
     {"gemm_f32_6x16__avx2", kCpuAvx2, 6, 16, gemm_f32_6x16__avx2},
 #endif
 #if defined(__aarch64__)
-    {"gemm_f32_5x16__neon", kCpuNeon, 5, 16, gemm_f32_5x16__neon},
+    {"gemm_f32_5x16__neon", kCpuNeon, 25, 16, gemm_f32_5x16__neon},
 #endif
     {"gemm_f32_4x8__scalar", kCpuScalar, 4, 8, gemm_f32_4x8__scalar},
 };
@@ -26,9 +26,9 @@ const GemmI8Kernel kGemmI8Kernels[] = {
     {"gemm_i8_6x16__avx2", kCpuAvx2, 6, 16, 2, 2, 0, gemm_i8_6x16__avx2},
 #endif
 #if defined(__aarch64__)
-    {"gemm_i8_6x16__i8mm", kCpuNeon | kCpuI8mm, 6, 16, 8, 8, 0, gemm_i8_6x16__i8mm, true},
-    {"gemm_i8_5x16__dotprod", kCpuNeon | kCpuDotprod, 5, 16, 4, 4, 0, gemm_i8_5x16__dotprod, true},
-    {"gemm_i8_4x4__neon", kCpuNeon, 4, 4, 16, 16, 0, gemm_i8_4x4__neon, true},
+    {"gemm_i8_6x16__i8mm", kCpuNeon | kCpuI8mm, 30, 16, 8, 8, 0, gemm_i8_6x16__i8mm, true},
+    {"gemm_i8_5x16__dotprod", kCpuNeon | kCpuDotprod, 25, 16, 4, 4, 0, gemm_i8_5x16__dotprod, true},
+    {"gemm_i8_4x4__neon", kCpuNeon, 28, 4, 16, 16, 0, gemm_i8_4x4__neon, true},
 #endif
     {"gemm_i8_4x8__scalar", kCpuScalar, 4, 8, 1, 1, 0, gemm_i8_4x8__scalar},
 };

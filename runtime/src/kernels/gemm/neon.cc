@@ -23,7 +23,7 @@ struct FusedMultiplyAdd {
 
 class GemmF32 {
  public:
-  static constexpr size_t kMr = kLaneRows;
+  static constexpr size_t kGroupRows = kLaneGroupRows;
   using Tile = GemmF32Tile;
 
   PTQ_INLINE explicit GemmF32(const Tile& tile) : lanes_(tile.depth) {}
@@ -44,7 +44,7 @@ class GemmF32 {
 // sums of one output.
 class GemmI8 {
  public:
-  static constexpr size_t kMr = 4, kNr = 4, kKr = 16;
+  static constexpr size_t kMr = 28, kGroupRows = 4, kNr = 4, kKr = 16;
 
   template <size_t kRows>
   __attribute__((noinline)) static void Rows(const GemmI8Tile& by_reference) {
@@ -100,14 +100,14 @@ class GemmI8 {
   template <size_t kRows>
   PTQ_INLINE static void Store(const GemmI8Tile& tile, const NeonShiftedRange& range, size_t column,
                                const int32x4_t (&partial)[kRows][kNr]) {
-    int32x4_t sum[kMr];
+    int32x4_t sum[kGroupRows];
 #pragma unroll
-    for (size_t i = 0; i < kMr; ++i) {
+    for (size_t i = 0; i < kGroupRows; ++i) {
       const int32x4_t(&p)[kNr] = partial[Min(i, kRows - 1)];
       sum[i] = vpaddq_s32(vpaddq_s32(p[0], p[1]), vpaddq_s32(p[2], p[3]));
     }
     if (!StoresVectors(tile, column, kNr)) {
-      int32_t sums[kMr * kNr];
+      int32_t sums[kGroupRows * kNr];
 #pragma unroll
       for (size_t i = 0; i < kRows; ++i) vst1q_s32(sums + i * kNr, sum[i]);
       return StoreSums<kRows, kNr>(tile, column, sums);
@@ -130,6 +130,6 @@ class GemmI8 {
 
 void gemm_f32_5x16__neon(const GemmF32Tile& tile) { RunTile<GemmF32>(tile); }
 
-void gemm_i8_4x4__neon(const GemmI8Tile& tile) { RunRows<GemmI8, GemmI8::kMr>(tile); }
+void gemm_i8_4x4__neon(const GemmI8Tile& tile) { RunRowGroups<GemmI8, GemmI8::kGroupRows>(tile); }
 
 }  // namespace ptq

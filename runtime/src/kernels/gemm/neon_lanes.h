@@ -17,7 +17,7 @@
 namespace ptq {
 namespace {
 
-constexpr size_t kLaneRows = 5, kLaneBytes = 4;
+constexpr size_t kLaneMr = 25, kLaneGroupRows = 5, kLaneBytes = 4;
 
 // One lane of the depth: 64 bytes of weights, of which the first kVectors * 16 are used.
 template <typename Math, int kLane, size_t kRows, size_t kVectors>
@@ -52,7 +52,7 @@ PTQ_INLINE void AccumulateVector(const typename Math::Vector (&x)[kRows], const 
 }
 
 // bias: kVectors * 4 values. Moves `w` past the block's weights, [taps][lanes][16] of 4 bytes.
-// rows: [taps][kLaneRows], of which the first kRows are read.
+// rows: [taps][kLaneMr], of which the first kRows are read.
 template <typename Math, size_t kRows, size_t kVectors, typename T>
 PTQ_INLINE void AccumulateBlock(const T* const* rows, size_t taps, const Lanes& lanes,
                                 const void* bias, const uint8_t*& w,
@@ -62,7 +62,7 @@ PTQ_INLINE void AccumulateBlock(const T* const* rows, size_t taps, const Lanes& 
     LoadPairAt<0>(bias, sum[i][0], sum[i][1]);
     if constexpr (kVectors == 4) LoadPairAt<2 * kVectorBytes>(bias, sum[i][2], sum[i][3]);
   }
-  for (; taps != 0; --taps, rows += kLaneRows) {
+  for (; taps != 0; --taps, rows += kLaneMr) {
     const uint8_t* row[kRows];
 #pragma unroll
     for (size_t i = 0; i < kRows; ++i) row[i] = reinterpret_cast<const uint8_t*>(rows[i]);

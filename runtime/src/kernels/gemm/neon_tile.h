@@ -56,7 +56,7 @@ struct TileKernel {
 
 template <typename Kernel>
 PTQ_INLINE void RunTile(const typename Kernel::Tile& tile) {
-  RunRows<TileKernel<Kernel>, Kernel::kMr>(tile);
+  RunRowGroups<TileKernel<Kernel>, Kernel::kGroupRows>(tile);
 }
 
 }  // namespace

@@ -46,13 +46,17 @@ PTQ_INLINE __m128i QuantizeX16(__m256 x0, __m256 x1, const Avx2Range& range) {
                       _mm256_castsi256_si128(range.q_min));
 }
 
-PTQ_INLINE __m256i QuantizeX32(__m256 x0, __m256 x1, __m256 x2, __m256 x3, const Avx2Range& range) {
-  const __m256i words0 = _mm256_adds_epi16(
-      _mm256_packs_epi32(RoundX8(x0, range), RoundX8(x1, range)), range.zero_point);
-  const __m256i words1 = _mm256_adds_epi16(
-      _mm256_packs_epi32(RoundX8(x2, range), RoundX8(x3, range)), range.zero_point);
+// What RoundX8 gave, with the zero point added, as int8.
+PTQ_INLINE __m256i PackX32(__m256i q0, __m256i q1, __m256i q2, __m256i q3, const Avx2Range& range) {
+  const __m256i words0 = _mm256_adds_epi16(_mm256_packs_epi32(q0, q1), range.zero_point);
+  const __m256i words1 = _mm256_adds_epi16(_mm256_packs_epi32(q2, q3), range.zero_point);
   const __m256i bytes = _mm256_max_epi8(_mm256_packs_epi16(words0, words1), range.q_min);
   return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+PTQ_INLINE __m256i QuantizeX32(__m256 x0, __m256 x1, __m256 x2, __m256 x3, const Avx2Range& range) {
+  return PackX32(RoundX8(x0, range), RoundX8(x1, range), RoundX8(x2, range), RoundX8(x3, range),
+                 range);
 }
 
 // Requantize of 8 (in the low half of the result), 16 and 32 accumulators; multipliers are finite.

@@ -1,6 +1,6 @@
 // The requantization rule of requantize.h for AVX-512 vectors, bit for bit. Make the constants once
 // outside of loops by MakeAvx512Range. The more results at a time, the fewer instructions for each:
-// 9, 7.5 and 5.75 per 16.
+// 8, 7 and 5.75 per 16.
 #ifndef PTQ_NUMERICS_REQUANTIZE_AVX512_H_
 #define PTQ_NUMERICS_REQUANTIZE_AVX512_H_
 
@@ -39,9 +39,13 @@ PTQ_INLINE __m128i QuantizeX16(__m512 x, const Avx512Range& range) {
   return _mm512_cvtepi32_epi8(_mm512_add_epi32(q, range.zero_point32));
 }
 
+// What RoundX16 gave, with the zero point added, as int16.
+PTQ_INLINE __m512i PackWordsX32(__m512i q0, __m512i q1, const Avx512Range& range) {
+  return _mm512_adds_epi16(_mm512_packs_epi32(q0, q1), range.zero_point16);
+}
+
 PTQ_INLINE __m512i WordsX32(__m512 x0, __m512 x1, const Avx512Range& range) {
-  return _mm512_adds_epi16(_mm512_packs_epi32(RoundX16(x0, range), RoundX16(x1, range)),
-                           range.zero_point16);
+  return PackWordsX32(RoundX16(x0, range), RoundX16(x1, range), range);
 }
 
 // Packing works on quarters of registers, so what comes out is put in order, 4 bytes at a time.
@@ -51,12 +55,19 @@ PTQ_INLINE __m256i QuantizeX32(__m512 x0, __m512 x1, const Avx512Range& range) {
                                      _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
 }
 
-PTQ_INLINE __m512i QuantizeX64(__m512 x0, __m512 x1, __m512 x2, __m512 x3,
-                               const Avx512Range& range) {
-  const __m512i bytes = _mm512_packs_epi16(WordsX32(x0, x1, range), WordsX32(x2, x3, range));
+PTQ_INLINE __m512i PackX64(__m512i q0, __m512i q1, __m512i q2, __m512i q3,
+                           const Avx512Range& range) {
+  const __m512i bytes =
+      _mm512_packs_epi16(PackWordsX32(q0, q1, range), PackWordsX32(q2, q3, range));
   return _mm512_permutexvar_epi32(
       _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
       _mm512_max_epi8(bytes, range.q_min));
+}
+
+PTQ_INLINE __m512i QuantizeX64(__m512 x0, __m512 x1, __m512 x2, __m512 x3,
+                               const Avx512Range& range) {
+  return PackX64(RoundX16(x0, range), RoundX16(x1, range), RoundX16(x2, range), RoundX16(x3, range),
+                 range);
 }
 
 // Requantize of 16, 32 and 64 accumulators; multipliers are finite.

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels/convert/plain.h"
+#include "kernels/convert/reciprocal.h"
 #include "kernels/convert/steps.h"
 #include "numerics/requantize_avx2.h"
 
@@ -10,13 +11,22 @@ namespace ptq {
 void quantize_f32_x32__avx2(const float* x, int8_t* y, size_t count, float scale,
                             const OutputRange& range) {
   const Avx2Range avx2 = MakeAvx2Range(range);
-  const __m256 divisor = _mm256_set1_ps(scale);
+  const __m256 divisor = _mm256_set1_ps(scale), reciprocal = _mm256_set1_ps(SureReciprocal(scale));
+  const __m256i magnitude = _mm256_set1_epi32(0x7FFFFFFF),
+                sure = _mm256_castps_si256(_mm256_set1_ps(kSureDistance));
   ForSteps<32>(x, y, count, [&](const float* from, int8_t* to) __attribute__((always_inline)) {
-    const __m256i q = QuantizeX32(_mm256_div_ps(_mm256_loadu_ps(from), divisor),
-                                  _mm256_div_ps(_mm256_loadu_ps(from + 8), divisor),
-                                  _mm256_div_ps(_mm256_loadu_ps(from + 16), divisor),
-                                  _mm256_div_ps(_mm256_loadu_ps(from + 24), divisor), avx2);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), q);
+    // The largest distance to an integer; as bits, so that a NaN is larger than all.
+    __m256i q[4], worst = _mm256_setzero_si256();
+    for (size_t i = 0; i < 4; ++i) {
+      const __m256 product = _mm256_min_ps(avx2.hi, _mm256_loadu_ps(from + 8 * i) * reciprocal);
+      q[i] = _mm256_cvtps_epi32(product);
+      const __m256 distance = product - _mm256_cvtepi32_ps(q[i]);
+      worst = _mm256_max_epu32(worst, _mm256_and_si256(_mm256_castps_si256(distance), magnitude));
+    }
+    if (_mm256_movemask_epi8(_mm256_cmpgt_epi32(worst, sure)) != 0) {
+      for (size_t i = 0; i < 4; ++i) q[i] = RoundX8(_mm256_loadu_ps(from + 8 * i) / divisor, avx2);
+    }
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), PackX32(q[0], q[1], q[2], q[3], avx2));
   });
 }
 

@@ -1,18 +1,52 @@
 // Conversion kernels for NEON: 16 elements at a time.
 #include "kernels/convert/contract.h"
+#include "kernels/convert/reciprocal.h"
 #include "kernels/convert/steps.h"
 #include "numerics/requantize_neon.h"
 
 namespace ptq {
 
+namespace {
+
+PTQ_INLINE float32x4_t DistanceToInteger(float32x4_t x) {
+#if defined(__aarch64__)
+  return vabdq_f32(x, vrndnq_f32(x));
+#else
+  const float32x4_t magic = vdupq_n_f32(12582912.0f);  // 1.5 * 2^23, see RoundHalfEven
+  return vabdq_f32(x, vsubq_f32(vaddq_f32(x, magic), magic));
+#endif
+}
+
+// True if all lanes are below `limit`, no NaN among them.
+PTQ_INLINE bool AllBelow(float32x4_t x, float limit) {
+#if defined(__aarch64__)
+  return vmaxvq_f32(x) < limit;
+#else
+  const uint32x4_t below = vcltq_f32(x, vdupq_n_f32(limit));
+  const uint32x2_t half = vand_u32(vget_low_u32(below), vget_high_u32(below));
+  return (vget_lane_u32(half, 0) & vget_lane_u32(half, 1)) != 0;
+#endif
+}
+
+}  // namespace
+
 void quantize_f32_x16__neon(const float* x, int8_t* y, size_t count, float scale,
                             const OutputRange& range) {
   const NeonRange neon = MakeNeonRange(range);
-  const float32x4_t divisor = vdupq_n_f32(scale);
-  // The vector type's own division: Armv7 has none, the compiler makes it of four.
+  const float32x4_t divisor = vdupq_n_f32(scale), reciprocal = vdupq_n_f32(SureReciprocal(scale));
   ForSteps<16>(x, y, count, [&](const float* from, int8_t* to) __attribute__((always_inline)) {
-    vst1q_s8(to, QuantizeX16(vld1q_f32(from) / divisor, vld1q_f32(from + 4) / divisor,
-                             vld1q_f32(from + 8) / divisor, vld1q_f32(from + 12) / divisor, neon));
+    float32x4_t value[4];
+    for (size_t i = 0; i < 4; ++i) value[i] = vmulq_f32(vld1q_f32(from + 4 * i), reciprocal);
+    const float32x4_t worst =
+        vmaxq_f32(vmaxq_f32(DistanceToInteger(value[0]), DistanceToInteger(value[1])),
+                  vmaxq_f32(DistanceToInteger(value[2]), DistanceToInteger(value[3])));
+    if (!AllBelow(worst, kSureDistance)) {
+      // The vector type's own division: Armv7 has none, the compiler makes it of four.
+      for (size_t i = 0; i < 4; ++i)
+        value[i] = NanToLowerBound(vld1q_f32(from + 4 * i) / divisor, neon);
+    }
+    vst1q_s8(to,
+             ClampX16(RoundX8(value[0], value[1], neon), RoundX8(value[2], value[3], neon), neon));
   });
 }
 

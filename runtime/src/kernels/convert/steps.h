@@ -2,9 +2,8 @@
 #ifndef PTQ_KERNELS_CONVERT_STEPS_H_
 #define PTQ_KERNELS_CONVERT_STEPS_H_
 
-#include <string.h>
-
 #include "base/math.h"
+#include "kernels/tail.h"
 
 namespace ptq {
 namespace {  // its own copy in each file that includes it, for that file's instruction set
@@ -15,11 +14,11 @@ template <size_t kStep, typename X, typename Y, typename Apply>
 PTQ_INLINE void ForSteps(const X* x, Y* y, size_t count, Apply apply) {
   for (; count >= kStep; count -= kStep, x += kStep, y += kStep) apply(x, y);
   if (count == 0) return;
-  X x_copy[kStep] = {};
+  X x_copy[kStep];
   Y y_copy[kStep];
-  memcpy(x_copy, x, count * sizeof(X));
+  PadTail<kStep * sizeof(X)>(x_copy, x, count * sizeof(X));
   apply(x_copy, y_copy);
-  memcpy(y, y_copy, count * sizeof(Y));
+  CopyTail<kStep * sizeof(Y)>(y, y_copy, count * sizeof(Y));
 }
 
 }  // namespace

@@ -1,33 +1,46 @@
 // Elementwise kernels for AVX-512; int8: 64 elements at a time.
 #include <immintrin.h>
+#include <string.h>
 
-#include "kernels/elementwise/int8_rows.h"
 #include "kernels/elementwise/plain.h"
 #include "numerics/requantize_avx512.h"
 
 namespace ptq {
 namespace {
 
-// x less its zero point; floats hold such values, and products of two, exactly.
-PTQ_INLINE __m512 LoadCentered(const int8_t* x, __m512 zero_point) {
-  const __m128i q = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+// 16 values of which the mask has some, less their zero point; floats hold such values, and
+// products of two, exactly.
+PTQ_INLINE __m512 LoadCentered(const int8_t* x, uint64_t mask, __m512 zero_point) {
+  const __m128i q = _mm_maskz_loadu_epi8(static_cast<__mmask16>(mask), x);
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(q)) - zero_point;
 }
 
-// y = f(a, b), quantized; of the operands less their zero points.
+// y = f(a, b), quantized; of the operands less their zero points. An operand of one value is
+// repeated, the last elements are masked.
 template <typename F>
 PTQ_INLINE void RowsI8(const BinaryI8Row& row, F f) {
+  constexpr size_t kStep = 64;
   const __m512 a_zero = _mm512_set1_ps(static_cast<float>(row.a_zero_point)),
                b_zero = _mm512_set1_ps(static_cast<float>(row.b_zero_point));
   const Avx512Range range = MakeAvx512Range(row.range);
-  const auto apply = [&](const int8_t* a, const int8_t* b,
-                         int8_t* y) __attribute__((always_inline)) {
+  int8_t a_repeated[kStep], b_repeated[kStep];
+  if (row.a_step == 0) memset(a_repeated, row.a[0], kStep);
+  if (row.b_step == 0) memset(b_repeated, row.b[0], kStep);
+  const int8_t *a = row.a_step == 0 ? a_repeated : row.a, *b = row.b_step == 0 ? b_repeated : row.b;
+  const size_t a_advance = row.a_step * kStep, b_advance = row.b_step * kStep;
+  int8_t* y = row.y;
+  size_t left = row.count;
+  const auto apply = [&](uint64_t mask) __attribute__((always_inline)) {
     __m512 x[4];
-    for (size_t i = 0; i < 4; ++i)
-      x[i] = f(LoadCentered(a + 16 * i, a_zero), LoadCentered(b + 16 * i, b_zero));
-    _mm512_storeu_si512(y, QuantizeX64(x[0], x[1], x[2], x[3], range));
+    for (size_t i = 0; i < 4; ++i) {
+      x[i] = f(LoadCentered(a + 16 * i, mask >> 16 * i, a_zero),
+               LoadCentered(b + 16 * i, mask >> 16 * i, b_zero));
+    }
+    _mm512_mask_storeu_epi8(y, mask, QuantizeX64(x[0], x[1], x[2], x[3], range));
   };
-  WalkRow<64>(row, apply);
+  for (; left >= kStep; left -= kStep, a += a_advance, b += b_advance, y += kStep)
+    apply(~uint64_t{0});
+  if (left != 0) apply((uint64_t{1} << left) - 1);
 }
 
 }  // namespace

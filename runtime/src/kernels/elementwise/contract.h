@@ -1,5 +1,5 @@
-// Elementwise kernels on rows: y[i] = f(a[i], b[i]). A broadcast operand has step 0, else 1. y may be
-// an operand that moves.
+// Elementwise kernels on rows: y[i] = f(a[i], b[i]). A broadcast operand has step 0, else 1. y may
+// be an operand that moves.
 #ifndef PTQ_KERNELS_ELEMENTWISE_CONTRACT_H_
 #define PTQ_KERNELS_ELEMENTWISE_CONTRACT_H_
 

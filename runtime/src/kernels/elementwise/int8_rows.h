@@ -6,6 +6,7 @@
 
 #include "base/math.h"
 #include "kernels/elementwise/contract.h"
+#include "kernels/tail.h"
 
 namespace ptq {
 namespace {  // its own copy in each file that includes it, for that file's instruction set
@@ -23,10 +24,10 @@ PTQ_INLINE void WalkRow(const BinaryI8Row& row, Apply apply) {
   size_t left = row.count;
   for (; left >= kStep; left -= kStep, a += a_advance, b += b_advance, y += kStep) apply(a, b, y);
   if (left == 0) return;
-  if (row.a_step != 0) memcpy(memset(a_copy, 0, kStep), a, left);
-  if (row.b_step != 0) memcpy(memset(b_copy, 0, kStep), b, left);
+  if (row.a_step != 0) PadTail<kStep>(a_copy, a, left);
+  if (row.b_step != 0) PadTail<kStep>(b_copy, b, left);
   apply(a_copy, b_copy, y_copy);
-  memcpy(y, y_copy, left);
+  CopyTail<kStep>(y, y_copy, left);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #define PTQ_KERNELS_ELEMENTWISE_PLAIN_H_
 
 #include "kernels/elementwise/contract.h"
+#include "kernels/tail.h"
 #include "kernels/vector.h"
 
 namespace ptq {
@@ -14,8 +15,8 @@ struct Moving {
   const float* x;
   PTQ_INLINE VecF At(size_t i) const { return Load(x + i); }
   PTQ_INLINE VecF Tail(size_t i, size_t count) const {
-    float tail[kLanes] = {};
-    memcpy(tail, x + i, count * sizeof(float));
+    float tail[kLanes];
+    PadTail<kLanes * sizeof(float)>(tail, x + i, count * sizeof(float));
     return Load(tail);
   }
 };
@@ -39,7 +40,7 @@ PTQ_INLINE void Loop(const A& a, const B& b, const BinaryF32Row& row, F f) {
   if (i == count) return;
   float tail[kLanes];
   Store(tail, AtMost(AtLeast(f(a.Tail(i, count - i), b.Tail(i, count - i)), lo), hi));
-  memcpy(y + i, tail, (count - i) * sizeof(float));
+  CopyTail<kLanes * sizeof(float)>(y + i, tail, (count - i) * sizeof(float));
 }
 
 template <typename F>

@@ -11,14 +11,17 @@ namespace {  // its own copy in each file that includes it, for that file's inst
 // kLanes elements from x on, `stride` apart; -infinity, which adds nothing, after `count` of them.
 PTQ_INLINE VecF LoadStrided(const float* x, size_t count, size_t stride) {
   if (stride == 1 && count >= kLanes) return Load(x);
-  VecF value = Splat(-kInf);
-  for (size_t i = 0; i < Min(count, kLanes); ++i) value[i] = x[i * stride];
-  return value;
+  float values[kLanes];
+  Store(values, Splat(-kInf));
+  for (size_t i = 0; i < Min(count, kLanes); ++i) values[i] = x[i * stride];
+  return Load(values);
 }
 
 PTQ_INLINE void StoreStrided(float* y, VecF value, size_t count, size_t stride) {
   if (stride == 1 && count >= kLanes) return Store(y, value);
-  for (size_t i = 0; i < Min(count, kLanes); ++i) y[i * stride] = value[i];
+  float values[kLanes];
+  Store(values, value);
+  for (size_t i = 0; i < Min(count, kLanes); ++i) y[i * stride] = values[i];
 }
 
 // The maximum is subtracted first, so that exp cannot overflow.

@@ -1,0 +1,382 @@
+// Times every kernel of every family that this CPU can run, on sizes typical of mobile networks:
+//   kernels_bench [TEXT]     only kernels whose name contains TEXT
+// Prints the fastest of many runs and what it means in multiply-accumulates or bytes (read and
+// written) per nanosecond. Data fits in the cache. A family is a function and its row in kFamilies.
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/array.h"
+#include "base/cpu_features.h"
+#include "base/math.h"
+#include "kernels/convert/contract.h"
+#include "kernels/depthwise/contract.h"
+#include "kernels/elementwise/contract.h"
+#include "kernels/gemm/contract.h"
+#include "kernels/gemm/pack.h"
+#include "kernels/move/contract.h"
+#include "kernels/pool/contract.h"
+#include "kernels/reduce/contract.h"
+#include "kernels/softmax/contract.h"
+#include "kernels/unary/contract.h"
+#include "test/support/list.h"
+#include "test/support/random.h"
+
+namespace {
+
+using namespace ptq_test;
+
+const char* name_filter = "";
+
+double Nanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
+
+// The fastest of many runs, in nanoseconds. Runs are timed in batches that last long enough for the
+// clock.
+template <typename Run>
+double Fastest(Run run) {
+  constexpr double kBatch = 2e4, kTotal = 4e7;
+  size_t repeats = 1;
+  double fastest = INFINITY;
+  for (const double start = Nanoseconds(); Nanoseconds() - start < kTotal;) {
+    const double begin = Nanoseconds();
+    for (size_t i = 0; i < repeats; ++i) run();
+    const double elapsed = Nanoseconds() - begin;
+    if (elapsed < kBatch) {
+      repeats *= 2;
+    } else {
+      fastest = fmin(fastest, elapsed / static_cast<double>(repeats));
+    }
+  }
+  return fastest;
+}
+
+// Times run() of `kernel` unless this CPU lacks it or it is not asked for.
+template <typename Kernel, typename Run>
+void Time(const Kernel& kernel, const char* size, size_t amount, const char* unit, Run run) {
+  if ((kernel.requires_features & ~ptq::DetectCpuFeatures()) != 0) return;
+  if (strstr(kernel.name, name_filter) == nullptr) return;
+  const double ns = Fastest(run);
+  printf("%-36s %-18s %11.1f ns %9.2f %s/ns\n", kernel.name, size, ns,
+         static_cast<double>(amount) / ns, unit);
+}
+
+// Elements as the runtime's tensors lie: on a cache line.
+template <typename T>
+class Data {
+ public:
+  explicit Data(size_t size) {
+    if (array_.Allocate(size) != PTQ_OK) abort();
+  }
+  explicit Data(const List<T>& values) : Data(values.size()) {
+    memcpy(array_.data(), values.data(), values.size() * sizeof(T));
+  }
+  T* data() { return array_.data(); }
+  const T* data() const { return array_.data(); }
+
+ private:
+  ptq::Array<T> array_;
+};
+
+constexpr size_t kCount = 16384;  // elements of a row
+
+// gemm: a pointwise convolution of 256 to 256 channels on one tile of pixels.
+constexpr size_t kDepth = 256, kColumns = 256;
+
+template <typename T>
+List<T> Integers(Random* random, size_t count) {
+  List<T> values(count);
+  for (size_t i = 0; i < count; ++i) values[i] = static_cast<T>(random->Int(-100, 100));
+  return values;
+}
+
+template <typename T, typename Kernel>
+void PackGemm(Random* random, const Kernel& kernel, size_t kr, size_t kd, ptq::Array<T>* packed) {
+  const List<T> w = Integers<T>(random, kColumns * kDepth);
+  const size_t columns = ptq::RoundUp(kColumns, kernel.nr);
+  if (packed->Allocate(columns * ptq::PackedGemmProducts(1, kDepth, kd)) != PTQ_OK) abort();
+  ptq::PackGemmWeights(w.data(), kColumns, 1, kDepth, kernel.nr, kr, kd, packed->data());
+}
+
+void BenchGemm() {
+  Random random(1);
+  const Data<float> zeros(kColumns + 64);
+  const Data<int32_t> zeros_i32(kColumns + 64);
+  for (size_t i = 0; i < ptq::kGemmF32KernelCount; ++i) {
+    const ptq::GemmF32Kernel& kernel = ptq::kGemmF32Kernels[i];
+    const Data<float> x(Integers<float>(&random, kernel.mr * kDepth));
+    ptq::Array<float> packed;
+    PackGemm(&random, kernel, 1, 1, &packed);
+    List<const float*> rows;
+    for (size_t r = 0; r < kernel.mr; ++r) rows.Add(x.data() + r * kDepth);
+    Data<float> y(kernel.mr * kColumns);
+    ptq::GemmF32Tile tile = {};
+    tile.rows = rows.data();
+    tile.row_step = kDepth;
+    tile.taps = 1;
+    tile.depth = kDepth;
+    tile.weights = packed.data();
+    tile.bias = zeros.data();
+    tile.valid_rows = kernel.mr;
+    tile.columns = tile.output_stride = kColumns;
+    tile.output = y.data();
+    tile.hi = 6;
+    Time(kernel, "mr x 256 x 256", kernel.mr * kDepth * kColumns, "MAC", [&] { kernel.run(tile); });
+  }
+  for (size_t i = 0; i < ptq::kGemmI8KernelCount; ++i) {
+    const ptq::GemmI8Kernel& kernel = ptq::kGemmI8Kernels[i];
+    const Data<int8_t> x(Integers<int8_t>(&random, kernel.mr * kDepth));
+    ptq::Array<int8_t> packed;
+    PackGemm(&random, kernel, kernel.kr, kernel.kd, &packed);
+    List<const int8_t*> rows;
+    for (size_t r = 0; r < kernel.mr; ++r) rows.Add(x.data() + r * kDepth);
+    Data<int8_t> output(kernel.mr * kColumns);
+    ptq::GemmI8Tile tile = {};
+    tile.rows = rows.data();
+    tile.row_step = kDepth;
+    tile.taps = 1;
+    tile.depth = kDepth;
+    tile.weights = packed.data();
+    tile.bias = zeros_i32.data();
+    tile.multiplier = zeros.data();
+    tile.valid_rows = kernel.mr;
+    tile.columns = tile.output_stride = kColumns;
+    tile.output_i8 = output.data();
+    tile.range = ptq::MakeOutputRange(0, -128, 127);
+    Time(kernel, "mr x 256 x 256", kernel.mr * kDepth * kColumns, "MAC", [&] { kernel.run(tile); });
+  }
+}
+
+// depthwise: a row of 28 pixels, 192 channels, for the sizes that each kernel is made for.
+constexpr size_t kPixels = 28, kChannels = 192;
+
+template <typename T, typename Row, typename Kernel, typename SetOutput>
+void TimeDepthwise(const Kernel& kernel, SetOutput set_output) {
+  const auto chosen = [](size_t made_for, size_t otherwise) {
+    return made_for == 0 ? otherwise : made_for;
+  };
+  const size_t kernel_h = chosen(kernel.kernel_h, 3), kernel_w = chosen(kernel.kernel_w, 3);
+  const ptq::DepthwiseShape shape = {kChannels, kernel_h, kernel_w, chosen(kernel.stride, 1), 1};
+  const size_t columns = shape.Columns(kPixels), taps = kernel_h * kernel_w;
+  const Data<T> x(columns * kernel_h * kChannels), w(kChannels * taps);
+  List<const T*> pointers;
+  for (size_t i = 0; i < columns * kernel_h; ++i) pointers.Add(x.data() + i * kChannels);
+  ptq::Array<T> packed;
+  if (packed.Allocate(kernel.packing.size(shape)) != PTQ_OK) abort();
+  kernel.packing.pack(shape, w.data(), packed.data());
+  Row row = {};
+  row.columns = pointers.data();
+  row.shape = shape;
+  row.outputs = kPixels;
+  row.weights = packed.data();
+  row.output_stride = kChannels;
+  set_output(&row);
+  char size[32];
+  snprintf(size, sizeof size, "28 x 192, %zux%zus%zu", kernel_h, kernel_w, shape.stride);
+  Time(kernel, size, kPixels * kChannels * taps, "MAC", [&] { kernel.run(row); });
+}
+
+void BenchDepthwise() {
+  const Data<float> zeros(kChannels);
+  const Data<int32_t> zeros_i32(kChannels);
+  Data<float> y(kPixels * kChannels);
+  Data<int8_t> y_i8(kPixels * kChannels);
+  for (size_t i = 0; i < ptq::kDepthwiseF32KernelCount; ++i) {
+    TimeDepthwise<float, ptq::DepthwiseF32Row>(ptq::kDepthwiseF32Kernels[i],
+                                               [&](ptq::DepthwiseF32Row* row) {
+                                                 row->bias = zeros.data();
+                                                 row->output = y.data();
+                                               });
+  }
+  for (size_t i = 0; i < ptq::kDepthwiseI8KernelCount; ++i) {
+    TimeDepthwise<int8_t, ptq::DepthwiseI8Row>(ptq::kDepthwiseI8Kernels[i],
+                                               [&](ptq::DepthwiseI8Row* row) {
+                                                 row->bias = zeros_i32.data();
+                                                 row->multiplier = zeros.data();
+                                                 row->output_i8 = y_i8.data();
+                                                 row->range = ptq::MakeOutputRange(0, -128, 127);
+                                               });
+  }
+}
+
+void BenchElementwise() {
+  Random random(2);
+  const Data<float> a(random.Floats(kCount, 0.5f, 2)), b(random.Floats(kCount, 0.5f, 2));
+  const Data<int8_t> a_i8(random.Int8s(kCount)), b_i8(random.Int8s(kCount));
+  Data<float> y(kCount);
+  Data<int8_t> y_i8(kCount);
+  for (size_t i = 0; i < ptq::kBinaryF32KernelCount; ++i) {
+    const ptq::BinaryF32Kernel& kernel = ptq::kBinaryF32Kernels[i];
+    Time(kernel, "16384", 12 * kCount, "B",
+         [&] { kernel.run({a.data(), b.data(), 1, 1, y.data(), kCount, 0, 6}); });
+  }
+  for (size_t i = 0; i < ptq::kClampF32KernelCount; ++i) {
+    const ptq::ClampF32Kernel& kernel = ptq::kClampF32Kernels[i];
+    Time(kernel, "16384", 8 * kCount, "B",
+         [&] { kernel.run(a.data(), y.data(), kCount, 0.75f, 1.5f); });
+  }
+  for (size_t i = 0; i < ptq::kBinaryI8KernelCount; ++i) {
+    const ptq::BinaryI8Kernel& kernel = ptq::kBinaryI8Kernels[i];
+    for (size_t count : {kCount, size_t{120}}) {
+      ptq::BinaryI8Row row = {a_i8.data(),
+                              b_i8.data(),
+                              1,
+                              1,
+                              y_i8.data(),
+                              count,
+                              3,
+                              -9,
+                              0.7f,
+                              0.9f,
+                              ptq::MakeOutputRange(5, -128, 127)};
+      Time(kernel, count == kCount ? "16384" : "120", 3 * count, "B", [&] { kernel.run(row); });
+    }
+  }
+}
+
+void BenchConvert() {
+  Random random(3);
+  const Data<float> x(random.Floats(kCount));
+  const Data<int8_t> x_i8(random.Int8s(kCount)), table(random.Int8s(256));
+  Data<float> y(kCount);
+  Data<int8_t> y_i8(kCount);
+  for (size_t i = 0; i < ptq::kQuantizeKernelCount; ++i) {
+    const ptq::QuantizeKernel& kernel = ptq::kQuantizeKernels[i];
+    const ptq::OutputRange range = ptq::MakeOutputRange(3, -128, 127);
+    Time(kernel, "16384", 5 * kCount, "B",
+         [&] { kernel.run(x.data(), y_i8.data(), kCount, 0.0157f, range); });
+  }
+  for (size_t i = 0; i < ptq::kDequantizeKernelCount; ++i) {
+    const ptq::DequantizeKernel& kernel = ptq::kDequantizeKernels[i];
+    Time(kernel, "16384", 5 * kCount, "B",
+         [&] { kernel.run(x_i8.data(), y.data(), kCount, 0.0157f, 3); });
+  }
+  for (size_t i = 0; i < ptq::kLookupKernelCount; ++i) {
+    const ptq::LookupKernel& kernel = ptq::kLookupKernels[i];
+    Time(kernel, "16384", 2 * kCount, "B",
+         [&] { kernel.run(x_i8.data(), y_i8.data(), kCount, table.data()); });
+  }
+}
+
+// pool: one pixel of 256 channels from a window of 3 x 3 and of a whole picture of 7 x 7.
+constexpr size_t kPoolChannels = 256, kPoolPixels = 49;
+
+template <typename T>
+List<const T*> PoolRows(const Data<T>& x) {
+  List<const T*> rows;
+  for (size_t i = 0; i < kPoolPixels; ++i) rows.Add(x.data() + i * kPoolChannels);
+  return rows;
+}
+
+void BenchPool() {
+  Random random(4);
+  const Data<float> x(random.Floats(kPoolPixels * kPoolChannels));
+  const Data<int8_t> x_i8(random.Int8s(kPoolPixels * kPoolChannels));
+  const List<const float*> rows = PoolRows(x);
+  const List<const int8_t*> rows_i8 = PoolRows(x_i8);
+  Data<float> y(kPoolChannels);
+  Data<int8_t> y_i8(kPoolChannels);
+  const auto time_f32 = [&](const ptq::PoolF32Kernel* list, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      for (size_t pixels : {size_t{9}, kPoolPixels}) {
+        const ptq::PoolF32Pixel pixel = {rows.data(), pixels, kPoolChannels, 9, y.data(), -6, 6};
+        Time(list[i], pixels == 9 ? "3x3 x 256" : "7x7 x 256", 4 * pixels * kPoolChannels, "B",
+             [&] { list[i].run(pixel); });
+      }
+    }
+  };
+  const auto time_i8 = [&](const ptq::PoolI8Kernel* list, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      for (size_t pixels : {size_t{9}, kPoolPixels}) {
+        const ptq::PoolI8Pixel pixel = {rows_i8.data(),
+                                        pixels,
+                                        kPoolChannels,
+                                        5,
+                                        0.1f,
+                                        y_i8.data(),
+                                        ptq::MakeOutputRange(0, -128, 127),
+                                        -128,
+                                        127};
+        Time(list[i], pixels == 9 ? "3x3 x 256" : "7x7 x 256", pixels * kPoolChannels, "B",
+             [&] { list[i].run(pixel); });
+      }
+    }
+  };
+  time_f32(ptq::kMaxPoolF32Kernels, ptq::kMaxPoolF32KernelCount);
+  time_f32(ptq::kAveragePoolF32Kernels, ptq::kAveragePoolF32KernelCount);
+  time_i8(ptq::kMaxPoolI8Kernels, ptq::kMaxPoolI8KernelCount);
+  time_i8(ptq::kAveragePoolI8Kernels, ptq::kAveragePoolI8KernelCount);
+}
+
+// move: a picture to NHWC and a tensor of 64 channels, there and back.
+void BenchMove() {
+  const struct {
+    const char* size;
+    size_t rows, columns;
+  } shapes[] = {{"3 x 4096", 3, 4096}, {"64 x 196", 64, 196}, {"196 x 64", 196, 64}};
+  const Data<float> x(kCount);
+  Data<float> y(kCount);
+  for (size_t i = 0; i < ptq::kTransposeKernelCount; ++i) {
+    const ptq::TransposeKernel& kernel = ptq::kTransposeKernels[i];
+    for (const auto& shape : shapes) {
+      Time(kernel, shape.size, 2 * shape.rows * shape.columns * kernel.element_size, "B", [&] {
+        kernel.run({x.data(), shape.columns, y.data(), shape.rows, shape.rows, shape.columns});
+      });
+    }
+  }
+}
+
+void BenchFunctions() {
+  Random random(5);
+  const Data<float> x(random.Floats(kCount));
+  Data<float> y(kCount);
+  for (size_t i = 0; i < ptq::kSoftmaxKernelCount; ++i) {
+    const ptq::SoftmaxKernel& kernel = ptq::kSoftmaxKernels[i];
+    Time(kernel, "1000", 8 * 1000, "B", [&] { kernel.run(x.data(), y.data(), 1000, 1); });
+    Time(kernel, "21, stride 64", 8 * 21, "B", [&] { kernel.run(x.data(), y.data(), 21, 64); });
+  }
+  const struct {
+    const char* name;
+    ptq::UnaryFunction function;
+  } functions[] = {{"sigmoid", ptq::kSigmoid}, {"hard_swish", ptq::kHardSwish}};
+  for (size_t i = 0; i < ptq::kUnaryF32KernelCount; ++i) {
+    const ptq::UnaryF32Kernel& kernel = ptq::kUnaryF32Kernels[i];
+    for (const auto& f : functions) {
+      Time(kernel, f.name, 8 * kCount, "B", [&] {
+        kernel.run({f.function, x.data(), y.data(), kCount, 0, 0, -INFINITY, INFINITY});
+      });
+    }
+  }
+}
+
+void BenchReduce() {
+  Random random(6);
+  const Data<float> x(random.Floats(kCount));
+  const Data<int8_t> x_i8(random.Int8s(kCount));
+  Data<float> y(256);
+  Data<int32_t> y_i8(256);
+  for (size_t i = 0; i < ptq::kReduceF32KernelCount; ++i) {
+    const ptq::ReduceF32Kernel& kernel = ptq::kReduceF32Kernels[i];
+    Time(kernel, "64 x 256", 4 * kCount, "B",
+         [&] { kernel.columns({ptq::Reduction::kSum, x.data(), 256, 64, 256, y.data()}); });
+  }
+  for (size_t i = 0; i < ptq::kReduceI8KernelCount; ++i) {
+    const ptq::ReduceI8Kernel& kernel = ptq::kReduceI8Kernels[i];
+    Time(kernel, "64 x 256", kCount, "B",
+         [&] { kernel.columns({ptq::Reduction::kSum, x_i8.data(), 256, 64, 256, y_i8.data()}); });
+  }
+}
+
+void (*const kFamilies[])() = {BenchGemm, BenchDepthwise, BenchElementwise, BenchConvert,
+                               BenchPool, BenchMove,      BenchFunctions,   BenchReduce};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 1) name_filter = argv[1];
+  for (void (*family)() : kFamilies) family();
+  return 0;
+}

@@ -84,6 +84,8 @@ void gemm_f32_5x16__neon(const GemmF32Tile& tile);
 void gemm_i8_4x4__neon(const GemmI8Tile& tile);
 void gemm_i8_5x16__dotprod(const GemmI8Tile& tile);
 void gemm_i8_6x16__i8mm(const GemmI8Tile& tile);
+void gemm_f32_4x8__armv7(const GemmF32Tile& tile);
+void gemm_i8_2x4__armv7(const GemmI8Tile& tile);
 void gemm_f32_6x16__avx2(const GemmF32Tile& tile);
 void gemm_i8_6x16__avx2(const GemmI8Tile& tile);
 void gemm_i8_6x16__avxvnni(const GemmI8Tile& tile);

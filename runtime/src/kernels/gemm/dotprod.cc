@@ -21,7 +21,7 @@ class GemmI8 {
   using Tile = GemmI8Tile;
 
   PTQ_INLINE explicit GemmI8(const Tile& tile)
-      : lanes_(CeilDiv(tile.depth, kLaneBytes)), range_(MakeNeonShiftedRange(tile.range)) {}
+      : lanes_(CeilDiv(tile.depth, kLaneBytes)), range_(MakeI8Range(tile.range)) {}
 
   template <size_t kRows, size_t kVectors>
   PTQ_INLINE void Block(const Tile& tile, size_t column, const uint8_t*& w) const {
@@ -32,7 +32,7 @@ class GemmI8 {
 
  private:
   Lanes lanes_;
-  NeonShiftedRange range_;
+  I8Range range_;
 };
 
 }  // namespace

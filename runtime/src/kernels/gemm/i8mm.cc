@@ -27,7 +27,7 @@ class GemmI8 {
   using Tile = GemmI8Tile;
 
   PTQ_INLINE explicit GemmI8(const Tile& tile)
-      : steps_(CeilDiv(tile.depth, kKr)), range_(MakeNeonShiftedRange(tile.range)) {}
+      : steps_(CeilDiv(tile.depth, kKr)), range_(MakeI8Range(tile.range)) {}
 
   template <size_t kRows, size_t kVectors>
   PTQ_INLINE void Block(const Tile& tile, size_t column, const uint8_t*& w) const {
@@ -96,7 +96,7 @@ class GemmI8 {
   }
 
   size_t steps_;
-  NeonShiftedRange range_;
+  I8Range range_;
 };
 
 }  // namespace

@@ -11,6 +11,8 @@ const GemmF32Kernel kGemmF32Kernels[] = {
 #endif
 #if defined(__aarch64__)
     {"gemm_f32_5x16__neon", kCpuNeon, 25, 16, gemm_f32_5x16__neon},
+#elif defined(__arm__)
+    {"gemm_f32_4x8__armv7", kCpuNeon, 28, 8, gemm_f32_4x8__armv7},
 #endif
     {"gemm_f32_4x8__scalar", kCpuScalar, 4, 8, gemm_f32_4x8__scalar},
 };
@@ -29,6 +31,8 @@ const GemmI8Kernel kGemmI8Kernels[] = {
     {"gemm_i8_6x16__i8mm", kCpuNeon | kCpuI8mm, 30, 16, 8, 8, 0, gemm_i8_6x16__i8mm, true},
     {"gemm_i8_5x16__dotprod", kCpuNeon | kCpuDotprod, 25, 16, 4, 4, 0, gemm_i8_5x16__dotprod, true},
     {"gemm_i8_4x4__neon", kCpuNeon, 28, 4, 16, 16, 0, gemm_i8_4x4__neon, true},
+#elif defined(__arm__)
+    {"gemm_i8_2x4__armv7", kCpuNeon, 28, 4, 16, 16, 0, gemm_i8_2x4__armv7},
 #endif
     {"gemm_i8_4x8__scalar", kCpuScalar, 4, 8, 1, 1, 0, gemm_i8_4x8__scalar},
 };

@@ -46,14 +46,26 @@ __attribute__((noinline)) void StoreSums(const GemmI8Tile& tile, size_t column, 
   }
 }
 
-// Whether a block of `width` columns can be stored from its registers.
+// Blocks are stored from their registers if they are whole, int8 and, on A64, of shifted sums.
+#if defined(__aarch64__)
+using I8Range = NeonShiftedRange;
+constexpr bool kShiftedVectors = true;
+PTQ_INLINE I8Range MakeI8Range(const OutputRange& range) { return MakeNeonShiftedRange(range); }
+#else
+using I8Range = NeonRange;
+constexpr bool kShiftedVectors = false;
+PTQ_INLINE I8Range MakeI8Range(const OutputRange& range) { return MakeNeonRange(range); }
+#endif
+
 PTQ_INLINE bool StoresVectors(const GemmI8Tile& tile, size_t column, size_t width) {
-  return tile.shifted_sums && tile.output_i8 != nullptr && tile.columns - column >= width;
+  return tile.shifted_sums == kShiftedVectors && tile.output_i8 != nullptr &&
+         tile.columns - column >= width;
 }
 
+#if defined(__aarch64__)
 // A block of kVectors * 4 columns from `column` on.
 template <size_t kRows, size_t kVectors>
-PTQ_INLINE void StoreBlock(const GemmI8Tile& tile, const NeonShiftedRange& range, size_t column,
+PTQ_INLINE void StoreBlock(const GemmI8Tile& tile, const I8Range& range, size_t column,
                            const int32x4_t (&sum)[kRows][kVectors]) {
   constexpr size_t kColumns = 4 * kVectors;
   if (!StoresVectors(tile, column, kColumns)) {
@@ -79,6 +91,7 @@ PTQ_INLINE void StoreBlock(const GemmI8Tile& tile, const NeonShiftedRange& range
     }
   }
 }
+#endif
 
 }  // namespace
 }  // namespace ptq

@@ -143,14 +143,15 @@ void ChooseRows(size_t mr, size_t nr, size_t kd, size_t element_size, ConvState*
 
 // Packs all groups and lays the bias beside them.
 template <typename T>
-ptq_status PackGroups(const Tensor& w, size_t kr, size_t kd, ConvState* state, Array<T>* packed) {
+ptq_status PackGroups(const Tensor& w, size_t kr, size_t kd, ConvState* state, Pool* pool,
+                      Pooled<T>* packed) {
   const ConvGeometry& g = state->geometry;
   const size_t slots = state->blocks * state->nr,  // per group
       outputs = g.GroupOutputs(), products = g.Taps() * g.GroupInputs();
   uint64_t packed_size = 0;
   if (!Multiply(g.groups * slots, state->packed_products, &packed_size) || packed_size > SIZE_MAX)
     return OutOfMemory();
-  PTQ_RETURN_IF_ERROR(packed->Allocate(static_cast<size_t>(packed_size)));
+  PTQ_RETURN_IF_ERROR(pool->Allocate(static_cast<size_t>(packed_size), packed));
   const T* weights = static_cast<const T*>(w.data);
   for (size_t group = 0; group < g.groups; ++group) {
     PackGemmWeights(weights + group * outputs * products, outputs, state->gemm_taps,
@@ -166,7 +167,7 @@ ptq_status PrepareGemmF32(uint32_t features, const Convolution& conv, ConvState*
   state->gemm_f32 = kernel;
   ChooseRows(kernel->mr, kernel->nr, 1, sizeof(float), state);
   const size_t slots = state->blocks * state->nr, outputs = g.GroupOutputs();
-  PTQ_RETURN_IF_ERROR(PackGroups(conv.W(), 1, 1, state, &state->weights_f32));
+  PTQ_RETURN_IF_ERROR(PackGroups(conv.W(), 1, 1, state, conv.op.pool, &state->weights_f32));
   PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(g.groups * slots));
   if (conv.b == nullptr) return PTQ_OK;
   for (size_t group = 0; group < g.groups; ++group) {
@@ -183,7 +184,8 @@ ptq_status PrepareGemmI8(uint32_t features, const Convolution& conv, ConvState* 
   ChooseRows(kernel->mr, kernel->nr, kernel->kd, sizeof(int8_t), state);
   const size_t slots = state->blocks * state->nr, outputs = g.GroupOutputs();
   state->shifted_sums = kernel->shifted_sums && conv.output.dtype == kI8;
-  PTQ_RETURN_IF_ERROR(PackGroups(conv.W(), kernel->kr, kernel->kd, state, &state->weights_i8));
+  PTQ_RETURN_IF_ERROR(
+      PackGroups(conv.W(), kernel->kr, kernel->kd, state, conv.op.pool, &state->weights_i8));
   PTQ_RETURN_IF_ERROR(state->bias_i32.Allocate(g.groups * slots));
   PTQ_RETURN_IF_ERROR(state->multiplier.Allocate(g.groups * slots));
   for (size_t group = 0; group < g.groups; ++group) {
@@ -201,12 +203,12 @@ ptq_status PrepareGemmI8(uint32_t features, const Convolution& conv, ConvState* 
 // Packs the filters for `kernel`.
 template <typename T, typename Kernel>
 ptq_status PackFilters(const Tensor& w, const Kernel& kernel, const DepthwiseShape& shape,
-                       Array<T>* packed) {
+                       Pool* pool, Pooled<T>* packed) {
   const uint64_t most = RoundUp(shape.channels, kDepthwiseChannelBlock);
   uint64_t size = 0;
   if (!Multiply(most * sizeof(T), 4 * shape.kernel_h * shape.kernel_w, &size) || size > SIZE_MAX)
     return OutOfMemory();
-  PTQ_RETURN_IF_ERROR(packed->Allocate(kernel.packing.size(shape)));
+  PTQ_RETURN_IF_ERROR(pool->Allocate(kernel.packing.size(shape), packed));
   kernel.packing.pack(shape, static_cast<const T*>(w.data), packed->data());
   return PTQ_OK;
 }
@@ -220,7 +222,7 @@ ptq_status PrepareDepthwise(uint32_t features, const Convolution& conv, ConvStat
                                          state->depthwise_shape);
     state->depthwise_f32 = kernel;
     PTQ_RETURN_IF_ERROR(
-        PackFilters(conv.W(), *kernel, state->depthwise_shape, &state->weights_f32));
+        PackFilters(conv.W(), *kernel, state->depthwise_shape, conv.op.pool, &state->weights_f32));
     PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(slots));
     if (conv.b != nullptr) memcpy(state->bias_f32.data(), conv.b->data, g.out_c * sizeof(float));
     return PTQ_OK;
@@ -229,7 +231,8 @@ ptq_status PrepareDepthwise(uint32_t features, const Convolution& conv, ConvStat
                                        state->depthwise_shape);
   state->depthwise_i8 = kernel;
   state->shifted_sums = kernel->shifted_sums && conv.output.dtype == kI8;
-  PTQ_RETURN_IF_ERROR(PackFilters(conv.W(), *kernel, state->depthwise_shape, &state->weights_i8));
+  PTQ_RETURN_IF_ERROR(
+      PackFilters(conv.W(), *kernel, state->depthwise_shape, conv.op.pool, &state->weights_i8));
   PTQ_RETURN_IF_ERROR(state->bias_i32.Allocate(slots));
   PTQ_RETURN_IF_ERROR(state->multiplier.Allocate(slots));
   for (size_t c = 0; c < g.out_c; ++c)

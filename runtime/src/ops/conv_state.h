@@ -3,6 +3,7 @@
 #ifndef PTQ_OPS_CONV_STATE_H_
 #define PTQ_OPS_CONV_STATE_H_
 
+#include "base/pool.h"
 #include "kernels/depthwise/contract.h"
 #include "kernels/elementwise/contract.h"
 #include "kernels/gemm/contract.h"
@@ -68,8 +69,9 @@ struct ConvState {
 
   // Per output channel, padded with zeros to whole blocks of each group (gemm) or of all channels
   // (depthwise).
-  Array<float> weights_f32, bias_f32, multiplier;
-  Array<int8_t> weights_i8;
+  Pooled<float> weights_f32;
+  Pooled<int8_t> weights_i8;
+  Array<float> bias_f32, multiplier;
   Array<int32_t> bias_i32;
   bool shifted_sums;  // the bias has kSumShift added
   // What taps in the padding point at: in_c zeros or input zero points.

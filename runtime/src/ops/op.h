@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/cpu_features.h"
 #include "base/object.h"
+#include "base/pool.h"
 #include "format/flat_file.h"
 #include "program/thread_pool.h"
 
@@ -31,6 +32,7 @@ struct Weights {
 struct PreparedOp {
   const Operator* op;
   const Tensor* tensors;
+  Pool* pool;                     // for packed weights; lives as long as the operator
   const char* kernel;             // name of the chosen kernel
   size_t workspace_per_thread;    // bytes
   uint64_t macs;                  // multiply-accumulates of one run, 0 where that says nothing

@@ -24,7 +24,7 @@ ptq_status ptq_context::Create(const ptq_program* source, size_t threads) {
     return ptq::Fail(PTQ_OUT_OF_MEMORY, "cannot allocate an arena of %llu bytes",
                      static_cast<unsigned long long>(arena));
   }
-  PTQ_RETURN_IF_ERROR(memory.Allocate(static_cast<size_t>(total)));
+  PTQ_RETURN_IF_ERROR(pages.Allocate(static_cast<size_t>(total), &memory));
   return pool.Start(threads);
 }
 

@@ -13,7 +13,8 @@ struct ptq_context {
 
   const ptq_program* program = nullptr;
   ptq::ThreadPool pool;
-  ptq::Array<uint8_t> memory;  // the arena, then one workspace per thread
+  ptq::Pool pages;
+  ptq::Pooled<uint8_t> memory;  // the arena, then one workspace per thread
   ptq_observer observer = nullptr;
   void* observer_user = nullptr;
 };

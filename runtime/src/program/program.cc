@@ -35,6 +35,7 @@ ptq_status ptq_program::Load(const uint8_t* data, size_t size, uint32_t features
     const ptq::Operator& op = file.operators[i];
     ops[i].op = &op;
     ops[i].tensors = file.tensors.data();
+    ops[i].pool = &pool;
     const ptq_status status = ptq::FindOpImplementation(op.kind->id)->prepare(features, &ops[i]);
     if (status != PTQ_OK) {
       ptq::PrefixLastError("operator %zu '%.60s' (%s) ", i, op.name, op.kind->name);

@@ -21,6 +21,7 @@ struct ptq_program {
   ptq::MappedFile mapped;
   ptq::Array<uint8_t> copy;
   ptq::FlatFile file;
+  ptq::Pool pool;  // packed weights, in the order of the operators
   ptq::Array<ptq::PreparedOp> ops;
   size_t workspace_per_thread = 0;  // bytes, a multiple of 64: the most that any operator needs
 

@@ -117,6 +117,7 @@ void depthwise_f32_5x5s2__neon(const DepthwiseF32Row& row);
 void depthwise_f32_1x16__neon(const DepthwiseF32Row& row);
 void depthwise_i8_3x3s1__neon(const DepthwiseI8Row& row);
 void depthwise_i8_3x3s2__neon(const DepthwiseI8Row& row);
+void depthwise_i8_5x5__neon(const DepthwiseI8Row& row);
 void depthwise_i8_3x3s1__dotprod(const DepthwiseI8Row& row);
 void depthwise_i8_3x3s2__dotprod(const DepthwiseI8Row& row);
 void depthwise_i8_5x5s1__dotprod(const DepthwiseI8Row& row);

@@ -17,8 +17,10 @@ constexpr auto kRowQuads256 = PackRowGroups<int8_t, 32>();
 #elif defined(__aarch64__)
 constexpr uint32_t kDotprod = kCpuNeon | kCpuDotprod;
 constexpr auto kRowQuads = PackRowGroups<int8_t, 16>();
+constexpr auto kChannelBlocks = PackChannelBlocks<int8_t, 16>();
 constexpr bool kShiftedSums = true;
 #elif defined(__ARM_NEON)
+constexpr auto kChannelBlocks = PackChannelBlocks<int8_t, 8>();
 constexpr bool kShiftedSums = false;
 #endif
 
@@ -102,10 +104,12 @@ const DepthwiseI8Kernel kDepthwiseI8Kernels[] = {
      true},
 #endif
 #if defined(__ARM_NEON)
-    {"depthwise_i8_3x3s1__neon", kCpuNeon, 3, 3, 1, 1, 0, PackTapsOutermost<int8_t>(),
-     depthwise_i8_3x3s1__neon, kShiftedSums},
-    {"depthwise_i8_3x3s2__neon", kCpuNeon, 3, 3, 2, 1, 0, PackTapsOutermost<int8_t>(),
-     depthwise_i8_3x3s2__neon, kShiftedSums},
+    {"depthwise_i8_3x3s1__neon", kCpuNeon, 3, 3, 1, 1, 0, kChannelBlocks, depthwise_i8_3x3s1__neon,
+     kShiftedSums},
+    {"depthwise_i8_3x3s2__neon", kCpuNeon, 3, 3, 2, 1, 0, kChannelBlocks, depthwise_i8_3x3s2__neon,
+     kShiftedSums},
+    {"depthwise_i8_5x5__neon", kCpuNeon, 5, 5, 0, 1, 0, kChannelBlocks, depthwise_i8_5x5__neon,
+     kShiftedSums},
 #endif
     {"depthwise_i8_1x16__scalar", kCpuScalar, 0, 0, 0, 0, 0, PackTapsOutermost<int8_t>(),
      depthwise_i8_1x16__scalar},

@@ -82,29 +82,33 @@ PTQ_INLINE void AddProducts(Channels x, Channels w, int32x4_t* sums) {
 }
 #endif
 
+// Sums of products of kTaps taps. Calls input(i) and weight(i) for the channels of tap i.
+template <size_t kTaps, typename Input, typename Weight>
+PTQ_INLINE void AddTaps(Input input, Weight weight, int32x4_t* sums) {
+#pragma unroll
+  for (size_t i = 0; i + 1 < kTaps; i += 2)
+    AddProducts(input(i), weight(i), input(i + 1), weight(i + 1), sums);
+  if constexpr (kTaps % 2 == 1) AddProducts(input(kTaps - 1), weight(kTaps - 1), sums);
+}
+
 // 3x3: the window and the weights in registers.
-template <typename Output_>
+template <typename Result>
 struct I8Strip {
   static constexpr size_t kKernel = 3;
   struct Column {
     Channels rows[kKernel];
   };
 
-  Output_ output;
+  Result result;
   const int8_t* const* columns;
   size_t first;
-  Channels weights[kKernel * kKernel];  // column by column
+  Channels weights[kKernel * kKernel];
 
-  PTQ_INLINE I8Strip(const DepthwiseI8Row& row, size_t first, const Output_& output)
-      : output(output), columns(row.columns), first(first) {
-    const size_t tap_stride = TapStride(row.shape);
+  PTQ_INLINE I8Strip(const DepthwiseI8Row& row, size_t first, const Result& result)
+      : result(result), columns(row.columns), first(first) {
 #pragma unroll
-    for (size_t ky = 0; ky < kKernel; ++ky) {
-#pragma unroll
-      for (size_t kx = 0; kx < kKernel; ++kx)
-        weights[kx * kKernel + ky] =
-            LoadChannels(row.weights + (ky * kKernel + kx) * tap_stride + first);
-    }
+    for (size_t i = 0; i < kKernel * kKernel; ++i)
+      weights[i] = LoadChannels(row.weights + first * kKernel * kKernel + i * 4 * kI8Vectors);
   }
 
   PTQ_INLINE Column Load(size_t column) const {
@@ -116,29 +120,49 @@ struct I8Strip {
   }
 
   PTQ_INLINE void Output(size_t x, const Column* const window[kKernel]) const {
-    I8Sums<kI8Vectors> sums = output.Bias();
-    const auto tap = [&](size_t i) __attribute__((always_inline)) {
+    I8Sums<kI8Vectors> sums = result.Bias();
+    const auto input = [&](size_t i) __attribute__((always_inline)) {
       return window[i / kKernel]->rows[i % kKernel];
     };
-#pragma unroll
-    for (size_t i = 0; i + 1 < kKernel * kKernel; i += 2)
-      AddProducts(tap(i), weights[i], tap(i + 1), weights[i + 1], sums.vectors);
-    AddProducts(tap(8), weights[8], sums.vectors);
-    output.Store(x, sums);
+    const auto weight = [&](size_t i) __attribute__((always_inline)) { return weights[i]; };
+    AddTaps<kKernel * kKernel>(input, weight, sums.vectors);
+    result.Store(x, sums);
   }
 };
 
-template <typename Output>
-PTQ_INLINE I8Strip<Output> MakeI8Strip(const DepthwiseI8Row& row, size_t first,
-                                       const Output& output) {
-  return {row, first, output};
+template <typename Result>
+PTQ_INLINE I8Strip<Result> MakeI8Strip(const DepthwiseI8Row& row, size_t first,
+                                       const Result& result) {
+  return {row, first, result};
 }
 
 template <size_t kStride>
 PTQ_INLINE void Row3x3I8(const DepthwiseI8Row& row) {
   ForEachI8Block<kI8Vectors>(
-      row, [&](size_t first, const auto& output) __attribute__((always_inline)) {
-        WalkWindows<3, kStride>(MakeI8Strip(row, first, output), row.outputs);
+      row, [&](size_t first, const auto& result) __attribute__((always_inline)) {
+        WalkWindows<3, kStride>(MakeI8Strip(row, first, result), row.outputs);
+      });
+}
+
+// 5x5: more than the registers hold, so each output reads its window and the weights.
+PTQ_INLINE void Row5x5I8(const DepthwiseI8Row& row) {
+  constexpr size_t kKernel = 5, kTaps = kKernel * kKernel;
+  ForEachI8Block<kI8Vectors>(
+      row, [&](size_t first, const auto& result) __attribute__((always_inline)) {
+        const int8_t* weights = row.weights + first * kTaps;
+        const int8_t* const* window = row.columns;
+        const size_t step = row.shape.stride * kKernel, outputs = row.outputs;
+        for (size_t x = 0; x < outputs; ++x, window += step) {
+          I8Sums<kI8Vectors> sums = result.Bias();
+          const auto input = [&](size_t i) __attribute__((always_inline)) {
+            return LoadChannels(window[i] + first);
+          };
+          const auto weight = [&](size_t i) __attribute__((always_inline)) {
+            return LoadChannels(weights + i * 4 * kI8Vectors);
+          };
+          AddTaps<kTaps>(input, weight, sums.vectors);
+          result.Store(x, sums);
+        }
       });
 }
 
@@ -163,5 +187,7 @@ void depthwise_f32_1x16__neon(const DepthwiseF32Row& row) { AnyRowF32<F32>(row);
 void depthwise_i8_3x3s1__neon(const DepthwiseI8Row& row) { Row3x3I8<1>(row); }
 
 void depthwise_i8_3x3s2__neon(const DepthwiseI8Row& row) { Row3x3I8<2>(row); }
+
+void depthwise_i8_5x5__neon(const DepthwiseI8Row& row) { Row5x5I8(row); }
 
 }  // namespace ptq

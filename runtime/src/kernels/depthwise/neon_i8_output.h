@@ -51,8 +51,8 @@ template <size_t kVectors>
 struct FullI8Output : I8Output<kVectors> {
   NeonRange range;
 
-  PTQ_INLINE FullI8Output(const DepthwiseI8Row& row, size_t first)
-      : I8Output<kVectors>(row, first), range(MakeNeonRange(row.range)) {}
+  PTQ_INLINE FullI8Output(const DepthwiseI8Row& row, size_t first, const NeonRange& range)
+      : I8Output<kVectors>(row, first), range(range) {}
 
   PTQ_INLINE void Store(size_t x, const I8Sums<kVectors>& sums) const {
     const int32x4_t* s = sums.vectors;
@@ -72,8 +72,8 @@ template <size_t kVectors>
 struct ShiftedI8Output : I8Output<kVectors> {
   NeonShiftedRange range;
 
-  PTQ_INLINE ShiftedI8Output(const DepthwiseI8Row& row, size_t first)
-      : I8Output<kVectors>(row, first), range(MakeNeonShiftedRange(row.range)) {}
+  PTQ_INLINE ShiftedI8Output(const DepthwiseI8Row& row, size_t first, const NeonShiftedRange& range)
+      : I8Output<kVectors>(row, first), range(range) {}
 
   PTQ_INLINE void Store(size_t x, const I8Sums<kVectors>& sums) const {
     const int32x4_t* s = sums.vectors;
@@ -128,10 +128,12 @@ PTQ_INLINE void ForEachI8Block(const DepthwiseI8Row& row, Run run) {
   size_t c = 0;
 #if defined(__aarch64__)
   if (row.shifted_sums) {
-    for (; c < full; c += kChannels) run(c, ShiftedI8Output<kVectors>(row, c));
+    const NeonShiftedRange range = MakeNeonShiftedRange(row.range);
+    for (; c < full; c += kChannels) run(c, ShiftedI8Output<kVectors>(row, c, range));
   }
 #endif
-  for (; c < full; c += kChannels) run(c, FullI8Output<kVectors>(row, c));
+  const NeonRange range = MakeNeonRange(row.range);
+  for (; c < full; c += kChannels) run(c, FullI8Output<kVectors>(row, c, range));
   for (; c < row.shape.channels; c += kChannels) run(c, PartialI8Output<kVectors>(row, c));
 }
 

@@ -26,6 +26,28 @@ constexpr DepthwisePacking<T> PackTapsOutermost() {
           }};
 }
 
+// Blocks of channels outermost, then taps column by column, as DepthwiseI8Row::columns lists them:
+// packed[block][kx][ky][c], zero beyond the last channel.
+template <typename T, size_t kBlock>
+constexpr DepthwisePacking<T> PackChannelBlocks() {
+  return {[](const DepthwiseShape& shape) -> size_t {
+            return shape.kernel_h * shape.kernel_w * RoundUp(shape.channels, kBlock);
+          },
+          [](const DepthwiseShape& shape, const T* weights, T* packed) {
+            for (size_t first = 0; first < shape.channels; first += kBlock) {
+              for (size_t kx = 0; kx < shape.kernel_w; ++kx) {
+                for (size_t ky = 0; ky < shape.kernel_h; ++ky) {
+                  for (size_t c = first; c < first + kBlock; ++c) {
+                    *packed++ = c < shape.channels
+                                    ? weights[(c * shape.kernel_h + ky) * shape.kernel_w + kx]
+                                    : T(0);
+                  }
+                }
+              }
+            }
+          }};
+}
+
 }  // namespace ptq
 
 #endif  // PTQ_KERNELS_DEPTHWISE_PACK_H_

@@ -41,7 +41,7 @@ void quantize_f32_x1__scalar(const float* x, int8_t* y, size_t count, float scal
 void dequantize_i8_x1__scalar(const int8_t* x, float* y, size_t count, float scale,
                               int32_t zero_point);
 void lookup_i8_x1__scalar(const int8_t* x, int8_t* y, size_t count, const int8_t* table);
-void quantize_f32_x16__neon(const float* x, int8_t* y, size_t count, float scale,
+void quantize_f32_x32__neon(const float* x, int8_t* y, size_t count, float scale,
                             const OutputRange& range);
 void dequantize_i8_x16__neon(const int8_t* x, float* y, size_t count, float scale,
                              int32_t zero_point);

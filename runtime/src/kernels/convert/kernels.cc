@@ -9,7 +9,7 @@ const QuantizeKernel kQuantizeKernels[] = {
     {"quantize_f32_x64__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, quantize_f32_x64__avx512vnni},
     {"quantize_f32_x32__avx2", kCpuAvx2, quantize_f32_x32__avx2},
 #elif defined(__ARM_NEON)
-    {"quantize_f32_x16__neon", kCpuNeon, quantize_f32_x16__neon},
+    {"quantize_f32_x32__neon", kCpuNeon, quantize_f32_x32__neon},
 #endif
     {"quantize_f32_x1__scalar", kCpuScalar, quantize_f32_x1__scalar},
 };

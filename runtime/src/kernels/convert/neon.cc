@@ -1,4 +1,4 @@
-// Conversion kernels for NEON: 16 elements at a time.
+// Conversion kernels for NEON: 16 or 32 elements at a time.
 #include "kernels/convert/contract.h"
 #include "kernels/convert/reciprocal.h"
 #include "kernels/convert/steps.h"
@@ -30,23 +30,25 @@ PTQ_INLINE bool AllBelow(float32x4_t x, float limit) {
 
 }  // namespace
 
-void quantize_f32_x16__neon(const float* x, int8_t* y, size_t count, float scale,
+void quantize_f32_x32__neon(const float* x, int8_t* y, size_t count, float scale,
                             const OutputRange& range) {
   const NeonRange neon = MakeNeonRange(range);
   const float32x4_t divisor = vdupq_n_f32(scale), reciprocal = vdupq_n_f32(SureReciprocal(scale));
-  ForSteps<16>(x, y, count, [&](const float* from, int8_t* to) __attribute__((always_inline)) {
-    float32x4_t value[4];
-    for (size_t i = 0; i < 4; ++i) value[i] = vmulq_f32(vld1q_f32(from + 4 * i), reciprocal);
-    const float32x4_t worst =
-        vmaxq_f32(vmaxq_f32(DistanceToInteger(value[0]), DistanceToInteger(value[1])),
-                  vmaxq_f32(DistanceToInteger(value[2]), DistanceToInteger(value[3])));
+  ForSteps<32>(x, y, count, [&](const float* from, int8_t* to) __attribute__((always_inline)) {
+    float32x4_t value[8], worst;
+    for (size_t i = 0; i < 8; ++i) {
+      value[i] = vmulq_f32(vld1q_f32(from + 4 * i), reciprocal);
+      worst = i == 0 ? DistanceToInteger(value[i]) : vmaxq_f32(worst, DistanceToInteger(value[i]));
+    }
     if (!AllBelow(worst, kSureDistance)) {
       // The vector type's own division: Armv7 has none, the compiler makes it of four.
-      for (size_t i = 0; i < 4; ++i)
+      for (size_t i = 0; i < 8; ++i)
         value[i] = NanToLowerBound(vld1q_f32(from + 4 * i) / divisor, neon);
     }
-    vst1q_s8(to,
-             ClampX16(RoundX8(value[0], value[1], neon), RoundX8(value[2], value[3], neon), neon));
+    for (size_t i = 0; i < 2; ++i) {
+      const float32x4_t* v = value + 4 * i;
+      vst1q_s8(to + 16 * i, ClampX16(RoundX8(v[0], v[1], neon), RoundX8(v[2], v[3], neon), neon));
+    }
   });
 }
 

@@ -30,10 +30,10 @@ PTQ_INLINE void Tile8(const uint8_t* x, size_t x_stride, uint8_t* y, size_t y_st
     const __m128i low = _mm_unpacklo_epi32(a[from], a[from + 1]),
                   high = _mm_unpackhi_epi32(a[from], a[from + 1]);
     uint8_t* to = y + 4 * i * y_stride;
-    _mm_storel_pd(reinterpret_cast<double*>(to), _mm_castsi128_pd(low));
-    _mm_storeh_pd(reinterpret_cast<double*>(to + y_stride), _mm_castsi128_pd(low));
-    _mm_storel_pd(reinterpret_cast<double*>(to + 2 * y_stride), _mm_castsi128_pd(high));
-    _mm_storeh_pd(reinterpret_cast<double*>(to + 3 * y_stride), _mm_castsi128_pd(high));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to), low);
+    _mm_storeh_pi(reinterpret_cast<__m64*>(to + y_stride), _mm_castsi128_ps(low));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to + 2 * y_stride), high);
+    _mm_storeh_pi(reinterpret_cast<__m64*>(to + 3 * y_stride), _mm_castsi128_ps(high));
   }
 }
 

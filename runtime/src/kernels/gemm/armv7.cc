@@ -15,18 +15,21 @@ class GemmF32 {
   static constexpr size_t kMr = 28, kNr = 8;
 
   template <size_t kRows>
-  __attribute__((noinline)) static void Rows(const GemmF32Tile& by_reference) {
-    const GemmF32Tile tile = by_reference;
-    const float* w = tile.weights;
-    for (size_t column = 0; column < tile.columns; column += kNr) {
-      float32x4_t sum[kRows][2];
+  __attribute__((noinline)) static void Rows(const GemmF32Tile& by_reference, size_t groups) {
+    GemmF32Tile tile = by_reference;
+    for (; groups != 0; --groups) {
+      const float* w = tile.weights;
+      for (size_t column = 0; column < tile.columns; column += kNr) {
+        float32x4_t sum[kRows][2];
 #pragma unroll
-      for (size_t i = 0; i < kRows; ++i) {
-        sum[i][0] = vld1q_f32(tile.bias + column);
-        sum[i][1] = vld1q_f32(tile.bias + column + 4);
+        for (size_t i = 0; i < kRows; ++i) {
+          sum[i][0] = vld1q_f32(tile.bias + column);
+          sum[i][1] = vld1q_f32(tile.bias + column + 4);
+        }
+        Accumulate(tile, w, sum);
+        StoreBlock(tile, column, sum);
       }
-      Accumulate(tile, w, sum);
-      StoreBlock(tile, column, sum);
+      SkipRows(kRows, &tile);
     }
   }
 

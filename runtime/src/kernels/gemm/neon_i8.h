@@ -44,19 +44,22 @@ class GemmI8 {
   static constexpr size_t kMr = 28, kNr = 4, kKr = 16;
 
   template <size_t kRows>
-  __attribute__((noinline)) static void Rows(const GemmI8Tile& by_reference) {
-    const GemmI8Tile tile = by_reference;
+  __attribute__((noinline)) static void Rows(const GemmI8Tile& by_reference, size_t groups) {
+    GemmI8Tile tile = by_reference;
     const I8Range range = MakeI8Range(tile.range);
-    const int8_t* w = tile.weights;
-    for (size_t column = 0; column < tile.columns; column += kNr) {
-      int32x4_t sum[kRows][kNr];
+    for (; groups != 0; --groups) {
+      const int8_t* w = tile.weights;
+      for (size_t column = 0; column < tile.columns; column += kNr) {
+        int32x4_t sum[kRows][kNr];
 #pragma unroll
-      for (size_t i = 0; i < kRows; ++i) {
+        for (size_t i = 0; i < kRows; ++i) {
 #pragma unroll
-        for (size_t j = 0; j < kNr; ++j) sum[i][j] = int32x4_t{tile.bias[column + j], 0, 0, 0};
+          for (size_t j = 0; j < kNr; ++j) sum[i][j] = int32x4_t{tile.bias[column + j], 0, 0, 0};
+        }
+        Accumulate(tile, w, sum);
+        Store(tile, range, column, sum);
       }
-      Accumulate(tile, w, sum);
-      Store(tile, range, column, sum);
+      SkipRows(kRows, &tile);
     }
   }
 

@@ -42,15 +42,18 @@ struct TileKernel {
   using Tile = typename Kernel::Tile;
 
   template <size_t kRows>
-  __attribute__((noinline)) static void Rows(const Tile& by_reference) {
+  __attribute__((noinline)) static void Rows(const Tile& by_reference, size_t groups) {
     // A copy, so that writing the output does not make the compiler load its members again.
-    const Tile tile = by_reference;
+    Tile tile = by_reference;
     const Kernel kernel(tile);
-    const uint8_t* w = reinterpret_cast<const uint8_t*>(tile.weights);
-    size_t column = 0;
-    for (; column + kTileColumns / 2 < tile.columns; column += kTileColumns)
-      kernel.template Block<kRows, 4>(tile, column, w);
-    if (column < tile.columns) kernel.template Block<kRows, 2>(tile, column, w);
+    for (; groups != 0; --groups) {
+      const uint8_t* w = reinterpret_cast<const uint8_t*>(tile.weights);
+      size_t column = 0;
+      for (; column + kTileColumns / 2 < tile.columns; column += kTileColumns)
+        kernel.template Block<kRows, 4>(tile, column, w);
+      if (column < tile.columns) kernel.template Block<kRows, 2>(tile, column, w);
+      SkipRows(kRows, &tile);
+    }
   }
 };
 

@@ -24,26 +24,26 @@ PTQ_INLINE void SkipRows(size_t rows, GemmI8Tile* tile) {
   }
 }
 
-// Calls Kernel::Rows<n>(tile) for the tile's n = valid_rows, at most kMost.
+// Calls Kernel::Rows<n>(tile, groups) for n = group_rows, at most kMost.
 template <typename Kernel, size_t kMost, typename Tile>
-PTQ_INLINE void RunRows(const Tile& tile) {
+PTQ_INLINE void RunGroups(const Tile& tile, size_t group_rows, size_t groups) {
   if constexpr (kMost > 1) {
-    if (tile.valid_rows < kMost) return RunRows<Kernel, kMost - 1>(tile);
+    if (group_rows < kMost) return RunGroups<Kernel, kMost - 1>(tile, group_rows, groups);
   }
-  Kernel::template Rows<kMost>(tile);
+  Kernel::template Rows<kMost>(tile, groups);
 }
 
-// Calls Kernel::Rows<n>(tile) for groups of nearly equal n, at most kMost: fewer calls by the
-// operator than with tiles of kMost rows.
+// Cuts the tile into groups of nearly equal size, at most kMost rows: those of n + 1 rows first,
+// then those of n.
 template <typename Kernel, size_t kMost, typename Tile>
-PTQ_INLINE void RunRowGroups(Tile tile) {
-  size_t rows = tile.valid_rows;
-  for (size_t groups = CeilDiv(rows, kMost); groups != 0; --groups) {
-    tile.valid_rows = CeilDiv(rows, groups);
-    RunRows<Kernel, kMost>(tile);
-    SkipRows(tile.valid_rows, &tile);
-    rows -= tile.valid_rows;
-  }
+PTQ_INLINE void RunRowGroups(const Tile& tile) {
+  const size_t groups = CeilDiv(tile.valid_rows, kMost), rows = tile.valid_rows / groups,
+               larger = tile.valid_rows - rows * groups;
+  if (larger == 0) return RunGroups<Kernel, kMost>(tile, rows, groups);
+  RunGroups<Kernel, kMost>(tile, rows + 1, larger);
+  Tile rest = tile;
+  SkipRows((rows + 1) * larger, &rest);
+  RunGroups<Kernel, kMost>(rest, rows, groups - larger);
 }
 
 }  // namespace ptq

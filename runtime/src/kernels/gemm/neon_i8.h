@@ -23,13 +23,21 @@ PTQ_INLINE int32x4_t AddPairs(int32x4_t a, int32x4_t b) {
 #endif
 }
 
-// 4 columns of a group's rows, one row after another.
+// RequantizeRows: 4 columns of a group's rows, one row after another. LaneOf: those of a row.
 #if defined(__aarch64__)
+template <int kLane>
+PTQ_INLINE int32_t LaneOf(int8x16_t q) {
+  return vgetq_lane_s32(vreinterpretq_s32_s8(q), kLane);
+}
 PTQ_INLINE int8x16_t RequantizeRows(const int32x4_t (&sum)[4], float32x4_t m,
                                     const I8Range& range) {
   return RequantizeShiftedX16(sum[0], sum[1], sum[2], sum[3], m, m, m, m, range);
 }
 #else
+template <int kLane>
+PTQ_INLINE int32_t LaneOf(int8x8_t q) {
+  return vget_lane_s32(vreinterpret_s32_s8(q), kLane);
+}
 PTQ_INLINE int8x8_t RequantizeRows(const int32x4_t (&sum)[2], float32x4_t m, const I8Range& range) {
   return RequantizeX8(sum[0], sum[1], m, m, range);
 }
@@ -72,8 +80,7 @@ class GemmI8 {
       const int8_t* row[kRows];
 #pragma unroll
       for (size_t i = 0; i < kRows; ++i) row[i] = rows[i];
-      size_t k = tile.depth;
-      for (; k > kKr / 2; k = k > kKr ? k - kKr : 0) {
+      for (size_t k = (tile.depth + kKr / 2 - 1) / kKr; k != 0; --k) {
         int8x16_t x[kRows];
 #pragma unroll
         for (size_t i = 0; i < kRows; ++i, row[i - 1] += kKr) x[i] = vld1q_s8(row[i]);
@@ -88,7 +95,8 @@ class GemmI8 {
           }
         }
       }
-      if (k == 0) continue;  // otherwise the packed weights' upper halves are zero
+      // What is left is at most half a step: the packed weights' upper halves are zero.
+      if ((tile.depth + kKr - 1) % kKr >= kKr / 2) continue;
 #pragma unroll
       for (size_t j = 0; j < kNr; ++j, w += kKr) {
 #pragma unroll
@@ -121,7 +129,8 @@ class GemmI8 {
 
   template <size_t kRows, int kLane, typename V>
   PTQ_INLINE static void StoreLane(V q, size_t stride, int8_t* y) {
-    memcpy(y, reinterpret_cast<const int8_t*>(&q) + 4 * kLane, 4);
+    const int32_t four = LaneOf<kLane>(q);
+    memcpy(y, &four, sizeof four);
     if constexpr (kLane + 1 < kRows) StoreLane<kRows, kLane + 1>(q, stride, y + stride);
   }
 };

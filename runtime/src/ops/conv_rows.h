@@ -157,6 +157,12 @@ void CollectPatches(const ConvState& s, WindowCursor<T> window, T padding, size_
 template <typename T>
 void CollectLines(const ConvGeometry& g, const WindowCursor<T>& window, const T* padding,
                   size_t stride, const T** rows, T* patch) {
+  if (window.Inside()) {
+    const T* line = window.Tap(0, 0);
+    const size_t line_step = g.h.dilation * g.in_w * g.in_c;
+    for (uint32_t ky = 0; ky < g.h.kernel; ++ky, rows += stride, line += line_step) *rows = line;
+    return;
+  }
   const size_t length = g.w.kernel * g.in_c;
   const bool inside = window.ColumnInside(0) && window.ColumnInside(g.w.kernel - 1);
   if (!inside) CollectPatch(g, window, *padding, patch);

@@ -81,3 +81,35 @@ def test_every_key_is_documented() -> None:
     documented = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
     keys = {*QuantizeConfig.__dataclass_fields__, *PreprocessConfig.__dataclass_fields__}
     assert keys - documented == set()
+
+
+def listed_kernels() -> dict[str, list[int]]:
+    """The kernels of every list, and the numbers of their rows that follow the required features."""
+    rows = r'\{"(\w+__\w+)",[^,]*((?:,\s*\d+)*)'
+    return {
+        name: [int(number) for number in re.findall(r"\d+", numbers)]
+        for path in ROOT.glob("runtime/src/kernels/*/kernels.cc")
+        for name, numbers in re.findall(rows, path.read_text(encoding="utf-8"))
+    }
+
+
+def test_every_kernel_is_documented() -> None:
+    listed = listed_kernels()
+    text = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
+    assert {name.split("_")[0] for name in listed} >= {"gemm", "depthwise", "crc32"}
+    assert set(re.findall(r"`(\w+__\w+)`", text)) == listed.keys()
+
+
+def test_tiles_and_packings_of_gemm_kernels_are_those_of_their_list() -> None:
+    text = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
+    documented = {
+        name: [int(number) for number in re.findall(r"\d+", numbers)]
+        for name, numbers in re.findall(r"^\| `(gemm_\w+)`((?: \| \d+){5}) \|", text, re.MULTILINE)
+    }
+    float_packing = [1, 1, 0]  # kr, kd and input offset, which float rows do not have
+    listed = {
+        name: numbers if name.startswith("gemm_i8") else numbers + float_packing
+        for name, numbers in listed_kernels().items()
+        if name.startswith("gemm")
+    }
+    assert documented == listed

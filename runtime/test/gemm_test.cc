@@ -156,10 +156,11 @@ void TestGemmF32(const ptq::GemmF32Kernel& kernel) {
         magnitude[i * columns + j] = total;
       }
     }
+    Guarded<float> scratch(kernel.ScratchFloats(taps, depth));
     kernel.run({x.pointers.data(), taps == 1 ? depth : 0, taps, depth, packed.data(), bias.data(),
                 rows, columns, y.data(), columns, -1.0f, 6.0f,
                 rows % 2 == 0 ? packed.data() : nullptr,
-                rows % 2 == 0 ? packed.size() * sizeof(float) : 0});
+                rows % 2 == 0 ? packed.size() * sizeof(float) : 0, scratch.data()});
     WithinBound(y.data(), expected.data(), magnitude.data(), products, y.size(), "gemm f32");
   });
 }

@@ -124,6 +124,8 @@ void BenchGemm() {
     tile.columns = tile.output_stride = kColumns;
     tile.output = y.data();
     tile.hi = 6;
+    Data<float> scratch(kernel.ScratchFloats(1, kDepth));
+    tile.scratch = scratch.data();
     Time(kernel, "mr x 256 x 256", kernel.mr * kDepth * kColumns, "MAC", [&] { kernel.run(tile); });
   }
   for (size_t i = 0; i < ptq::kGemmI8KernelCount; ++i) {

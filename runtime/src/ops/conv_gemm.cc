@@ -23,7 +23,8 @@ struct Panel {
 };
 
 // What a kernel is told of a panel; tiles fill in pixels and output.
-GemmF32Tile MakeTile(const PreparedOp& op, const float* const* rows, const Panel& panel) {
+GemmF32Tile MakeTile(const PreparedOp& op, const float* const* rows, const Panel& panel,
+                     uint8_t* workspace) {
   const ConvState& s = op.State<ConvState>();
   GemmF32Tile tile = {};
   tile.rows = rows;
@@ -32,13 +33,14 @@ GemmF32Tile MakeTile(const PreparedOp& op, const float* const* rows, const Panel
   tile.depth = s.gemm_depth;
   tile.weights = s.weights_f32.data() + panel.slot * s.packed_products;
   tile.bias = s.bias_f32.data() + panel.slot;
+  tile.scratch = reinterpret_cast<float*>(workspace + s.scratch_offset);
   tile.columns = panel.columns;
   tile.lo = s.lo;
   tile.hi = s.hi;
   return tile;
 }
 
-GemmI8Tile MakeTile(const PreparedOp& op, const int8_t* const* rows, const Panel& panel) {
+GemmI8Tile MakeTile(const PreparedOp& op, const int8_t* const* rows, const Panel& panel, uint8_t*) {
   const ConvState& s = op.State<ConvState>();
   GemmI8Tile tile = {};
   tile.rows = rows;
@@ -91,7 +93,8 @@ void RunGemm(const PreparedOp& op, const RunContext& run, const Kernel& kernel, 
   const size_t outputs = g.GroupOutputs(), panel_width = s.panel_blocks * s.nr,
                panels = CeilDiv(outputs, panel_width);
   // Tiles of nearly equal size: 49 pixels are 7 tiles of 7, not 6 of 8 and one of 1.
-  const size_t least = pixels / tiles, larger = pixels % tiles;
+  const size_t step = kernel.group_rows, groups = CeilDiv(pixels, step), least = groups / tiles,
+               larger = groups % tiles;
   // Of the weights to come, each tile brings its share into the cache.
   const size_t share = CeilDiv(panel_width * s.packed_products * sizeof(T), tiles);
   auto body = [&](size_t begin, size_t end, size_t thread) {
@@ -103,11 +106,11 @@ void RunGemm(const PreparedOp& op, const RunContext& run, const Kernel& kernel, 
       const size_t first = begin % tiles, last = Min(tiles, first + (end - begin)),
                    column = begin / tiles % panels * panel_width, group = begin / tiles / panels;
       const Panel panel = MakePanel(op, group, column);
-      auto tile = MakeTile(op, rows, panel);
+      auto tile = MakeTile(op, rows, panel, run.Workspace(thread));
       tile.output_stride = s.residual.Present() ? panel.columns : g.out_c;
-      size_t pixel = first * least + Min(first, larger), prefetched = first * share;
+      size_t pixel = (first * least + Min(first, larger)) * step, prefetched = first * share;
       for (size_t index = first; index < last; ++index) {
-        const size_t count = least + (index < larger ? 1 : 0),
+        const size_t count = Min((least + (index < larger ? 1 : 0)) * step, pixels - pixel),
                      at = pixel * g.out_c + group * outputs + column;
         CollectTile(s, input + group * g.GroupInputs(), padding, pixel, count, rows, patches);
         tile.valid_rows = count;

@@ -17,6 +17,9 @@ constexpr size_t kPanelBytes = 262144;  // streams from a second-level cache of 
 constexpr size_t kPanelBytes = 24576;  // stays in a first-level cache of 32 or 64 KB, beside input
 #endif
 
+// A kernel that copies its rows does so once for at least so many channels.
+constexpr size_t kPackedRowColumns = 256;
+
 // Windows of fewer channels than this become lines or patches: a tap of a few channels would leave
 // most of a vector empty, and a kernel's loop with nothing to do.
 constexpr size_t kPatchDepth = 16;
@@ -108,8 +111,10 @@ ptq_status PrepareChannelI8(const Convolution& conv, size_t output, size_t slot,
   return CheckMultiplier("requantization", m);
 }
 
-// How the kernel's rows are made from the input, and how much weight it takes at a time.
-void ChooseRows(size_t mr, size_t nr, size_t kd, size_t element_size, ConvState* state) {
+// How the kernel's rows are made from the input, and how much weight it takes at a time: at least
+// `least_columns` channels.
+void ChooseRows(size_t mr, size_t nr, size_t kd, size_t element_size, size_t least_columns,
+                ConvState* state) {
   const ConvGeometry& g = state->geometry;
   state->mr = mr;
   state->nr = nr;
@@ -134,11 +139,11 @@ void ChooseRows(size_t mr, size_t nr, size_t kd, size_t element_size, ConvState*
   state->packed_products = PackedGemmProducts(state->gemm_taps, state->gemm_depth, kd);
   state->blocks = CeilDiv(g.GroupOutputs(), nr);
   // Patches are made once per panel: all channels at once.
-  state->panel_blocks =
-      state->patch_stride != 0
-          ? state->blocks
-          : Clamp<size_t>(kPanelBytes / (state->packed_products * nr * element_size), 1,
-                          state->blocks);
+  state->panel_blocks = state->patch_stride != 0
+                            ? state->blocks
+                            : Min(Max(kPanelBytes / (state->packed_products * nr * element_size),
+                                      CeilDiv(least_columns, nr)),
+                                  state->blocks);
 }
 
 // Packs all groups and lays the bias beside them.
@@ -165,7 +170,8 @@ ptq_status PrepareGemmF32(uint32_t features, const Convolution& conv, ConvState*
   const ConvGeometry& g = state->geometry;
   const GemmF32Kernel* kernel = SelectKernel(kGemmF32Kernels, kGemmF32KernelCount, features);
   state->gemm_f32 = kernel;
-  ChooseRows(kernel->mr, kernel->nr, 1, sizeof(float), state);
+  ChooseRows(kernel->mr, kernel->nr, 1, sizeof(float), kernel->packs_rows ? kPackedRowColumns : 1,
+             state);
   const size_t slots = state->blocks * state->nr, outputs = g.GroupOutputs();
   PTQ_RETURN_IF_ERROR(PackGroups(conv.W(), 1, 1, state, conv.op.pool, &state->weights_f32));
   PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(g.groups * slots));
@@ -181,7 +187,7 @@ ptq_status PrepareGemmI8(uint32_t features, const Convolution& conv, ConvState* 
   const ConvGeometry& g = state->geometry;
   const GemmI8Kernel* kernel = SelectKernel(kGemmI8Kernels, kGemmI8KernelCount, features);
   state->gemm_i8 = kernel;
-  ChooseRows(kernel->mr, kernel->nr, kernel->kd, sizeof(int8_t), state);
+  ChooseRows(kernel->mr, kernel->nr, kernel->kd, sizeof(int8_t), 1, state);
   const size_t slots = state->blocks * state->nr, outputs = g.GroupOutputs();
   state->shifted_sums = kernel->shifted_sums && conv.output.dtype == kI8;
   PTQ_RETURN_IF_ERROR(
@@ -294,6 +300,12 @@ ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
     op->kernel = state->gemm_i8 != nullptr ? state->gemm_i8->name : state->gemm_f32->name;
     op->workspace_per_thread = state->gemm_taps * state->mr * sizeof(void*) +
                                state->mr * state->patch_stride * ElementSize(x.dtype) + kReadSlack;
+    if (state->gemm_f32 != nullptr) {
+      state->scratch_offset = static_cast<size_t>(RoundUp(op->workspace_per_thread, kAlignment));
+      op->workspace_per_thread =
+          state->scratch_offset +
+          state->gemm_f32->ScratchFloats(state->gemm_taps, state->gemm_depth) * sizeof(float);
+    }
   }
 
   const size_t padding = Max(geometry.in_c, state->gemm_depth);  // a pixel or a line

@@ -64,6 +64,7 @@ struct ConvState {
   size_t blocks;                 // of nr outputs per group
   size_t panel_blocks;           // blocks whose weights fit in the cache together
   size_t packed_products;        // weights of one output in packed order
+  size_t scratch_offset;         // of the kernel's scratch in a thread's workspace; bytes
   // depthwise
   DepthwiseShape depthwise_shape;
 

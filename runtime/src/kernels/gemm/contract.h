@@ -31,6 +31,7 @@ struct GemmF32Tile {
   // Read soon by another call: kernels may bring it into the cache while they compute.
   const void* next = nullptr;
   size_t next_bytes = 0;
+  float* scratch = nullptr;  // the kernel's ScratchFloats
 };
 
 struct GemmI8Tile {
@@ -58,6 +59,12 @@ struct GemmF32Kernel {
   uint32_t requires_features;
   size_t mr, nr;
   void (*run)(const GemmF32Tile&);
+  size_t group_rows = 1;    // computed together: tiles are multiples of it where they can be
+  bool packs_rows = false;  // copies a tile's rows into its scratch, which pays for many columns
+
+  size_t ScratchFloats(size_t taps, size_t depth) const {
+    return packs_rows ? mr * (taps * depth + 4) : 0;
+  }
 };
 
 struct GemmI8Kernel {
@@ -68,6 +75,7 @@ struct GemmI8Kernel {
   size_t kd;             // each tap's depth is packed as a multiple of this, itself one of kr
   int32_t input_offset;  // the kernel multiplies x + input_offset: 128 where x must be unsigned
   void (*run)(const GemmI8Tile&);
+  size_t group_rows = 1;      // as in GemmF32Kernel
   bool shifted_sums = false;  // gains from shifted sums
 };
 
@@ -80,7 +88,7 @@ extern const size_t kGemmI8KernelCount;
 // One file per instruction set.
 void gemm_f32_4x8__scalar(const GemmF32Tile& tile);
 void gemm_i8_4x8__scalar(const GemmI8Tile& tile);
-void gemm_f32_5x16__neon(const GemmF32Tile& tile);
+void gemm_f32_12x8__neon(const GemmF32Tile& tile);
 void gemm_i8_4x4__neon(const GemmI8Tile& tile);
 void gemm_i8_5x16__dotprod(const GemmI8Tile& tile);
 void gemm_i8_6x16__i8mm(const GemmI8Tile& tile);

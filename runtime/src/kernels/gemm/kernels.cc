@@ -10,7 +10,7 @@ const GemmF32Kernel kGemmF32Kernels[] = {
     {"gemm_f32_6x16__avx2", kCpuAvx2, 6, 16, gemm_f32_6x16__avx2},
 #endif
 #if defined(__aarch64__)
-    {"gemm_f32_5x16__neon", kCpuNeon, 25, 16, gemm_f32_5x16__neon},
+    {"gemm_f32_12x8__neon", kCpuNeon, 36, 8, gemm_f32_12x8__neon, 12, true},
 #elif defined(__arm__)
     {"gemm_f32_4x8__armv7", kCpuNeon, 28, 8, gemm_f32_4x8__armv7},
 #endif
@@ -28,9 +28,10 @@ const GemmI8Kernel kGemmI8Kernels[] = {
     {"gemm_i8_6x16__avx2", kCpuAvx2, 6, 16, 2, 2, 0, gemm_i8_6x16__avx2},
 #endif
 #if defined(__aarch64__)
-    {"gemm_i8_6x16__i8mm", kCpuNeon | kCpuI8mm, 30, 16, 8, 8, 0, gemm_i8_6x16__i8mm, true},
-    {"gemm_i8_5x16__dotprod", kCpuNeon | kCpuDotprod, 25, 16, 4, 4, 0, gemm_i8_5x16__dotprod, true},
-    {"gemm_i8_4x4__neon", kCpuNeon, 28, 4, 16, 16, 0, gemm_i8_4x4__neon, true},
+    {"gemm_i8_6x16__i8mm", kCpuNeon | kCpuI8mm, 30, 16, 8, 8, 0, gemm_i8_6x16__i8mm, 6, true},
+    {"gemm_i8_5x16__dotprod", kCpuNeon | kCpuDotprod, 25, 16, 4, 4, 0, gemm_i8_5x16__dotprod, 5,
+     true},
+    {"gemm_i8_4x4__neon", kCpuNeon, 28, 4, 16, 16, 0, gemm_i8_4x4__neon, 4, true},
 #elif defined(__arm__)
     {"gemm_i8_2x4__armv7", kCpuNeon, 28, 4, 16, 16, 0, gemm_i8_2x4__armv7},
 #endif

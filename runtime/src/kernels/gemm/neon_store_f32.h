@@ -3,6 +3,7 @@
 #define PTQ_KERNELS_GEMM_NEON_STORE_F32_H_
 
 #include <arm_neon.h>
+#include <math.h>
 
 #include "base/math.h"
 #include "kernels/gemm/contract.h"
@@ -20,20 +21,25 @@ __attribute__((noinline)) void CopyColumns(const float* from, size_t width, size
 
 template <size_t kRows, size_t kVectors>
 PTQ_INLINE void StoreBlock(const GemmF32Tile& tile, size_t column,
-                           const float32x4_t (&sum)[kRows][kVectors]) {
+                           float32x4_t (&sum)[kRows][kVectors]) {
   constexpr size_t kColumns = 4 * kVectors;
   const bool whole = tile.columns - column >= kColumns;
   float buffer[kRows * kColumns];
   float* const output = tile.output + column;
   float* y = whole ? output : buffer;
   const size_t stride = whole ? tile.output_stride : kColumns;
-  const float32x4_t lo = vdupq_n_f32(tile.lo), hi = vdupq_n_f32(tile.hi);
+  if (tile.lo > -INFINITY || tile.hi < INFINITY) {
+    const float32x4_t lo = vdupq_n_f32(tile.lo), hi = vdupq_n_f32(tile.hi);
+#pragma unroll
+    for (size_t i = 0; i < kRows; ++i) {
+#pragma unroll
+      for (size_t v = 0; v < kVectors; ++v) sum[i][v] = vminq_f32(vmaxq_f32(sum[i][v], lo), hi);
+    }
+  }
 #pragma unroll
   for (size_t i = 0; i < kRows; ++i, y += stride) {
 #pragma unroll
-    for (size_t v = 0; v < kVectors; ++v) {
-      vst1q_f32(y + 4 * v, vminq_f32(vmaxq_f32(sum[i][v], lo), hi));
-    }
+    for (size_t v = 0; v < kVectors; ++v) vst1q_f32(y + 4 * v, sum[i][v]);
   }
   if (!whole)
     CopyColumns(buffer, kColumns, kRows, tile.columns - column, output, tile.output_stride);

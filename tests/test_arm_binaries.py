@@ -88,5 +88,7 @@ def test_same_bytes_as_this_machine(int8_network: Path, abi: str, emulator: str,
 def test_every_instruction_set_of_this_cpu_gives_the_same_bytes(int8_network: Path) -> None:
     levels = cpu_features().split()
     assert levels[0] == "scalar"
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    assert ("avx2" in levels) == ({"avx2", "fma"} <= set(flags))  # more than one, where the CPU has more
     outputs = {level: output_bytes(int8_network, "host", "", "", level) for level in levels}
     assert set(outputs.values()) == {outputs["scalar"]}

@@ -10,9 +10,6 @@ namespace {
 
 constexpr int32_t kMaxThreads = 64;
 
-// The instruction sets that kernels of this build exist for; a new kernel file adds its bit here.
-constexpr uint32_t kCompiledFeatures = ptq::kCpuScalar;
-
 template <typename Load>
 ptq_status LoadProgram(ptq_program** out, Load load) {
   ptq::ClearLastError();
@@ -59,7 +56,7 @@ const char* ptq_cpu_features(void) {
   const uint32_t detected = ptq::DetectCpuFeatures();
   if (ptq::ResolveCpuFeatures(getenv("PTQ_CPU"), detected, &features) != PTQ_OK)
     features = detected;
-  ptq::FormatCpuFeatures(features & kCompiledFeatures, text, sizeof text);
+  ptq::FormatCpuFeatures(features, text, sizeof text);
   return text;
 }
 

@@ -75,7 +75,9 @@ void TestGemmI8(const ptq::GemmI8Kernel& kernel) {
       for (size_t k = 0; k < products; ++k) folded[j] -= kernel.input_offset * w[j * products + k];
     }
     const size_t stride = columns + 3;
-    const ptq::OutputRange range = ptq::MakeOutputRange(-4, -128, 120);
+    // With and without bounds other than those of int8.
+    const int32_t q_min = taps == 1 ? -128 : -9, q_max = depth % 2 == 0 ? 127 : 120;
+    const ptq::OutputRange range = ptq::MakeOutputRange(-4, q_min, q_max);
     // The last row ends at the guard page.
     Guarded<int8_t> y((rows - 1) * stride + columns), expected(y.size());
     Guarded<float> y_f32(y.size()), expected_f32(y.size());
@@ -85,7 +87,7 @@ void TestGemmI8(const ptq::GemmI8Kernel& kernel) {
         int64_t sum = bias[j];
         for (size_t k = 0; k < products; ++k) sum += inputs[i * products + k] * w[j * products + k];
         fits = fits && ptq::FitsShiftedSum(sum, sum, multiplier[j], range.zero_point);
-        expected[i * stride + j] = ReferenceRequantize(sum, multiplier[j], -4, -128, 120);
+        expected[i * stride + j] = ReferenceRequantize(sum, multiplier[j], -4, q_min, q_max);
         expected_f32[i * stride + j] = fminf(static_cast<float>(sum) * multiplier[j], 50.0f);
       }
     }

@@ -104,13 +104,17 @@ PTQ_INLINE int8x16_t RequantizeX16(int32x4_t a0, int32x4_t a1, int32x4_t a2, int
 struct NeonShiftedRange {
   float32x4_t shift, shift_and_zero_point;
   int8x16_t q_min, q_max;
+  bool has_min, has_max;  // other than those of int8, to which the vectors below saturate anyway
 };
 
 PTQ_INLINE NeonShiftedRange MakeNeonShiftedRange(const OutputRange& range) {
   const NeonRange neon = MakeNeonRange(range);
   return {vdupq_n_f32(kSumShiftValue),
-          vdupq_n_f32(kSumShiftValue + static_cast<float>(range.zero_point)), neon.q_min,
-          neon.q_max};
+          vdupq_n_f32(kSumShiftValue + static_cast<float>(range.zero_point)),
+          neon.q_min,
+          neon.q_max,
+          vgetq_lane_s8(neon.q_min, 0) != -128,
+          vgetq_lane_s8(neon.q_max, 0) != 127};
 }
 
 // RoundX8 of shifted accumulators times multipliers. Adding 1.5 * 2^23 rounds to nearest even, as
@@ -124,18 +128,29 @@ PTQ_INLINE int16x8_t RoundShiftedX8(int32x4_t a0, int32x4_t a1, float32x4_t m0, 
                     vreinterpretq_s16_f32(vaddq_f32(x1, range.shift_and_zero_point)));
 }
 
-// Requantize of 8 and 16 shifted accumulators.
+// Requantize of 8 and 16 shifted accumulators; Saturate…: for a range without bounds of its own.
+PTQ_INLINE int8x8_t SaturateShiftedX8(int32x4_t a0, int32x4_t a1, float32x4_t m0, float32x4_t m1,
+                                      const NeonShiftedRange& range) {
+  return vqmovn_s16(RoundShiftedX8(a0, a1, m0, m1, range));
+}
+
+PTQ_INLINE int8x16_t SaturateShiftedX16(int32x4_t a0, int32x4_t a1, int32x4_t a2, int32x4_t a3,
+                                        float32x4_t m0, float32x4_t m1, float32x4_t m2,
+                                        float32x4_t m3, const NeonShiftedRange& range) {
+  return vqmovn_high_s16(SaturateShiftedX8(a0, a1, m0, m1, range),
+                         RoundShiftedX8(a2, a3, m2, m3, range));
+}
+
 PTQ_INLINE int8x8_t RequantizeShiftedX8(int32x4_t a0, int32x4_t a1, float32x4_t m0, float32x4_t m1,
                                         const NeonShiftedRange& range) {
-  const int8x8_t q = vqmovn_s16(RoundShiftedX8(a0, a1, m0, m1, range));
+  const int8x8_t q = SaturateShiftedX8(a0, a1, m0, m1, range);
   return vmin_s8(vmax_s8(q, vget_low_s8(range.q_min)), vget_low_s8(range.q_max));
 }
 
 PTQ_INLINE int8x16_t RequantizeShiftedX16(int32x4_t a0, int32x4_t a1, int32x4_t a2, int32x4_t a3,
                                           float32x4_t m0, float32x4_t m1, float32x4_t m2,
                                           float32x4_t m3, const NeonShiftedRange& range) {
-  const int8x8_t low = vqmovn_s16(RoundShiftedX8(a0, a1, m0, m1, range));
-  const int8x16_t q = vqmovn_high_s16(low, RoundShiftedX8(a2, a3, m2, m3, range));
+  const int8x16_t q = SaturateShiftedX16(a0, a1, a2, a3, m0, m1, m2, m3, range);
   return vminq_s8(vmaxq_s8(q, range.q_min), range.q_max);
 }
 #endif

@@ -80,14 +80,32 @@ PTQ_INLINE void StoreBlock(const GemmI8Tile& tile, const I8Range& range, size_t 
   float32x4_t m[kVectors];
 #pragma unroll
   for (size_t v = 0; v < kVectors; ++v) m[v] = vld1q_f32(tile.multiplier + column + 4 * v);
+  int8x16_t q[kRows];
+#pragma unroll
+  for (size_t i = 0; i < kRows; ++i) {
+    if constexpr (kVectors == 4) {
+      q[i] = SaturateShiftedX16(sum[i][0], sum[i][1], sum[i][2], sum[i][3], m[0], m[1], m[2], m[3],
+                                range);
+    } else {
+      const int8x8_t half = SaturateShiftedX8(sum[i][0], sum[i][1], m[0], m[1], range);
+      q[i] = vcombine_s8(half, half);
+    }
+  }
+  if (range.has_min) {
+#pragma unroll
+    for (size_t i = 0; i < kRows; ++i) q[i] = vmaxq_s8(q[i], range.q_min);
+  }
+  if (range.has_max) {
+#pragma unroll
+    for (size_t i = 0; i < kRows; ++i) q[i] = vminq_s8(q[i], range.q_max);
+  }
   int8_t* y = tile.output_i8 + column;
 #pragma unroll
   for (size_t i = 0; i < kRows; ++i, y += tile.output_stride) {
     if constexpr (kVectors == 4) {
-      vst1q_s8(y, RequantizeShiftedX16(sum[i][0], sum[i][1], sum[i][2], sum[i][3], m[0], m[1], m[2],
-                                       m[3], range));
+      vst1q_s8(y, q[i]);
     } else {
-      vst1_s8(y, RequantizeShiftedX8(sum[i][0], sum[i][1], m[0], m[1], range));
+      vst1_s8(y, vget_low_s8(q[i]));
     }
   }
 }

@@ -26,8 +26,11 @@ class Pooled {
 };
 
 class Pool {
+  static constexpr size_t kBlock = sizeof(void*) == 8 ? size_t{32} << 20 : size_t{4} << 20;
+
  public:
-  Pool() = default;
+  // `block`: the least that is taken at a time, in address space.
+  explicit Pool(size_t block = kBlock) : block_(block) {}
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
   ~Pool();
@@ -54,6 +57,7 @@ class Pool {
   ptq_status AddBlock(size_t size);
   static ptq_status OutOfMemory(size_t size);
 
+  const size_t block_;
   Block* blocks_ = nullptr;  // the last one added is first
 };
 

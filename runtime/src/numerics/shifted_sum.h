@@ -26,10 +26,6 @@ PTQ_INLINE bool FitsShiftedSum(int64_t low, int64_t high, float multiplier, int3
 PTQ_INLINE int32_t ShiftSum(int32_t bias) {
   return static_cast<int32_t>(static_cast<uint32_t>(bias) + static_cast<uint32_t>(kSumShift));
 }
-PTQ_INLINE int32_t UnshiftSum(int32_t accumulator) {
-  return static_cast<int32_t>(static_cast<uint32_t>(accumulator) -
-                              static_cast<uint32_t>(kSumShift));
-}
 
 }  // namespace ptq
 

@@ -118,9 +118,9 @@ void RunGemm(const PreparedOp& op, const RunContext& run, const Kernel& kernel, 
             &tile,
             s.residual.Present() ? sums : WriteData<uint8_t>(op.Output(), run) + at * element_size,
             dtype);
-        tile.next = static_cast<const uint8_t*>(panel.next.data) + prefetched;
-        tile.next_bytes =
-            prefetched < panel.next.bytes ? Min(share, panel.next.bytes - prefetched) : 0;
+        const bool more = prefetched < panel.next.bytes;
+        tile.next = more ? static_cast<const uint8_t*>(panel.next.data) + prefetched : nullptr;
+        tile.next_bytes = more ? Min(share, panel.next.bytes - prefetched) : 0;
         kernel.run(tile);
         if (s.residual.Present()) AddResidual(op, run, sums, at, count, panel.columns);
         pixel += count;

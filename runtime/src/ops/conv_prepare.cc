@@ -153,8 +153,9 @@ ptq_status PackGroups(const Tensor& w, size_t kr, size_t kd, ConvState* state, P
   const ConvGeometry& g = state->geometry;
   const size_t slots = state->blocks * state->nr,  // per group
       outputs = g.GroupOutputs(), products = g.Taps() * g.GroupInputs();
-  uint64_t packed_size = 0;
-  if (!Multiply(g.groups * slots, state->packed_products, &packed_size) || packed_size > SIZE_MAX)
+  uint64_t all_slots = 0, packed_size = 0;
+  if (!Multiply(g.groups, slots, &all_slots) ||
+      !Multiply(all_slots, state->packed_products, &packed_size) || packed_size > SIZE_MAX / 8)
     return OutOfMemory();
   PTQ_RETURN_IF_ERROR(pool->Allocate(static_cast<size_t>(packed_size), packed));
   const T* weights = static_cast<const T*>(w.data);
@@ -288,8 +289,8 @@ ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
     op->run = RunDepthwiseConvolution;
     op->kernel =
         state->depthwise_i8 != nullptr ? state->depthwise_i8->name : state->depthwise_f32->name;
-    op->workspace_per_thread =
-        state->depthwise_shape.Columns(geometry.out_w) * geometry.h.kernel * sizeof(void*);
+    op->TakeWorkspace(uint64_t{sizeof(void*)} * geometry.h.kernel *
+                      state->depthwise_shape.Columns(geometry.out_w));
   } else {
     PTQ_RETURN_IF_ERROR(quantized ? PrepareGemmI8(features, conv, state)
                                   : PrepareGemmF32(features, conv, state));
@@ -298,13 +299,13 @@ ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
         quantized ? Weights{state->weights_i8.data(), state->weights_i8.size()}
                   : Weights{state->weights_f32.data(), state->weights_f32.size() * sizeof(float)};
     op->kernel = state->gemm_i8 != nullptr ? state->gemm_i8->name : state->gemm_f32->name;
-    op->workspace_per_thread = state->gemm_taps * state->mr * sizeof(void*) +
-                               state->mr * state->patch_stride * ElementSize(x.dtype) + kReadSlack;
+    const uint64_t mr = state->mr;
+    op->TakeWorkspace(mr * state->gemm_taps * sizeof(void*) +
+                      mr * state->patch_stride * ElementSize(x.dtype) + kReadSlack);
     if (state->gemm_f32 != nullptr) {
-      state->scratch_offset = static_cast<size_t>(RoundUp(op->workspace_per_thread, kAlignment));
-      op->workspace_per_thread =
-          state->scratch_offset +
-          state->gemm_f32->ScratchFloats(state->gemm_taps, state->gemm_depth) * sizeof(float);
+      state->scratch_offset =
+          op->TakeWorkspace(uint64_t{sizeof(float)} *
+                            state->gemm_f32->ScratchFloats(state->gemm_taps, state->gemm_depth));
     }
   }
 

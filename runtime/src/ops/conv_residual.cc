@@ -28,10 +28,10 @@ ptq_status PrepareResidual(uint32_t features, const Conv2dAddAttrs& attrs, Prepa
     PTQ_RETURN_IF_ERROR(CheckMultiplier("r", row->b_multiplier));
   }
   // A tile of a gemm, or a row of a depthwise convolution.
-  const size_t elements = state->mr != 0 ? state->mr * state->panel_blocks * state->nr
-                                         : state->geometry.out_w * state->geometry.out_c;
-  state->tile_offset = static_cast<size_t>(RoundUp(op->workspace_per_thread, kAlignment));
-  op->workspace_per_thread = state->tile_offset + elements * ElementSize(y.dtype);
+  const uint64_t elements = state->mr != 0
+                                ? uint64_t{state->mr} * state->panel_blocks * state->nr
+                                : uint64_t{state->geometry.out_w} * state->geometry.out_c;
+  state->tile_offset = op->TakeWorkspace(elements * ElementSize(y.dtype));
   return PTQ_OK;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/array.h"
 #include "base/cpu_features.h"
+#include "base/math.h"
 #include "base/object.h"
 #include "base/pool.h"
 #include "format/flat_file.h"
@@ -34,7 +35,7 @@ struct PreparedOp {
   const Tensor* tensors;
   Pool* pool;                     // for packed weights; lives as long as the operator
   const char* kernel;             // name of the chosen kernel
-  size_t workspace_per_thread;    // bytes
+  uint64_t workspace_per_thread;  // bytes; ptq_program checks the sum
   uint64_t macs;                  // multiply-accumulates of one run, 0 where that says nothing
   Weights weights, next_weights;  // its own, and those of the next operator that has any
   void (*run)(const PreparedOp&, const RunContext&);
@@ -52,6 +53,13 @@ struct PreparedOp {
     Attrs attrs;
     memcpy(&attrs, op->attrs, sizeof attrs);
     return attrs;
+  }
+
+  // A piece of each thread's workspace: its offset.
+  size_t TakeWorkspace(uint64_t bytes) {
+    const uint64_t offset = RoundUp(workspace_per_thread, kAlignment);
+    workspace_per_thread = offset + bytes;
+    return static_cast<size_t>(offset);
   }
 
   // Gives the operator a state of type T, destroyed with the program. Null: out of memory.

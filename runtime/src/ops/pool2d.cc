@@ -164,8 +164,7 @@ ptq_status PreparePool2d(uint32_t features, PreparedOp* op) {
     op->run = RunF32;
   }
   const Tensor& x = *op->Input(0);
-  op->workspace_per_thread =
-      static_cast<size_t>(Min(h.kernel, x.dims[1])) * Min(w.kernel, x.dims[2]) * sizeof(void*);
+  op->TakeWorkspace(uint64_t{sizeof(void*)} * Min(h.kernel, x.dims[1]) * Min(w.kernel, x.dims[2]));
   return PTQ_OK;
 }
 

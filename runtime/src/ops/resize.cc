@@ -259,7 +259,7 @@ ptq_status PrepareLinear(uint32_t features, PreparedOp* op, ResizeState* state) 
   state->range = MakeOutputRange(y.zero_point, attrs.clamp.q_min, attrs.clamp.q_max);
   state->dequantize = SelectKernel(kDequantizeKernels, kDequantizeKernelCount, features);
   state->quantize = SelectKernel(kQuantizeKernels, kQuantizeKernelCount, features);
-  op->workspace_per_thread = static_cast<size_t>(floats) * sizeof(float);
+  op->TakeWorkspace(floats * sizeof(float));
   op->run = RunLinearI8;
   return PTQ_OK;
 }

@@ -71,7 +71,7 @@ ptq_status PrepareSoftmax(uint32_t features, PreparedOp* op) {
   op->run = RunRows;
   const uint64_t workspace = uint64_t{2 * kColumns * sizeof(float)} * state->count;
   if (state->inner > 1 && workspace <= kMaxWorkspace) {
-    op->workspace_per_thread = static_cast<size_t>(workspace);
+    op->TakeWorkspace(workspace);
     op->run = RunColumns;
   }
   return PTQ_OK;

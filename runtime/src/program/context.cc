@@ -18,13 +18,14 @@ double NowMicroseconds() {
 ptq_status ptq_context::Create(const ptq_program* source, size_t threads) {
   program = source;
   const uint64_t arena = ptq::RoundUp(source->file.arena_size, ptq::kAlignment);
-  uint64_t workspace = 0, total = 0;
-  if (!ptq::Multiply(source->workspace_per_thread, threads, &workspace) ||
-      __builtin_add_overflow(arena, workspace, &total) || total > SIZE_MAX / 2) {
-    return ptq::Fail(PTQ_OUT_OF_MEMORY, "cannot allocate an arena of %llu bytes",
-                     static_cast<unsigned long long>(arena));
+  uint64_t workspaces = 0;
+  if (arena > SIZE_MAX / 2 || !ptq::Multiply(source->workspace_per_thread, threads, &workspaces) ||
+      workspaces > SIZE_MAX / 2) {
+    return ptq::Fail(PTQ_OUT_OF_MEMORY, "cannot allocate an arena of %llu bytes and %zu workspaces",
+                     static_cast<unsigned long long>(arena), threads);
   }
-  PTQ_RETURN_IF_ERROR(pages.Allocate(static_cast<size_t>(total), &memory));
+  PTQ_RETURN_IF_ERROR(pages.Allocate(static_cast<size_t>(arena), &memory));
+  PTQ_RETURN_IF_ERROR(pages.Allocate(static_cast<size_t>(workspaces), &workspace));
   return pool.Start(threads);
 }
 
@@ -34,9 +35,7 @@ void* ptq_context::TensorData(const ptq::Tensor& tensor) const {
 }
 
 void ptq_context::Run() {
-  const size_t arena = static_cast<size_t>(ptq::RoundUp(program->file.arena_size, ptq::kAlignment));
-  ptq::RunContext run = {memory.data(), memory.data() + arena, program->workspace_per_thread,
-                         &pool};
+  ptq::RunContext run = {memory.data(), workspace.data(), program->workspace_per_thread, &pool};
   for (size_t i = 0; i < program->ops.size(); ++i) {
     const ptq::PreparedOp& op = program->ops[i];
     if (observer == nullptr) {

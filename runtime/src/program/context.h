@@ -13,8 +13,9 @@ struct ptq_context {
 
   const ptq_program* program = nullptr;
   ptq::ThreadPool pool;
-  ptq::Pool pages;
-  ptq::Pooled<uint8_t> memory;  // the arena, then one workspace per thread
+  ptq::Pool pages{0};              // no more than is asked for
+  ptq::Pooled<uint8_t> memory;     // the arena
+  ptq::Pooled<uint8_t> workspace;  // one per thread
   ptq_observer observer = nullptr;
   void* observer_user = nullptr;
 };

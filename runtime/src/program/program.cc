@@ -41,7 +41,13 @@ ptq_status ptq_program::Load(const uint8_t* data, size_t size, uint32_t features
       ptq::PrefixLastError("operator %zu '%.60s' (%s) ", i, op.name, op.kind->name);
       return status;
     }
-    workspace_per_thread = ptq::Max(workspace_per_thread, ops[i].workspace_per_thread);
+    if (ops[i].workspace_per_thread > SIZE_MAX / 2) {
+      return ptq::Fail(PTQ_OUT_OF_MEMORY,
+                       "operator %zu '%.60s' (%s) cannot allocate a workspace of %" PRIu64 " bytes",
+                       i, op.name, op.kind->name, ops[i].workspace_per_thread);
+    }
+    workspace_per_thread =
+        ptq::Max(workspace_per_thread, static_cast<size_t>(ops[i].workspace_per_thread));
     mapped.DropPages();  // weights that were packed are not read again
   }
   ptq::Weights next = {};

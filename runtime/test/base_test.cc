@@ -163,6 +163,8 @@ void TestPinnedThreads() {
     for (int one : elsewhere) count += one;
     CHECK(count == 0);
   }
+  cpu_set_t after;
+  CHECK(sched_getaffinity(0, sizeof after, &after) == 0 && CPU_EQUAL(&before, &after));
   CHECK(sched_setaffinity(0, sizeof before, &before) == 0);
 }
 

@@ -305,6 +305,26 @@ void TestConcatInPlace() {
   CHECK(!LoadAndRun(HeadsModel(1.0f, 256)));      // the clamp changes values
 }
 
+// A small file whose column pointers would take 2^32 bytes and more: on 32 bits they must not
+// become none.
+void TestHugeWorkspace() {
+  Row("huge workspace");
+  constexpr uint32_t kWidth = 65536, kHeight = 16384;
+  const List<float> w(2 * kHeight);
+  ModelBuilder m;
+  const uint32_t x = m.Input("x", ptq::kF32, {1, 1, kWidth, 2}),
+                 weights = m.Constant("w", ptq::kF32, {2, kHeight, 1, 1}, w.data()),
+                 y = m.Arena("y", ptq::kF32, {1, 1, kWidth, 2});
+  m.Op(ptq::kConv2d, "conv", {x, weights}, y,
+       ptq::Conv2dAttrs{1, 1, 1, 1, kHeight / 2, 0, kHeight / 2 - 1, 0, 2, kNoClamp});
+  m.Output(y);
+  const List<uint8_t> file = m.Finish();
+  ptq_program* program = nullptr;
+  const ptq_status status = ptq_program_from_memory(file.data(), file.size(), &program);
+  CHECK(status == (sizeof(void*) == 4 ? PTQ_OUT_OF_MEMORY : PTQ_OK));
+  ptq_program_destroy(program);
+}
+
 void TestEnvironment() {
   Row("PTQ_CPU");
   const List<uint8_t> file = SmallModel().Finish();
@@ -330,6 +350,7 @@ int main() {
   TestFields();
   TestMemoryPlan();
   TestConcatInPlace();
+  TestHugeWorkspace();
   TestEnvironment();
   return Finish("loader_test");
 }

@@ -85,7 +85,8 @@ PTQ_API ptq_status ptq_program_op_info(const ptq_program* program, size_t index,
 PTQ_API ptq_status ptq_context_create(const ptq_program* program, int32_t threads,
                                       ptq_context** out);
 // Keeps thread i of the context, thread 0 being the caller's own, on CPU cpus[i % count]. Fails for
-// a CPU that does not exist or that this process may not use.
+// a CPU that does not exist or that this process may not use. ptq_context_destroy, on the same
+// thread, gives the caller its CPUs back.
 PTQ_API ptq_status ptq_context_pin_threads(ptq_context* context, const int32_t* cpus, size_t count);
 PTQ_API void ptq_context_destroy(ptq_context* context);
 // The context's own buffers: write inputs before ptq_run, read outputs after it. Inputs keep their

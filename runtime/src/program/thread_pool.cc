@@ -19,6 +19,9 @@ constexpr uint32_t kSpins = 2000;
 // Chunks per thread: enough that cores of different speeds finish together.
 constexpr size_t kChunksPerThread = 4;
 
+constexpr uint64_t kThreadBits = 16;  // of a generation
+constexpr uint64_t kThreadMask = (uint64_t{1} << kThreadBits) - 1;
+
 void Pause() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -38,9 +41,10 @@ size_t AvailableCpus() {
 }  // namespace
 
 ThreadPool::~ThreadPool() {
+  if (pinned_) sched_setaffinity(0, sizeof caller_cpus_, &caller_cpus_);
   if (!synchronised_) return;
   stop_.store(true);
-  generation_.fetch_add(1);
+  generation_.store(((generation_.load() >> kThreadBits) + 1) << kThreadBits);
   pthread_mutex_lock(&mutex_);
   pthread_cond_broadcast(&wake_);
   pthread_mutex_unlock(&mutex_);
@@ -55,12 +59,18 @@ ptq_status ThreadPool::Start(size_t threads) {
   PTQ_RETURN_IF_ERROR(workers_.Allocate(threads - 1));
   if (pthread_mutex_init(&mutex_, nullptr) != 0)
     return Fail(PTQ_OUT_OF_MEMORY, "cannot create a mutex");
-  if (pthread_cond_init(&wake_, nullptr) != 0 || pthread_cond_init(&done_, nullptr) != 0) {
+  if (pthread_cond_init(&wake_, nullptr) != 0) {
+    pthread_mutex_destroy(&mutex_);
+    return Fail(PTQ_OUT_OF_MEMORY, "cannot create a condition variable");
+  }
+  if (pthread_cond_init(&done_, nullptr) != 0) {
+    pthread_cond_destroy(&wake_);
+    pthread_mutex_destroy(&mutex_);
     return Fail(PTQ_OUT_OF_MEMORY, "cannot create a condition variable");
   }
   synchronised_ = true;
   // With more threads than CPUs, one that spins takes the time of one that works.
-  spins_ = threads <= AvailableCpus() ? kSpins : 0;
+  spins_.store(threads <= AvailableCpus() ? kSpins : 0);
   for (size_t i = 0; i < workers_.size(); ++i) {
     workers_[i].pool = this;
     workers_[i].index = i + 1;
@@ -75,6 +85,9 @@ ptq_status ThreadPool::Start(size_t threads) {
 }
 
 ptq_status ThreadPool::Pin(const int32_t* cpus, size_t count) {
+  if (!pinned_) pinned_ = sched_getaffinity(0, sizeof caller_cpus_, &caller_cpus_) == 0;
+  cpu_set_t all;
+  CPU_ZERO(&all);
   for (size_t i = 0; i < thread_count(); ++i) {
     const int32_t cpu = cpus[i % count];
     int32_t id = 0;  // 0: the calling thread
@@ -82,12 +95,16 @@ ptq_status ThreadPool::Pin(const int32_t* cpus, size_t count) {
       sched_yield();
     cpu_set_t set;
     CPU_ZERO(&set);
-    if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET(static_cast<size_t>(cpu), &set);
+    if (cpu >= 0 && cpu < CPU_SETSIZE) {
+      CPU_SET(static_cast<size_t>(cpu), &set);
+      CPU_SET(static_cast<size_t>(cpu), &all);
+    }
     if (sched_setaffinity(id, sizeof set, &set) != 0) {
       return Fail(PTQ_INVALID_ARGUMENT, "cannot keep thread %zu on CPU %d: %s", i, cpu,
                   strerror(errno));
     }
   }
+  spins_.store(static_cast<size_t>(CPU_COUNT(&all)) >= thread_count() ? kSpins : 0);
   return PTQ_OK;
 }
 
@@ -99,27 +116,33 @@ void ThreadPool::TakeChunks(size_t thread) {
   }
 }
 
-void ThreadPool::WaitForJob(uint32_t seen) {
-  for (uint32_t i = 0; i < spins_; ++i) {
-    if (generation_.load(std::memory_order_acquire) != seen) return;
+// The generation after `seen`.
+uint64_t ThreadPool::WaitForJob(uint64_t seen) {
+  for (uint32_t i = spins_.load(std::memory_order_relaxed); i > 0; --i) {
+    const uint64_t generation = generation_.load(std::memory_order_acquire);
+    if (generation != seen) return generation;
     Pause();
   }
   // Run looks at sleepers_ after it has changed generation_, this looks the other way round: at
   // least one of the two sees the other.
   pthread_mutex_lock(&mutex_);
   sleepers_.fetch_add(1);
-  while (generation_.load() == seen) pthread_cond_wait(&wake_, &mutex_);
+  uint64_t generation;
+  while ((generation = generation_.load()) == seen) pthread_cond_wait(&wake_, &mutex_);
   sleepers_.fetch_sub(1);
   pthread_mutex_unlock(&mutex_);
+  return generation;
 }
 
 void* ThreadPool::WorkerMain(void* argument) {
   Worker* worker = static_cast<Worker*>(argument);
   ThreadPool* pool = worker->pool;
   __atomic_store_n(&worker->id, static_cast<int32_t>(syscall(SYS_gettid)), __ATOMIC_RELEASE);
-  for (uint32_t seen = 0;; ++seen) {
-    pool->WaitForJob(seen);
+  for (uint64_t seen = 0;;) {
+    seen = pool->WaitForJob(seen);
     if (pool->stop_.load(std::memory_order_relaxed)) return nullptr;
+    if (worker->index >= (seen & kThreadMask)) continue;
+    // Run waits for this worker: the job's fields do not change before it has reported.
     pool->TakeChunks(worker->index);
     if (pool->pending_.fetch_sub(1) == 1 && pool->caller_sleeps_.load()) {
       pthread_mutex_lock(&pool->mutex_);
@@ -130,7 +153,7 @@ void* ThreadPool::WorkerMain(void* argument) {
 }
 
 void ThreadPool::WaitForWorkers() {
-  for (uint32_t i = 0; i < spins_; ++i) {
+  for (uint32_t i = spins_.load(std::memory_order_relaxed); i > 0; --i) {
     if (pending_.load(std::memory_order_acquire) == 0) return;
     Pause();
   }
@@ -152,8 +175,8 @@ void ThreadPool::Run(size_t count, size_t grain, Body body, void* argument) {
   body_ = body;
   argument_ = argument;
   next_.store(0, std::memory_order_relaxed);
-  pending_.store(workers_.size(), std::memory_order_relaxed);
-  generation_.fetch_add(1);
+  pending_.store(threads - 1, std::memory_order_relaxed);
+  generation_.store((((generation_.load() >> kThreadBits) + 1) << kThreadBits) | threads);
   if (sleepers_.load() != 0) {
     pthread_mutex_lock(&mutex_);
     pthread_cond_broadcast(&wake_);

@@ -8,6 +8,7 @@
 #define PTQ_PROGRAM_THREAD_POOL_H_
 
 #include <pthread.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,7 +31,8 @@ class ThreadPool {
   ptq_status Start(size_t threads);
   size_t thread_count() const { return workers_.size() + 1; }
 
-  // Keeps thread i, the calling one being 0, on CPU cpus[i % count].
+  // Keeps thread i, the calling one being 0, on CPU cpus[i % count]. The end of the pool, on the
+  // same thread, gives the calling one its CPUs back.
   ptq_status Pin(const int32_t* cpus, size_t count);
 
   // Calls body over [0, count) and returns when all of it is done. Chunks have at least `grain`
@@ -57,13 +59,15 @@ class ThreadPool {
   };
   static void* WorkerMain(void* worker);
   void TakeChunks(size_t thread);
-  void WaitForJob(uint32_t seen);
+  uint64_t WaitForJob(uint64_t seen);
   void WaitForWorkers();
 
   Array<Worker> workers_;
   size_t started_ = 0;
   bool synchronised_ = false;
-  uint32_t spins_ = 0;  // looks at a variable before a thread sleeps
+  cpu_set_t caller_cpus_;  // before Pin
+  bool pinned_ = false;
+  std::atomic<uint32_t> spins_{0};  // looks at a variable before a thread sleeps
   pthread_mutex_t mutex_;
   pthread_cond_t wake_, done_;
 
@@ -71,10 +75,12 @@ class ThreadPool {
   size_t count_ = 0, chunk_ = 1;
   Body body_ = nullptr;
   void* argument_ = nullptr;
-  std::atomic<size_t> next_{0};          // begin of the first chunk that nobody took
-  std::atomic<uint32_t> generation_{0};  // counts jobs; the last one is the end of the pool
+  std::atomic<size_t> next_{0};  // begin of the first chunk that nobody took
+  // Counts jobs, the last one being the end of the pool; the low bits are the threads that the job
+  // is for. A worker beyond them may miss it: nobody waits for it.
+  std::atomic<uint64_t> generation_{0};
   std::atomic<bool> stop_{false};
-  std::atomic<size_t> pending_{0};   // workers that have not finished the current job
+  std::atomic<size_t> pending_{0};   // workers of the current job that have not finished it
   std::atomic<size_t> sleepers_{0};  // workers that wait for wake_
   std::atomic<bool> caller_sleeps_{false};
 };

@@ -12,7 +12,6 @@
 namespace ptq {
 namespace {
 
-constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kPage = 65536;  // the largest that is not huge
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -39,6 +38,7 @@ void Unmap(uint8_t* block, size_t) { free(block); }
 #else
 
 constexpr bool kBlockPerPiece = false;
+constexpr size_t kHugePage = size_t{2} << 20;
 
 uint8_t* Map(size_t size) {
   void* mapped =

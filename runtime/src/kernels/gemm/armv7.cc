@@ -27,7 +27,10 @@ class GemmF32 {
           sum[i][1] = vld1q_f32(tile.bias + column + 4);
         }
         Accumulate(tile, w, sum);
-        StoreBlock(tile, column, sum);
+        float buffer[kRows * kNr];
+        BlockOutput<kNr> output(tile, column, buffer);
+        output.Store(sum);
+        output.Finish(tile, column, kRows, buffer);
       }
       SkipRows(kRows, &tile);
     }

@@ -35,7 +35,8 @@ class GemmF32 {
     for (size_t g = 0; g < groups; ++g) PackGroup<kRows>(tile, g, quad_step);
     const uint8_t* block = reinterpret_cast<const uint8_t*>(tile.weights);
     for (size_t column = 0; column < tile.columns; column += kNr) {
-      GemmF32Tile group = tile;
+      float buffer[kMr * kNr];
+      BlockOutput<kNr> output(tile, column, buffer);
       const uint8_t *w = nullptr, *packed = reinterpret_cast<const uint8_t*>(tile.scratch);
       for (size_t g = 0; g < groups; ++g) {
         float32x4_t sum[kRows][2];
@@ -46,9 +47,9 @@ class GemmF32 {
         for (size_t q = 0; q < kQuads; ++q, packed += quad_step * sizeof(float)) x[q] = packed;
         w = block;
         Accumulate(products, x, w, sum);
-        StoreBlock(group, column, sum);
-        SkipRows(kRows, &group);
+        output.Store(sum);
       }
+      output.Finish(tile, column, groups * kRows, buffer);
       block = w;
     }
   }
@@ -77,17 +78,23 @@ class GemmF32 {
         reinterpret_cast<const uint8_t*>(row0), reinterpret_cast<const uint8_t*>(row1),
         reinterpret_cast<const uint8_t*>(row2), reinterpret_cast<const uint8_t*>(row3)};
     float32x4x4_t low, high;
-    for (size_t k = depth / 8; k != 0; --k, packed += 32) {
+    for (size_t k = depth / 8; k != 0; --k) {
 #pragma unroll
       for (size_t i = 0; i < 4; ++i) LoadPair<2 * kVectorBytes>(x[i], low.val[i], high.val[i]);
-      vst4q_f32(packed, low);
-      vst4q_f32(packed + 16, high);
+      StoreNext(low, packed);
+      StoreNext(high, packed);
     }
-    for (size_t k = 0; k < depth % 8; k += 4, packed += 16) {
+    for (size_t k = 0; k < depth % 8; k += 4) {
 #pragma unroll
       for (size_t i = 0; i < 4; ++i) LoadNext(x[i], low.val[i]);
-      vst4q_f32(packed, low);
+      StoreNext(low, packed);
     }
+  }
+
+  PTQ_INLINE static void StoreNext(const float32x4x4_t& x, float*& packed) {
+    vst4q_f32(packed, x);
+    packed += 16;
+    __asm__("" : "+r"(packed));  // so that each store moves the pointer itself
   }
 
   template <size_t kRows, size_t kQuads>

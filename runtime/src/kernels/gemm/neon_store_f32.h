@@ -19,31 +19,55 @@ __attribute__((noinline)) void CopyColumns(const float* from, size_t width, size
   }
 }
 
-template <size_t kRows, size_t kVectors>
-PTQ_INLINE void StoreBlock(const GemmF32Tile& tile, size_t column,
-                           float32x4_t (&sum)[kRows][kVectors]) {
-  constexpr size_t kColumns = 4 * kVectors;
-  const bool whole = tile.columns - column >= kColumns;
-  float buffer[kRows * kColumns];
-  float* const output = tile.output + column;
-  float* y = whole ? output : buffer;
-  const size_t stride = whole ? tile.output_stride : kColumns;
-  if (tile.lo > -INFINITY || tile.hi < INFINITY) {
-    const float32x4_t lo = vdupq_n_f32(tile.lo), hi = vdupq_n_f32(tile.hi);
-#pragma unroll
-    for (size_t i = 0; i < kRows; ++i) {
-#pragma unroll
-      for (size_t v = 0; v < kVectors; ++v) sum[i][v] = vminq_f32(vmaxq_f32(sum[i][v], lo), hi);
+// Where rows of a block of kColumns go: to the output, or, if the output ends within the block, to
+// `buffer`, of which Finish copies the columns that there are.
+template <size_t kColumns>
+class BlockOutput {
+ public:
+  PTQ_INLINE BlockOutput(const GemmF32Tile& tile, size_t column, float* buffer)
+      : lo_(vdupq_n_f32(tile.lo)),
+        hi_(vdupq_n_f32(tile.hi)),
+        clamps_(tile.lo > -INFINITY || tile.hi < INFINITY),
+        whole_(tile.columns - column >= kColumns),
+        y_(whole_ ? tile.output + column : buffer),
+        stride_(whole_ ? tile.output_stride : kColumns) {}
+
+  // The next kRows rows.
+  template <size_t kRows, size_t kVectors>
+  PTQ_INLINE void Store(const float32x4_t (&sum)[kRows][kVectors]) {
+    static_assert(4 * kVectors == kColumns, "a whole block");
+    if (clamps_) {
+      StoreRows<true>(sum);
+    } else {
+      StoreRows<false>(sum);
     }
   }
-#pragma unroll
-  for (size_t i = 0; i < kRows; ++i, y += stride) {
-#pragma unroll
-    for (size_t v = 0; v < kVectors; ++v) vst1q_f32(y + 4 * v, sum[i][v]);
+
+  // After `rows` rows.
+  PTQ_INLINE void Finish(const GemmF32Tile& tile, size_t column, size_t rows,
+                         const float* buffer) const {
+    if (whole_) return;
+    CopyColumns(buffer, kColumns, rows, tile.columns - column, tile.output + column,
+                tile.output_stride);
   }
-  if (!whole)
-    CopyColumns(buffer, kColumns, kRows, tile.columns - column, output, tile.output_stride);
-}
+
+ private:
+  template <bool kClamps, size_t kRows, size_t kVectors>
+  PTQ_INLINE void StoreRows(const float32x4_t (&sum)[kRows][kVectors]) {
+#pragma unroll
+    for (size_t i = 0; i < kRows; ++i, y_ += stride_) {
+#pragma unroll
+      for (size_t v = 0; v < kVectors; ++v) {
+        vst1q_f32(y_ + 4 * v, kClamps ? vminq_f32(vmaxq_f32(sum[i][v], lo_), hi_) : sum[i][v]);
+      }
+    }
+  }
+
+  float32x4_t lo_, hi_;
+  bool clamps_, whole_;
+  float* y_;
+  size_t stride_;
+};
 
 }  // namespace
 }  // namespace ptq

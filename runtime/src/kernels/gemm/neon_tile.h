@@ -1,6 +1,6 @@
-// What the A64 kernels with tiles of 16 channels share.
+// What the A64 kernels share whose tiles fill the registers.
 //
-// Their tiles need all 32 vector registers, and Clang's scheduler, moving loads up, would spill
+// They need all 32 vector registers, and Clang's scheduler, moving loads up, would spill
 // accumulators in the innermost loop. So that loop is written as volatile statements of one
 // instruction each: their order is kept, the compiler allocates the registers. What they load was
 // written before the kernel was called; they need no memory clobber.

@@ -157,17 +157,22 @@ void CollectPatches(const ConvState& s, WindowCursor<T> window, T padding, size_
 template <typename T>
 void CollectLines(const ConvGeometry& g, const WindowCursor<T>& window, const T* padding,
                   size_t stride, const T** rows, T* patch) {
-  if (window.Inside()) {
-    const T* line = window.Tap(0, 0);
-    const size_t line_step = g.h.dilation * g.in_w * g.in_c;
-    for (uint32_t ky = 0; ky < g.h.kernel; ++ky, rows += stride, line += line_step) *rows = line;
-    return;
-  }
   const size_t length = g.w.kernel * g.in_c;
   const bool inside = window.ColumnInside(0) && window.ColumnInside(g.w.kernel - 1);
   if (!inside) CollectPatch(g, window, *padding, patch);
   for (uint32_t ky = 0; ky < g.h.kernel; ++ky, rows += stride, patch += length) {
     *rows = !inside ? patch : window.RowInside(ky) ? window.Tap(ky, 0) : padding;
+  }
+}
+
+// The same for `count` pixels of a row, all of them inside.
+template <typename T>
+void CollectLinesInside(const ConvGeometry& g, const WindowCursor<T>& window, size_t count,
+                        size_t stride, const T** rows) {
+  const size_t step = g.w.stride * g.in_c;
+  for (uint32_t ky = 0; ky < g.h.kernel; ++ky, rows += stride) {
+    const T* line = window.Tap(ky, 0);
+    for (size_t i = 0; i < count; ++i, line += step) rows[i] = line;
   }
 }
 
@@ -186,8 +191,17 @@ void CollectTile(const ConvState& s, const T* input, const T* padding, size_t pi
       for (size_t i = 0; i < count; ++i) rows[i] = patches + i * s.patch_stride;
       CollectPatches(s, window, *padding, count, patches);
     } else if (s.rows == kLineRows) {
-      for (size_t i = 0; i < count; ++i, window.Advance(1))
-        CollectLines(g, window, padding, s.mr, rows + i, patches + i * s.patch_stride);
+      for (size_t i = 0; i < count;) {
+        size_t run = window.InsideRun(count - i);
+        if (run > 0) {
+          CollectLinesInside(g, window, run, s.mr, rows + i);
+        } else {
+          CollectLines(g, window, padding, s.mr, rows + i, patches + i * s.patch_stride);
+          run = 1;
+        }
+        window.Advance(run);
+        i += run;
+      }
     } else {
       for (size_t i = 0; i < count; ++i, window.Advance(1))
         CollectTaps(g, window, padding, s.mr, rows + i);

@@ -101,7 +101,7 @@ def count(binary: Path, flat_file: Path, cpu: str, plugin: Path) -> list[Block]:
         subprocess.run(command, check=True, env={})
         blocks = parse_blocks(out.read(), REPEATS)
     if not blocks:
-        raise RuntimeError(f"{binary} made no marker calls: is it newer than --count-markers?")
+        raise arm_code.ToolError(f"{binary} made no marker calls: is it newer than --count-markers?")
     return blocks
 
 

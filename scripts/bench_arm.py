@@ -8,7 +8,8 @@
 
 --hot prints the symbols with the most cycles, --blocks the hottest blocks with their code: the profiler of kernel work.
 --binary measures another benchmark_bin than the one built from this tree (it must not be stripped), --models other flat files.
-Method and limits: docs/performance.md. Exit codes: 0 every target met, 1 one missed, 2 wrong argument, 3 a tool is missing.
+Method and limits: docs/performance.md. Exit codes: 0 every target met, 2 wrong argument,
+3 a tool or a file is missing or failed, 4 a target was missed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 import arm_code
 import arm_count
 import build_runtime
+from exit_codes import MISSED, MISSING, PASSED
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "bench-arm"
@@ -210,7 +212,7 @@ def bench_inferences(rows: Sequence[Row], binary: Path, models: Path, hot: int, 
         model_cpu = CPUS.get(cpu)
         flat_file = models / row.model / f"{row.precision}.nb"
         if not flat_file.is_file():
-            raise SystemExit(f"bench_arm.py: no {flat_file}: python scripts/make_models.py --out {models}")
+            raise FileNotFoundError(f"no {flat_file}: python scripts/make_models.py --out {models}")
         counted = arm_count.count(binary, flat_file, cpu, plugin)
         inference = arm_count.model_inference(counted, symbols, model_cpu or "neoverse-n1")
         instructions = inference.instructions / 1e6
@@ -274,13 +276,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if parsed.part in ("inferences", None):
             rows = choose_rows(parsed.model, parsed.precision, parsed.cpu)
             good = bench_inferences(rows, binary, parsed.models, parsed.hot, parsed.blocks) and good
-    except (arm_code.ToolError, build_runtime.MissingToolError) as error:
+    except (arm_code.ToolError, build_runtime.MissingToolError, OSError) as error:
         print(f"bench_arm.py: {error}", file=sys.stderr)
-        return 3
+        return MISSING
     except subprocess.CalledProcessError as error:
         print(f"bench_arm.py: failed: {' '.join(map(str, error.cmd))}", file=sys.stderr)
-        return 3
-    return 0 if good else 1
+        return MISSING
+    return PASSED if good else MISSED
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@
 Every runtime is a process of its own, all pinned to one core and, where the system allows it, with real-time priority. They take
 turns of a second (A B C A B C ...), all precisions of a model in one run. The table has the fastest and the median inference.
 Where the CPU has AMX, int8 is measured twice: as it is, and with AMX refused to every process alike, which compares the runtimes
-on AVX-512 VNNI. Exit codes: 0 every target met, 1 one missed, 2 wrong argument, 3 something is missing.
+on AVX-512 VNNI. All get the same input; a second table holds their outputs against onnxruntime's, a third our time to load and
+our peak of memory against their targets. Without --peer every peer has to be there: a PASS is one beside all of them.
+Exit codes: 0 every target met, 2 wrong argument, 3 something is missing or failed, 4 a target was missed.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from peers import CLASSIC, OURS, PEERS, Peer
+import start_up
+from exit_codes import MISSED, MISSING, PASSED
+from peers import CLASSIC, OURS, PEERS, Peer, PeerError, load_onnxruntime
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = OURS.models
@@ -42,6 +46,9 @@ RATIO = {"fp32": 1.0, "int8": 0.9}
 
 INT8_SPEED_UP = 2.5
 """Our int8 is at least so many times as fast as our fp32."""
+
+OUR_COSINE, PEER_COSINE = 0.999, 0.95
+"""Least cosine to onnxruntime's output. Peers round int8 in their own ways, and LiteRT has its own SAME padding."""
 
 CELL = 13
 
@@ -66,18 +73,21 @@ def forbid_amx() -> None:
         raise OSError(ctypes.get_errno(), "prctl: no seccomp filter")
 
 
+def input_values() -> np.ndarray:
+    """What every runtime computes on: float32 [1, 3, 224, 224]."""
+    return np.random.default_rng(0).uniform(-1, 1, (1, 3, 224, 224)).astype(np.float32)
+
+
 def work(name: str, path: str, core: int, amx: bool) -> None:
-    """A runtime's process: for each line with seconds on standard input, a line of milliseconds on standard output."""
+    """A runtime's process: writes a line with its output, then for each line with seconds a line of milliseconds."""
     if not amx:
         forbid_amx()
     os.sched_setaffinity(0, {core})
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries may print
     peer = next(peer for peer in (OURS, *PEERS) if peer.name == name)
-    x = np.random.default_rng(0).uniform(-1, 1, (1, 3, 224, 224)).astype(np.float32)
-    run = peer.load(Path(path), x)
-    run()
-    print("ready", file=answers, flush=True)
+    run = peer.load(Path(path), input_values())
+    print(*np.array(run()).ravel().tolist(), file=answers, flush=True)
     with contextlib.suppress(PermissionError):  # of all processes or of none
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(REALTIME_PRIORITY))
     for line in sys.stdin:
@@ -119,12 +129,13 @@ def rows_of(model: str, amx_here: bool) -> list[Row]:
 
 @dataclass
 class Case:
-    """One runtime on one model, its process and what was measured."""
+    """One runtime on one model, its process, its output (float32 [CLASSES]) and what was measured."""
 
     peer: Peer
     row: Row
     process: subprocess.Popen[str]
     log: IO[str]
+    output: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
     samples_ms: list[float] = field(default_factory=list)
 
     @property
@@ -146,15 +157,14 @@ class Case:
         words = self.process.stdout.readline().split()
         if not words:
             self.log.seek(0)
-            raise RuntimeError(
-                f"{self.peer.name} ended with {self.process.wait()}:\n{self.log.read()[-2000:]}"
-            )
+            raise PeerError(f"{self.peer.name} ended with {self.process.wait()}:\n{self.log.read()[-2000:]}")
         return words
 
 
 def cpu_features() -> list[str]:
     """Of FEATURES, those that /proc/cpuinfo lists."""
-    flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    flags = next((line for line in lines if line.startswith("flags")), "")  # only x86 has such a line
     return [feature for feature in FEATURES if feature in flags.split()]
 
 
@@ -167,13 +177,13 @@ def model_file(peer: Peer, folder: Path, precision: str) -> Path:
 
 
 def start(peer: Peer, row: Row, path: Path, core: int) -> Case:
-    """Start its process and wait until the model is loaded and has run."""
+    """Start its process and wait until the model is loaded and has run. Raises PeerError."""
     command = [sys.executable, __file__, "--work", peer.name, str(path), str(core), str(int(row.amx))]
     log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (measure closes it)
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True)
     case = Case(peer, row, process, log)
-    case.read_line()
+    case.output = np.array(case.read_line(), np.float32)
     return case
 
 
@@ -231,6 +241,26 @@ def speed_ups(rows: Sequence[Row], cases: Sequence[Case]) -> list[list[str]]:
     return table
 
 
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """Of the angle between two vectors; 0 if they differ in length."""
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b))) if a.size == b.size else 0.0
+
+
+def outputs_of(row: Row, cases: Sequence[Case], peers: Sequence[Peer], reference: np.ndarray) -> list[str]:
+    """The row of the table of outputs: each runtime's cosine to ``reference``, * for another best class, the verdict."""
+    of_row = {case.peer.name: case for case in cases if case.row == row}
+    cells, good = [row.title], True
+    for peer in (OURS, *peers):
+        if peer.name not in of_row:
+            cells.append("–")
+            continue
+        output = of_row[peer.name].output
+        value = cosine(output, reference)
+        good = good and value >= (OUR_COSINE if peer is OURS else PEER_COSINE)
+        cells.append(f"{value:.5f}" + ("" if output.argmax() == reference.argmax() else " *"))
+    return [*cells, "PASS" if good else "MISS"]
+
+
 def print_row(cells: Sequence[str], width: int = 0) -> None:
     """A line of a Markdown table, its first column wide."""
     first, *others = cells
@@ -249,30 +279,39 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parsed = parser.parse_args(arguments)
     parsed.model = parsed.model or MODELS
     parsed.precision = parsed.precision or PRECISIONS
-    parsed.peers = []
-    for peer in PEERS:
-        if parsed.peer is None or peer.name in parsed.peer:
-            if importlib.util.find_spec(peer.package):
-                parsed.peers.append(peer)
-            else:
-                print(f"{peer.name} is not installed, left out (pip install '.[peers]')", file=sys.stderr)
+    parsed.peers = [peer for peer in PEERS if parsed.peer is None or peer.name in parsed.peer]
     return parsed
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parsed = parse_arguments(arguments)
-    features = cpu_features()
-    print(f"CPU features: {' '.join(features)}\n")
+def check_present(peers: Sequence[Peer], files: Sequence[Path]) -> None:
+    """Raises PeerError that names all packages, or the first file, that are missing."""
+    missing = [peer.name for peer in peers if importlib.util.find_spec(peer.package) is None]
+    if missing:
+        raise PeerError(
+            f"not installed: {', '.join(missing)}: make build/peers/.installed, or choose by --peer"
+        )
+    for path in files:
+        if not path.is_file():
+            raise PeerError(f"no {path}: run scripts/make_models.py")
+
+
+def print_head(cells: Sequence[str], width: int = 0) -> None:
+    """A table's first two lines."""
+    print_row(cells, width)
+    print_row(["---"] * len(cells), width)
+
+
+def bench(parsed: argparse.Namespace) -> bool:
+    """Measure and print all tables; whether no target was missed. Raises PeerError."""
     names = [OURS.name, *(peer.name for peer in parsed.peers)]
-    print_row(["fastest (median) ms", *names, "ours / fastest peer", "at most", ""], CELL)
-    print_row(["---"] * (len(names) + 4), CELL)
+    features = cpu_features()
+    print(f"CPU features: {' '.join(features)}; fastest peer: of {', '.join(names[1:])}\n")
+    print_head(["fastest (median) ms", *names, "ours / fastest peer", "at most", ""], CELL)
     rows: list[Row] = []
     cases: list[Case] = []
+    references: dict[Row, np.ndarray] = {}
     for model in parsed.model:
         folder = parsed.models / model
-        if not (folder / "int8.nb").is_file():
-            print(f"bench_latency.py: no {folder}/int8.nb: run scripts/make_models.py", file=sys.stderr)
-            return 3
         of_model = [
             row for row in rows_of(model, "amx_int8" in features) if row.precision in parsed.precision
         ]
@@ -280,16 +319,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cases += measure(of_model, folder, parsed)
         for row in of_model:
             print_row(cells_of(row, cases, parsed.peers), CELL)
-    verdicts = [cells_of(row, cases, parsed.peers)[-1] for row in rows]
-    table = speed_ups(rows, cases)
-    if table:
+            references[row] = load_onnxruntime(folder / f"{row.precision}.onnx", input_values())().ravel()
+    tables = [[cells_of(row, cases, parsed.peers) for row in rows]]
+    if speed_up := speed_ups(rows, cases):
         print()
-        print_row(["our int8", "times as fast as our fp32", "at least", ""], CELL)
-        print_row(["---"] * 4, CELL)
-    for cells in table:
+        print_head(["our int8", "times as fast as our fp32", "at least", ""], CELL)
+        tables.append(speed_up)
+        for cells in speed_up:
+            print_row(cells, CELL)
+    print()
+    print_head(["output: cosine to onnxruntime's", *names, ""], CELL)
+    tables.append([outputs_of(row, cases, parsed.peers, references[row]) for row in rows])
+    for cells in tables[-1]:
         print_row(cells, CELL)
-    verdicts += [cells[-1] for cells in table]
-    return 1 if "MISS" in verdicts else 0
+    chosen = [r for r in start_up.START_UPS if r.model in parsed.model and r.precision in parsed.precision]
+    if chosen:
+        print()
+        print_head(["our start", "load ms", "at most", "peak resident MB", "at most", ""], CELL)
+        tables.append(
+            [start_up.cells_of(r, *start_up.measure(r, parsed.models, parsed.core)) for r in chosen]
+        )
+        for cells in tables[-1]:
+            print_row(cells, CELL)
+    return not any(cells[-1] == "MISS" for table in tables for cells in table)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parsed = parse_arguments(arguments)
+    files = [
+        parsed.models / model / f"{precision}.nb" for model in parsed.model for precision in parsed.precision
+    ]
+    try:
+        check_present(parsed.peers, files)
+        return PASSED if bench(parsed) else MISSED
+    except (PeerError, OSError, subprocess.CalledProcessError) as error:
+        print(f"bench_latency.py: {error}", file=sys.stderr)
+        return MISSING
 
 
 if __name__ == "__main__":

@@ -21,8 +21,15 @@ import numpy as np
 CLASSIC = ("mobilenet_v1", "mobilenet_v2", "resnet50")
 """The models with targets; onnx_to_tflite knows their operators."""
 
+CLASSES = 1000
+"""The output of every model is float32 [1, CLASSES]."""
+
 Run = Callable[[], Any]
-"""One inference; returns its output, in whatever form the runtime gives it without a copy."""
+"""One inference; returns its output, without a copy if it can, as something that np.asarray takes. Raises PeerError."""
+
+
+class PeerError(RuntimeError):
+    """A runtime or its converter is not there, or could not do its work."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +53,19 @@ def load_ptq(path: Path, x: np.ndarray) -> Run:
     from ptq_core.runtime import load_library
 
     library, program, context = load_library(), ctypes.c_void_p(), ctypes.c_void_p()
-    if library.ptq_program_load(os.fsencode(path), ctypes.byref(program)) or library.ptq_context_create(
-        program, 1, ctypes.byref(context)
-    ):
-        raise RuntimeError(f"{path}: {library.ptq_last_error().decode()}")
+
+    def check(status: int) -> None:
+        if status:
+            raise PeerError(f"{path}: {library.ptq_last_error().decode()}")
+
+    check(library.ptq_program_load(os.fsencode(path), ctypes.byref(program)))
+    check(library.ptq_context_create(program, 1, ctypes.byref(context)))
     ctypes.memmove(library.ptq_context_input(context, 0), x.ctypes.data, x.nbytes)
-    output = ctypes.cast(library.ptq_context_output(context, 0), ctypes.POINTER(ctypes.c_float))
+    address = ctypes.cast(library.ptq_context_output(context, 0), ctypes.POINTER(ctypes.c_float))
+    output = np.ctypeslib.as_array(address, (CLASSES,))
 
     def run() -> Any:
-        library.ptq_run(context)
+        check(library.ptq_run(context))
         return output
 
     return run
@@ -117,7 +128,7 @@ def convert_ncnn(onnx_file: Path, out: Path) -> None:
     """The program in the package pnnx, which writes several files beside its input; the package's Python part wants torch."""
     package = importlib.util.find_spec("pnnx")
     if package is None or not package.submodule_search_locations:
-        raise ModuleNotFoundError("ncnn's converter is missing: pip install --no-deps pnnx")
+        raise PeerError("ncnn's converter is missing: pip install --no-deps pnnx")
     program = Path(package.submodule_search_locations[0]) / "pnnx"
     work = out.parent / "pnnx"
     work.mkdir(exist_ok=True)
@@ -136,11 +147,12 @@ def load_mnn(path: Path, x: np.ndarray) -> Run:
         str(path), [], [], runtime_manager=runtime, shape_mutable=False, rearrange=True
     )
     source = MNN.expr.const(x, list(x.shape), MNN.expr.NCHW)
+    output = source
 
     def run() -> Any:
+        nonlocal output  # what read returns is a view of the variable
         output = module.forward([source])[0]
-        output.read()  # computes; what it returns is a view of the variable
-        return output
+        return output.read()  # computes
 
     return run
 

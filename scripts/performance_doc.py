@@ -16,6 +16,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from exit_codes import MISSED, MISSING, PASSED
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 COMMANDS = {
@@ -30,17 +32,20 @@ COMMANDS = {
 """Table → the command that prints it."""
 
 PRINTED_TO_STDERR = ("layers",)
-MEASURED, MISSED = 0, 1
 
 
 def run(name: str) -> str:
     """What the command of a table prints, as Markdown. Raises SystemExit if it could not measure."""
-    done = subprocess.run(COMMANDS[name], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode not in (MEASURED, MISSED):
+    try:
+        done = subprocess.run(COMMANDS[name], cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError as error:
+        print(f"performance_doc.py: {error}", file=sys.stderr)
+        raise SystemExit(MISSING) from error
+    if done.returncode not in (PASSED, MISSED):
         print(
             f"performance_doc.py: {' '.join(COMMANDS[name])} failed:\n{done.stderr[-2000:]}", file=sys.stderr
         )
-        raise SystemExit(3)
+        raise SystemExit(MISSING)
     if name in PRINTED_TO_STDERR:
         return f"```text\n{done.stderr.strip()}\n```"
     return done.stdout.strip()

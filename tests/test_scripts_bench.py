@@ -18,7 +18,8 @@ import numpy as np
 import onnx
 import performance_doc
 import pytest
-from peers import OURS, Peer
+import start_up
+from peers import OURS, PEERS, Peer, PeerError
 
 from ptq_core.graph.session import open_session
 from ptq_core.runtime import runtime_folder
@@ -233,7 +234,7 @@ FP32 = bench_latency.Row("mobilenet_v1", "fp32", False)
 
 def case(peer: Peer, row: bench_latency.Row, *samples_ms: float) -> bench_latency.Case:
     process = subprocess.Popen(["true"], text=True)
-    return bench_latency.Case(peer, row, process, io.StringIO(), list(samples_ms))
+    return bench_latency.Case(peer, row, process, io.StringIO(), samples_ms=list(samples_ms))
 
 
 @pytest.mark.parametrize(
@@ -263,8 +264,54 @@ def test_int8_is_compared_with_our_fp32(int8_ms: float, tail: list[str]) -> None
 
 
 def test_a_runtime_that_cannot_start_says_why(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match=r"ptq ended with 1:(.|\n)*none\.nb"):
+    with pytest.raises(PeerError, match=r"ptq ended with 1:(.|\n)*none\.nb"):
         bench_latency.start(OURS, INT8, tmp_path / "none.nb", min(os.sched_getaffinity(0)))
+
+
+@pytest.mark.parametrize(
+    ("ours", "peer", "word"),
+    [((1, 0.01), (1, 0.3), "PASS"), ((1, 0.1), (1, 0.3), "MISS"), ((1, 0), (1, 0.4), "MISS")],
+)
+def test_outputs_are_held_against_a_reference(
+    ours: tuple[float, float], peer: tuple[float, float], word: str
+) -> None:
+    rival = Peer("rival", "os", "", OURS.load)
+    cases = [case(OURS, INT8), case(rival, INT8)]
+    for of, output in zip(cases, (ours, peer), strict=True):
+        of.output = np.array(output, np.float32)
+    cells = bench_latency.outputs_of(INT8, cases, [rival], np.array([1, 0], np.float32))
+    assert cells[-1] == word
+    assert bench_latency.cosine(np.ones(2), np.ones(3)) == 0
+
+
+def test_without_a_peer_there_is_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = Peer("Absent", "no_such_package", "", OURS.load)
+    monkeypatch.setattr(bench_latency, "PEERS", (*PEERS[:1], absent))
+    assert bench_latency.main([]) == 3
+    assert "not installed: Absent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("load_ms", "peak_mb", "word"), [(15, 12, "PASS"), (15.1, 11, "MISS"), (9, 12.1, "MISS")]
+)
+def test_start_up_is_held_against_its_bounds(load_ms: float, peak_mb: float, word: str) -> None:
+    assert start_up.cells_of(start_up.START_UPS[0], load_ms, peak_mb)[-1] == word
+
+
+@pytest.mark.parametrize(
+    ("program", "code"), [("pass", 0), ("raise SystemExit(4)", 0), ("1 / 0", 3), (None, 3)]
+)
+def test_a_crash_is_no_table(monkeypatch: pytest.MonkeyPatch, program: str | None, code: int) -> None:
+    command = ("/nonexistent/program",) if program is None else (sys.executable, "-c", program)
+    monkeypatch.setitem(performance_doc.COMMANDS, "latency", command)
+    if code == 0:
+        assert performance_doc.run("latency") == ""
+        return
+    with pytest.raises(SystemExit) as error:
+        performance_doc.run("latency")
+    assert error.value.code == code
 
 
 def test_tables_of_the_performance_page_are_replaced_one_by_one() -> None:

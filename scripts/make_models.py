@@ -6,7 +6,7 @@
 For each NAME (default: all) writes OUT/NAME/fp32.onnx, and with our own commands int8.onnx (`ptq quantize`), fp32.nb and int8.nb
 (`ptq opt`). Latency does not depend on the weights, calibration does: weights are scaled after He et al. (ICCV 2015) and the
 BatchNormalization statistics are those of the model on the pictures that it is calibrated with, so activations keep their size.
-ONNX files that exist are kept, flat files are written anew. Exit codes: 0 done, 1 a command failed, 2 wrong argument.
+ONNX files that are newer than the code that makes them are kept, flat files are written anew. Exit codes: 0 done, 1 a command failed, 2 wrong argument.
 """
 
 from __future__ import annotations
@@ -311,15 +311,22 @@ def ptq(*arguments: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "cli", *map(str, arguments)], check=True, cwd=ROOT)
 
 
+def is_current(file: Path, sources: Sequence[Path]) -> bool:
+    """Whether it exists and is not older than any of ``sources``."""
+    return file.exists() and all(file.stat().st_mtime >= source.stat().st_mtime for source in sources)
+
+
 def make_files(name: str, out: Path, only_onnx: bool) -> None:
     """Write the files of one model, each complete or not at all, into ``out``."""
     out.mkdir(parents=True, exist_ok=True)
-    if not (out / "fp32.onnx").exists():
+    if not is_current(out / "fp32.onnx", [Path(__file__)]):
         onnx.save(make_model(name), out / "fp32.onnx.tmp")
         (out / "fp32.onnx.tmp").replace(out / "fp32.onnx")
     if only_onnx:
         return
-    if not (out / "int8.onnx").exists():
+    packages = ("calibration", "graph", "numerics", "quantize")
+    sources = [file for package in packages for file in (ROOT / "ptq_core" / package).rglob("*.py")]
+    if not is_current(out / "int8.onnx", [out / "fp32.onnx", *sources]):
         images, int8 = out / "pictures", out / "int8"
         images.mkdir(exist_ok=True)
         for index, picture in enumerate(pictures(2, PICTURES)):

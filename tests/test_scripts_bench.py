@@ -146,6 +146,17 @@ def test_names_without_their_parameters(demangled: str, short: str) -> None:
     assert arm_code.short_name(demangled) == short
 
 
+def test_files_older_than_their_sources_are_made_again(tmp_path: Path) -> None:
+    file, source = tmp_path / "file", tmp_path / "source"
+    source.touch()
+    assert not make_models.is_current(file, [source])
+    file.touch()
+    os.utime(source, (1, 1))
+    assert make_models.is_current(file, [source])
+    os.utime(file, (0, 0))
+    assert not make_models.is_current(file, [source])
+
+
 def test_counted_blocks_are_per_inference_and_sorted() -> None:
     blocks = arm_count.parse_blocks("10 4 d65f03c0\n20 6 d65f03c0 d503201f\n", repeats=2)
     assert [(b.address, b.executions, b.instructions) for b in blocks] == [(0x20, 3, 6), (0x10, 2, 2)]

@@ -6,7 +6,8 @@
 For each NAME (default: all) writes OUT/NAME/fp32.onnx, and with our own commands int8.onnx (`ptq quantize`), fp32.nb and int8.nb
 (`ptq opt`). Latency does not depend on the weights, calibration does: weights are scaled after He et al. (ICCV 2015) and the
 BatchNormalization statistics are those of the model on the pictures that it is calibrated with, so activations keep their size.
-ONNX files that are newer than the code that makes them are kept, flat files are written anew. Exit codes: 0 done, 1 a command failed, 2 wrong argument.
+ONNX files newer than the code that makes them are kept, flat files are written anew.
+Exit codes: 0 done, 1 a command failed, 2 wrong argument.
 """
 
 from __future__ import annotations

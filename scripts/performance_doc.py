@@ -23,7 +23,7 @@ PAGE = ROOT / "docs" / "performance.md"
 COMMANDS = {
     "latency": ("build/peers/bin/python", "scripts/bench_latency.py"),
     "layers": (
-        "ptq_core/_runtime/host/benchmark_bin", "--profile", "--repeats=200", "--result_filename=",
+        "env", "PTQ_CPU=avx512vnni", "ptq_core/_runtime/host/benchmark_bin", "--profile", "--repeats=200", "--result_filename=",
         "build/models/mobilenet_v1/int8.nb",
     ),
     "arm-loops": (sys.executable, "scripts/bench_arm.py", "loops"),

@@ -21,6 +21,9 @@ IR_VERSION_OF_OPSET_21 = 10
 UPGRADE_OPSET = 17
 """What older models are converted to."""
 
+RESIZE_WITH_COORDINATES = 11
+"""The opset whose Resize says where its pixels lie; before, they lie at i / scale, rounded down."""
+
 
 def find_model(model_dir: Path, model_filename: str | None = None) -> Path:
     """The model file in ``model_dir``: ``model_filename``, or the only ``.onnx`` there; a path to a file is taken as it is."""
@@ -276,13 +279,27 @@ def _upgrade(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
         return proto
     try:
         converted: onnx.ModelProto = onnx.version_converter.convert_version(proto, UPGRADE_OPSET)
-        return converted
     except Exception as error:
         raise InputError(
             f"{path} is of opset {version} and cannot be converted: {str(error).strip().splitlines()[0]}",
             rule=f"quantization needs opset {MIN_OPSET} or newer",
             fix=f"export it again with opset {UPGRADE_OPSET}",
         ) from error
+    if version < RESIZE_WITH_COORDINATES:
+        _keep_old_coordinates(converted)
+    return converted
+
+
+def _keep_old_coordinates(proto: onnx.ModelProto) -> None:
+    """Write down where the pixels of an old Upsample or Resize lie: onnx's converter leaves the newer defaults."""
+    old = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    for node in proto.graph.node:
+        if node.op_type == "Resize" and node.domain in ("", "ai.onnx"):
+            others = [attribute for attribute in node.attribute if attribute.name not in old]
+            del node.attribute[:]
+            node.attribute.extend(
+                [*others, *(onnx.helper.make_attribute(name, value) for name, value in old.items())]
+            )
 
 
 def _fix_input_shape(proto: onnx.ModelProto, shape: tuple[int, ...]) -> None:

@@ -41,13 +41,16 @@ def lower_resize(context: Lowering, node: ir.Node) -> None:
 
 
 def lower_upsample(context: Lowering, node: ir.Node) -> None:
-    """Upsample → resize; its pixels lie at i / scale, rounded down."""
+    """Upsample → resize; its pixels lie at i / scale, rounded down.
+
+    Only models of opset 9 that did not come through load_model, which converts them to Resize, have it.
+    """
     x = context.real_input(node)
     dims = context.dims(x)
     scales = _floats(context, node, 1)
     if scales is None or len(scales) != len(dims):
         raise Unsupported("its scales are not one per dimension")
-    sizes = tuple(math.floor(d * s) for d, s in zip(dims, scales, strict=True))
+    sizes = tuple(_scaled(d, s) for d, s in zip(dims, scales, strict=True))
     _emit(context, node, x, (scales, sizes), Coordinates.ASYMMETRIC, Rounding.FLOOR)
 
 
@@ -66,8 +69,13 @@ def _targets(
     for axis, value in zip(axes, chosen, strict=True):
         at = normal_axis(axis, rank)
         scales[at] = float(np.float32(value) / np.float32(dims[at])) if wanted else float(value)
-        sizes[at] = int(value) if wanted else math.floor(dims[at] * value)
+        sizes[at] = int(value) if wanted else _scaled(dims[at], value)
     return tuple(scales), tuple(sizes)
+
+
+def _scaled(size: int, scale: float) -> int:
+    """Pixels in the output, multiplied in float32 as onnxruntime does: 20 · float32(1.05) is 20.999999 in float64."""
+    return int(np.floor(np.float32(size) * np.float32(scale)))
 
 
 def _floats(context: Lowering, node: ir.Node, position: int) -> tuple[float, ...] | None:

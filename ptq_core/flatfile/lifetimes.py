@@ -59,10 +59,11 @@ def buffers(program: Program, *, reshapes: bool = True, concats: bool = False) -
             found[index] = Buffer(program.tensors[index].size_bytes, step, step, [(index, 0)])
             for part, at in concat_places(program, op) if concats else ():
                 own = found.get(part)
-                dies = last_use[part] == step and own is not None and own.last == step
+                # Also reshapes that share its memory must have died, even those that are outputs or read later.
                 if (
                     own is not None
-                    and dies
+                    and last_use[part] == step
+                    and all(last_use.get(index, -1) < step for index, _ in own.tensors if index != part)
                     and own.size == program.tensors[part].size_bytes
                     and at % ALIGNMENT == 0
                 ):

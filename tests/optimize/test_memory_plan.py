@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -23,8 +24,8 @@ def chain(*sizes: int) -> Program:
     return program
 
 
-def random_program(seed: int) -> Program:
-    """Operators that read up to two earlier tensors, some of them reshapes."""
+def random_program(seed: int, *, concats: bool) -> Program:
+    """Operators that read up to two earlier tensors, some of them reshapes and, with ``concats``, concatenations."""
     random = np.random.default_rng(seed)
     program = Program()
     program.inputs = [program.add(Tensor("input", DType.F32, (64,)))]
@@ -35,6 +36,24 @@ def random_program(seed: int) -> Program:
             out = program.add(Tensor(f"t{i}", DType.F32, program.tensors[source].dims))
             program.ops.append(Op(OpKind.RESHAPE, f"op{i}", (source,), (out,), NoAttributes()))
             continue
+        if concats and random.random() < 0.3:
+            axis = int(random.integers(2))
+            parts = []
+            for j in range(2):  # each input is made a matrix first; it may also be read elsewhere
+                source = int(random.integers(max(0, known - 6), known))
+                count = math.prod(program.tensors[source].dims)
+                parts.append(
+                    program.add(Tensor(f"t{i}:{j}", DType.F32, (count, 1) if axis == 0 else (1, count)))
+                )
+                program.ops.append(Op(OpKind.RESHAPE, f"op{i}:{j}", (source,), (parts[-1],), NoAttributes()))
+            total = sum(math.prod(program.tensors[part].dims) for part in parts)
+            if total > 8000:
+                continue
+            joined = program.add(Tensor(f"t{i}:y", DType.F32, (total, 1) if axis == 0 else (1, total)))
+            program.ops.append(Op(OpKind.CONCAT, f"op{i}:y", tuple(parts), (joined,), Concat(axis=axis)))
+            out = program.add(Tensor(f"t{i}", DType.F32, (total,)))
+            program.ops.append(Op(OpKind.RESHAPE, f"op{i}", (joined,), (out,), NoAttributes()))
+            continue
         reads = tuple(int(r) for r in random.integers(max(0, known - 6), known, 2))
         out = program.add(Tensor(f"t{i}", DType.F32, (int(random.integers(1, 2000)),)))
         program.ops.append(Op(OpKind.ADD, f"op{i}", reads, (out,), Clamp()))
@@ -42,14 +61,17 @@ def random_program(seed: int) -> Program:
     return program
 
 
+@pytest.mark.parametrize("concats", [False, True], ids=["", "concats"])
 @pytest.mark.parametrize("seed", range(30))
-def test_random_programs(seed: int) -> None:
-    program = random_program(seed)
+def test_random_programs(seed: int, concats: bool) -> None:
+    program = random_program(seed, concats=concats)
     plan_memory(program)
     assert not overlaps(program)
     assert all(t.offset is not None and t.offset % 64 == 0 for t in program.tensors)
     # Random lifetimes are harder than networks; those are held to the bound in test_real_models.py.
-    assert lower_bound(program, 64) <= program.arena_size <= 1.25 * lower_bound(program, 64)
+    assert program.arena_size <= 1.25 * lower_bound(program, 64)
+    if not concats:  # one that is joined in place needs less than the bound, which counts its inputs too
+        assert program.arena_size >= lower_bound(program, 64)
 
 
 def test_a_chain_reaches_the_lower_bound() -> None:
@@ -118,6 +140,23 @@ def test_a_head_that_is_read_later_is_not_joined() -> None:
     y = program.tensors[3].offset
     assert y is not None
     assert program.tensors[1].offset != y
+    assert program.tensors[2].offset == y + 4 * 64
+
+
+@pytest.mark.parametrize("is_output", [True, False], ids=["output", "read later"])
+def test_a_head_with_a_living_reshape_is_not_joined(is_output: bool) -> None:
+    program = detector(4, 7)
+    alias = program.add(Tensor("alias", DType.F32, (64,)))
+    program.ops.insert(1, Op(OpKind.RESHAPE, "reshape", (1,), (alias,), NoAttributes()))
+    program.outputs.append(alias)
+    if not is_output:
+        program.outputs[-1] = program.add(Tensor("later", DType.F32, (64,)))
+        program.ops.append(Op(OpKind.CLAMP, "later", (alias,), (program.outputs[-1],), Clamp()))
+    plan_memory(program)
+    y = program.tensors[3].offset
+    assert y is not None
+    assert program.tensors[1].offset != y
+    assert program.tensors[1].offset == program.tensors[alias].offset
     assert program.tensors[2].offset == y + 4 * 64
 
 

@@ -109,8 +109,8 @@ ptq_status ptq_program_op_info(const ptq_program* program, size_t index, ptq_op_
                      program->ops.size());
   }
   const ptq::PreparedOp& op = program->ops[index];
-  *out = {op.op->name, op.op->kind->name, op.kernel, op.op->input_count, op.op->output_count,
-          op.macs};
+  *out = {op.op->name,        op.op->kind->name,   op.kernel,
+          op.op->input_count, op.op->output_count, op.macs};
   return PTQ_OK;
 }
 

@@ -16,8 +16,8 @@ namespace ptq {
 
 constexpr size_t kAlignment = 64;  // a cache line, and the widest vector register
 
-// Bytes after the last element of every Array and Pooled, hence of the arena, that may be read (not used):
-// kernels load whole vectors at the end of a row.
+// Bytes after the last element of every Array and Pooled, hence of the arena, that may be read (not
+// used): kernels load whole vectors at the end of a row.
 constexpr size_t kReadSlack = 64;
 
 template <typename T>

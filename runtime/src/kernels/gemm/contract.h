@@ -50,7 +50,8 @@ struct GemmI8Tile {
   size_t output_stride;
   const void* next = nullptr;  // as in GemmF32Tile
   size_t next_bytes = 0;
-  // The bias has kSumShift added (numerics/shifted_sum.h), and every sum of the tile's columns fits.
+  // The bias has kSumShift added (numerics/shifted_sum.h), and every sum of the tile's columns
+  // fits.
   bool shifted_sums = false;
 };
 

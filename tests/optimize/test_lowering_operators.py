@@ -107,6 +107,14 @@ def prelu(low: float, high: float) -> Graph:
     return graph
 
 
+def hard_swish_of_rank_5(b: Qdq) -> str:
+    """x · clip(x + 3, 0, 6) / 6 whose constants add a dimension: not a function of one value with its shape."""
+    x = b.conv("conv", "input", 8, 6)
+    three, six = (b.constant(f"c{value}", np.full((1,) * 5, value, np.float32)) for value in (3, 6))
+    gate = b.relu6("gate", b.node("Add", "plus", [x, three]))
+    return b.node("Div", "div", [b.node("Mul", "mul", [x, gate]), six])
+
+
 def shape_arithmetic(b: Qdq) -> str:
     """Resize to the size of another value, as PyTorch writes F.interpolate(x, size=y.shape[2:])."""
     x = b.conv("conv", "input", 8, 6, strides=[2, 2])
@@ -140,6 +148,7 @@ CASES: dict[str, Graph] = {
     "resize_channels": resize("nearest", [1, 2, 1, 1]),
     "resize_nothing": resize("linear", [1, 1, 1, 1]),
     "slice_backwards": behind("Slice", np.int64([-1, 9]), np.int64([-99, 2]), np.int64([1, 3]), np.int64([-2, -3])),
+    "slice_from_before": behind("Slice", np.int64([-99]), np.int64([-99]), np.int64([2]), np.int64([-1])),
     "slice_channels": behind("Slice", np.int64([1]), np.int64([5]), np.int64([1])),
     "gather_channels": behind("Gather", np.int64([5, 0, 0, 3]), axis=1),
     "gather_evenly": behind("Gather", np.int64([5, 3, 1]), axis=1),
@@ -154,6 +163,8 @@ CASES: dict[str, Graph] = {
     "log_softmax": behind("LogSoftmax", axis=1),
     "max": several("Max"),
     "min": several("Min"),
+    "add_rank_5": behind("Add", np.full((1, 1, 6, 1, 1), 0.5, np.float32)),
+    "hard_swish_rank_5": hard_swish_of_rank_5,
     "sum": several("Sum"),
     "mean": several("Mean"),
     "pow": power(1.7),
@@ -181,7 +192,16 @@ CASES: dict[str, Graph] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_agrees(name: str) -> None:
-    model = build(CASES[name], PICTURE, 17)
+    assert_agrees(CASES[name])
+
+
+@pytest.mark.parametrize("op_type", ["ReduceL2", "ReduceMax"])
+def test_a_reduction_of_nothing(op_type: str) -> None:
+    assert_agrees(behind(op_type, noop_with_empty_axes=1), opset=18)
+
+
+def assert_agrees(graph: Graph, opset: int = 17) -> None:
+    model = build(graph, PICTURE, opset)
     program = lower_to_program(model)
     program.targets = ("x86_64",)
     data = write_program(program)

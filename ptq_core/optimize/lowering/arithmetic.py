@@ -72,9 +72,9 @@ def combine(
     operands = (left, right)
     dims = _broadcast([context.dims(entry) for entry in operands])
     running = [entry for entry in operands if isinstance(entry, Activation)]
-    # In NHWC if one operand lies so already; that needs all run-time operands to have 4 dimensions.
+    # In NHWC if one operand lies so already; that needs the result and all run-time operands to have 4 dimensions.
     last = any(entry.channels_last for entry in running) and all(
-        len(context.dims(entry)) == 4 for entry in running
+        len(shape) == 4 for shape in (dims, *(context.dims(entry) for entry in running))
     )
     inputs = []
     for entry, side in zip(operands, ("left", "right"), strict=True):

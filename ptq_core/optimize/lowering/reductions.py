@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from ptq_core.flatfile.attributes import ArgMax, Pool2d, Reduce, ReduceFunction
+from ptq_core.flatfile.attributes import ArgMax, Pool2d, Reduce, ReduceFunction, UnaryFunction
 from ptq_core.flatfile.program import DType, OpKind
+from ptq_core.optimize.lowering.arithmetic import apply
 from ptq_core.optimize.lowering.context import (
     Activation,
     Lowering,
-    Unsupported,
     get_axes,
     get_int,
     normal_axis,
@@ -29,11 +29,11 @@ def lower_reduce(function: ReduceFunction) -> Callable[[Lowering, ir.Node], None
         if not axes:
             axes = () if get_int(node, "noop_with_empty_axes", 0) else tuple(range(rank))
         axes = tuple(sorted({normal_axis(axis, rank) for axis in axes}))
-        if not axes and function != ReduceFunction.L2:
+        if not axes:
+            if function == ReduceFunction.L2:  # the root of one square
+                x = apply(context, UnaryFunction.ABS, str(node.name), str(node.outputs[0].name), x)
             context.bind(node.outputs[0], x)
             return
-        if not axes:
-            raise Unsupported("it reduces nothing")
         if rank == 4 and axes == (2, 3):
             x = Activation(context.channels_last(x), True)
         elif rank == 4 and axes == (1, 2):  # the model itself works in NHWC

@@ -34,10 +34,15 @@ def lower_slice(context: Lowering, node: ir.Node) -> None:
         at = normal_axis(axis, len(dims))
         if step == 0:
             raise Unsupported("a step is 0")
-        picks[at] = range(dims[at])[slice(start, _end(end, step, dims[at]), step)]
+        picks[at] = range(dims[at])[slice(_start(start, step, dims[at]), _end(end, step, dims[at]), step)]
     if any(not pick for pick in picks):
         raise Unsupported("its result is empty")
     context.bind(node.outputs[0], _sliced(context, node, str(node.outputs[0].name), x, picks))
+
+
+def _start(start: int, step: int, size: int) -> int:
+    """ONNX's start for Python: walking backwards, a start before the first element is the first one."""
+    return 0 if step < 0 and start < -size else start
 
 
 def _end(end: int, step: int, size: int) -> int | None:

@@ -23,7 +23,7 @@ def fuse_activation(program: Program) -> int:
     for op in rewriter.ops(OpKind.MUL, OpKind.DIV):
         for recognise in (_gated, _hard_swish_of_product, _hard_sigmoid):
             found = recognise(rewriter, op)
-            if found is not None:
+            if found is not None and _keeps_shape(rewriter, found):
                 rewriter.replace(op, [_with_clamp(found, op)])
                 break
     return rewriter.changes
@@ -72,6 +72,11 @@ def _hard_sigmoid(rewriter: Rewriter, op: Op) -> Op | None:
     if x is None:
         return None
     return _unary(op, x, UnaryFunction.HARD_SIGMOID, float(_SIXTH), 0.5)
+
+
+def _keeps_shape(rewriter: Rewriter, op: Op) -> bool:
+    """False where a constant of higher rank has added dimensions."""
+    return rewriter.tensor(op.inputs[0]).dims == rewriter.tensor(op.outputs[0]).dims
 
 
 def _sixth(rewriter: Rewriter, op: Op) -> Op | None:

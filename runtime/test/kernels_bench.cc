@@ -3,13 +3,13 @@
 // Prints the fastest of many runs and what it means in multiply-accumulates or bytes (read and
 // written) per nanosecond. Data fits in the cache. A family is a function and its row in kFamilies.
 #include <math.h>
-#include <stdio.h>
-#include <time.h>
 
 #include "base/array.h"
-#include "base/cpu_features.h"
 #include "base/math.h"
+#include "kernels/arg_max/contract.h"
 #include "kernels/convert/contract.h"
+#include "kernels/copy/contract.h"
+#include "kernels/crc32/contract.h"
 #include "kernels/depthwise/contract.h"
 #include "kernels/elementwise/contract.h"
 #include "kernels/gemm/contract.h"
@@ -17,69 +17,16 @@
 #include "kernels/move/contract.h"
 #include "kernels/pool/contract.h"
 #include "kernels/reduce/contract.h"
+#include "kernels/resize/contract.h"
 #include "kernels/softmax/contract.h"
 #include "kernels/unary/contract.h"
+#include "test/support/bench.h"
 #include "test/support/list.h"
 #include "test/support/random.h"
 
 namespace {
 
 using namespace ptq_test;
-
-const char* name_filter = "";
-
-double Nanoseconds() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
-
-// The fastest of many runs, in nanoseconds. Runs are timed in batches that last long enough for the
-// clock.
-template <typename Run>
-double Fastest(Run run) {
-  constexpr double kBatch = 2e4, kTotal = 4e7;
-  size_t repeats = 1;
-  double fastest = INFINITY;
-  for (const double start = Nanoseconds(); Nanoseconds() - start < kTotal;) {
-    const double begin = Nanoseconds();
-    for (size_t i = 0; i < repeats; ++i) run();
-    const double elapsed = Nanoseconds() - begin;
-    if (elapsed < kBatch) {
-      repeats *= 2;
-    } else {
-      fastest = fmin(fastest, elapsed / static_cast<double>(repeats));
-    }
-  }
-  return fastest;
-}
-
-// Times run() of `kernel` unless this CPU lacks it or it is not asked for.
-template <typename Kernel, typename Run>
-void Time(const Kernel& kernel, const char* size, size_t amount, const char* unit, Run run) {
-  if ((kernel.requires_features & ~ptq::DetectCpuFeatures()) != 0) return;
-  if (strstr(kernel.name, name_filter) == nullptr) return;
-  const double ns = Fastest(run);
-  printf("%-36s %-18s %11.1f ns %9.2f %s/ns\n", kernel.name, size, ns,
-         static_cast<double>(amount) / ns, unit);
-}
-
-// Elements as the runtime's tensors lie: on a cache line.
-template <typename T>
-class Data {
- public:
-  explicit Data(size_t size) {
-    if (array_.Allocate(size) != PTQ_OK) abort();
-  }
-  explicit Data(const List<T>& values) : Data(values.size()) {
-    memcpy(array_.data(), values.data(), values.size() * sizeof(T));
-  }
-  T* data() { return array_.data(); }
-  const T* data() const { return array_.data(); }
-
- private:
-  ptq::Array<T> array_;
-};
 
 constexpr size_t kCount = 16384;  // elements of a row
 
@@ -372,8 +319,81 @@ void BenchReduce() {
   }
 }
 
+// copy: rows of a concat, items of a gather, every second element, a channel shuffle.
+void BenchCopy() {
+  Random random(7);
+  const Data<int8_t> x(random.Int8s(kCount));
+  Data<int8_t> y(kCount);
+  List<uint32_t> indices(kCount / 64);
+  for (size_t i = 0; i < indices.size(); ++i)
+    indices[i] = static_cast<uint32_t>(i * 5 % indices.size());
+  const uint8_t* from = reinterpret_cast<const uint8_t*>(x.data());
+  uint8_t* to = reinterpret_cast<uint8_t*>(y.data());
+  for (size_t i = 0; i < ptq::kCopyKernelCount; ++i) {
+    const ptq::CopyKernel& kernel = ptq::kCopyKernels[i];
+    Time(kernel, "rows of 58", 2 * 58 * 128, "B",
+         [&] { kernel.rows({from, 116, to, 58, 58, 128}); });
+    Time(kernel, "items of 64", 2 * kCount, "B",
+         [&] { kernel.indexed({from, indices.data(), to, 64, indices.size()}); });
+    Time(kernel, "step 2", kCount, "B",
+         [&] { kernel.strided({from, kCount, 2, to, 1, kCount / 2, 1}); });
+    Time(kernel, "2 runs of 58", 2 * 116 * 128, "B",
+         [&] { kernel.interleaved({from, 116, {0, 58}, to, 1, 58, 128}); });
+  }
+}
+
+void BenchArgMax() {
+  Random random(8);
+  const Data<float> x(random.Floats(kCount));
+  Data<int32_t> y(kCount);
+  for (size_t i = 0; i < ptq::kArgMaxF32KernelCount; ++i) {
+    const ptq::ArgMaxKernel<float>& kernel = ptq::kArgMaxF32Kernels[i];
+    Time(kernel, "21 x 512", 4 * 21 * 512, "B",
+         [&] { kernel.columns({x.data(), 512, 21, 512, y.data(), false}); });
+    Time(kernel, "512 x 21", 4 * 21 * 512, "B",
+         [&] { kernel.rows({x.data(), 21, 512, y.data(), false}); });
+  }
+  const Data<int8_t> x_i8(random.Int8s(kCount));
+  for (size_t i = 0; i < ptq::kArgMaxI8KernelCount; ++i) {
+    const ptq::ArgMaxKernel<int8_t>& kernel = ptq::kArgMaxI8Kernels[i];
+    Time(kernel, "21 x 512", 21 * 512, "B",
+         [&] { kernel.columns({x_i8.data(), 512, 21, 512, y.data(), false}); });
+    Time(kernel, "512 x 21", 21 * 512, "B",
+         [&] { kernel.rows({x_i8.data(), 21, 512, y.data(), false}); });
+  }
+}
+
+void BenchResize() {
+  Random random(9);
+  constexpr size_t kChannels = 96, kWidth = 32;
+  const Data<float> x(random.Floats(2 * kWidth * kChannels));
+  Data<float> y(2 * kWidth * kChannels);
+  List<ptq::Neighbours> columns(2 * kWidth);
+  for (uint32_t i = 0; i < columns.size(); ++i)
+    columns[i] = {i / 2, i / 2 + 1 < kWidth ? i / 2 + 1 : i / 2, 0.75f, 0.25f};
+  for (size_t i = 0; i < ptq::kResizeF32KernelCount; ++i) {
+    const ptq::ResizeF32Kernel& kernel = ptq::kResizeF32Kernels[i];
+    Time(kernel, "32 -> 64, 96 ch", 4 * 4 * kWidth * kChannels, "B", [&] {
+      kernel.run({x.data(), x.data() + kWidth * kChannels, 0.75f, 0.25f, columns.data(), y.data(),
+                  columns.size(), kChannels, -INFINITY, INFINITY});
+    });
+  }
+}
+
+void BenchCrc32() {
+  Random random(10);
+  const Data<int8_t> x(random.Int8s(kCount));
+  volatile uint32_t sink = 0;
+  for (size_t i = 0; i < ptq::kCrc32KernelCount; ++i) {
+    const ptq::Crc32Kernel& kernel = ptq::kCrc32Kernels[i];
+    Time(kernel, "16384", kCount, "B",
+         [&] { sink = kernel.run(0, reinterpret_cast<const uint8_t*>(x.data()), kCount); });
+  }
+}
+
 void (*const kFamilies[])() = {BenchGemm, BenchDepthwise, BenchElementwise, BenchConvert,
-                               BenchPool, BenchMove,      BenchFunctions,   BenchReduce};
+                               BenchPool, BenchMove,      BenchFunctions,   BenchReduce,
+                               BenchCopy, BenchArgMax,    BenchResize,      BenchCrc32};
 
 }  // namespace
 

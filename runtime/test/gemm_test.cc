@@ -91,21 +91,9 @@ void TestGemmI8(const ptq::GemmI8Kernel& kernel) {
         expected_f32[i * stride + j] = fminf(static_cast<float>(sum) * multiplier[j], 50.0f);
       }
     }
-    ptq::GemmI8Tile tile = {x.pointers.data(),
-                            taps == 1 ? depth : 0,
-                            taps,
-                            depth,
-                            packed.data(),
-                            folded.data(),
-                            multiplier.data(),
-                            rows,
-                            columns,
-                            y.data(),
-                            range,
-                            nullptr,
-                            0,
-                            0,
-                            stride};
+    ptq::GemmI8Tile tile = {x.pointers.data(), taps, depth,   packed.data(), folded.data(),
+                            multiplier.data(), rows, columns, y.data(),      range,
+                            nullptr,           0,    0,       stride};
     kernel.run(tile);
     // Also: nothing is written between the rows.
     SameBytes(y.data(), expected.data(), y.size(), "gemm i8");
@@ -159,9 +147,8 @@ void TestGemmF32(const ptq::GemmF32Kernel& kernel) {
       }
     }
     Guarded<float> scratch(kernel.ScratchFloats(taps, depth));
-    kernel.run({x.pointers.data(), taps == 1 ? depth : 0, taps, depth, packed.data(), bias.data(),
-                rows, columns, y.data(), columns, -1.0f, 6.0f,
-                rows % 2 == 0 ? packed.data() : nullptr,
+    kernel.run({x.pointers.data(), taps, depth, packed.data(), bias.data(), rows, columns, y.data(),
+                columns, -1.0f, 6.0f, rows % 2 == 0 ? packed.data() : nullptr,
                 rows % 2 == 0 ? packed.size() * sizeof(float) : 0, scratch.data()});
     WithinBound(y.data(), expected.data(), magnitude.data(), products, y.size(), "gemm f32");
   });

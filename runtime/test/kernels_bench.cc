@@ -62,7 +62,6 @@ void BenchGemm() {
     Data<float> y(kernel.mr * kColumns);
     ptq::GemmF32Tile tile = {};
     tile.rows = rows.data();
-    tile.row_step = kDepth;
     tile.taps = 1;
     tile.depth = kDepth;
     tile.weights = packed.data();
@@ -85,7 +84,6 @@ void BenchGemm() {
     Data<int8_t> output(kernel.mr * kColumns);
     ptq::GemmI8Tile tile = {};
     tile.rows = rows.data();
-    tile.row_step = kDepth;
     tile.taps = 1;
     tile.depth = kDepth;
     tile.weights = packed.data();

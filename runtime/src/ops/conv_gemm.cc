@@ -10,11 +10,6 @@ namespace {
 // Less than this on a thread is not worth waking it, in multiply-accumulates.
 constexpr size_t kGrainMacs = 32768;
 
-size_t RowStep(const ConvState& s) {
-  if (s.rows == kPointwiseRows) return s.geometry.in_c;
-  return s.rows == kPatchRows ? s.patch_stride : 0;
-}
-
 // Channels whose weights stay in the cache while all pixels stream past them.
 struct Panel {
   size_t columns;
@@ -28,7 +23,6 @@ GemmF32Tile MakeTile(const PreparedOp& op, const float* const* rows, const Panel
   const ConvState& s = op.State<ConvState>();
   GemmF32Tile tile = {};
   tile.rows = rows;
-  tile.row_step = RowStep(s);
   tile.taps = s.gemm_taps;
   tile.depth = s.gemm_depth;
   tile.weights = s.weights_f32.data() + panel.slot * s.packed_products;
@@ -44,7 +38,6 @@ GemmI8Tile MakeTile(const PreparedOp& op, const int8_t* const* rows, const Panel
   const ConvState& s = op.State<ConvState>();
   GemmI8Tile tile = {};
   tile.rows = rows;
-  tile.row_step = RowStep(s);
   tile.taps = s.gemm_taps;
   tile.depth = s.gemm_depth;
   tile.weights = s.weights_i8.data() + panel.slot * s.packed_products;

@@ -111,6 +111,12 @@ ptq_status PrepareChannelI8(const Convolution& conv, size_t output, size_t slot,
   return CheckMultiplier("requantization", m);
 }
 
+// After all channels: only now it is known whether every one of them fits.
+void ShiftBias(ConvState* state) {
+  if (!state->shifted_sums) return;
+  for (int32_t& bias : state->bias_i32) bias = ShiftSum(bias);
+}
+
 // How the kernel's rows are made from the input, and how much weight it takes at a time: at least
 // `least_columns` channels.
 void ChooseRows(size_t mr, size_t nr, size_t kd, size_t element_size, size_t least_columns,
@@ -201,9 +207,7 @@ ptq_status PrepareGemmI8(uint32_t features, const Convolution& conv, ConvState* 
                                            g.Taps() * g.GroupInputs(), state));
     }
   }
-  if (state->shifted_sums) {
-    for (size_t i = 0; i < g.groups * slots; ++i) state->bias_i32[i] = ShiftSum(state->bias_i32[i]);
-  }
+  ShiftBias(state);
   return PTQ_OK;
 }
 
@@ -244,9 +248,7 @@ ptq_status PrepareDepthwise(uint32_t features, const Convolution& conv, ConvStat
   PTQ_RETURN_IF_ERROR(state->multiplier.Allocate(slots));
   for (size_t c = 0; c < g.out_c; ++c)
     PTQ_RETURN_IF_ERROR(PrepareChannelI8(conv, c, c, g.Taps(), state));
-  if (state->shifted_sums) {
-    for (size_t i = 0; i < slots; ++i) state->bias_i32[i] = ShiftSum(state->bias_i32[i]);
-  }
+  ShiftBias(state);
   return PTQ_OK;
 }
 

@@ -19,7 +19,6 @@ namespace ptq {
 
 struct GemmF32Tile {
   const float* const* rows;  // [taps][mr]; every pointer is valid, also beyond valid_rows
-  size_t row_step;           // elements from one row to the next in every tap, 0 if irregular
   size_t taps, depth;
   const float* weights;  // packed blocks of nr channels, each [taps * depth][nr]
   const float* bias;     // [columns rounded up to nr]
@@ -36,7 +35,6 @@ struct GemmF32Tile {
 
 struct GemmI8Tile {
   const int8_t* const* rows;
-  size_t row_step;
   size_t taps, depth;
   // Packed blocks of nr channels, each [taps][round_up(depth, kd) / kr][nr][kr], zero beyond depth.
   const int8_t* weights;

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ptq_core.bench.context import MachineContext
 from ptq_core.bench.protocol import OpTime
-from ptq_core.bench.statistics import Latency, SpeedUp
+from ptq_core.bench.statistics import Latency, Ratio
 
 SCHEMA = 1
 
@@ -43,7 +43,7 @@ class CaseResult:
     cpu_features: str
     peak_rss_bytes: int
     models: tuple[ModelResult, ...]
-    speed_up: SpeedUp | None
+    speed_up: Ratio | None
 
     def model(self, precision: Precision) -> ModelResult | None:
         """The model of that precision, if it was measured."""

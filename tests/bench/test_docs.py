@@ -11,7 +11,7 @@ import pytest
 from ptq_core.bench.advice import ADVICE
 from ptq_core.bench.protocol import OpTime
 from ptq_core.bench.report import Advice, BenchReport, CaseResult, ModelResult
-from ptq_core.bench.statistics import SpeedUp
+from ptq_core.bench.statistics import Drift, Latency, Ratio
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bench.md").read_text(encoding="utf-8")
 
@@ -20,7 +20,9 @@ def test_the_table_of_warnings_is_the_closed_list() -> None:
     assert re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE) == list(ADVICE)
 
 
-@pytest.mark.parametrize("record", [BenchReport, CaseResult, ModelResult, OpTime, SpeedUp, Advice])
+@pytest.mark.parametrize(
+    "record", [BenchReport, CaseResult, ModelResult, OpTime, Latency, Drift, Ratio, Advice]
+)
 def test_every_field_of_the_json_is_named(record: type) -> None:
     named = set(re.findall(r"`(\w+)`", PAGE))
     assert {field.name for field in fields(record)} <= named

@@ -11,10 +11,10 @@ import click
 from tqdm import tqdm
 
 from cli.options import CONTEXT, size_text
-from ptq_core.errors import InputError
+from ptq_core.errors import DeviceError, InputError
 
 if TYPE_CHECKING:
-    from ptq_core.bench.report import BenchReport, CaseResult, ModelResult
+    from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult
 
 HEADER = ("model", "threads", "size", "median ms", "min ms", "max ms", "p90 ms", "std ms", "speed-up")
 
@@ -82,7 +82,7 @@ def bench(
     json_path: Path | None,
     profile: bool,
     timeout: float,
-) -> None:
+) -> int:
     """Measure the latency of an FP32 and an INT8 model in the phone runtime.
 
     Both models are run in turns in one process, so that whatever slows the machine down slows both. Give --fp32, --int8,
@@ -94,9 +94,9 @@ def bench(
         total=0, disable=None, file=sys.stderr, leave=False, bar_format="{desc} {n_fmt}/{total_fmt}"
     ) as bar:
 
-        def progress(done: int, total: int, what: str) -> None:
+        def progress(device: str, done: int, total: int, what: str) -> None:
             bar.total, bar.n = total, done
-            bar.set_description(f"measuring with {what}")
+            bar.set_description(f"measuring on {device} with {what}")
 
         report = run_bench(
             fp32=fp32,
@@ -113,6 +113,10 @@ def bench(
         )
     for text in render(report, profile=profile):
         click.echo(text)
+    failures = [device for device in report.devices if device.error is not None]
+    for device_report in failures:
+        click.echo(f"error: {device_report.device}: {device_report.error}", err=True)
+    return DeviceError.exit_code if failures else 0
 
 
 def parse_threads(text: str) -> tuple[int, ...]:
@@ -129,27 +133,33 @@ def parse_threads(text: str) -> tuple[int, ...]:
 
 def render(report: BenchReport, *, profile: bool = False) -> Iterator[str]:
     """The report as lines for people."""
-    context = report.context
-    yield (
-        f"{report.device}: {context.cpu_model or context.machine}, {context.cores} core(s); "
-        f"{report.repeats} repeats after {report.warmup} warm-up runs, models in turns"
-    )
-    yield ""
-    both = any(case.speed_up for case in report.cases)
-    rows = [_row(case, model) for case in report.cases for model in case.models]
-    width = len(HEADER) if both else len(HEADER) - 1
-    yield from table([HEADER[:width], *(row[:width] for row in rows)])
-    yield ""
-    peak = max(case.peak_rss_bytes for case in report.cases)
-    yield f"peak memory of the process with {'both models' if both else 'the model'}: {size_text(peak)}"
+    for device in report.devices:
+        yield from _device(report, device, profile=profile)
+    for what, path in report.paths.items():
+        yield f"{what}: {path}"
+
+
+def _device(report: BenchReport, device: DeviceReport, *, profile: bool) -> Iterator[str]:
+    context, cases, settings = device.context, device.cases, report.settings
+    if context is not None:
+        yield (
+            f"{device.device}: {context.cpu_model or context.abi}, {context.cores} core(s); "
+            f"{settings.repeats} repeats after {settings.warmup} warm-up runs, models in turns"
+        )
+        yield ""
+    if cases:
+        both = any(case.speed_up for case in cases)
+        rows = [_row(case, model) for case in cases for model in case.models]
+        width = len(HEADER) if both else len(HEADER) - 1
+        yield from table([HEADER[:width], *(row[:width] for row in rows)])
+        yield ""
+        peak = max(case.peak_rss_bytes for case in cases)
+        yield f"peak memory of the process with {'both models' if both else 'the model'}: {size_text(peak)}"
     if profile:
-        for case in report.cases:
+        for case in cases:
             yield from _profile(case)
         yield ""
-    for what, path in (("res.txt", report.result_path), ("JSON", report.json_path)):
-        if path is not None:
-            yield f"{what}: {path}"
-    for warning in report.warnings:
+    for warning in device.warnings:
         yield f"warning: {warning.text}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ptq_core.bench.context import MachineContext
+from ptq_core.bench.context import DeviceContext
 from ptq_core.bench.report import Advice, CaseResult
 
 BUSY_SHARE = 0.5
@@ -26,19 +26,19 @@ ADVICE = {
 """Code → sentence. A warning with another code does not exist."""
 
 
-def advise(context: MachineContext, cases: Sequence[CaseResult]) -> tuple[Advice, ...]:
+def advise(context: DeviceContext, cases: Sequence[CaseResult]) -> tuple[Advice, ...]:
     """The warnings that hold, the machine's before those of single cases."""
     return (*_of_machine(context), *(warning for case in cases for warning in _of_case(context, case)))
 
 
-def _of_machine(context: MachineContext) -> Iterator[Advice]:
+def _of_machine(context: DeviceContext) -> Iterator[Advice]:
     if context.load_average is not None and context.load_average > BUSY_SHARE * context.cores:
         yield _warning("host_busy", load=context.load_average, cores=context.cores)
-    if "powersave" in context.governors:
+    if any(cluster.governor == "powersave" for cluster in context.clusters):
         yield _warning("governor_powersave")
 
 
-def _of_case(context: MachineContext, case: CaseResult) -> Iterator[Advice]:
+def _of_case(context: DeviceContext, case: CaseResult) -> Iterator[Advice]:
     if case.threads > context.cores:
         yield _warning("more_threads_than_cores", threads=case.threads, cores=context.cores)
     for model in case.models:

@@ -5,35 +5,22 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ptq_core.bench import protocol, res_txt
+from ptq_core.bench import res_txt
 from ptq_core.bench.advice import advise
-from ptq_core.bench.devices import Device, open_device
-from ptq_core.bench.report import BenchReport, CaseResult, ModelResult, Precision, to_json
-from ptq_core.bench.statistics import speed_up, summarize
-from ptq_core.errors import DeviceError, InputError
+from ptq_core.bench.context import DeviceContext
+from ptq_core.bench.devices import open_device
+from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, Precision, Settings, to_json
+from ptq_core.bench.session import measure_case
+from ptq_core.bench.subjects import make_subject
+from ptq_core.errors import InputError, PtqError
 from ptq_core.files import make_folder, write_text
-from ptq_core.flatfile.reader import read_program
 from ptq_core.runtime import MAX_THREADS, runtime_binary
 
-Progress = Callable[[int, int, str], None]
-"""Called before each case: cases done, cases in all, what comes next."""
-
-
-LONGEST_PATH_SAID = 140
-"""benchmark_bin cuts a model's path to this many bytes in its messages."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A model to measure: its precision, the file that the user named, and the flat file made of it."""
-
-    precision: Precision
-    source: Path
-    flat: Path
+Progress = Callable[[str, int, int, str], None]
+"""Called before each case: the device, cases done on it, cases in all, what comes next."""
 
 
 def bench(
@@ -65,139 +52,49 @@ def bench(
     for output in (result_path, json_path):
         if output is not None:
             _check_output(output)
+    settings = Settings(warmup, repeats, None, 0.0, "none", tuple(threads), profile)
+    paths = {name: path for name, path in (("res.txt", result_path), ("JSON", json_path)) if path is not None}
     started, clock = datetime.now(timezone.utc).isoformat(timespec="seconds"), time.monotonic()
     cases: list[CaseResult] = []
+    context: DeviceContext | None = None
+    failure: PtqError | None = None
 
     def report() -> BenchReport:
+        warnings = advise(context, cases) if context is not None else ()
+        error = None if failure is None else str(failure)
         return BenchReport(
             started=started,
             seconds=round(time.monotonic() - clock, 3),
-            device=device,
-            context=context,
-            warmup=warmup,
-            repeats=repeats,
-            cases=tuple(cases),
-            warnings=advise(context, cases),
-            result_path=result_path,
-            json_path=json_path,
+            settings=settings,
+            devices=(DeviceReport(device, context, tuple(cases), warnings, error),),
+            paths=paths,
         )
 
-    with open_device(device) as target, tempfile.TemporaryDirectory(prefix="ptq-bench-") as scratch:
-        binary = runtime_binary(target.abi)
-        context = target.context()  # before our own work raises the load
-        subjects = [_subject(precision, path, Path(scratch)) for precision, path in given]
-        for index, count in enumerate(threads):
-            if progress is not None:
-                progress(index, len(threads), f"{count} thread(s)")
-            flags = [f"--warmup={warmup}", f"--repeats={repeats}", f"--threads={count}"]
-            flags += ["--profile"] if profile else []
-            answer = _measure(target, binary, subjects, flags, timeout_s)
-            case = _case(
-                protocol.parse(answer, models=len(subjects), threads=count, repeats=repeats), subjects
-            )
-            cases.append(case)
-            if result_path is not None:
-                res_txt.append(
-                    result_path, [res_txt.line(model.name, model.latency) for model in case.models]
-                )
-            if json_path is not None:
-                write_text(json_path, to_json(report()))
-    return report()
-
-
-def _measure(
-    device: Device, binary: Path, subjects: Sequence[Subject], flags: Sequence[str], timeout_s: float
-) -> str:
-    """Run `benchmark_bin` once; returns its JSON. Its own words are in the error when it fails."""
-    program = device.push(binary)
-    models = [device.push(subject.flat) for subject in subjects]
-    answer_path = f"{device.folder}/answer.json"
-    finished = device.run(
-        [program, *flags, f"--json={answer_path}", "--result_filename=", *models], timeout_s=timeout_s
-    )
-    if finished.exit_code != 0:
-        said = " ".join(finished.stderr.split()).removeprefix("benchmark_bin: ") or "it printed no reason"
-        for subject, model in zip(subjects, models, strict=True):
-            said = said.replace(model[:LONGEST_PATH_SAID], str(subject.source))
-        if finished.exit_code == InputError.exit_code:
-            problem, _, next_step = said.rpartition("; ")
-            raise InputError(
-                f"benchmark_bin refuses {problem or said}",
-                rule="it must be able to load and run every model on this CPU",
-                fix=next_step if problem else "write the model again with `ptq opt`",
-            )
-        code = finished.exit_code
-        raise DeviceError(
-            f"benchmark_bin {f'was killed by signal {-code}' if code < 0 else f'ended with exit code {code}'}: {said}",
-            rule="it must measure and exit with 0",
-            fix="run it by hand with the same models; if memory ran out, measure one model at a time",
-        )
-    return device.pull(answer_path) or ""
-
-
-def _case(run: protocol.BenchmarkRun, subjects: Sequence[Subject]) -> CaseResult:
-    names = _display_names([subject.source for subject in subjects])
-    models = tuple(
-        ModelResult(
-            precision=subject.precision,
-            name=name,
-            path=str(subject.source),
-            file_bytes=measured.file_bytes,
-            arena_bytes=measured.arena_bytes,
-            load_ms=measured.load_ms,
-            first_ms=measured.first_ms,
-            output_crc32=measured.output_crc32,
-            latency=summarize(measured.samples_ms),
-            samples_ms=measured.samples_ms,
-            ops=measured.ops,
-        )
-        for subject, name, measured in zip(subjects, names, run.models, strict=True)
-    )
-    both = len(models) == 2
-    return CaseResult(
-        threads=run.threads,
-        runtime_version=run.version,
-        abi=run.abi,
-        cpu_features=run.cpu_features,
-        peak_rss_bytes=run.peak_rss_bytes,
-        models=models,
-        speed_up=speed_up(models[0].samples_ms, models[1].samples_ms) if both else None,
-    )
-
-
-def _display_names(sources: Sequence[Path]) -> list[str]:
-    """File names, with their folder where two are the same."""
-    names = [source.name for source in sources]
-    if len(set(names)) < len(names):
-        return ["/".join(source.absolute().parts[-2:]) for source in sources]
-    return names
-
-
-def _subject(precision: Precision, source: Path, scratch: Path) -> Subject:
-    """``source`` itself if it is a flat file; an ONNX model is optimized for the device first."""
-    if source.suffix == ".nb":
-        _check_precision(precision, source, source)
-        return Subject(precision, source, source)
-    from ptq_core.optimize.pipeline import optimize  # onnx is slow to import and not needed for flat files
-
-    flat = scratch / f"{precision}.nb"
-    optimize(source, flat, targets=("host",))
-    _check_precision(precision, source, flat)
-    return Subject(precision, source, flat)
-
-
-def _check_precision(precision: Precision, source: Path, flat: Path) -> None:
-    """Raise InputError if the file says that it holds the other precision; a file that does not say is believed."""
     try:
-        found = read_program(flat.read_bytes()).meta.get("precision")
-    except (InputError, OSError):
-        return  # benchmark_bin says what is wrong with the file
-    if found in ("fp32", "int8") and found != precision:
-        raise InputError(
-            f"--{precision} {source} holds an {found} model",
-            rule="a speed-up is only one if --fp32 names the float model and --int8 the quantized one",
-            fix="exchange the flags, or run `ptq quantize` and `ptq opt` first",
-        )
+        with open_device(device) as target, tempfile.TemporaryDirectory(prefix="ptq-bench-") as scratch:
+            binary = runtime_binary(target.abi)
+            context = target.context()  # before our own work raises the load
+            subjects = [make_subject(precision, path, Path(scratch), "host") for precision, path in given]
+            for index, count in enumerate(threads):
+                if progress is not None:
+                    progress(device, index, len(threads), f"{count} thread(s)")
+                case = measure_case(
+                    target, context, binary, subjects, settings, threads=count, timeout_s=timeout_s
+                )
+                cases.append(case)
+                if result_path is not None:
+                    res_txt.append(
+                        result_path, [res_txt.line(model.name, model.latency) for model in case.models]
+                    )
+                if json_path is not None:
+                    write_text(json_path, to_json(report()))
+    except PtqError as error:
+        if not cases:
+            raise
+        failure = error
+        if json_path is not None:
+            write_text(json_path, to_json(report()))
+    return report()
 
 
 def _check_arguments(

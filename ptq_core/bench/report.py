@@ -7,18 +7,29 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from ptq_core.bench.context import MachineContext
+from ptq_core.bench.context import DeviceContext, MachineState
 from ptq_core.bench.protocol import OpTime
 from ptq_core.bench.statistics import Latency, Ratio
 
-SCHEMA = 1
+SCHEMA = 2
 
 Precision = Literal["fp32", "int8"]
+
+Outputs = Literal["identical", "close", "different"]
+"""The device's outputs beside this machine's on the same input: the same bytes; floats within the propagated bound
+(docs/numerics.md); anything else."""
+
+Stopped = Literal["repeats", "confidence", "max_seconds"]
+"""What ended a series of samples."""
 
 
 @dataclass(frozen=True)
 class ModelResult:
-    """One model in one case. `path` is the file that the user named, `file_bytes` the size of its flat file."""
+    """One model in one case. `path` is the file that the user named, `file_bytes` the size of its flat file.
+
+    `peak_rss_bytes` is the peak memory of a process of its own that ran nothing else; None where it was not measured.
+    `outputs` is None on this machine itself and where no bound is known.
+    """
 
     precision: Precision
     name: str
@@ -28,6 +39,8 @@ class ModelResult:
     load_ms: float
     first_ms: float
     output_crc32: str
+    peak_rss_bytes: int | None
+    outputs: Outputs | None
     latency: Latency
     samples_ms: tuple[float, ...]
     ops: tuple[OpTime, ...]
@@ -35,9 +48,17 @@ class ModelResult:
 
 @dataclass(frozen=True)
 class CaseResult:
-    """The models measured in turns in one process with one number of threads; the peak memory is that process's."""
+    """The models measured in turns in one process with one number of threads; the peak memory is that process's.
+
+    `cpus` are those that the threads were kept on, empty for any. `before` and `after` are the machine around the run.
+    """
 
     threads: int
+    power_mode: str
+    cpus: tuple[int, ...]
+    before: MachineState
+    after: MachineState
+    stopped: Stopped
     runtime_version: str
     abi: str
     cpu_features: str
@@ -59,19 +80,46 @@ class Advice:
 
 
 @dataclass(frozen=True)
+class StopRule:
+    """Measure until the interval of each median is narrower than ``confidence_percent`` of it, but at most ``max_seconds``."""
+
+    confidence_percent: float
+    max_seconds: float
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How it was measured. With a stop rule ``repeats`` is the least number of samples."""
+
+    warmup: int
+    repeats: int
+    stop: StopRule | None
+    cool_down_s: float
+    power_mode: str
+    threads: tuple[int, ...]
+    profile: bool
+
+
+@dataclass(frozen=True)
+class DeviceReport:
+    """What one device gave. `error` is what ended it early; the cases before it stand. `context` is None if it ended first."""
+
+    device: str
+    context: DeviceContext | None
+    cases: tuple[CaseResult, ...]
+    warnings: tuple[Advice, ...]
+    error: str | None
+
+
+@dataclass(frozen=True)
 class BenchReport:
-    """A whole `ptq bench`. `started` is UTC, ISO 8601; the paths are None where nothing was to be written."""
+    """A whole `ptq bench`. `started` is UTC, ISO 8601; `paths` names the files that were written."""
 
     started: str
     seconds: float
-    device: str
-    context: MachineContext
-    warmup: int
-    repeats: int
-    cases: tuple[CaseResult, ...]
-    warnings: tuple[Advice, ...]
-    result_path: Path | None
-    json_path: Path | None
+    settings: Settings
+    devices: tuple[DeviceReport, ...]
+    paths: dict[str, Path]
 
 
 def to_json(report: BenchReport) -> str:

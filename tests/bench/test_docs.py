@@ -9,8 +9,17 @@ from pathlib import Path
 import pytest
 
 from ptq_core.bench.advice import ADVICE
+from ptq_core.bench.context import Battery, Cluster, DeviceContext, MachineState
 from ptq_core.bench.protocol import OpTime
-from ptq_core.bench.report import Advice, BenchReport, CaseResult, ModelResult
+from ptq_core.bench.report import (
+    Advice,
+    BenchReport,
+    CaseResult,
+    DeviceReport,
+    ModelResult,
+    Settings,
+    StopRule,
+)
 from ptq_core.bench.statistics import Drift, Latency, Ratio
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bench.md").read_text(encoding="utf-8")
@@ -22,7 +31,24 @@ def test_the_table_of_warnings_is_the_closed_list() -> None:
 
 
 @pytest.mark.parametrize(
-    "record", [BenchReport, CaseResult, ModelResult, OpTime, Latency, Drift, Ratio, Advice]
+    "record",
+    [
+        BenchReport,
+        Settings,
+        StopRule,
+        DeviceReport,
+        DeviceContext,
+        Cluster,
+        Battery,
+        CaseResult,
+        MachineState,
+        ModelResult,
+        OpTime,
+        Latency,
+        Drift,
+        Ratio,
+        Advice,
+    ],
 )
 def test_every_field_of_the_json_is_named(record: type) -> None:
     named = set(re.findall(r"`(\w+)`", PAGE))

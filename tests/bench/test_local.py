@@ -52,11 +52,12 @@ def test_an_onnx_model_and_a_flat_file_are_measured_in_turns(
         json_path=json_path,
         result_path=result_path,
     )
-    assert [case.threads for case in report.cases] == [1, 2]
-    assert json.loads(json_path.read_text(encoding="utf-8"))["schema"] == 1
+    cases = report.devices[0].cases
+    assert [case.threads for case in cases] == [1, 2]
+    assert json.loads(json_path.read_text(encoding="utf-8"))["schema"] == 2
     assert len(result_path.read_text(encoding="utf-8").splitlines()) == 4
     assert list(here.iterdir()) == []  # nothing that was not asked for
-    for case in report.cases:
+    for case in cases:
         first, second = case.models
         assert (first.name, second.name) == ("model.onnx", "digits fp32.nb")
         assert first.output_crc32 == second.output_crc32
@@ -66,7 +67,7 @@ def test_an_onnx_model_and_a_flat_file_are_measured_in_turns(
         assert case.speed_up is not None
         assert 0.2 < case.speed_up.ratio < 5
         assert case.peak_rss_bytes > first.arena_bytes > 0
-    assert len({model.output_crc32 for case in report.cases for model in case.models}) == 1
+    assert len({model.output_crc32 for case in cases for model in case.models}) == 1
 
 
 def test_a_damaged_model_is_the_users_error(flat: Path) -> None:
@@ -82,5 +83,5 @@ def test_a_damaged_model_is_the_users_error(flat: Path) -> None:
 
 def test_peak_memory_is_not_that_of_this_process(flat: Path) -> None:
     ballast = np.ones(200_000_000, np.uint8)
-    (case,) = bench(fp32=flat, warmup=0, repeats=1).cases
+    (case,) = bench(fp32=flat, warmup=0, repeats=1).devices[0].cases
     assert case.peak_rss_bytes < ballast.size

@@ -18,7 +18,7 @@ Models = tuple[Path, Path]
 
 def test_both_models_are_measured_side_by_side(fake_benchmark_bin: Fake, models: Models) -> None:
     report = bench(fp32=models[0], int8=models[1], warmup=1, repeats=3)
-    (case,) = report.cases
+    (case,) = report.devices[0].cases
     fp32, int8 = case.model("fp32"), case.model("int8")
     assert fp32 is not None
     assert int8 is not None
@@ -31,7 +31,7 @@ def test_both_models_are_measured_side_by_side(fake_benchmark_bin: Fake, models:
 
 
 def test_one_model_has_no_speed_up(fake_benchmark_bin: Fake, models: Models) -> None:
-    (case,) = bench(int8=models[1], repeats=3).cases
+    (case,) = bench(int8=models[1], repeats=3).devices[0].cases
     assert case.speed_up is None
     assert case.model("fp32") is None
 
@@ -43,7 +43,7 @@ def test_models_of_the_same_name_are_told_apart(
     for path, source in zip(paths, models, strict=True):
         path.parent.mkdir()
         source.rename(path)
-    (case,) = bench(fp32=paths[0], int8=paths[1], repeats=3).cases
+    (case,) = bench(fp32=paths[0], int8=paths[1], repeats=3).devices[0].cases
     assert [model.name for model in case.models] == ["fp32/model.nb", "int8/model.nb"]
 
 
@@ -60,19 +60,20 @@ def test_json_and_res_txt_are_written(fake_benchmark_bin: Fake, models: Models, 
     )
     document = json.loads(json_path.read_text(encoding="utf-8"))
     assert set(document) == {
-        *("schema", "tool", "started", "seconds", "device", "context", "warmup", "repeats"),
-        *("cases", "warnings", "result_path", "json_path"),
+        *("schema", "tool", "started", "seconds", "settings", "devices", "paths"),
     }
-    assert (document["schema"], document["tool"], document["repeats"]) == (1, "ptq bench", 3)
-    assert document["context"]["cores"] == report.context.cores
-    assert [case["threads"] for case in document["cases"]] == [1, 2]
-    model = document["cases"][1]["models"][0]
+    assert (document["schema"], document["tool"], document["settings"]["repeats"]) == (2, "ptq bench", 3)
+    (device,) = document["devices"]
+    assert report.devices[0].context is not None
+    assert device["context"]["cores"] == report.devices[0].context.cores
+    assert [case["threads"] for case in device["cases"]] == [1, 2]
+    model = device["cases"][1]["models"][0]
     assert model["samples_ms"] == [4.0, 4.2, 4.1]
     assert model["latency"]["median_ms"] == 4.1
     assert model["ops"] == [
         {"name": "conv", "kind": "conv2d", "kernel": "conv2d_f32__scalar", "mean_us": 12.5}
     ]
-    assert set(document["cases"][0]["speed_up"]) == {"ratio", "low", "high", "confidence"}
+    assert set(device["cases"][0]["speed_up"]) == {"ratio", "low", "high", "confidence"}
     lines = result_path.read_text(encoding="utf-8").splitlines()
     assert lines == 2 * [
         "net_fp32.nb                   min = 4.00000  max = 4.20000  average = 4.10000",
@@ -129,9 +130,14 @@ def test_a_later_failure_loses_no_finished_case(
 ) -> None:
     fake_benchmark_bin("die_with_2_threads")
     json_path, result_path = tmp_path / "bench.json", tmp_path / "res.txt"
-    with pytest.raises(DeviceError, match="was killed by signal 6"):
-        bench(fp32=models[0], threads=(1, 2), repeats=3, json_path=json_path, result_path=result_path)
-    assert [case["threads"] for case in json.loads(json_path.read_text(encoding="utf-8"))["cases"]] == [1]
+    (device,) = bench(
+        fp32=models[0], threads=(1, 2), repeats=3, json_path=json_path, result_path=result_path
+    ).devices
+    assert device.error is not None
+    assert "was killed by signal 6" in device.error
+    (saved,) = json.loads(json_path.read_text(encoding="utf-8"))["devices"]
+    assert [case["threads"] for case in saved["cases"]] == [1]
+    assert saved["error"] == device.error
     assert len(result_path.read_text(encoding="utf-8").splitlines()) == 1
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from ptq_core.bench.context import MachineContext
+from ptq_core.bench.context import Cluster, DeviceContext, MachineState
 from ptq_core.bench.devices.finished import Finished
 from ptq_core.bench.devices.local import LocalDevice
 from ptq_core.errors import InputError
@@ -22,8 +22,11 @@ class Device(Protocol):
     folder: str
     """A scratch folder on the device, there while the device is open."""
 
-    def context(self) -> MachineContext:
+    def context(self) -> DeviceContext:
         """The device's state before a measurement."""
+
+    def state(self, clusters: Sequence[Cluster]) -> MachineState:
+        """Clocks and temperatures now."""
 
     def push(self, file: Path) -> str:
         """Make ``file`` available on the device; returns its path there."""

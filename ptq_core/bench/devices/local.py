@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from ptq_core.bench.context import MachineContext, read_context
+from ptq_core.bench.context import (
+    CONTEXT_FILES,
+    STATE_FILES,
+    Cluster,
+    DeviceContext,
+    Facts,
+    MachineState,
+    device_context,
+    machine_state,
+)
 from ptq_core.bench.devices.finished import Finished
 from ptq_core.errors import DeviceError
 
@@ -32,9 +42,15 @@ class LocalDevice:
     ) -> None:
         self._scratch.cleanup()
 
-    def context(self) -> MachineContext:
+    def context(self) -> DeviceContext:
         """This machine now."""
-        return read_context()
+        facts = Facts(files=read_files(CONTEXT_FILES), kernel=platform.release())
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return device_context(facts, abi=platform.machine(), cores=usable)
+
+    def state(self, clusters: Sequence[Cluster]) -> MachineState:
+        """Clocks and temperatures now."""
+        return machine_state(read_files(STATE_FILES), clusters)
 
     def push(self, file: Path) -> str:
         """Its absolute path, so that no name looks like a flag."""
@@ -78,6 +94,16 @@ class LocalDevice:
             return Path(path).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return None
+
+
+def read_files(patterns: Iterable[str], root: Path = Path("/")) -> dict[str, str]:
+    """Path → content of the files below ``root`` that match ``patterns`` and can be read."""
+    found = {}
+    for pattern in patterns:
+        for file in root.glob(pattern.lstrip("/")):
+            with contextlib.suppress(OSError):
+                found[f"/{file.relative_to(root)}"] = file.read_text(encoding="utf-8", errors="replace")
+    return found
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cli.explain import explain as explain_passes
 from cli.options import CONTEXT, boolean_option, parse_shape, size_text
 from ptq_core.errors import InputError
 
@@ -50,6 +51,7 @@ def _print_supported_ops(context: click.Context) -> None:
     callback=lambda context, _, wanted: _print_supported_ops(context) if wanted else None,
     help="list the operators that the runtime has, and leave",
 )
+@boolean_option("--explain", "print what each pass changed")
 @click.option("--input-shape", metavar="N,C,H,W", help="the input's shape, where the model leaves it open")
 def opt(
     model_dir: Path | None,
@@ -60,6 +62,7 @@ def opt(
     optimize_out: Path,
     valid_targets: str,
     prefer_int8_kernel: bool,
+    explain: bool,
     input_shape: str | None,
 ) -> None:
     """Optimize an ONNX model (FP32, or QDQ from `ptq quantize`) into one flat file for the runtime."""
@@ -86,8 +89,11 @@ def opt(
     )
     targets = tuple(valid_targets.replace(",", " ").split())
     report = optimize(model, out, targets=targets, prefer_int8_kernel=prefer_int8_kernel)
+    if explain:
+        click.echo(explain_passes(report.passes))
     click.echo(
-        f"{report.op_count} operators, {report.int8_op_count} in int8; arena {size_text(report.arena_bytes)}\n"
+        f"{report.op_count} operators, {report.int8_op_count} in int8; arena {size_text(report.arena_bytes)}, "
+        f"{report.arena_bytes / max(report.arena_least_bytes, 1):.3f} x the least possible\n"
         f"{size_text(report.size_bytes)} in {report.seconds:.1f} s\n"
         f"model:  {report.path}"
     )

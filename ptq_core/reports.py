@@ -22,14 +22,29 @@ class QuantizeReport:
 
 
 @dataclass(frozen=True)
+class PassReport:
+    """What one pass of `opt` changed: nodes or operators before and after, and a few words per change."""
+
+    name: str
+    ops_before: int
+    ops_after: int
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class OptimizeReport:
-    """What `opt` wrote."""
+    """What `opt` wrote. No memory plan needs less than ``arena_least_bytes`` (flatfile/lifetimes.py).
+
+    ``passes`` has every pass in the order in which they ran, also those that found nothing.
+    """
 
     path: Path
     size_bytes: int
     arena_bytes: int
+    arena_least_bytes: int
     op_count: int
     int8_op_count: int
+    passes: tuple[PassReport, ...]
     seconds: float
 
 

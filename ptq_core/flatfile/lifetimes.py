@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from ptq_core.flatfile.attributes import Clamp, Concat
@@ -35,10 +36,10 @@ class Buffer:
         self.tensors += [(index, offset + at) for index, at in other.tensors]
 
 
-def buffers(program: Program, *, reshapes: bool = True, concats: bool = False) -> list[Buffer]:
+def buffers(program: Program, *, reshapes: bool = True, concats: Container[int] = ()) -> list[Buffer]:
     """The buffers of ``program`` in the order of their first use.
 
-    With ``reshapes`` they lie on their inputs, with ``concats`` their inputs lie in their output where the page allows it.
+    With ``reshapes`` they lie on their inputs; inputs of the operators ``concats`` lie in their output where the page allows it.
     Inputs are alive for the whole program, outputs until its end (docs/flat_format.md, "Memory plan").
     """
     end = len(program.ops)
@@ -57,23 +58,32 @@ def buffers(program: Program, *, reshapes: bool = True, concats: bool = False) -
                 found[index].tensors.append((index, 0))
                 continue
             found[index] = Buffer(program.tensors[index].size_bytes, step, step, [(index, 0)])
-            for part, at in concat_places(program, op) if concats else ():
-                own = found.get(part)
-                # Also reshapes that share its memory must have died, even those that are outputs or read later.
-                if (
-                    own is not None
-                    and last_use[part] == step
-                    and all(last_use.get(index, -1) < step for index, _ in own.tensors if index != part)
-                    and own.size == program.tensors[part].size_bytes
-                    and at % ALIGNMENT == 0
-                ):
-                    found[index].absorb(own, at)
-                    for member, _ in own.tensors:
-                        found[member] = found[index]
+            for part, at in _joinable(program, step, found, last_use) if step in concats else ():
+                own = found[part]
+                found[index].absorb(own, at)
+                for member, _ in own.tensors:
+                    found[member] = found[index]
     for index in program.outputs:
         if index in found:
             found[index].last = end
     return list({id(buffer): buffer for buffer in found.values()}.values())
+
+
+def _joinable(
+    program: Program, step: int, found: dict[int, Buffer], last_use: dict[int, int]
+) -> Iterator[tuple[int, int]]:
+    """(input, its offset in bytes in the output) of the inputs that may lie in the output of the concat at ``step``."""
+    for part, at in concat_places(program, program.ops[step]):
+        own = found.get(part)
+        # Also reshapes that share its memory must have died, even those that are outputs or read later.
+        if (
+            own is not None
+            and last_use[part] == step
+            and all(last_use.get(index, -1) < step for index, _ in own.tensors if index != part)
+            and own.size == program.tensors[part].size_bytes
+            and at % ALIGNMENT == 0
+        ):
+            yield part, at
 
 
 def last_uses(program: Program) -> dict[int, int]:
@@ -101,13 +111,22 @@ def concat_places(program: Program, op: Op) -> Iterator[tuple[int, int]]:
 
 
 def lower_bound(program: Program, alignment: int) -> int:
-    """Bytes that no plan can do without: the largest sum of aligned buffers alive at one operator."""
+    """Bytes that no plan can do without: the largest sum of aligned buffers alive at one operator.
+
+    What a concat may join in place counts as part of the output when the concat runs.
+    """
     alive = buffers(program)
-    steps = range(-1, len(program.ops) + 1)
-    sizes = [
-        sum(-(-b.size // alignment) * alignment for b in alive if b.first <= step <= b.last) for step in steps
-    ]
-    return max(sizes, default=0)
+    last_use = last_uses(program)
+    found = {index: buffer for buffer in alive for index, _ in buffer.tensors}
+    for step in range(len(program.ops)):
+        for part, _ in list(_joinable(program, step, found, last_use)):
+            found[part].last = step - 1
+    change = [0] * (len(program.ops) + 3)  # of the live bytes, at the operators −1 … n
+    for buffer in alive:
+        size = -(-buffer.size // alignment) * alignment
+        change[buffer.first + 1] += size
+        change[buffer.last + 2] -= size
+    return max(itertools.accumulate(change))
 
 
 def overlaps(program: Program) -> list[tuple[int, int]]:

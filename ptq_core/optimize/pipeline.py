@@ -13,6 +13,7 @@ import onnx_ir as ir
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
 from ptq_core.flatfile import layout
+from ptq_core.flatfile.lifetimes import lower_bound
 from ptq_core.flatfile.program import DType, Op, Program
 from ptq_core.flatfile.reader import read_program
 from ptq_core.flatfile.writer import write_program
@@ -20,7 +21,7 @@ from ptq_core.graph.io import load_model, to_bytes
 from ptq_core.optimize.lowering.lower import lower_graph
 from ptq_core.optimize.memory_plan import plan_memory
 from ptq_core.optimize.passes import run_passes
-from ptq_core.reports import OptimizeReport
+from ptq_core.reports import OptimizeReport, PassReport
 
 _X86_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "i686": "x86", "i386": "x86"}
 _ARM_MACHINES = {"aarch64": "arm64", "arm64": "arm64", "armv7l": "armv7", "armv8l": "armv7"}
@@ -59,7 +60,7 @@ def optimize(
         if input_shape is not None:
             raise ValueError("input_shape belongs to load_model when the model is loaded already")
         source, name, loaded = to_bytes(model), str(model.graph.name or ""), model
-    program = lower_to_program(loaded, prefer_int8_kernel=prefer_int8_kernel)
+    program, passes = lower_and_report(loaded, prefer_int8_kernel=prefer_int8_kernel)
     program.targets = mask
     int8_ops = sum(runs_on_int8(program, op) for op in program.ops)
     program.meta = {
@@ -77,19 +78,28 @@ def optimize(
         path=out,
         size_bytes=len(data),
         arena_bytes=program.arena_size,
+        arena_least_bytes=lower_bound(program, layout.ALIGNMENT),
         op_count=len(program.ops),
         int8_op_count=int8_ops,
+        passes=passes,
         seconds=time.perf_counter() - start,
     )
 
 
 def lower_to_program(model: ir.Model, *, prefer_int8_kernel: bool = True) -> Program:
     """Lower ``model`` (see graph.io.load_model), run all passes and plan the memory. Targets and meta are left open."""
-    program = lower_graph(model)
-    run_passes(program, prefer_int8_kernel=prefer_int8_kernel)
+    return lower_and_report(model, prefer_int8_kernel=prefer_int8_kernel)[0]
+
+
+def lower_and_report(
+    model: ir.Model, *, prefer_int8_kernel: bool = True
+) -> tuple[Program, tuple[PassReport, ...]]:
+    """As `lower_to_program`, with a report per pass in the order in which they ran."""
+    program, lowered = lower_graph(model)
+    rewritten = run_passes(program, prefer_int8_kernel=prefer_int8_kernel)
     _name_tensors(program, [str(value.name) for value in model.graph.outputs])
     plan_memory(program)
-    return program
+    return program, lowered + rewritten
 
 
 def resolve_targets(targets: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,16 +8,25 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import Clamp, Concat, Conv2d, NoAttributes, Pad, Transpose, Unary
+from ptq_core.flatfile.attributes import (
+    Clamp,
+    Concat,
+    Conv2d,
+    NoAttributes,
+    Pad,
+    Transpose,
+    Unary,
+    UnaryFunction,
+)
 from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
 
 
 class Rewriter:
-    """Queries and edits of ``program``; every edit counts as one change."""
+    """Queries and edits of ``program``; ``changes`` says in a few words what each edit did."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.changes = 0
+        self.changes: list[str] = []
         self._producers: dict[int, Op] = {}
         self._consumers: dict[int, list[Op]] = {}
         self._index()
@@ -66,13 +75,13 @@ class Rewriter:
         """Put ``new`` where ``op`` stands."""
         position = self._position(op)
         self.program.ops[position : position + 1] = new
-        self._changed()
+        self._changed(f"{described(op)} ⇒ {' + '.join(op_label(made) for made in new)}")
 
     def fuse(self, first: Op, second: Op, fused: Op) -> None:
         """Put ``fused`` where ``second`` stands and drop ``first``, whose output only ``second`` reads."""
         self.program.ops[self._position(second)] = fused
         del self.program.ops[self._position(first)]
-        self._changed()
+        self._changed(f"{described(first)} + {described(second)} ⇒ {op_label(fused)}")
 
     def bypass(self, op: Op, source: int) -> None:
         """Drop ``op``; its readers, and the program's outputs, take ``source`` instead."""
@@ -83,13 +92,13 @@ class Rewriter:
                 inputs = tuple(source if index == out else index for index in reader.inputs)
                 self.program.ops[i] = dataclasses.replace(reader, inputs=inputs)
         self.program.outputs = [source if index == out else index for index in self.program.outputs]
-        self._changed()
+        self._changed(f"{described(op)} ⇒ nothing")
 
     def _position(self, op: Op) -> int:
         return next(i for i, other in enumerate(self.program.ops) if other is op)
 
-    def _changed(self) -> None:
-        self.changes += 1
+    def _changed(self, what: str) -> None:
+        self.changes.append(what)
         self._index()
 
     def _index(self) -> None:
@@ -121,6 +130,19 @@ def excerpt(program: Program, ops: Sequence[Op], convert: Callable[[Tensor], Ten
     part.inputs = [i for i in read if i not in written and not part.tensors[i].is_constant]
     part.outputs = list(part.ops[-1].outputs)
     return part
+
+
+def op_label(op: Op) -> str:
+    """The kind of ``op``, with its function where it has one: `conv2d`, `unary silu`."""
+    a = op.attributes
+    return (
+        f"{op.kind.label} {UnaryFunction(a.function).name.lower()}" if isinstance(a, Unary) else op.kind.label
+    )
+
+
+def described(op: Op) -> str:
+    """Kind and name of ``op`` for people."""
+    return f"{op_label(op)} `{op.name}`"
 
 
 def with_attributes(op: Op, **fields: Any) -> Op:

@@ -48,6 +48,17 @@ def test_quantize_by_flags(workspace: Path, capsys: pytest.CaptureFixture[str]) 
     assert json.loads((workspace / "int8" / "quantization.json").read_text())["algo"] == "abs_max"
 
 
+def test_opt_explains_its_passes(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = ptq(capsys, "opt", "--model-dir", "fp32", "--optimize-out", "x", "--explain")
+    assert (code, err) == (0, "")
+    assert "\nfuse_clamp: " in out
+    assert "  conv2d `stem/conv` + " in out
+    idle = next(line for line in out.splitlines() if line.startswith("nothing to change: "))
+    assert "fuse_residual" in idle or "\nfuse_residual: " in out
+    assert "fuse_clamp" not in idle
+    assert "x the least possible" in out
+
+
 def test_warnings_go_to_stderr(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (workspace / "pictures" / "bad.png").write_bytes(b"no picture")
     code, out, err = ptq(capsys, *QUANTIZE, "--mean", "127.5", "--skip-bad-images", "--batch-nums", "4")

@@ -69,9 +69,9 @@ def test_random_programs(seed: int, concats: bool) -> None:
     assert not overlaps(program)
     assert all(t.offset is not None and t.offset % 64 == 0 for t in program.tensors)
     # Random lifetimes are harder than networks; those are held to the bound in test_real_models.py.
-    assert program.arena_size <= 1.25 * lower_bound(program, 64)
-    if not concats:  # one that is joined in place needs less than the bound, which counts its inputs too
-        assert program.arena_size >= lower_bound(program, 64)
+    # The bound of a concat counts its output when it runs; one joined in place has its memory from the first input on.
+    assert program.arena_size <= (1.3 if concats else 1.1) * lower_bound(program, 64)
+    assert program.arena_size >= lower_bound(program, 64)
 
 
 def test_a_chain_reaches_the_lower_bound() -> None:
@@ -115,7 +115,7 @@ def test_a_concat_joins_its_inputs_in_place() -> None:
     begin = program.tensors[4].offset
     assert begin is not None
     assert [t.offset for t in program.tensors[1:4]] == [begin, begin + 4 * 64, begin + 11 * 64]
-    assert program.arena_size == 16 * 64 + 13 * 64
+    assert program.arena_size == lower_bound(program, 64) == 16 * 64 + 13 * 64
     assert not overlaps(program)
 
 

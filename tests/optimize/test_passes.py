@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -117,3 +118,32 @@ def test_every_pass_is_tested_and_documented() -> None:
     for rewrite in tested:
         assert "Requires" in (rewrite.__doc__ or "")
         assert "Ensures" in (rewrite.__doc__ or "")
+
+
+def test_a_report_per_pass() -> None:
+    program = programs.clamp_after_conv(Net())
+    reports = passes.run_passes(program)
+    assert [report.name for report in reports] == [entry.rewrite.__name__ for entry in PASSES]
+    assert reports[0].ops_before == 3
+    assert reports[-1].ops_after == len(program.ops) == 1
+    for one, following in itertools.pairwise(reports):
+        assert one.ops_after == following.ops_before
+    changes = {report.name: report.changes for report in reports if report.changes}
+    assert changes == {
+        "fuse_clamp": (
+            "conv2d `conv2d0` + clamp `clamp1` ⇒ conv2d",
+            "conv2d `conv2d0` + clamp `clamp2` ⇒ conv2d",
+        )
+    }
+
+
+def test_a_report_of_what_died_and_of_functions() -> None:
+    program = programs.silu(Net())
+    changes = {report.name: report.changes for report in passes.run_passes(program)}
+    assert changes["fuse_activation"] == ("mul `mul1` ⇒ unary silu",)
+    assert changes["drop_dead"] == ()  # the second one; the first found the sigmoid
+
+
+def test_passes_for_int8_do_not_run_without_int8() -> None:
+    names = {report.name for report in passes.run_passes(programs.int8_add(Net()), prefer_int8_kernel=False)}
+    assert names == {entry.rewrite.__name__ for entry in PASSES if not entry.int8}

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ptq_core.errors import InputError
 from ptq_core.flatfile.attributes import ReduceFunction, UnaryFunction
-from ptq_core.flatfile.program import DType, OpKind, Program
+from ptq_core.flatfile.program import DType, Op, OpKind, Program
 from ptq_core.graph.io import static_shape
 from ptq_core.optimize.lowering import (
     activations,
@@ -26,6 +26,8 @@ from ptq_core.optimize.lowering import (
 )
 from ptq_core.optimize.lowering.context import Activation, Constant, Lowering, Unsupported
 from ptq_core.optimize.lowering.folding import fold, is_static
+from ptq_core.optimize.rewrite import op_label
+from ptq_core.reports import PassReport
 
 Lowerer = Callable[[Lowering, ir.Node], None]
 
@@ -112,8 +114,10 @@ OTHER_WIDTHS = (ir.DataType.INT16, ir.DataType.UINT16, ir.DataType.INT4, ir.Data
 """Quantized types that ONNX has and the phone runtime has not."""
 
 
-def lower_graph(model: ir.Model) -> Program:
-    """Lower every node of ``model`` one by one, without any optimization; activations stay in the model's layout at the edges.
+def lower_graph(model: ir.Model) -> tuple[Program, tuple[PassReport, ...]]:
+    """Lower every node of ``model`` one by one; activations are NHWC, and in the model's layout at the edges.
+
+    A node of constants is computed now, one that changes nothing becomes another name: the two reports before that of the rest.
 
     Raises InputError for open dimensions, and one InputError that lists all nodes that cannot be lowered.
     """
@@ -132,16 +136,39 @@ def lower_graph(model: ir.Model) -> Program:
         if str(value.name) not in graph.initializers:
             context.program.inputs.append(_input(context, value))
     problems = []
+    changes: dict[str, list[str]] = {"fold_constants": [], "remove_identity": [], "lower": []}
     for node in graph:
+        count = len(context.program.ops)
         try:
             _lower_node(context, node)
         except Unsupported as reason:
             problems.append((node, str(reason)))
             _stand_in(context, node)
+        kind, words = _change(context, node, context.program.ops[count:])
+        changes[kind].append(words)
     if problems:
         raise _refusal(problems)
     context.program.outputs = [_output(context, value) for value in graph.outputs]
-    return context.program
+    return context.program, _reports(changes, len(graph), len(context.program.ops))
+
+
+def _change(context: Lowering, node: ir.Node, made: list[Op]) -> tuple[str, str]:
+    """(report, words) for ``node``, for which the operators ``made`` stand."""
+    label = f"{node.op_type} `{node.name}`"
+    if made:
+        return "lower", f"{label} ⇒ {' + '.join(op_label(op) for op in made)}"
+    if isinstance(context.find(node.outputs[0]), Constant):
+        return "fold_constants", f"{label} ⇒ a constant"
+    return "remove_identity", f"{label} ⇒ nothing"
+
+
+def _reports(changes: dict[str, list[str]], nodes: int, operators: int) -> tuple[PassReport, ...]:
+    reports = []
+    for name, words in changes.items():
+        left = operators if name == "lower" else nodes - len(words)
+        reports.append(PassReport(name, nodes, left, tuple(words)))
+        nodes = left
+    return tuple(reports)
 
 
 def _lower_node(context: Lowering, node: ir.Node) -> None:

@@ -24,8 +24,10 @@ from ptq_core.optimize.passes.lower_weighted_to_int8 import lower_weighted_to_in
 from ptq_core.optimize.passes.merge_reshapes import merge_reshapes
 from ptq_core.optimize.passes.share_common import share_common
 from ptq_core.optimize.passes.sink_dequantize import sink_dequantize
+from ptq_core.reports import PassReport
 
-Rewrite = Callable[[Program], int]
+Rewrite = Callable[[Program], list[str]]
+"""Changes a program in place; returns a few words per change, nothing when there is nothing left to do."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,14 @@ PASSES: tuple[Pass, ...] = (
 the second round cleans up what int8 made equal or adjacent. Residuals last: no other rewrite looks for a conv2d_add."""
 
 
-def run_passes(program: Program, *, prefer_int8_kernel: bool = True) -> None:
-    """Apply PASSES in order, each until it finds nothing more to change."""
+def run_passes(program: Program, *, prefer_int8_kernel: bool = True) -> tuple[PassReport, ...]:
+    """Apply PASSES in order, each until it finds nothing more to change; returns a report per pass."""
+    reports = []
     for entry in PASSES:
-        if prefer_int8_kernel or not entry.int8:
-            while entry.rewrite(program):
-                pass
+        if entry.int8 and not prefer_int8_kernel:
+            continue
+        before, changes = len(program.ops), []
+        while found := entry.rewrite(program):
+            changes += found
+        reports.append(PassReport(entry.rewrite.__name__, before, len(program.ops), tuple(changes)))
+    return tuple(reports)

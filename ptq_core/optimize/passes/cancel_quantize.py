@@ -7,7 +7,7 @@ from ptq_core.flatfile.program import Op, OpKind, Program
 from ptq_core.optimize.rewrite import Rewriter
 
 
-def cancel_quantize(program: Program) -> int:
+def cancel_quantize(program: Program) -> list[str]:
     """dequantize → quantize ⇒ nothing where scale and zero point are equal, else a clamp that requantizes.
 
     Requires nothing. Ensures the int8 values of docs/numerics.md, "requantize".

@@ -18,7 +18,7 @@ MOVING = (OpKind.TRANSPOSE, OpKind.SLICE, OpKind.GATHER)
 _MAX_ELEMENTS = 2**24
 
 
-def collapse_movement(program: Program) -> int:
+def collapse_movement(program: Program) -> list[str]:
     """reshape/transpose/slice/gather chains ⇒ one reshape, or one slice or gather of the last dimension.
 
     The channel shuffle of ShuffleNet between two layout transposes becomes one gather of channels, a head that is brought to

@@ -11,7 +11,7 @@ from ptq_core.numerics import reference
 from ptq_core.optimize.rewrite import Rewriter
 
 
-def dequantize_constants(program: Program) -> int:
+def dequantize_constants(program: Program) -> list[str]:
     """Quantized constants that a float operator reads ⇒ f32 constants of the same real value.
 
     Requires that all int8 operators have been recognised. Ensures that float operators read f32 only.

@@ -5,20 +5,22 @@ from __future__ import annotations
 import dataclasses
 
 from ptq_core.flatfile.program import Program
+from ptq_core.optimize.rewrite import described
 
 
-def drop_dead(program: Program) -> int:
+def drop_dead(program: Program) -> list[str]:
     """Remove operators and tensors that no output depends on; inputs stay.
 
-    Requires nothing. Ensures that tensors are numbered in the order of their first use. Returns the operators removed.
+    Requires nothing. Ensures that tensors are numbered in the order of their first use.
     """
     needed = set(program.outputs)
-    kept = []
+    kept, removed = [], []
     for op in reversed(program.ops):
         if needed.intersection(op.outputs):
             needed.update(op.reads)
             kept.append(op)
-    removed = len(program.ops) - len(kept)
+        else:
+            removed.append(f"{described(op)} ⇒ nothing: no output needs it")
     kept.reverse()
     order = dict.fromkeys(program.inputs)
     for op in kept:
@@ -36,4 +38,4 @@ def drop_dead(program: Program) -> int:
     ]
     program.inputs = [number[i] for i in program.inputs]
     program.outputs = [number[i] for i in program.outputs]
-    return removed
+    return removed[::-1]

@@ -19,11 +19,11 @@ KINDS = (
 )
 
 
-def drop_trivial(program: Program) -> int:
+def drop_trivial(program: Program) -> list[str]:
     """Remove operators that give their only input: reshapes to the same dims, identity transposes, empty pads, unbounded clamps,
     concats of one tensor, slices and resizes of everything, reductions of dimensions of 1.
 
-    Requires nothing. Ensures the same values under every output. Returns the number of changes.
+    Requires nothing. Ensures the same values under every output.
     """
     rewriter = Rewriter(program)
     for op in rewriter.ops(*KINDS):

@@ -13,7 +13,7 @@ from ptq_core.optimize.rewrite import Rewriter, clamp_of, is_clamped, with_attri
 WEIGHTED = (OpKind.CONV2D, OpKind.FULLY_CONNECTED)
 
 
-def fold_affine(program: Program) -> int:
+def fold_affine(program: Program) -> list[str]:
     """conv2d/fully_connected → mul/add/sub by a constant per channel ⇒ new weights and bias.
 
     Requires a float operator with float weights and without clamp, whose output has no other reader: behind int8 weights a

@@ -8,7 +8,7 @@ from ptq_core.flatfile.program import Op, OpKind, Program
 from ptq_core.optimize.rewrite import Rewriter, conv_of, pad_of, with_attributes
 
 
-def fold_pad(program: Program) -> int:
+def fold_pad(program: Program) -> list[str]:
     """pad of height and width → conv2d ⇒ the convolution's own pads.
 
     Requires that the pad's value is zero (int8: the zero point), which is what a convolution pads with.

@@ -13,7 +13,7 @@ from ptq_core.optimize.rewrite import Rewriter, clamp_of, is_clamped, unary_of
 _SIXTH = np.float32(1 / 6)
 
 
-def fuse_activation(program: Program) -> int:
+def fuse_activation(program: Program) -> list[str]:
     """x · sigmoid(x) ⇒ silu; x · hard_sigmoid(x), x · clip(x + 3, 0, 6) / 6 ⇒ hard_swish; clip(x + 3, 0, 6) / 6 ⇒ hard_sigmoid;
     x · tanh(softplus(x)) ⇒ mish.
 

@@ -13,7 +13,7 @@ CLAMPING = tuple(kind for kind, row in OPS.items() if issubclass(row.attributes,
 """The kinds that have clamp attributes."""
 
 
-def fuse_clamp(program: Program) -> int:
+def fuse_clamp(program: Program) -> list[str]:
     """operator → clamp ⇒ the operator with the intersection of both bounds.
 
     Requires that nothing else reads the operator's output and, in int8, that the clamp does not requantize.

@@ -37,7 +37,7 @@ class _Island:
     ops: list[Op]
 
 
-def fuse_lookup(program: Program) -> int:
+def fuse_lookup(program: Program) -> list[str]:
     """Element-wise operators between an int8 tensor and a quantize ⇒ lookup, as far back as one tensor decides everything.
 
     x · sigmoid(x) is one table, also where the gate is quantized in between. Requires more than clamps and conversions,

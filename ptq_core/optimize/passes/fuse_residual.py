@@ -9,7 +9,7 @@ from ptq_core.flatfile.program import Op, OpKind, Program
 from ptq_core.optimize.rewrite import Rewriter, clamp_of, conv_of
 
 
-def fuse_residual(program: Program) -> int:
+def fuse_residual(program: Program) -> list[str]:
     """conv2d → add(·, r) ⇒ conv2d_add(x, w, r, b).
 
     Requires that nothing else reads the convolution's output, that both are of one dtype, and that r has the sum's shape

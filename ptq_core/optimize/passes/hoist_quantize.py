@@ -23,7 +23,7 @@ MOVEMENT = (
 )
 
 
-def hoist_quantize(program: Program) -> int:
+def hoist_quantize(program: Program) -> list[str]:
     """an operator that only moves or selects values, or a concat → quantize ⇒ quantize of each input → the same in int8.
 
     Requires an operator without clamp and constants that only the quantize reads. Ensures bit-identical values:

@@ -9,7 +9,7 @@ from ptq_core.flatfile.program import Op, OpKind, Program
 from ptq_core.optimize.rewrite import Rewriter, concat_of, transpose_of, with_attributes
 
 
-def hoist_transpose(program: Program) -> int:
+def hoist_transpose(program: Program) -> list[str]:
     """concat → transpose ⇒ transposes → concat: the pieces of a detection head, which come from NHWC.
 
     Requires that only the transpose reads the concat and that each piece is a transpose or a reshape already, so that

@@ -21,7 +21,7 @@ KINDS = (
 )
 
 
-def lower_others_to_int8(program: Program) -> int:
+def lower_others_to_int8(program: Program) -> list[str]:
     """Run arithmetic, averages, linear resizes, concatenations and clamps on int8.
 
     Requires that all inputs come from dequantize operators (or are int8 constants) and that a quantize is the only reader.

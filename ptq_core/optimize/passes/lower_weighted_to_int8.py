@@ -17,7 +17,7 @@ WEIGHTED = (OpKind.CONV2D, OpKind.FULLY_CONNECTED)
 _BIAS_SCALE_TOLERANCE = 1e-5
 
 
-def lower_weighted_to_int8(program: Program) -> int:
+def lower_weighted_to_int8(program: Program) -> list[str]:
     """Run convolutions and fully connected layers on int8.
 
     Requires x from a dequantize and constant int8 weights. A float bias becomes int32 with scale s_in · s_w. The output is

@@ -9,7 +9,7 @@ from ptq_core.flatfile.program import OpKind, Program
 from ptq_core.optimize.rewrite import Rewriter, transpose_of
 
 
-def merge_reshapes(program: Program) -> int:
+def merge_reshapes(program: Program) -> list[str]:
     """reshape → reshape ⇒ one reshape; transpose → transpose ⇒ one transpose.
 
     Requires nothing; an inner operator with other readers stays for them. Ensures bit-identical values.

@@ -6,7 +6,7 @@ from ptq_core.flatfile.program import Op, Program, Tensor
 from ptq_core.optimize.rewrite import Rewriter
 
 
-def share_common(program: Program) -> int:
+def share_common(program: Program) -> list[str]:
     """Operators of the same kind, inputs, attributes and output type ⇒ the first of them.
 
     Requires nothing. Ensures bit-identical values; one dequantize serves all float readers of an int8 tensor.

@@ -25,7 +25,7 @@ MOVEMENT = (
 )
 
 
-def sink_dequantize(program: Program) -> int:
+def sink_dequantize(program: Program) -> list[str]:
     """dequantize → an operator that only moves or selects values ⇒ the same in int8 → dequantize; arg_max needs none.
 
     Requires an operator without clamp and, for pad and dilate, a value that int8 holds exactly. Ensures bit-identical values:

@@ -2,98 +2,145 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.explain import explain as explain_passes
-from cli.options import CONTEXT, boolean_option, parse_shape, size_text
-from ptq_core.errors import InputError
+from cli import opt_listings
+from cli.explain import explain
+from cli.opt_flags import Flags, add_options
+from cli.options import CONTEXT, GroupedCommand, size_text
+from ptq_core.errors import InputError, PtqError
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+OUT_TYPES = {"naive_buffer": ".nb", "protobuf": ".onnx"}
 
 
-def _print_supported_ops(context: click.Context) -> None:
-    from ptq_core.optimize.supported import supported_table
+@click.command(cls=GroupedCommand, context_settings=CONTEXT)
+@add_options
+def opt(**given: Any) -> int:
+    """Optimize an ONNX model (FP32, or QDQ from `ptq quantize`) into one flat file for the runtime.
 
-    click.echo(supported_table())
-    context.exit()
+    \b
+    ptq opt --model-dir ./mobilenetv1_int8 --optimize-out mobilenetv1_int8 --valid-targets arm
 
-
-@click.command(context_settings=CONTEXT)
-@click.option("--model-dir", type=click.Path(path_type=Path), help="folder with the .onnx model")
-@click.option("--model-filename", help="name of the .onnx file in --model-dir [default: the only one]")
-@click.option(
-    "--model-file", type=click.Path(path_type=Path), help="the .onnx file itself, instead of --model-dir"
-)
-@click.option("--param-file", "--param-filename", "param_file", help="name of its external-data file")
-@click.option(
-    "--optimize-out-type",
-    default="naive_buffer",
-    show_default=True,
-    metavar="naive_buffer",
-    help="kind of output",
-)
-@click.option(
-    "--optimize-out", required=True, type=click.Path(path_type=Path), help="output file; .nb is appended"
-)
-@click.option(
-    "--valid-targets",
-    default="arm",
-    show_default=True,
-    help="where it will run: arm, arm64, armv7, x86, host",
-)
-@boolean_option("--prefer-int8-kernel", "run QDQ models in int8; false simulates them in float", default=True)
-@click.option(
-    "--print-supported-ops",
-    "--print-all-ops",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=lambda context, _, wanted: _print_supported_ops(context) if wanted else None,
-    help="list the operators that the runtime has, and leave",
-)
-@boolean_option("--explain", "print what each pass changed")
-@click.option("--input-shape", metavar="N,C,H,W", help="the input's shape, where the model leaves it open")
-def opt(
-    model_dir: Path | None,
-    model_filename: str | None,
-    model_file: Path | None,
-    param_file: str | None,
-    optimize_out_type: str,
-    optimize_out: Path,
-    valid_targets: str,
-    prefer_int8_kernel: bool,
-    explain: bool,
-    input_shape: str | None,
-) -> None:
-    """Optimize an ONNX model (FP32, or QDQ from `ptq quantize`) into one flat file for the runtime."""
-    from ptq_core.graph.io import find_model, load_model
-    from ptq_core.optimize.pipeline import optimize
-
-    if optimize_out_type != "naive_buffer":
+    Flags are Paddle-Lite's, with - or _ in the names. Exit code 2: the model cannot run; all reasons are listed at once.
+    """
+    flags = Flags(**given)
+    printed = _listing(flags)
+    if printed is not None:
+        for line in printed:
+            click.echo(line)
+        return 0
+    if flags.optimize_out is None:
         raise InputError(
-            f"--optimize-out-type {optimize_out_type}",
-            rule="the only output type is naive_buffer, the flat file",
-            fix="leave the flag out",
+            "no --optimize-out",
+            rule="an optimized model needs a place",
+            fix="add e.g. --optimize-out mobilenetv1_int8",
         )
-    if (model_dir is None) == (model_file is None):
+    if flags.optimize_out_type not in OUT_TYPES:
         raise InputError(
-            "give the model as --model-dir or --model-file",
-            rule="exactly one of the two names the model",
+            f"--optimize-out-type {flags.optimize_out_type}",
+            rule=f"the output types are {' and '.join(OUT_TYPES)}",
+            fix="leave the flag out for the runtime's flat file",
+        )
+    if flags.model_set_dir is not None:
+        return _optimize_set(flags, flags.model_set_dir, flags.optimize_out)
+    for line in _optimize_one(flags, find_source(flags), flags.optimize_out):
+        click.echo(line)
+    return 0
+
+
+def _listing(flags: Flags) -> Iterator[str] | None:
+    """The lines of the list that is asked for, None if a model is to be optimized."""
+    if flags.print_supported_ops:
+        return opt_listings.supported_ops(flags.targets)
+    if flags.print_all_ops or flags.print_all_ops_in_md_format:
+        return opt_listings.all_ops(markdown=flags.print_all_ops_in_md_format)
+    if flags.print_model_ops:
+        return opt_listings.model_ops(_load(flags, find_source(flags)))
+    drawing = (flags.optimized_nb_model_path, flags.visualization_file_output_path)
+    return opt_listings.draw(*opt_listings.needs_both(*drawing)) if any(drawing) else None
+
+
+def find_source(flags: Flags) -> Path:
+    """The one .onnx file that the flags name."""
+    from ptq_core.graph.io import find_model
+
+    if (flags.model_dir is None) == (flags.model_file is None) or flags.model_set_dir is not None:
+        raise InputError(
+            "give the model as --model-dir or --model-file (or a folder of models as --model-set-dir)",
+            rule="exactly one of them names the model",
             fix="e.g. --model-dir ./mobilenetv1_int8_model",
         )
-    source = find_model(model_dir or Path(str(model_file)), model_filename)
-    shape = parse_shape(input_shape)
-    out = optimize_out if optimize_out.suffix == ".nb" else optimize_out.with_name(optimize_out.name + ".nb")
-    model = load_model(
-        source, params_filename=Path(param_file).name if param_file else None, input_shape=shape
+    if flags.model_dir is not None:
+        return find_model(flags.model_dir, flags.model_filename)
+    return Path(str(flags.model_file))
+
+
+def _load(flags: Flags, source: Path) -> ir.Model:
+    from ptq_core.graph.io import load_model
+
+    params = flags.param_filename
+    if flags.param_file is not None:
+        if flags.param_file.resolve().parent != source.resolve().parent:
+            raise InputError(
+                f"--param-file {flags.param_file} is not beside {source}",
+                rule="external data lies in the model's folder",
+                fix="put the two files into one folder",
+            )
+        params = flags.param_file.name
+    return load_model(source, params_filename=params, input_shape=flags.shapes)
+
+
+def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
+    """Optimize ``source`` into ``out`` plus the suffix of its type; yields what is to be said about it."""
+    suffix = OUT_TYPES[flags.optimize_out_type]
+    out = out if out.suffix == suffix else out.with_name(out.name + suffix)
+    if flags.optimize_out_type == "protobuf":
+        from ptq_core.optimize.pipeline import simplify_to_onnx
+
+        simplified = simplify_to_onnx(_load(flags, source), source, out)
+        yield f"{simplified.nodes_before} nodes, {simplified.nodes_after} after simplification"
+        yield size_text(simplified.size_bytes)
+        yield f"model:  {simplified.path}"
+        return
+    from ptq_core.optimize.pipeline import optimize
+
+    report = optimize(
+        _load(flags, source), out, targets=flags.targets, prefer_int8_kernel=flags.prefer_int8_kernel
     )
-    targets = tuple(valid_targets.replace(",", " ").split())
-    report = optimize(model, out, targets=targets, prefer_int8_kernel=prefer_int8_kernel)
-    if explain:
-        click.echo(explain_passes(report.passes))
-    click.echo(
+    if flags.explain:
+        yield explain(report.passes)
+    yield (
         f"{report.op_count} operators, {report.int8_op_count} in int8; arena {size_text(report.arena_bytes)}, "
-        f"{report.arena_bytes / max(report.arena_least_bytes, 1):.3f} x the least possible\n"
-        f"{size_text(report.size_bytes)} in {report.seconds:.1f} s\n"
-        f"model:  {report.path}"
+        f"{report.arena_bytes / max(report.arena_least_bytes, 1):.3f} x the least possible"
     )
+    yield f"{size_text(report.size_bytes)} in {report.seconds:.1f} s"
+    yield f"model:  {report.path}"
+
+
+def _optimize_set(flags: Flags, folder: Path, out: Path) -> int:
+    """Optimize every model of ``folder`` into the folder ``out``; one that fails does not stop the others."""
+    from ptq_core.graph.io import find_model, find_models
+
+    if flags.model_dir is not None or flags.model_file is not None:
+        find_source(flags)  # refuses the combination
+    failed: dict[str, PtqError] = {}
+    models = find_models(folder)
+    for name, place in models.items():
+        click.echo(f"{name}:")
+        try:
+            for line in _optimize_one(flags, find_model(place, flags.model_filename), out / name):
+                click.echo(f"  {line}")
+        except PtqError as error:
+            failed[name] = error
+            click.echo(f"error: {name}: {error}", err=True)
+    click.echo(f"{len(models) - len(failed)} of {len(models)} models optimized into {out}")
+    if failed:
+        click.echo(f"failed: {', '.join(failed)}", err=True)
+    return max((error.exit_code for error in failed.values()), default=0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from ptq_core.errors import InputError
+
+Shape = tuple[int, ...]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,31 +21,90 @@ CONTEXT = {
 """For every command: `--model_dir` is `--model-dir`."""
 
 
-def boolean_option(name: str, help_text: str, *, default: bool | None = False) -> Callable[[F], F]:
+class GroupedOption(click.Option):
+    """An option that `GroupedCommand` shows under the heading ``group``."""
+
+    def __init__(self, *arguments: Any, group: str = "Other", **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.group = group
+
+
+class GroupedCommand(click.Command):
+    """A command whose help has headings, in the order in which they are first used; without arguments it prints its help."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Help, and exit code 0, where there is nothing to parse."""
+        if not args:
+            click.echo(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One section per group."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(getattr(parameter, "group", "Other"), []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records, col_max=32)
+
+
+def boolean_option(
+    name: str, help_text: str, *, default: bool | None = False, group: str = "Other"
+) -> Callable[[F], F]:
     """A flag that can be given alone or with a value: ``--flag``, ``--flag=true``, ``--flag=false``."""
     return click.option(
         name,
+        cls=GroupedOption,
+        group=group,
         type=bool,
         is_flag=False,
         flag_value=True,
         default=default,
-        show_default=default is not None,
+        show_default=bool(default),
         help=help_text,
-        metavar="[true|false]",
+        metavar="[BOOL]",
     )
 
 
-def parse_shape(text: str | None) -> tuple[int, ...] | None:
-    """``1,3,224,224`` as a tuple; raises InputError for anything else."""
-    if text is None:
+def parse_shapes(texts: Sequence[str]) -> tuple[Shape, ...] | dict[str, Shape] | None:
+    """``1,3,224,224``, several ``1,3,224,224:1,5`` in the inputs' order, or ``NAME:1,3,224,224`` per input.
+
+    None for no text. Raises InputError for anything else.
+    """
+    if not texts:
         return None
-    parts = [part.strip() for part in text.strip("[]").split(",")]
-    if not all(part.isdigit() and int(part) > 0 for part in parts):
+    listed: list[Shape] = []
+    named: dict[str, Shape] = {}
+    for text in texts:
+        shapes = [_shape(part) for part in text.split(":")]
+        if all(shapes):
+            listed += [shape for shape in shapes if shape]
+            continue
+        name, _, last = text.rpartition(":")
+        shape = _shape(last)
+        if not name or shape is None:
+            raise InputError(
+                f"input shape `{text}`",
+                rule="a shape is whole numbers separated by commas, after `NAME:` for one of several inputs",
+                fix="e.g. 1,3,224,224 or image:1,3,224,224",
+            )
+        named[name] = shape
+    if listed and named:
         raise InputError(
-            f"input shape `{text}`",
-            rule="a shape is whole numbers separated by commas",
-            fix="e.g. 1,3,224,224",
+            f"input shapes {' '.join(texts)}",
+            rule="either all shapes have a name or none",
+            fix="write NAME:SHAPE for every input",
         )
+    return named or tuple(listed)
+
+
+def _shape(text: str) -> Shape | None:
+    parts = [part.strip() for part in text.strip("[] ").split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        return None
     return tuple(int(part) for part in parts)
 
 

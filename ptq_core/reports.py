@@ -49,6 +49,16 @@ class OptimizeReport:
 
 
 @dataclass(frozen=True)
+class SimplifyReport:
+    """The ONNX model that `opt` wrote."""
+
+    path: Path
+    size_bytes: int
+    nodes_before: int
+    nodes_after: int
+
+
+@dataclass(frozen=True)
 class AccuracyReport:
     """Classification accuracy on a labelled list; top1 and top5 are shares of count in [0, 1]."""
 

@@ -7,6 +7,7 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,19 @@ def read_program(data: bytes) -> Program:
     Raises InputError that names the field and its value for anything that docs/flat_format.md does not allow.
     """
     return _Reader(bytes(data)).program()
+
+
+def load_program(path: Path) -> Program:
+    """The program in the file ``path``; raises InputError as `read_program`, and for a file that cannot be read."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}",
+            rule="the flat file must exist and be readable",
+            fix="check the path",
+        ) from None
+    return read_program(data)
 
 
 def _bad(problem: str, rule: str) -> InputError:

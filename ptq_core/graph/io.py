@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -11,6 +12,10 @@ from google.protobuf.message import DecodeError
 
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
+
+Shape = tuple[int, ...]
+InputShapes = Shape | Sequence[Shape] | Mapping[str, Shape]
+"""Shapes of the model's inputs: that of the only one, all in their order, or some by their names."""
 
 MIN_OPSET = 13
 """The first opset whose QuantizeLinear/DequantizeLinear take an axis (per-channel scales)."""
@@ -56,13 +61,48 @@ def find_model(model_dir: Path, model_filename: str | None = None) -> Path:
     )
 
 
+def find_models(folder: Path) -> dict[str, Path]:
+    """Name → place of every model in a set: the .onnx files in ``folder``, and the folders in it that hold some.
+
+    Raises InputError if there is none, or if two have one name.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"no model set {folder}",
+            rule="model_set_dir names an existing folder of models",
+            fix="check the path",
+        )
+    places = [
+        place
+        for place in sorted(folder.iterdir())
+        if (place.suffix == ".onnx" and place.is_file()) or (place.is_dir() and any(place.glob("*.onnx")))
+    ]
+    found: dict[str, Path] = {}
+    for place in places:
+        name = place.stem if place.is_file() else place.name
+        if name in found:
+            raise InputError(
+                f"{found[name].name} and {place.name} in {folder} are both called {name}",
+                rule="each model of a set has a name of its own: that of its output",
+                fix="rename one of them",
+            )
+        found[name] = place
+    if not found:
+        raise InputError(
+            f"{folder} holds no model",
+            rule="a model set has .onnx files, or folders with one .onnx file each",
+            fix="put the models there or correct model_set_dir",
+        )
+    return found
+
+
 def load_model(
-    path: Path, *, params_filename: str | None = None, input_shape: tuple[int, ...] | None = None
+    path: Path, *, params_filename: str | None = None, input_shape: InputShapes | None = None
 ) -> ir.Model:
     """Load, check and complete an ONNX model.
 
     ``params_filename`` is the external-data file beside the model; it must exist and must be the one the model refers to.
-    ``input_shape`` fixes the shape of the (single) picture input where the model leaves it open.
+    ``input_shape`` fixes the shapes of inputs where the model leaves them open.
     Afterwards every node has a unique name, the opset is at least 13, and shapes are inferred with static data propagation.
     Raises InputError.
     """
@@ -302,8 +342,12 @@ def _keep_old_coordinates(proto: onnx.ModelProto) -> None:
             )
 
 
-def _fix_input_shape(proto: onnx.ModelProto, shape: tuple[int, ...]) -> None:
+def _fix_input_shape(proto: onnx.ModelProto, shapes: InputShapes) -> None:
+    by_name = _shapes_by_name([value.name for value in proto.graph.input], shapes)
     for value in proto.graph.input:
+        shape = by_name.get(value.name)
+        if shape is None:
+            continue
         dims = value.type.tensor_type.shape.dim
         fits = len(dims) == len(shape) and all(
             not d.HasField("dim_value") or d.dim_value == s for d, s in zip(dims, shape, strict=True)
@@ -318,6 +362,30 @@ def _fix_input_shape(proto: onnx.ModelProto, shape: tuple[int, ...]) -> None:
         for d, s in zip(dims, shape, strict=True):
             d.dim_value = s
     del proto.graph.value_info[:]
+
+
+def _shapes_by_name(names: list[str], shapes: InputShapes) -> Mapping[str, Shape]:
+    """``shapes`` by the inputs' ``names``; InputError for an unknown name or another number of shapes."""
+    if isinstance(shapes, Mapping):
+        unknown = [name for name in shapes if name not in names]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], names, n=1)
+            raise InputError(
+                f"input_shape names `{unknown[0]}`, which is no input",
+                rule=f"the model's inputs are {', '.join(names)}",
+                fix=f"did you mean `{near[0]}`?" if near else "correct the name",
+            )
+        return shapes
+    listed = [shape for shape in shapes if not isinstance(shape, int)]
+    if len(listed) != len(shapes):
+        listed = [tuple(size for size in shapes if isinstance(size, int))]
+    if len(listed) != len(names):
+        raise InputError(
+            f"{len(listed)} input_shape for {len(names)} inputs ({', '.join(names)})",
+            rule="shapes without names are given for every input, in the model's order",
+            fix="give all of them, separated by `:`, or NAME:SHAPE",
+        )
+    return dict(zip(names, listed, strict=True))
 
 
 def _name_nodes(proto: onnx.ModelProto) -> None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
@@ -17,11 +18,12 @@ from ptq_core.flatfile.lifetimes import lower_bound
 from ptq_core.flatfile.program import DType, Op, Program
 from ptq_core.flatfile.reader import read_program
 from ptq_core.flatfile.writer import write_program
-from ptq_core.graph.io import load_model, to_bytes
+from ptq_core.graph.io import InputShapes, load_model, save_model, to_bytes
+from ptq_core.graph.passes import simplify
 from ptq_core.optimize.lowering.lower import lower_graph
 from ptq_core.optimize.memory_plan import plan_memory
 from ptq_core.optimize.passes import run_passes
-from ptq_core.reports import OptimizeReport, PassReport
+from ptq_core.reports import OptimizeReport, PassReport, SimplifyReport
 
 _X86_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "i686": "x86", "i386": "x86"}
 _ARM_MACHINES = {"aarch64": "arm64", "arm64": "arm64", "armv7l": "armv7", "armv8l": "armv7"}
@@ -43,7 +45,7 @@ def optimize(
     *,
     targets: tuple[str, ...] = ("arm",),
     prefer_int8_kernel: bool = True,
-    input_shape: tuple[int, ...] | None = None,
+    input_shape: InputShapes | None = None,
 ) -> OptimizeReport:
     """Write ``model`` as the flat file ``out`` (atomically) and read it back to check it.
 
@@ -84,6 +86,24 @@ def optimize(
         passes=passes,
         seconds=time.perf_counter() - start,
     )
+
+
+def simplify_to_onnx(model: ir.Model, source: Path, out: Path) -> SimplifyReport:
+    """Write ``model``, loaded from ``source``, as the simplified ONNX model ``out`` (atomically).
+
+    It computes the same up to float rounding; inputs and outputs keep their names. InputError if ``out`` is ``source``.
+    """
+    if out.resolve() == source.resolve():
+        raise InputError(
+            f"{out} would overwrite the model {source}",
+            rule="the optimized model does not replace its source",
+            fix="choose another optimize_out",
+        )
+    before = len(model.graph)
+    simplify(model)
+    RemoveUnusedNodesPass()(model)
+    save_model(model, out)
+    return SimplifyReport(out, out.stat().st_size, before, len(model.graph))
 
 
 def lower_to_program(model: ir.Model, *, prefer_int8_kernel: bool = True) -> Program:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+
+import onnx_ir as ir
 
 
 @dataclass(frozen=True)
@@ -96,15 +99,31 @@ SUPPORTED: dict[str, Support] = {
 A test holds the table to the lowering table, and the node tests of the onnx package to every row."""
 
 
-def supported_table() -> str:
-    """SUPPORTED as lines of text: op type, float32, int8, limits."""
-    rows = [
+Row = tuple[str, ...]
+
+
+def supported_rows() -> list[Row]:
+    """SUPPORTED as a table, its header first: op type, float32, int8, limits; `-` for nothing."""
+    return [
         ("operator", "float32", "int8", "limits"),
-        *((op_type, "yes", row.int8 or "-", row.limits or "-") for op_type, row in SUPPORTED.items()),
+        *((op_type, *_cells(op_type)) for op_type in SUPPORTED),
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    lines = [
-        "  ".join((*(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)), row[3]))
-        for row in rows
+
+
+def model_op_rows(model: ir.Model) -> list[Row]:
+    """The op types of ``model`` as a table, its header first: op type, how many, float32, int8, limits."""
+    counts = Counter(
+        node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+        for node in model.graph
+    )
+    return [
+        ("operator", "count", "float32", "int8", "limits"),
+        *((op_type, str(count), *_cells(op_type)) for op_type, count in sorted(counts.items())),
     ]
-    return "\n".join(lines)
+
+
+def _cells(op_type: str) -> Row:
+    support = SUPPORTED.get(op_type)
+    if support is None:
+        return ("no", "no", "only where all its inputs are constant")
+    return ("yes", support.int8 or "-", support.limits or "-")

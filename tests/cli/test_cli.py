@@ -195,7 +195,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert "0.1.0" in ptq(capsys, "--version")[1]
 
 
-@pytest.mark.parametrize("flag", ["--print-supported-ops", "--print_supported_ops", "--print_all_ops"])
+@pytest.mark.parametrize("flag", ["--print-supported-ops", "--print_supported_ops=true"])
 def test_supported_operators(capsys: pytest.CaptureFixture[str], flag: str) -> None:
     """Alone, without a model; one line per row of the table that a test holds to the lowering table."""
     code, out, err = ptq(capsys, "opt", flag)

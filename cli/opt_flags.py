@@ -1,0 +1,174 @@
+"""The flags of `ptq opt`, Paddle-Lite's names: those that work, in groups, and those that are refused with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.options import GroupedOption, Shape, boolean_option, parse_shapes
+from ptq_core.errors import InputError
+
+MODEL, OUTPUT, INT8, LISTS = (
+    "The model",
+    "The output",
+    "Precision",
+    "Lists and drawings (nothing is optimized)",
+)
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What the user gave; names as on the command line."""
+
+    model_dir: Path | None
+    model_filename: str | None
+    param_filename: str | None
+    model_file: Path | None
+    param_file: Path | None
+    model_set_dir: Path | None
+    input_shape: tuple[str, ...]
+    optimize_out: Path | None
+    optimize_out_type: str
+    valid_targets: str
+    prefer_int8_kernel: bool
+    explain: bool
+    print_supported_ops: bool
+    print_all_ops: bool
+    print_all_ops_in_md_format: bool
+    print_model_ops: bool
+    optimized_nb_model_path: Path | None
+    visualization_file_output_path: Path | None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """``valid_targets`` as names, in the user's order."""
+        return tuple(dict.fromkeys(self.valid_targets.replace(",", " ").split()))
+
+    @property
+    def shapes(self) -> tuple[Shape, ...] | dict[str, Shape] | None:
+        """``input_shape`` parsed."""
+        return parse_shapes(self.input_shape)
+
+
+def _option(group: str, *names: str, **settings: Any) -> Callable[[Any], Any]:
+    return click.option(*names, cls=GroupedOption, group=group, **settings)
+
+
+def _path(group: str, name: str, help_text: str, metavar: str = "PATH") -> Callable[[Any], Any]:
+    return _option(group, name, type=click.Path(path_type=Path), metavar=metavar, help=help_text)
+
+
+def _switch(group: str, name: str, help_text: str, *, default: bool = False) -> Callable[[Any], Any]:
+    return boolean_option(name, help_text, default=default, group=group)
+
+
+OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    _path(MODEL, "--model-dir", "folder with the .onnx model", "DIR"),
+    _option(
+        MODEL,
+        "--model-filename",
+        metavar="NAME",
+        help="the .onnx file in --model-dir [default: the only one]",
+    ),
+    _option(
+        MODEL,
+        "--param-filename",
+        metavar="NAME",
+        help="its external-data file [default: the one that it refers to]",
+    ),
+    _path(MODEL, "--model-file", "the .onnx file itself, instead of --model-dir", "FILE"),
+    _path(MODEL, "--param-file", "the external-data file beside it", "FILE"),
+    _path(
+        MODEL,
+        "--model-set-dir",
+        "folder of models, .onnx files or folders as --model-dir: each is optimized",
+        "DIR",
+    ),
+    _option(
+        MODEL,
+        "--input-shape",
+        multiple=True,
+        metavar="SHAPE",
+        help="for open dimensions: 1,3,224,224; of several inputs 1,3,224,224:1,5 in order, or one NAME:1,3,224,224 each",
+    ),
+    _path(OUTPUT, "--optimize-out", "output file without its suffix; a folder with --model-set-dir"),
+    _option(
+        OUTPUT,
+        "--optimize-out-type",
+        default="naive_buffer",
+        show_default=True,
+        metavar="TYPE",
+        help="naive_buffer: flat file NAME.nb for the runtime; protobuf: NAME.onnx, simplified",
+    ),
+    _option(
+        OUTPUT,
+        "--valid-targets",
+        default="arm",
+        show_default=True,
+        metavar="NAMES",
+        help="where it will run, by commas or spaces: arm (64 and 32 bits), arm64, armv7, x86, host",
+    ),
+    _switch(OUTPUT, "--explain", "print what each pass changed"),
+    _switch(INT8, "--prefer-int8-kernel", "run QDQ models in int8; false runs them in float", default=True),
+    _switch(LISTS, "--print-supported-ops", "the operators that --valid-targets can run"),
+    _switch(LISTS, "--print-all-ops", "the operators, and which target runs each"),
+    _switch(LISTS, "--print-all-ops-in-md-format", "the same in Markdown"),
+    _switch(LISTS, "--print-model-ops", "the model's operators; exit code 2 if some cannot run"),
+    _path(LISTS, "--optimized-nb-model-path", "a flat file to draw", "FILE.nb"),
+    _path(
+        LISTS,
+        "--visualization-file-output-path",
+        "where to: NAME.dot, and NAME.svg where Graphviz is installed",
+        "DIR",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a flag of Paddle-Lite has no meaning here, and what to do instead."""
+
+    reason: str
+    fix: str
+
+
+_NO_NPU = Refusal("there are no NPU back ends here: every model runs on the CPU", "leave the flag out")
+_NO_SPARSE = Refusal(
+    "there are no sparse kernels: a pruned model runs as a dense one",
+    "leave the flag out; `ptq quantize` makes the model smaller and faster",
+)
+REFUSED: Mapping[str, Refusal] = {
+    "--enable-fp16": Refusal(
+        "there are no half-precision kernels yet, neither for Armv8.2 nor elsewhere",
+        "leave the flag out for float32, or use `ptq quantize` for int8, which is faster than fp16 where it is accurate enough",
+    ),
+    "--sparse-model": _NO_SPARSE,
+    "--sparse-threshold": _NO_SPARSE,
+    "--nnadapter-mixed-precision-quantization-config-path": _NO_NPU,
+    "--nnadapter-subgraph-partition-config-path": _NO_NPU,
+}
+"""Paddle-Lite's flags that cannot be obeyed. Given with the value `false`, a flag asks for nothing and is accepted."""
+
+
+def _refuse(_context: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value is None or value.lower() in ("", "0", "false", "no", "off"):
+        return
+    refusal = REFUSED[option.opts[0]]
+    raise InputError(f"{option.opts[0]} {value}".removesuffix(" true"), rule=refusal.reason, fix=refusal.fix)
+
+
+def add_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: every row of OPTIONS in that order, and the refused flags, which the help does not show."""
+    refused = (
+        click.option(
+            name, is_flag=False, flag_value="true", hidden=True, expose_value=False, callback=_refuse
+        )
+        for name in REFUSED
+    )
+    for option in (*refused, *reversed(OPTIONS)):
+        command = option(command)
+    return command

@@ -1,0 +1,264 @@
+"""`ptq opt`: Paddle-Lite's flags, one by one."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from cli import main, opt_listings
+from cli.opt_flags import OPTIONS, REFUSED
+from cli.options import parse_shapes
+from ptq_core.errors import InputError
+from ptq_core.flatfile import layout
+from ptq_core.flatfile.reader import load_program
+from ptq_core.graph.session import open_session
+from ptq_core.optimize.supported import SUPPORTED
+from tests.models import Builder, mobile_block, save
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with good/model.onnx, sound.onnx, and bad/model.onnx that cannot run; its parent is the current folder."""
+    folder = tmp_path / "models"
+    save(mobile_block(), folder / "good")
+    save(mobile_block(), folder / "bad")
+    model = mobile_block()
+    model.graph.node.append(
+        helper.make_node("TopK", [model.graph.output[0].name, "k"], ["v", "i"], name="top")
+    )
+    model.graph.node.append(helper.make_node("NonZero", [model.graph.output[0].name], ["z"], name="nz"))
+    model.graph.initializer.append(helper.make_tensor("k", TensorProto.INT64, [1], [1]))
+    model.graph.output.append(helper.make_tensor_value_info("i", TensorProto.INT64, ["N", 1]))
+    model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.INT64, [2, "M"]))
+    save(model, folder / "bad")
+    onnx.save(mobile_block(), folder / "sound.onnx")
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def opt(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main.run(["opt", *arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_without_arguments_it_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = opt(capsys)
+    assert (code, err) == (0, "")
+    assert out == opt(capsys, "--help")[1]
+    assert "The model:" in out
+    assert out.count("\n  --") == len(OPTIONS)
+
+
+def test_a_set_of_models(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that fails is named with all its operators; the others are there."""
+    code, out, err = opt(capsys, "--model_set_dir", "models", "--optimize_out", "out")
+    assert code == 2
+    assert "2 of 3 models optimized" in out
+    assert "error: bad: 2 nodes cannot run" in err
+    assert "TopK" in err
+    assert "NonZero" in err
+    assert sorted(path.name for path in Path("out").iterdir()) == ["good.nb", "sound.nb"]
+    (models / "bad" / "model.onnx").unlink()
+    assert opt(capsys, "--model-set-dir", "models", "--optimize-out", "out")[0] == 0
+
+
+def test_sets_that_are_none(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    onnx.save(mobile_block(), models / "good.onnx")
+    assert "both called good" in opt(capsys, "--model-set-dir", "models", "--optimize-out", "o")[2]
+    Path("empty").mkdir()
+    assert "holds no model" in opt(capsys, "--model-set-dir", "empty", "--optimize-out", "o")[2]
+    assert "no model set" in opt(capsys, "--model-set-dir", "nowhere", "--optimize-out", "o")[2]
+    code, _, err = opt(
+        capsys, "--model-set-dir", "models", "--model-dir", "models/good", "--optimize-out", "o"
+    )
+    assert code == 2
+    assert "exactly one of them" in err
+    assert not Path("o").exists()
+
+
+def test_protobuf_computes_the_same(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = opt(
+        capsys, "--model-dir", "models/good", "--optimize-out", "s", "--optimize-out-type", "protobuf"
+    )
+    assert code == 0
+    assert "nodes" in out
+    onnx.checker.check_model("s.onnx", full_check=True)
+    before, after = onnx.load("models/good/model.onnx"), onnx.load("s.onnx")
+    assert len(after.graph.node) < len(before.graph.node)
+    shape = [d.dim_value or 1 for d in before.graph.input[0].type.tensor_type.shape.dim]
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    feeds = {before.graph.input[0].name: x}
+    expected = open_session(Path("models/good/model.onnx")).run(None, feeds)
+    for a, b in zip(expected, open_session(Path("s.onnx")).run(None, feeds), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5 * np.abs(a).max())
+
+
+def test_protobuf_does_not_replace_its_source(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (models / "sound.onnx").read_bytes()
+    code, _, err = opt(
+        capsys,
+        *("--model-file", "models/sound.onnx", "--optimize-out", "models/sound"),
+        *("--optimize-out-type", "protobuf"),
+    )
+    assert code == 2
+    assert "would overwrite" in err
+    assert (models / "sound.onnx").read_bytes() == before
+
+
+@pytest.mark.parametrize("written", ["arm,x86", "arm x86", "x86, arm ,arm64"])
+def test_targets(models: Path, capsys: pytest.CaptureFixture[str], written: str) -> None:
+    assert (
+        opt(capsys, "--model-dir", "models/good", "--optimize-out", "t", "--valid-targets", written)[0] == 0
+    )
+    assert load_program(Path("t.nb")).targets == tuple(layout.TARGETS)
+
+
+@pytest.mark.parametrize("flag", REFUSED)
+@pytest.mark.parametrize("spelling", ["{}", "{}=true", "{}=0.5"])
+def test_refused_flags(models: Path, capsys: pytest.CaptureFixture[str], flag: str, spelling: str) -> None:
+    given = spelling.format(flag.replace("-", "_").replace("__", "--", 1))
+    code, _, err = opt(capsys, "--model-dir", "models/good", "--optimize-out", "r", given)
+    assert code == 2
+    assert REFUSED[flag].reason in err
+    assert not Path("r.nb").exists()
+    assert opt(capsys, "--model-dir", "models/good", "--optimize-out", "r", f"{flag}=false")[0] == 0
+    assert flag not in opt(capsys, "--help")[1]
+
+
+def test_external_data_lies_beside_the_model(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    external = onnx.load(models / "sound.onnx")
+    Path("apart").mkdir()
+    onnx.save(external, "apart/m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    one = ["--model-file", "apart/m.onnx", "--optimize-out", "e"]
+    assert opt(capsys, *one, "--param-file", "apart/w.bin")[0] == 0
+    assert "is not beside" in opt(capsys, *one, "--param-file", "models/w.bin")[2]
+    named = ["--model-dir", "apart", "--model-filename", "m.onnx", "--optimize-out", "e"]
+    assert opt(capsys, *named, "--param-filename", "w.bin")[0] == 0
+    assert "keeps its weights in w.bin" in opt(capsys, *named, "--param-filename", "v.bin")[2]
+
+
+@pytest.mark.parametrize(
+    ("texts", "shapes"),
+    [
+        ([], None),
+        (["1,3,8,8"], ((1, 3, 8, 8),)),
+        (["[1,3,8,8]:1,5"], ((1, 3, 8, 8), (1, 5))),
+        (["a:1,3", "b:0:2,4"], {"a": (1, 3), "b:0": (2, 4)}),
+    ],
+)
+def test_input_shapes(texts: list[str], shapes: object) -> None:
+    assert parse_shapes(texts) == shapes
+
+
+@pytest.mark.parametrize("texts", [[""], ["1,0"], ["a:"], [":1,2"], ["1,2", "a:1"], ["1;2"], ["1,²"]])
+def test_wrong_input_shapes(texts: list[str]) -> None:
+    with pytest.raises(InputError):
+        parse_shapes(texts)
+
+
+def test_shapes_of_two_inputs(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    b = Builder()
+    model = b.model(b.node("Add", "sum", [b.conv("conv", "input", 3, 4), "other"]), shape=("N", 3, "H", "W"))
+    model.graph.input.append(helper.make_tensor_value_info("other", TensorProto.FLOAT, ["N", 4, "H", "W"]))
+    model.graph.output[0].CopyFrom(
+        helper.make_tensor_value_info("sum/out", TensorProto.FLOAT, ["N", 4, "H", "W"])
+    )
+    save(model, models / "two")
+    arguments = ["--model-dir", "models/two", "--optimize-out", "two"]
+    for given in (
+        ["--input-shape", "1,3,8,12:1,4,8,12"],
+        ["--input-shape", "other:1,4,8,12", "--input-shape", "input:1,3,8,12"],
+    ):
+        assert opt(capsys, *arguments, *given)[0] == 0
+    program = load_program(Path("two.nb"))
+    assert {program.tensors[i].name: program.tensors[i].dims for i in program.inputs} == {
+        "input": (1, 3, 8, 12),
+        "other": (1, 4, 8, 12),
+    }
+    for given, words in (
+        (["--input-shape", "1,3,8,12"], "1 input_shape for 2 inputs (input, other)"),
+        (["--input-shape", "ohter:1,4,8,12"], "did you mean `other`"),
+        (["--input-shape", "other:1,5,8,12"], "does not fit input `other`"),
+    ):
+        code, _, err = opt(capsys, *arguments, *given)
+        assert code == 2
+        assert words in err
+
+
+def test_lists_of_operators(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header, *lines = opt(capsys, "--print-all-ops")[1].splitlines()
+    assert header.split()[:5] == ["operator", *layout.TARGETS]
+    assert [line.split()[0] for line in lines] == list(SUPPORTED)
+    header, rule, *lines = opt(capsys, "--print_all_ops_in_md_format")[1].splitlines()
+    assert {header.count("|"), rule.count("|"), *(line.count("|") for line in lines)} == {9}
+    assert "unknown target gpu" in opt(capsys, "--print-supported-ops", "--valid-targets", "gpu")[2]
+
+
+def test_the_operators_of_a_model(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = opt(capsys, "--model-dir", "models/good", "--print_model_ops")
+    assert (code, err) == (0, "")
+    assert "all of them run" in out
+    assert any(line.split()[:2] == ["Conv", "3"] for line in out.splitlines()), out
+    code, out, err = opt(capsys, "--model-dir", "models/bad", "--print-model-ops")
+    assert code == 2
+    assert any(line.split()[:3] == ["TopK", "1", "no"] for line in out.splitlines()), out
+    assert "2 nodes cannot run" in err
+    assert "all of them run" not in out
+
+
+def test_drawing(models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert opt(capsys, "--model-dir", "models/good", "--optimize-out", "d")[0] == 0
+    draw = ["--optimized-nb-model-path", "d.nb", "--visualization-file-output-path", "drawn"]
+    code, out, err = opt(capsys, *draw)
+    assert (code, err) == (0, ""), "the SVG needs the apt package graphviz"
+    assert "d.svg" in out
+    text = Path("drawn/d.dot").read_text(encoding="utf-8")
+    ops = load_program(Path("d.nb")).ops
+    assert text.count("fillcolor") == len(ops) + 2
+    assert Path("drawn/d.svg").read_text(encoding="utf-8").count('class="node"') == len(ops) + 2
+    Path("drawn/d.svg").unlink()
+    monkeypatch.setattr(opt_listings.shutil, "which", lambda _: None)
+    code, _, err = opt(capsys, *draw)
+    assert code == 0
+    assert "apt package graphviz" in err
+    assert not Path("drawn/d.svg").exists()
+
+
+def test_names_with_quotes_are_drawn(tmp_path: Path) -> None:
+    from ptq_core.flatfile.drawing import program_dot
+    from tests.flatfile.programs import tiny_program
+
+    text = program_dot(tiny_program(), 'a "b" \\ c')
+    subprocess.run(["dot", "-Tcanon"], input=text, text=True, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model-dir", "models/good"], "no --optimize-out"),
+        (["--optimized-nb-model-path", "d.nb"], "belong together"),
+        (
+            ["--optimized-nb-model-path", "none.nb", "--visualization-file-output-path", "v"],
+            "cannot read none.nb",
+        ),
+        (
+            [
+                *("--optimized-nb-model-path", "models/sound.onnx"),
+                *("--visualization-file-output-path", "v"),
+            ],
+            "magic",
+        ),
+    ],
+)
+def test_mistakes(models: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    before = sorted(models.parent.rglob("*"))
+    code, _, err = opt(capsys, *arguments)
+    assert code == 2
+    assert words in err
+    assert sorted(models.parent.rglob("*")) == before

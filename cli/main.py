@@ -26,7 +26,7 @@ def app() -> None:
     ptq bench      FP32 .nb + INT8 .nb   ->  latency side by side
     ptq eval       .onnx or .nb + labels ->  top-1 and top-5
 
-    Exit codes: 0 done, 2 wrong input, 3 device or environment, 1 a bug of ours. --debug shows tracebacks.
+    Exit codes: 0 done, 2 wrong input, 3 device or environment, 4 a missed target, 1 a bug of ours. --debug shows tracebacks.
     """
 
 

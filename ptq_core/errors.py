@@ -32,3 +32,9 @@ class DeviceError(PtqError):
     """The device or the environment is missing or failed: no runtime built, no phone, a full disk."""
 
     exit_code = 3
+
+
+class MissedTargetError(PtqError):
+    """Everything was measured, and a target was missed or a limit exceeded."""
+
+    exit_code = 4

@@ -1,0 +1,1 @@
+"""A bench report for other readers: CSV, Markdown, and an HTML page with charts."""

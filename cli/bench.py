@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from tqdm import tqdm
 
-from cli.options import CONTEXT, size_text
-from ptq_core.errors import DeviceError, InputError
-
-if TYPE_CHECKING:
-    from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult
-
-HEADER = ("model", "threads", "size", "median ms", "min ms", "max ms", "p90 ms", "std ms", "speed-up")
+from cli.bench_table import render, render_comparison
+from cli.options import CONTEXT
+from ptq_core.errors import DeviceError, InputError, MissedTargetError
 
 
 @click.command(context_settings=CONTEXT)
@@ -63,6 +57,19 @@ HEADER = ("model", "threads", "size", "median ms", "min ms", "max ms", "p90 ms",
     metavar="FILE",
     help="write everything, with all samples and the machine's state, as JSON",
 )
+@click.option(
+    "--compare",
+    nargs=2,
+    type=click.Path(path_type=Path),
+    metavar="OLD.json NEW.json",
+    help="measure nothing: compare two files of --json, case by case",
+)
+@click.option(
+    "--fail-above",
+    type=float,
+    metavar="RATIO",
+    help="with --compare: exit code 4 if a median is more than RATIO times the old one, beyond its noise",
+)
 @click.option("--profile", is_flag=True, help="also time each operator and print the times side by side")
 @click.option(
     "--timeout",
@@ -80,14 +87,19 @@ def bench(
     repeats: int,
     result_filename: Path | None,
     json_path: Path | None,
+    compare: tuple[Path, Path] | None,
+    fail_above: float | None,
     profile: bool,
     timeout: float,
 ) -> int:
     """Measure the latency of an FP32 and an INT8 model in the phone runtime.
 
     Both models are run in turns in one process, so that whatever slows the machine down slows both. Give --fp32, --int8,
-    or both.
+    or both; or --compare.
     """
+    if compare is not None or fail_above is not None:
+        compare_reports(compare, fail_above, models=[path for path in (fp32, int8) if path is not None])
+        return 0
     from ptq_core.bench.pipeline import bench as run_bench  # imports NumPy: only when needed
 
     with tqdm(
@@ -111,12 +123,41 @@ def bench(
             timeout_s=timeout,
             progress=progress,
         )
-    for text in render(report, profile=profile):
+    for text in render(report):
         click.echo(text)
     failures = [device for device in report.devices if device.error is not None]
     for device_report in failures:
         click.echo(f"error: {device_report.device}: {device_report.error}", err=True)
     return DeviceError.exit_code if failures else 0
+
+
+def compare_reports(files: tuple[Path, Path] | None, fail_above: float | None, models: list[Path]) -> None:
+    """Print two saved reports side by side. Raises MissedTargetError if a case is slower than ``fail_above`` allows."""
+    from ptq_core.bench.compare import compare  # imports NumPy: only when needed
+
+    if files is None:
+        raise InputError(
+            "--fail-above without --compare",
+            rule="the limit is one between two saved reports",
+            fix="--compare OLD.json NEW.json",
+        )
+    if models:
+        raise InputError(
+            f"--compare together with the model {models[0]}",
+            rule="--compare measures nothing",
+            fix="measure with --json first, then compare the two files",
+        )
+    comparison = compare(*files, fail_above)
+    for text in render_comparison(comparison):
+        click.echo(text)
+    slower = comparison.regressions
+    if slower:
+        raise MissedTargetError(
+            f"{len(slower)} of {len(comparison.cases)} cases regressed, the worst"
+            f" {max(case.ratio.ratio for case in slower):.3f} times its old median",
+            rule=f"no median may be more than {fail_above:g} times the old one with its whole interval above 1",
+            fix="measure again on a quiet device; if it stays, find the change that made it slower",
+        )
 
 
 def parse_threads(text: str) -> tuple[int, ...]:
@@ -129,83 +170,3 @@ def parse_threads(text: str) -> tuple[int, ...]:
             rule="--threads takes whole numbers with commas between",
             fix="for example 1,2,4",
         ) from None
-
-
-def render(report: BenchReport, *, profile: bool = False) -> Iterator[str]:
-    """The report as lines for people."""
-    for device in report.devices:
-        yield from _device(report, device, profile=profile)
-    for what, path in report.paths.items():
-        yield f"{what}: {path}"
-
-
-def _device(report: BenchReport, device: DeviceReport, *, profile: bool) -> Iterator[str]:
-    context, cases, settings = device.context, device.cases, report.settings
-    if context is not None:
-        yield (
-            f"{device.device}: {context.cpu_model or context.abi}, {context.cores} core(s); "
-            f"{settings.repeats} repeats after {settings.warmup} warm-up runs, models in turns"
-        )
-        yield ""
-    if cases:
-        both = any(case.speed_up for case in cases)
-        rows = [_row(case, model) for case in cases for model in case.models]
-        width = len(HEADER) if both else len(HEADER) - 1
-        yield from table([HEADER[:width], *(row[:width] for row in rows)])
-        yield ""
-        peak = max(case.peak_rss_bytes for case in cases)
-        yield f"peak memory of the process with {'both models' if both else 'the model'}: {size_text(peak)}"
-    if profile:
-        for case in cases:
-            yield from _profile(case)
-        yield ""
-    for warning in device.warnings:
-        yield f"warning: {warning.text}"
-
-
-def table(rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
-    """Rows of equal length as aligned lines: the ``left`` first columns to the left, the others (numbers) to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if index < left else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
-
-
-def _row(case: CaseResult, model: ModelResult) -> tuple[str, ...]:
-    latency = model.latency
-    gain = case.speed_up if model.precision == "int8" else None
-    return (
-        f"{model.precision.upper()} {model.name}",
-        str(case.threads),
-        size_text(model.file_bytes),
-        f"{latency.median_ms:.3f}",
-        f"{latency.min_ms:.3f}",
-        f"{latency.max_ms:.3f}",
-        f"{latency.p90_ms:.3f}",
-        "-" if latency.std_ms is None else f"{latency.std_ms:.3f}",
-        "" if gain is None else f"{gain.ratio:.2f}x [{gain.low:.2f}, {gain.high:.2f}]",
-    )
-
-
-def _profile(case: CaseResult) -> Iterator[str]:
-    """Mean microseconds per operator, the models side by side, joined by the operator's name; '-' where one lacks it."""
-    times = [{op.name: op for op in model.ops} for model in case.models]
-    names = dict.fromkeys(op.name for model in case.models for op in model.ops)
-    rows: list[tuple[str, ...]] = [
-        ("operator", "kind", *(f"{model.precision.upper()} us" for model in case.models)),
-        *(
-            (
-                name,
-                next(ops[name].kind for ops in times if name in ops),
-                *(f"{ops[name].mean_us:.1f}" if name in ops else "-" for ops in times),
-            )
-            for name in names
-        ),
-        ("sum", "", *(f"{sum(op.mean_us for op in model.ops):.1f}" for model in case.models)),
-    ]
-    yield ""
-    yield f"mean time per operator, {case.threads} thread(s)"
-    yield from table(rows, left=2)

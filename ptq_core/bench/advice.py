@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ptq_core.bench.context import DeviceContext
-from ptq_core.bench.report import Advice, CaseResult
+from ptq_core.bench.report import Advice, CaseResult, ModelResult
 
 BUSY_SHARE = 0.5
 """Load average per core from which other work is likely to share the measured core's caches and clock."""
@@ -13,45 +13,226 @@ BUSY_SHARE = 0.5
 MAX_SPREAD = 0.10
 """MAD / median above which a median of some tens of samples is not worth two digits."""
 
+MIN_SAMPLES = 10
+"""Below this, percentiles and the bootstrap repeat single samples, and drift cannot be tested."""
+
+MAX_OUTLIERS = 0.10
+"""Share of outliers above which they are no accidents: something else ran now and then."""
+
+DRIFT_P = 0.01
+DRIFT_CHANGE = 0.05
+"""A drift is one if chance is ruled out and if it is larger than what one compares."""
+
+FIRST_RUN_TIMES = 5
+"""First inference / median from which it is worth a word: the first touches memory, and lazy work happens."""
+
+THROTTLED = 0.9
+"""Clock after / clock before below which the core was slowed down: governors step by less at full load."""
+
+HOT_BATTERY_C = 40
+"""Phones begin to lower clocks when the case is about as warm as this; the battery's sensor is nearest to it."""
+
+HOT_ZONE_C = 70
+"""A thermal zone that is this warm before the run has no room left: trip points begin at 80 to 95 °C."""
+
+LOW_BATTERY = 20
+FULL_BATTERY = 95
+"""Per cent: below the first, phones save power; above the second, charging no longer heats."""
+
+SMALL_GAIN = 1.6
+"""The most that others publish for INT8 over FP32 on cores without a dot product (Paddle-Lite's and ncnn's tables)."""
+
+DOT_PRODUCT = frozenset({"dotprod", "i8mm", "avxvnni", "avx512vnni"})
+"""The names in `cpu_features` of which each multiplies and adds four int8 pairs at once."""
+
 ADVICE = {
-    "host_busy": "the machine was busy (load {load:.1f} on {cores} cores): stop other work and measure again",
-    "governor_powersave": "the frequency governor is powersave: set it to performance, or expect slow and uneven numbers",
-    "more_threads_than_cores": "{threads} threads on {cores} cores: they wait for each other",
-    "wide_spread": "{name} with {threads} thread(s) varies by {spread:.0%} (MAD/median): raise --repeats on a quiet machine",
-    "int8_slower": "INT8 is slower than FP32 with {threads} thread(s) ({ratio:.2f}x): see --profile for the operator that"
-    " costs most, and `cpu_features` for what this CPU lacks",
-    "no_clear_difference": "with {threads} thread(s) the interval of the speed-up [{low:.2f}, {high:.2f}] holds 1:"
-    " no difference was shown; raise --repeats",
+    "emulated": (
+        "this is an emulated processor: its latency says nothing about a real one",
+        "use it to see that models run and outputs agree; measure on a phone",
+    ),
+    "host_busy": (
+        "the machine was busy before the run (load {load:.1f} on {cores} cores)",
+        "stop other work and measure again",
+    ),
+    "governor_powersave": (
+        "the frequency governor is powersave: numbers are slow and uneven",
+        "set it to performance",
+    ),
+    "hot_device": (
+        "the device was hot before the run ({what} {celsius:.0f} °C): it may already be slowed down",
+        "let it cool, take it out of its case, use --cool-down",
+    ),
+    "low_battery": (
+        "the battery is at {level} %: phones lower their clocks to save power",
+        "charge it, then measure off the charger",
+    ),
+    "charging": (
+        "the battery is charging ({level}), which heats the phone",
+        "charge it full first, or measure over Wi-Fi (adb tcpip)",
+    ),
+    "screen_on": ("the screen is on: drawing shares cores and memory", "switch it off"),
+    "airplane_mode_off": ("airplane mode is off: radio and background work interrupt", "switch it on"),
+    "too_few_samples": (
+        "{count} samples per model: percentiles and intervals repeat single samples",
+        "--repeats of at least {least}",
+    ),
+    "more_threads_than_cores": (
+        "{threads} threads on {cores} cores: they wait for each other",
+        "fewer threads",
+    ),
+    "little_cores": (
+        "little cores were used (CPUs {cpus}) with {threads} thread(s)",
+        "--power-mode big for the fast ones",
+    ),
+    "throttled": (
+        "the clock fell from {before:.0f} to {after:.0f} MHz during the run with {threads} thread(s)",
+        "cool the device, use --cool-down and fewer --repeats",
+    ),
+    "stop_rule_not_reached": (
+        "with {threads} thread(s) the time ran out before the intervals were as narrow as asked",
+        "a quieter device, or more time for the stop rule",
+    ),
+    "outputs_differ": (
+        "the outputs of {name} differ from this machine's on the same input",
+        "do not use this latency; report it with the model and `cpu_features`",
+    ),
+    "drift": (
+        "{name} with {threads} thread(s) became {change:.0%} {direction} during the run (p = {p:.2g})",
+        "the machine had not settled: more --warmup, or --cool-down if it got hot",
+    ),
+    "wide_spread": (
+        "{name} with {threads} thread(s) varies by {spread:.0%} (MAD/median)",
+        "raise --repeats on a quiet machine",
+    ),
+    "many_outliers": (
+        "{outliers} of {count} samples of {name} with {threads} thread(s) are outliers; all were kept",
+        "stop what runs in the background; trust the median, not the mean",
+    ),
+    "slow_first_run": (
+        "the first inference of {name} took {first:.1f} ms, {times:.0f} times the median: that is loading and first touch of"
+        " memory, and in no figure here",
+        "run the model once when the application starts",
+    ),
+    "int8_slower": (
+        "INT8 is slower than FP32 with {threads} thread(s) ({ratio:.2f}x)",
+        "--profile names the operator that eats the gain",
+    ),
+    "no_dot_product": (
+        "this core has no dot-product instruction: 1.1-1.6x is what others see on such cores (here {ratio:.2f}x)",
+        "measure on a core with dotprod, i8mm or VNNI, or take INT8 for its size",
+    ),
+    "no_clear_difference": (
+        "with {threads} thread(s) the interval of the speed-up [{low:.2f}, {high:.2f}] holds 1: no difference was shown",
+        "raise --repeats",
+    ),
 }
-"""Code → sentence. A warning with another code does not exist."""
+"""Code → what was seen, and what to do. A warning with another code does not exist."""
 
 
-def advise(context: DeviceContext, cases: Sequence[CaseResult]) -> tuple[Advice, ...]:
-    """The warnings that hold, the machine's before those of single cases."""
-    return (*_of_machine(context), *(warning for case in cases for warning in _of_case(context, case)))
+def advise(device: str, context: DeviceContext, cases: Sequence[CaseResult]) -> tuple[Advice, ...]:
+    """The warnings that hold for a device, those of all cases before those of single ones."""
+    return (
+        *_of_device(device, context),
+        *_of_samples(cases),
+        *(warning for case in cases for warning in _of_case(context, case)),
+    )
 
 
-def _of_machine(context: DeviceContext) -> Iterator[Advice]:
+def _of_device(device: str, context: DeviceContext) -> Iterator[Advice]:
+    if device.startswith("qemu:"):
+        yield _warning("emulated")
     if context.load_average is not None and context.load_average > BUSY_SHARE * context.cores:
         yield _warning("host_busy", load=context.load_average, cores=context.cores)
     if any(cluster.governor == "powersave" for cluster in context.clusters):
         yield _warning("governor_powersave")
+    battery = context.battery
+    if battery is not None:
+        level = battery.level_percent
+        if battery.temperature_c is not None and battery.temperature_c >= HOT_BATTERY_C:
+            yield _warning("hot_device", what="battery", celsius=battery.temperature_c)
+        if level is not None and level < LOW_BATTERY:
+            yield _warning("low_battery", level=level)
+        if battery.charging and (level is None or level < FULL_BATTERY):
+            yield _warning("charging", level="level unknown" if level is None else f"{level} %")
+    if context.screen_on:
+        yield _warning("screen_on")
+    if context.airplane_mode is False:
+        yield _warning("airplane_mode_off")
+
+
+def _of_samples(cases: Sequence[CaseResult]) -> Iterator[Advice]:
+    fewest = min((model.latency.count for case in cases for model in case.models), default=MIN_SAMPLES)
+    if fewest < MIN_SAMPLES:
+        yield _warning("too_few_samples", count=fewest, least=MIN_SAMPLES)
 
 
 def _of_case(context: DeviceContext, case: CaseResult) -> Iterator[Advice]:
-    if case.threads > context.cores:
-        yield _warning("more_threads_than_cores", threads=case.threads, cores=context.cores)
+    threads = case.threads
+    if threads > context.cores:
+        yield _warning("more_threads_than_cores", threads=threads, cores=context.cores)
+    if len(context.clusters) > 1 and set(case.cpus) & set(context.clusters[0].cpus):
+        yield _warning("little_cores", cpus=",".join(map(str, case.cpus)), threads=threads)
+    for zone, celsius in case.before.temperatures_c.items():
+        if celsius >= HOT_ZONE_C:
+            yield _warning("hot_device", what=zone, celsius=celsius)
+            break
+    for before, after in _clocks(context, case):
+        if after < THROTTLED * before:
+            yield _warning("throttled", before=before, after=after, threads=threads)
+            break
+    if case.stopped == "max_seconds":
+        yield _warning("stop_rule_not_reached", threads=threads)
     for model in case.models:
-        if model.latency.spread > MAX_SPREAD:
-            yield _warning("wide_spread", name=model.name, threads=case.threads, spread=model.latency.spread)
+        yield from _of_model(model, threads)
+    yield from _of_gain(case)
+
+
+def _of_model(model: ModelResult, threads: int) -> Iterator[Advice]:
+    latency, drift = model.latency, model.latency.drift
+    if model.outputs == "different":
+        yield _warning("outputs_differ", name=model.name)
+    if drift is not None and drift.p_value < DRIFT_P and abs(drift.change) > DRIFT_CHANGE:
+        direction = "slower" if drift.change > 0 else "faster"
+        yield _warning(
+            "drift",
+            name=model.name,
+            threads=threads,
+            change=abs(drift.change),
+            direction=direction,
+            p=drift.p_value,
+        )
+    if latency.spread > MAX_SPREAD:
+        yield _warning("wide_spread", name=model.name, threads=threads, spread=latency.spread)
+    if latency.count >= MIN_SAMPLES and latency.outliers > MAX_OUTLIERS * latency.count:
+        yield _warning(
+            "many_outliers", outliers=latency.outliers, count=latency.count, name=model.name, threads=threads
+        )
+    times = model.first_ms / latency.median_ms
+    if times >= FIRST_RUN_TIMES:
+        yield _warning("slow_first_run", name=model.name, first=model.first_ms, times=times)
+
+
+def _of_gain(case: CaseResult) -> Iterator[Advice]:
     gain = case.speed_up
     if gain is None:
         return
+    if gain.ratio < SMALL_GAIN and not DOT_PRODUCT & set(case.cpu_features.split()):
+        yield _warning("no_dot_product", ratio=gain.ratio)
     if gain.low <= 1 <= gain.high:
         yield _warning("no_clear_difference", threads=case.threads, low=gain.low, high=gain.high)
     elif gain.ratio < 1:
         yield _warning("int8_slower", threads=case.threads, ratio=gain.ratio)
 
 
+def _clocks(context: DeviceContext, case: CaseResult) -> Iterator[tuple[float, float]]:
+    """(before, after) in MHz of the clusters that were measured; of the fastest one where threads were not pinned."""
+    clusters = zip(context.clusters, case.before.clock_mhz, case.after.clock_mhz, strict=False)
+    for index, (cluster, before, after) in enumerate(clusters):
+        used = set(case.cpus) & set(cluster.cpus) if case.cpus else index == len(context.clusters) - 1
+        if used and before is not None and after is not None:
+            yield before, after
+
+
 def _warning(code: str, **values: object) -> Advice:
-    return Advice(code, ADVICE[code].format(**values))
+    seen, fix = ADVICE[code]
+    return Advice(code, seen.format(**values), fix.format(**values))

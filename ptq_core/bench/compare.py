@@ -147,7 +147,9 @@ def _device_differences(old: DeviceReport, new: DeviceReport) -> Iterator[str]:
     if old.context is None or new.context is None:
         return
     yield from _changed(f"{old.device}: ", old.context, new.context, CONTEXT_FIELDS)
-    governors = [", ".join(c.governor or "?" for c in context.clusters) for context in (old.context, new.context)]
+    governors = [
+        ", ".join(c.governor or "?" for c in context.clusters) for context in (old.context, new.context)
+    ]
     if governors[0] != governors[1]:
         yield f"{old.device}: governor {governors[0]} → {governors[1]}"
 

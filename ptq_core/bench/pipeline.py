@@ -60,7 +60,7 @@ def bench(
     failure: PtqError | None = None
 
     def report() -> BenchReport:
-        warnings = advise(context, cases) if context is not None else ()
+        warnings = advise(device, context, cases) if context is not None else ()
         error = None if failure is None else str(failure)
         return BenchReport(
             started=started,

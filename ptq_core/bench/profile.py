@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ptq_core.bench.report import CaseResult
+from ptq_core.bench.report import CaseResult, Precision
 
 MIN_LOSS_SHARE = 0.03
 """Share of the INT8 model's time that one operator must lose before it is named: less is within the noise of a profile."""
@@ -19,6 +19,10 @@ class OpPair:
     kind: str
     fp32_us: float | None
     int8_us: float | None
+
+    def time_us(self, precision: Precision) -> float | None:
+        """The operator's time in the model of that precision."""
+        return self.fp32_us if precision == "fp32" else self.int8_us
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,7 @@ def op_pairs(case: CaseResult) -> tuple[OpPair, ...]:
 def gain_eater(pairs: Sequence[OpPair]) -> GainEater | None:
     """The operator with the largest loss; None without both models, or if no loss reaches MIN_LOSS_SHARE."""
     fp32, int8 = (
-        sum(us or 0.0 for us in series)
-        for series in ((p.fp32_us for p in pairs), (p.int8_us for p in pairs))
+        sum(us or 0.0 for us in series) for series in ((p.fp32_us for p in pairs), (p.int8_us for p in pairs))
     )
     if fp32 == 0 or int8 == 0:
         return None

@@ -73,10 +73,11 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class Advice:
-    """A reason to doubt a number: its code in `advice.ADVICE`, and the sentence for the user."""
+    """A reason to doubt a number: its code in `advice.ADVICE`, what was seen, and what to do."""
 
     code: str
     text: str
+    fix: str
 
 
 @dataclass(frozen=True)

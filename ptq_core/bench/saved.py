@@ -44,7 +44,7 @@ class _WrongFieldError(Exception):
 
 
 def _read(hint: Any, value: Any, where: str) -> Any:
-    """``value`` as the type ``hint``: records, tuples and mappings of one type, optional values, literals, paths and plain values."""
+    """``value`` as the type ``hint``: records, tuples and mappings of one type, optional and plain values, literals, paths."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         hints = typing.get_type_hints(hint)

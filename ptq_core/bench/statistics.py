@@ -78,6 +78,11 @@ class Ratio:
     high: float
     confidence: float = CONFIDENCE
 
+    @property
+    def margin(self) -> float:
+        """How far the interval reaches from the ratio, on its longer side."""
+        return max(self.ratio - self.low, self.high - self.ratio)
+
 
 def summarize(samples_ms: Sequence[float]) -> Latency:
     """Summarize at least one positive sample.

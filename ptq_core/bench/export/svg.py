@@ -58,9 +58,7 @@ def axis(low: float, high: float, *, start: float = 0.0, end: float = 100.0, tic
 def picture(body: str, *, height: float, title: str, css: str, description: str = "") -> str:
     """An SVG as wide as its place, with words for those who cannot see it."""
     words = f"<desc>{escape(description)}</desc>" if description else ""
-    return (
-        f'<svg class="{css}" role="img" width="100%" height="{height:g}"><title>{escape(title)}</title>{words}{body}</svg>'
-    )
+    return f'<svg class="{css}" role="img" width="100%" height="{height:g}"><title>{escape(title)}</title>{words}{body}</svg>'
 
 
 def line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
@@ -68,9 +66,7 @@ def line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
 
 
 def rectangle(x: float, y: float, width: float, height: float, css: str) -> str:
-    return (
-        f'<rect class="{css}" x="{x:g}%" y="{y:g}" width="{max(width, 0):g}%" height="{max(height, 0):g}" rx="2"/>'
-    )
+    return f'<rect class="{css}" x="{x:g}%" y="{y:g}" width="{max(width, 0):g}%" height="{max(height, 0):g}" rx="2"/>'
 
 
 def dot(x: float, y: float, radius: float, css: str) -> str:

@@ -1,0 +1,157 @@
+"""A bench report, and a comparison of two, as lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from cli.options import size_text
+
+if TYPE_CHECKING:
+    from ptq_core.bench.compare import Comparison
+    from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult, Settings
+
+HEADER = ("model", "threads", "size", "peak memory", "median ms", "min ms", "p90 ms", "p99 ms", "std ms")
+
+OUTPUTS = {
+    "identical": "identical to this machine's",
+    "close": "within the bound of float rounding of this machine's",
+    "different": "DIFFERENT from this machine's",
+}
+
+
+def render(report: BenchReport) -> Iterator[str]:
+    """The report as lines for people."""
+    for device in report.devices:
+        yield from _device(report.settings, device)
+    for what, path in report.paths.items():
+        yield f"{what}: {path}"
+
+
+def render_comparison(comparison: Comparison) -> Iterator[str]:
+    """Every case's medians and their ratio, then what else differs."""
+    rows = [
+        (
+            f"{case.key.precision.upper()} {case.key.model}",
+            case.key.device,
+            str(case.key.threads),
+            case.key.power_mode,
+            f"{case.old_ms:.3f}",
+            f"{case.new_ms:.3f}",
+            f"{case.ratio.ratio:.3f}",
+            f"[{case.ratio.low:.3f}, {case.ratio.high:.3f}]",
+            case.verdict,
+        )
+        for case in comparison.cases
+    ]
+    header = (
+        "model", "device", "threads", "power mode", "old ms", "new ms", "new/old",
+        f"{comparison.cases[0].ratio.confidence:.0%} interval", "",
+    )  # fmt: skip
+    yield from table([header, *rows], left=2)
+    for difference in comparison.differences:
+        yield f"differs: {difference}"
+
+
+def table(rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
+    """Rows of equal length as aligned lines: the ``left`` first columns to the left, the others (numbers) to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if index < left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def _device(settings: Settings, device: DeviceReport) -> Iterator[str]:
+    if device.context is not None:
+        cores = f"{device.context.cores} core(s)"
+        name = device.context.model or device.context.cpu_model or device.context.abi
+        yield (
+            f"{device.device}: {name}, {cores}; "
+            f"{settings.repeats} repeats after {settings.warmup} warm-up runs, models in turns"
+        )
+        yield ""
+    if device.cases:
+        yield from table([HEADER, *(_row(case, model) for case in device.cases for model in case.models)])
+        yield ""
+        for case in device.cases:
+            yield from _speed_up(case)
+        yield from _same_in_all_cases(device.cases)
+        if settings.profile:
+            for case in device.cases:
+                yield from _profile(case)
+        yield ""
+    for warning in device.warnings:
+        yield f"warning: {warning.text}; {warning.fix}"
+
+
+def _row(case: CaseResult, model: ModelResult) -> tuple[str, ...]:
+    latency = model.latency
+    return (
+        f"{model.precision.upper()} {model.name}",
+        str(case.threads),
+        size_text(model.file_bytes),
+        "-" if model.peak_rss_bytes is None else size_text(model.peak_rss_bytes),
+        f"{latency.median_ms:.3f}",
+        f"{latency.min_ms:.3f}",
+        f"{latency.p90_ms:.3f}",
+        f"{latency.p99_ms:.3f}",
+        "-" if latency.std_ms is None else f"{latency.std_ms:.3f}",
+    )
+
+
+def _speed_up(case: CaseResult) -> Iterator[str]:
+    fp32, int8, gain = case.model("fp32"), case.model("int8"), case.speed_up
+    if fp32 is None or int8 is None or gain is None:
+        return
+    yield (
+        f"{case.threads} thread(s): INT8 {int8.latency.median_ms:.3f} ms, FP32 {fp32.latency.median_ms:.3f} ms, "
+        f"speed-up {gain.ratio:.2f}x ± {gain.margin:.2f} "
+        f"({gain.confidence:.0%} interval {gain.low:.2f} to {gain.high:.2f})"
+    )
+
+
+def _same_in_all_cases(cases: Sequence[CaseResult]) -> Iterator[str]:
+    """Size and memory, and whether the outputs are those of this machine: the worst of all cases."""
+    fp32, int8 = cases[0].model("fp32"), cases[0].model("int8")
+    if fp32 is not None and int8 is not None:
+        ratio = fp32.file_bytes / int8.file_bytes
+        yield f"size: INT8 {size_text(int8.file_bytes)}, FP32 {size_text(fp32.file_bytes)}, {ratio:.2f}x smaller"
+    what = "both models" if len(cases[0].models) == 2 else "the model"
+    peak = max(case.peak_rss_bytes for case in cases)
+    yield f"peak memory of the process with {what}: {size_text(peak)}"
+    found = {model.outputs for case in cases for model in case.models}
+    worst = next((outputs for outputs in ("different", "close", "identical") if outputs in found), None)
+    if worst is not None:
+        yield f"outputs: {OUTPUTS[worst]}"
+
+
+def _profile(case: CaseResult) -> Iterator[str]:
+    """Mean microseconds per operator, the models side by side; '-' where one lacks it. Then what eats the gain."""
+    from ptq_core.bench.profile import gain_eater, op_pairs
+
+    pairs = op_pairs(case)
+    columns = [
+        (f"{model.precision.upper()} us", [pair.time_us(model.precision) for pair in pairs])
+        for model in case.models
+    ]
+    rows: list[tuple[str, ...]] = [
+        ("operator", "kind", *(title for title, _ in columns)),
+        *(
+            (
+                pair.name,
+                pair.kind,
+                *("-" if times[row] is None else f"{times[row]:.1f}" for _, times in columns),
+            )
+            for row, pair in enumerate(pairs)
+        ),
+        ("sum", "", *(f"{sum(us or 0.0 for us in times):.1f}" for _, times in columns)),
+    ]
+    yield ""
+    yield f"mean time per operator, {case.threads} thread(s)"
+    yield from table(rows, left=2)
+    eater = gain_eater(pairs)
+    if eater is not None:
+        yield eater.sentence()

@@ -1,0 +1,101 @@
+"""Reports made by hand: what the comparison, the tables and the page are tested with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ptq_core.bench.advice import advise
+from ptq_core.bench.context import Battery, Cluster, DeviceContext, Facts, MachineState, device_context
+from ptq_core.bench.protocol import OpTime
+from ptq_core.bench.report import (
+    BenchReport,
+    CaseResult,
+    DeviceReport,
+    ModelResult,
+    Precision,
+    Settings,
+    to_json,
+)
+from ptq_core.bench.statistics import speed_up, summarize
+
+PHONE: DeviceContext = replace(
+    device_context(Facts(), abi="arm64-v8a", cores=8),
+    model="Pixel 7",
+    manufacturer="Google",
+    soc="GS201",
+    android_version="14",
+    clusters=(
+        Cluster((0, 1, 2, 3), 1803.0, 250, "sched_pixel"),
+        Cluster((4, 5), 2348.0, 760, "sched_pixel"),
+        Cluster((6, 7), 2850.0, 1024, "sched_pixel"),
+    ),
+    kernel="5.10.157",
+    load_average=1.2,
+    battery=Battery(80, False, 31.0),
+    airplane_mode=True,
+    screen_on=False,
+)
+STATE = MachineState((1803.0, 2348.0, 2850.0), {"battery": 31.0})
+FP32 = (4.0, 4.1, 4.2, 4.1, 4.0, 4.2, 4.1, 4.0, 4.2, 4.1)
+
+
+def model(precision: Precision, samples_ms: Sequence[float], **changes: Any) -> ModelResult:
+    good = ModelResult(
+        precision=precision,
+        name=f"net_{precision}.nb",
+        path=f"out/net_{precision}.nb",
+        file_bytes={"fp32": 4_000_000, "int8": 1_000_000}[precision],
+        arena_bytes=500_000,
+        load_ms=1.5,
+        first_ms=1.5 * samples_ms[0],
+        output_crc32="0badcafe",
+        peak_rss_bytes={"fp32": 12_000_000, "int8": 6_000_000}[precision],
+        outputs="identical",
+        latency=summarize(samples_ms),
+        samples_ms=tuple(samples_ms),
+        ops=(),
+    )
+    return replace(good, **changes)
+
+
+def case(
+    fp32: Sequence[float] = FP32,
+    int8: Sequence[float] = tuple(ms / 2 for ms in FP32),
+    *,
+    ops: tuple[tuple[OpTime, ...], tuple[OpTime, ...]] = ((), ()),
+    **changes: Any,
+) -> CaseResult:
+    good = CaseResult(
+        threads=1,
+        power_mode="big",
+        cpus=(6, 7),
+        before=STATE,
+        after=STATE,
+        stopped="repeats",
+        runtime_version="0.1.0",
+        abi="arm64-v8a",
+        cpu_features="scalar neon dotprod",
+        peak_rss_bytes=20_000_000,
+        models=(model("fp32", fp32, ops=ops[0]), model("int8", int8, ops=ops[1])),
+        speed_up=speed_up(fp32, int8),
+    )
+    return replace(good, **changes)
+
+
+def device(name: str = "R58M", *cases: CaseResult, context: DeviceContext = PHONE) -> DeviceReport:
+    return DeviceReport(name, context, cases, advise(name, context, cases), None)
+
+
+def report(*devices: DeviceReport, **settings: Any) -> BenchReport:
+    shown = Settings(
+        warmup=10, repeats=10, stop=None, cool_down_s=0.0, power_mode="big", threads=(1,), profile=False
+    )
+    return BenchReport("2026-11-28T01:00:00+00:00", 12.5, replace(shown, **settings), devices, {})
+
+
+def save(path: Path, saved: BenchReport) -> Path:
+    path.write_text(to_json(saved), encoding="utf-8")
+    return path

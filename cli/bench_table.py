@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from cli.options import size_text
+from cli.options import size_text, table
 
 if TYPE_CHECKING:
     from ptq_core.bench.compare import Comparison
@@ -51,17 +51,6 @@ def render_comparison(comparison: Comparison) -> Iterator[str]:
     yield from table([header, *rows], left=2)
     for difference in comparison.differences:
         yield f"differs: {difference}"
-
-
-def table(rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
-    """Rows of equal length as aligned lines: the ``left`` first columns to the left, the others (numbers) to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if index < left else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
 
 
 def _device(settings: Settings, device: DeviceReport) -> Iterator[str]:

@@ -1,8 +1,9 @@
-"""Habits that all commands share: - or _ in flag names, booleans with or without a value, comma lists, sizes in words."""
+"""Habits that all commands share: - or _ in flag names, booleans with or without a value, comma lists, sizes in words,
+tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -116,3 +117,14 @@ def size_text(size_bytes: int) -> str:
             break
         value, unit = value / 1000, larger
     return f"{value:.0f} B" if unit == "B" else f"{value:.2f} {unit}"
+
+
+def table(rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
+    """Rows of equal length as aligned lines: the ``left`` first columns to the left, the others (numbers) to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if index < left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()

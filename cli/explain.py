@@ -1,10 +1,10 @@
-"""What `ptq opt --explain` prints: every pass that changed something, and each of its changes."""
+"""What `ptq opt` says about its work: what each pass changed (`--explain`), what was verified."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ptq_core.reports import PassReport
+from ptq_core.reports import PassReport, VerifyReport
 
 
 def explain(passes: Iterable[PassReport]) -> str:
@@ -20,3 +20,18 @@ def explain(passes: Iterable[PassReport]) -> str:
     if idle:
         lines.append(f"nothing to change: {', '.join(idle)}")
     return "\n".join(lines)
+
+
+def verification(report: VerifyReport | None) -> str:
+    """One line: what was compared with what, or why nothing was."""
+    if report is None:
+        return "not verified: --no-verify"
+    if report.reason:
+        return f"not verified: {report.reason}"
+    values = f"{report.outputs} output{'s' if report.outputs > 1 else ''}"
+    same = (
+        "the same bits"
+        if report.identical == report.outputs
+        else f"{report.worst_share:.1%} of the allowed difference"
+    )
+    return f"verified: this machine's runtime against onnxruntime, one random input, {values}: {same}"

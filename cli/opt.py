@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import opt_listings
-from cli.explain import explain
+from cli.explain import explain, verification
 from cli.opt_flags import Flags, add_options
 from cli.options import CONTEXT, GroupedCommand, size_text
 from ptq_core.errors import InputError, PtqError
@@ -82,19 +82,23 @@ def find_source(flags: Flags) -> Path:
     return Path(str(flags.model_file))
 
 
+def _params_filename(flags: Flags, source: Path) -> str | None:
+    """The name of the external data beside ``source``, if one is given."""
+    if flags.param_file is None:
+        return flags.param_filename
+    if flags.param_file.resolve().parent != source.resolve().parent:
+        raise InputError(
+            f"--param-file {flags.param_file} is not beside {source}",
+            rule="external data lies in the model's folder",
+            fix="put the two files into one folder",
+        )
+    return flags.param_file.name
+
+
 def _load(flags: Flags, source: Path) -> ir.Model:
     from ptq_core.graph.io import load_model
 
-    params = flags.param_filename
-    if flags.param_file is not None:
-        if flags.param_file.resolve().parent != source.resolve().parent:
-            raise InputError(
-                f"--param-file {flags.param_file} is not beside {source}",
-                rule="external data lies in the model's folder",
-                fix="put the two files into one folder",
-            )
-        params = flags.param_file.name
-    return load_model(source, params_filename=params, input_shape=flags.shapes)
+    return load_model(source, params_filename=_params_filename(flags, source), input_shape=flags.shapes)
 
 
 def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
@@ -112,7 +116,13 @@ def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
     from ptq_core.optimize.pipeline import optimize
 
     report = optimize(
-        _load(flags, source), out, targets=flags.targets, prefer_int8_kernel=flags.prefer_int8_kernel
+        source,
+        out,
+        targets=flags.targets,
+        prefer_int8_kernel=flags.prefer_int8_kernel,
+        params_filename=_params_filename(flags, source),
+        input_shape=flags.shapes,
+        verify=not flags.no_verify,
     )
     if flags.explain:
         yield explain(report.passes)
@@ -120,6 +130,7 @@ def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
         f"{report.op_count} operators, {report.int8_op_count} in int8; arena {size_text(report.arena_bytes)}, "
         f"{report.arena_bytes / max(report.arena_least_bytes, 1):.3f} x the least possible"
     )
+    yield verification(report.verified)
     yield f"{size_text(report.size_bytes)} in {report.seconds:.1f} s"
     yield f"model:  {report.path}"
 

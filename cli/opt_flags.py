@@ -36,6 +36,7 @@ class Flags:
     valid_targets: str
     prefer_int8_kernel: bool
     explain: bool
+    no_verify: bool
     print_supported_ops: bool
     print_all_ops: bool
     print_all_ops_in_md_format: bool
@@ -113,6 +114,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="where it will run, by commas or spaces: arm (64 and 32 bits), arm64, armv7, x86, host",
     ),
     _switch(OUTPUT, "--explain", "print what each pass changed"),
+    _switch(OUTPUT, "--no-verify", "do not compare the written file with onnxruntime"),
     _switch(INT8, "--prefer-int8-kernel", "run QDQ models in int8; false runs them in float", default=True),
     _switch(LISTS, "--print-supported-ops", "the operators that --valid-targets can run"),
     _switch(LISTS, "--print-all-ops", "the operators, and which target runs each"),

@@ -32,10 +32,23 @@ class PassReport:
 
 
 @dataclass(frozen=True)
+class VerifyReport:
+    """How the written file's ``outputs`` compare with onnxruntime's; ``reason`` is why they could not be compared.
+
+    ``identical`` of them have the same values; the largest difference is ``worst_share`` of the allowed one (≤ 1).
+    """
+
+    outputs: int = 0
+    identical: int = 0
+    worst_share: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class OptimizeReport:
     """What `opt` wrote. No memory plan needs less than ``arena_least_bytes`` (flatfile/lifetimes.py).
 
-    ``passes`` has every pass in the order in which they ran, also those that found nothing.
+    ``passes`` has every pass in the order in which they ran, also those that found nothing; ``verified`` is None if nobody asked.
     """
 
     path: Path
@@ -45,6 +58,7 @@ class OptimizeReport:
     op_count: int
     int8_op_count: int
     passes: tuple[PassReport, ...]
+    verified: VerifyReport | None
     seconds: float
 
 

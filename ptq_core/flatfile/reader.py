@@ -60,6 +60,7 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._sections: dict[bytes, _Section] = {}
+        self._weights = memoryview(b"")
         self._targets = 0
         self._producer = ""
 
@@ -181,6 +182,9 @@ class _Reader:
             )
         if kind == b"WGTS" and entries:
             raise _bad(f"section WGTS has count {entries}", "its count is 0")
+        if kind == b"WGTS":  # no copy of what is most of the file
+            self._weights = memoryview(self._data)[offset : offset + size]
+            return _Section(b"", entries, entry_size)
         return _Section(self._data[offset : offset + size], entries, entry_size)
 
     def _check_gaps(self, ranges: list[tuple[int, int, str]]) -> None:
@@ -270,7 +274,7 @@ class _Reader:
             return Tensor(name, dtype, dims, params, None, offset)
         if storage != layout.STORAGE_CONSTANT:
             raise _bad(f"{where}: storage is {storage}", "1 arena, 2 constant")
-        weights = self._sections[b"WGTS"].data
+        weights = self._weights
         if offset + size > len(weights):
             raise _bad(
                 f"{where}: offset {offset}, size {size} in WGTS of {len(weights)} bytes", "inside WGTS"

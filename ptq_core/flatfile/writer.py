@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 import zlib
+from typing import BinaryIO
 
 import numpy as np
 
 from ptq_core.flatfile import layout
-from ptq_core.flatfile.program import Op, Program, Tensor
+from ptq_core.flatfile.program import Array, Op, Program, Tensor
 from ptq_core.version import VERSION
 
 PRODUCER = f"ptq {VERSION}"
 
 
 def write_program(program: Program) -> bytes:
-    """Serialize ``program``, whose arena tensors must have offsets (see optimize/memory_plan.py).
+    """Serialize ``program``, whose arena tensors must have offsets (see optimize/memory_plan.py); see `write_file`."""
+    stream = io.BytesIO()
+    write_file(program, stream)
+    return stream.getvalue()
+
+
+def write_file(program: Program, stream: BinaryIO) -> int:
+    """Write ``program`` to the empty, seekable ``stream``, one constant at a time; returns the size of the file in bytes.
 
     Equal strings, quantization parameters, scales and constants are stored once. Raises ValueError on a program that
     the format cannot hold (a bug of the caller).
     """
-    return _Writer(program).file()
+    return _Writer(program).write(stream)
 
 
 class _Writer:
@@ -35,10 +44,24 @@ class _Writer:
         self._scale_begin: dict[bytes, int] = {}
         self._indices: list[int] = []
         self._attributes = bytearray()
-        self._weights = bytearray()
-        self._weight_offsets: dict[bytes, int] = {}
+        self._weights: list[tuple[int, Array]] = []  # offset in WGTS, values
+        self._weights_size = 0
+        self._alike: dict[tuple[int, int], list[tuple[int, Array]]] = {}  # size, CRC → which of them
 
-    def file(self) -> bytes:
+    def write(self, stream: BinaryIO) -> int:
+        header, parts = self._contents()
+        crc = zlib.crc32(header[layout.CRC_BEGIN :])
+        size = stream.write(header)
+        for offset, part in parts:
+            for data in (bytes(offset - size), part if isinstance(part, bytes) else _bytes_of(part)):
+                crc = zlib.crc32(data, crc)
+                size += stream.write(data)
+        stream.seek(layout.CRC_BEGIN - 4)
+        stream.write(struct.pack("<I", crc))
+        return size
+
+    def _contents(self) -> tuple[bytes, list[tuple[int, bytes | Array]]]:
+        """Header and section table with a checksum of 0; what stands behind them, with its place in the file."""
         program = self._program
         tensors = b"".join(self._tensor(tensor) for tensor in program.tensors)
         ops = b"".join(self._op(op) for op in program.ops)
@@ -47,7 +70,7 @@ class _Writer:
         meta = json.dumps(
             dict(program.meta), sort_keys=True, ensure_ascii=False, separators=(",", ":")
         ).encode()
-        contents = {
+        contents: dict[bytes, bytes] = {
             b"STRS": bytes(self._strings),
             b"QPRM": b"".join(self._qparams),
             b"SCAL": bytes(self._scales),
@@ -58,30 +81,39 @@ class _Writer:
             b"INPT": _u32_list(program.inputs),
             b"OUTP": _u32_list(program.outputs),
             b"PLAN": layout.PLAN.pack(program.arena_size, layout.ALIGNMENT, 0),
-            b"WGTS": bytes(self._weights),
+            b"WGTS": b"",
             b"META": meta,
         }
-        table, body = _sections(contents)
         targets = sum(layout.TARGETS[name] for name in set(program.targets))
         if not targets:
             raise ValueError("a program needs at least one target")
+        end = layout.HEADER.size + len(contents) * layout.SECTION.size
+        table, placed = bytearray(), list[tuple[int, bytes | Array]]()
+        for kind, data in contents.items():
+            offset = layout.align(end)
+            if kind == b"WGTS":
+                size, count = self._weights_size, 0
+                placed += [(offset + at, values) for at, values in self._weights]
+            else:
+                size, count = len(data), len(data) // layout.SECTIONS[kind]
+                placed.append((offset, data))
+            flags = 0 if kind in layout.OPTIONAL_SECTIONS else layout.SECTION_REQUIRED
+            table += layout.SECTION.pack(kind, flags, offset, size, count, layout.SECTIONS[kind])
+            end = offset + size
         producer = (program.producer or PRODUCER).encode()[:23]
-        size = layout.HEADER.size + len(table) + len(body)
         header = layout.HEADER.pack(
             layout.MAGIC,
             layout.VERSION_MAJOR,
             layout.VERSION_MINOR,
             layout.HEADER.size,
-            size,
+            end,
             0,
             len(contents),
             targets,
             0,
             producer,
         )
-        data = bytearray(header + table + body)
-        struct.pack_into("<I", data, layout.CRC_BEGIN - 4, zlib.crc32(memoryview(data)[layout.CRC_BEGIN :]))
-        return bytes(data)
+        return header + table, placed
 
     def _string(self, text: str) -> int:
         if text not in self._string_offsets:
@@ -128,14 +160,20 @@ class _Writer:
         return self._qparams_index[entry]
 
     def _constant(self, tensor: Tensor) -> int:
-        data = np.ascontiguousarray(tensor.data, tensor.dtype.numpy).tobytes()
-        if len(data) != tensor.size_bytes:
-            raise ValueError(f"tensor {tensor.name}: {len(data)} bytes of data for dims {tensor.dims}")
-        if data not in self._weight_offsets:
-            self._weights += bytes(layout.align(len(self._weights)) - len(self._weights))
-            self._weight_offsets[data] = len(self._weights)
-            self._weights += data
-        return self._weight_offsets[data]
+        """The offset of the values in WGTS; that of equal ones if there are any."""
+        values = np.asarray(tensor.data, tensor.dtype.numpy)
+        if values.nbytes != tensor.size_bytes:
+            raise ValueError(f"tensor {tensor.name}: {values.nbytes} bytes of data for dims {tensor.dims}")
+        data = _bytes_of(values)
+        alike = self._alike.setdefault((data.nbytes, zlib.crc32(data)), [])
+        for offset, other in alike:
+            if data == _bytes_of(other):
+                return offset
+        offset = layout.align(self._weights_size)
+        alike.append((offset, values))
+        self._weights.append((offset, values))
+        self._weights_size = offset + data.nbytes
+        return offset
 
     def _op(self, op: Op) -> bytes:
         index_begin = len(self._indices)
@@ -168,19 +206,10 @@ def pack_attributes(op: Op) -> bytes:
     return b"".join(parts)
 
 
+def _bytes_of(values: Array) -> memoryview:
+    """The bytes of ``values`` in C order; a copy only if they lie otherwise."""
+    return np.ascontiguousarray(values).data.cast("B")
+
+
 def _u32_list(values: list[int]) -> bytes:
     return np.asarray(values, "<u4").tobytes()
-
-
-def _sections(contents: dict[bytes, bytes]) -> tuple[bytes, bytes]:
-    """(section table, everything behind it); each section starts at a multiple of 64, gaps are zero."""
-    table_end = layout.HEADER.size + len(contents) * layout.SECTION.size
-    table, body = bytearray(), bytearray()
-    for kind, data in contents.items():
-        offset = layout.align(table_end + len(body))
-        body += bytes(offset - table_end - len(body)) + data
-        flags = 0 if kind in layout.OPTIONAL_SECTIONS else layout.SECTION_REQUIRED
-        entry_size = layout.SECTIONS[kind]
-        count = 0 if kind == b"WGTS" else len(data) // entry_size
-        table += layout.SECTION.pack(kind, flags, offset, len(data), count, entry_size)
-    return bytes(table), bytes(body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
+from ptq_core.graph.weights import Array, all_tensors, attach, detach, location
 
 Shape = tuple[int, ...]
 InputShapes = Shape | Sequence[Shape] | Mapping[str, Shape]
@@ -107,30 +108,53 @@ def load_model(
     Raises InputError.
     """
     proto = _read(path)
-    _check_external_data(proto, path, params_filename)
+    order = {tensor.name: rank for rank, tensor in enumerate(proto.graph.initializer)}
+    proto, weights = _without_weights(proto, path, params_filename)
     try:
-        onnx.external_data_helper.load_external_data_for_model(proto, str(path.parent))
         onnx.checker.check_model(proto)
-    except Exception as error:  # the checker and the reader raise unrelated classes
+    except Exception as error:  # the checker raises unrelated classes
         raise InputError(
-            f"{path} is not a valid ONNX model: {str(error).strip().splitlines()[0]}",
+            f"{path} is not a valid ONNX model: {_first_line(error)}",
             rule="the model must pass onnx.checker",
             fix="export it again, or check that its external data lies beside it",
         ) from error
-    _drop_constant_inputs(proto)
     proto = _upgrade(proto, path)
     if input_shape is not None:
-        _fix_input_shape(proto, input_shape)
+        _fix_input_shape(proto, input_shape, weights)
     _name_nodes(proto)
     try:
         proto = onnx.shape_inference.infer_shapes(proto, strict_mode=False, data_prop=True)
     except Exception as error:
         raise InputError(
-            f"shapes of {path} do not fit: {str(error).strip().splitlines()[0]}",
+            f"shapes of {path} do not fit: {_first_line(error)}",
             rule="shape inference must succeed",
             fix="check input_shape and the export",
         ) from error
-    return ir.from_proto(proto)
+    model = ir.from_proto(proto)
+    attach(model, weights, order)
+    return model
+
+
+def _without_weights(
+    proto: onnx.ModelProto, path: Path, params_filename: str | None
+) -> tuple[onnx.ModelProto, dict[str, Array]]:
+    """``proto`` without its large constants, and these; a protobuf frees its memory only as a whole, so it is made anew."""
+    _check_external_data(proto, path, params_filename)
+    _drop_constant_inputs(proto)
+    weights = detach(proto, path.parent)
+    try:
+        onnx.external_data_helper.load_external_data_for_model(proto, str(path.parent))
+    except Exception as error:
+        raise InputError(
+            f"cannot read the external data of {path}: {_first_line(error)}",
+            rule="external data lies beside the model, in files that are long enough",
+            fix="copy the model again with its external data",
+        ) from error
+    return onnx.ModelProto.FromString(proto.SerializeToString()), weights
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def save_model(model: ir.Model, path: Path) -> None:
@@ -261,30 +285,24 @@ def _read(path: Path) -> onnx.ModelProto:
 
 
 def _external_files(proto: onnx.ModelProto) -> set[str]:
-    return {
-        entry.value
-        for tensor in proto.graph.initializer
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
+    return {where.get("location", "") for where in map(location, all_tensors(proto.graph)) if where}
 
 
 def _check_external_data(proto: onnx.ModelProto, path: Path, params_filename: str | None) -> None:
     locations = _external_files(proto)
-    for location in sorted(locations):
-        target = (path.parent / location).resolve()
-        if not target.is_relative_to(path.parent.resolve()):
+    for name in sorted(locations):
+        target = (path.parent / name.replace("\0", "")).resolve()
+        if "\0" in name or not target.is_relative_to(path.parent.resolve()):
             raise InputError(
-                f"{path} refers to external data outside its folder: {location}",
+                f"{path} refers to external data outside its folder: {name!r}",
                 rule="external data lies in the model's folder",
                 fix="do not trust this model, or put the data beside it",
             )
         if not target.is_file():
             raise InputError(
-                f"{path} needs its external data {location}, which is missing",
+                f"{path} needs its external data {name}, which is missing",
                 rule="external data lies beside the model",
-                fix=f"copy {location} to {path.parent}",
+                fix=f"copy {name} to {path.parent}",
             )
     if params_filename is not None and params_filename not in locations:
         raise InputError(
@@ -342,9 +360,10 @@ def _keep_old_coordinates(proto: onnx.ModelProto) -> None:
             )
 
 
-def _fix_input_shape(proto: onnx.ModelProto, shapes: InputShapes) -> None:
-    by_name = _shapes_by_name([value.name for value in proto.graph.input], shapes)
-    for value in proto.graph.input:
+def _fix_input_shape(proto: onnx.ModelProto, shapes: InputShapes, weights: Container[str]) -> None:
+    inputs = [value for value in proto.graph.input if value.name not in weights]
+    by_name = _shapes_by_name([value.name for value in inputs], shapes)
+    for value in inputs:
         shape = by_name.get(value.name)
         if shape is None:
             continue

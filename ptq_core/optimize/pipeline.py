@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import platform
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx_ir as ir
@@ -17,12 +18,15 @@ from ptq_core.flatfile import layout
 from ptq_core.flatfile.lifetimes import lower_bound
 from ptq_core.flatfile.program import DType, Op, Program
 from ptq_core.flatfile.reader import read_program
-from ptq_core.flatfile.writer import write_program
+from ptq_core.flatfile.writer import write_file
 from ptq_core.graph.io import InputShapes, load_model, save_model, to_bytes
 from ptq_core.graph.passes import simplify
+from ptq_core.graph.weights import release_constants
 from ptq_core.optimize.lowering.lower import lower_graph
 from ptq_core.optimize.memory_plan import plan_memory
 from ptq_core.optimize.passes import run_passes
+from ptq_core.optimize.verify import random_inputs
+from ptq_core.optimize.verify import verify as check
 from ptq_core.reports import OptimizeReport, PassReport, SimplifyReport
 
 _X86_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "i686": "x86", "i386": "x86"}
@@ -45,45 +49,59 @@ def optimize(
     *,
     targets: tuple[str, ...] = ("arm",),
     prefer_int8_kernel: bool = True,
+    params_filename: str | None = None,
     input_shape: InputShapes | None = None,
+    verify: bool = False,
 ) -> OptimizeReport:
     """Write ``model`` as the flat file ``out`` (atomically) and read it back to check it.
 
-    ``targets`` are keys of TARGET_NAMES. An open batch dimension becomes 1; ``input_shape`` fixes others, with a path only
-    (give it to load_model otherwise; ValueError). ``prefer_int8_kernel`` False runs a QDQ model in float. Raises InputError
-    for a model, a shape or a target that the runtime cannot run; all refused nodes are named at once.
+    ``targets`` are keys of TARGET_NAMES. An open batch dimension becomes 1; ``input_shape`` fixes others and ``params_filename``
+    names the external data, both with a path only (ValueError): they belong to load_model. ``prefer_int8_kernel`` False runs a
+    QDQ model in float. With ``verify`` the file must compute what onnxruntime computes (optimize/verify.py), else PtqError and
+    no file. Raises InputError for a model, a shape or a target that the runtime cannot run; all refused nodes are named at
+    once. A path takes less memory than a model: the weights are freed once they are lowered.
     """
     start = time.perf_counter()
     mask = resolve_targets(targets)
+    source: Path | bytes
     if isinstance(model, Path):
-        source, name = model.read_bytes() if model.is_file() else b"", model.stem
-        loaded = load_model(model, input_shape=input_shape)
+        source, name = model, model.stem
+        loaded = load_model(model, params_filename=params_filename, input_shape=input_shape)
     else:
-        if input_shape is not None:
+        if (params_filename, input_shape) != (None, None):
             raise ValueError("input_shape belongs to load_model when the model is loaded already")
         source, name, loaded = to_bytes(model), str(model.graph.name or ""), model
-    program, passes = lower_and_report(loaded, prefer_int8_kernel=prefer_int8_kernel)
+    program, lowered = lower_graph(loaded)
+    outputs = [str(value.name) for value in loaded.graph.outputs]
+    if loaded is not model:  # ours: free the weights now, not when the garbage of a graph is collected
+        release_constants(loaded)
+    passes = lowered + rewrite(program, outputs, prefer_int8_kernel=prefer_int8_kernel)
     program.targets = mask
     int8_ops = sum(runs_on_int8(program, op) for op in program.ops)
     program.meta = {
         "model": name,
-        "sha256": hashlib.sha256(source).hexdigest(),
+        "sha256": _sha256(source),
         "precision": "int8" if int8_ops else "fp32",
     }
-    data = write_program(program)
-    read_program(
-        data
-    )  # the reader's checks hold for what we write; a failure here is a bug and must not reach a phone
     with atomic_path(out) as temporary:
-        temporary.write_bytes(data)
+        with temporary.open("wb") as stream:
+            size = write_file(program, stream)
+        # The reader's checks hold for what we write; a failure here is a bug and must not reach a phone.
+        read_program(temporary.read_bytes())
+        for index, tensor in enumerate(program.tensors):  # free the weights
+            program.tensors[index] = dataclasses.replace(tensor, data=None)
+        verified = None
+        if verify:
+            verified = check(temporary, source, random_inputs(program), len(program.ops), int8=int8_ops > 0)
     return OptimizeReport(
         path=out,
-        size_bytes=len(data),
+        size_bytes=size,
         arena_bytes=program.arena_size,
         arena_least_bytes=lower_bound(program, layout.ALIGNMENT),
         op_count=len(program.ops),
         int8_op_count=int8_ops,
         passes=passes,
+        verified=verified,
         seconds=time.perf_counter() - start,
     )
 
@@ -108,18 +126,33 @@ def simplify_to_onnx(model: ir.Model, source: Path, out: Path) -> SimplifyReport
 
 def lower_to_program(model: ir.Model, *, prefer_int8_kernel: bool = True) -> Program:
     """Lower ``model`` (see graph.io.load_model), run all passes and plan the memory. Targets and meta are left open."""
-    return lower_and_report(model, prefer_int8_kernel=prefer_int8_kernel)[0]
+    program, _ = lower_graph(model)
+    rewrite(
+        program, [str(value.name) for value in model.graph.outputs], prefer_int8_kernel=prefer_int8_kernel
+    )
+    return program
 
 
-def lower_and_report(
-    model: ir.Model, *, prefer_int8_kernel: bool = True
-) -> tuple[Program, tuple[PassReport, ...]]:
-    """As `lower_to_program`, with a report per pass in the order in which they ran."""
-    program, lowered = lower_graph(model)
-    rewritten = run_passes(program, prefer_int8_kernel=prefer_int8_kernel)
-    _name_tensors(program, [str(value.name) for value in model.graph.outputs])
+def rewrite(
+    program: Program, outputs: Sequence[str], *, prefer_int8_kernel: bool = True
+) -> tuple[PassReport, ...]:
+    """Run all passes, give the program's ``outputs`` their names and plan the memory; a report per pass, in their order."""
+    reports = run_passes(program, prefer_int8_kernel=prefer_int8_kernel)
+    _name_tensors(program, outputs)
     plan_memory(program)
-    return program, lowered + rewritten
+    return reports
+
+
+def _sha256(source: Path | bytes) -> str:
+    """Of the .onnx file, without external data."""
+    digest = hashlib.sha256()
+    if isinstance(source, bytes):
+        digest.update(source)
+    else:
+        with source.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def resolve_targets(targets: tuple[str, ...]) -> tuple[str, ...]:
@@ -141,7 +174,7 @@ def runs_on_int8(program: Program, op: Op) -> bool:
     return DType.I8 in reads and op.kind.label != "dequantize"
 
 
-def _name_tensors(program: Program, outputs: list[str]) -> None:
+def _name_tensors(program: Program, outputs: Sequence[str]) -> None:
     """Outputs bear the model's names; every name is unique."""
     names = dict(zip(program.outputs, outputs, strict=True))
     names.update({index: program.tensors[index].name for index in program.inputs})

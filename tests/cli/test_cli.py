@@ -14,6 +14,7 @@ from PIL import Image
 from cli import main
 from ptq_core.config import PreprocessConfig, QuantizeConfig
 from ptq_core.optimize.supported import SUPPORTED
+from tests.agreement import RUNTIME_IS_BUILT
 from tests.models import Builder, mobile_block, save
 
 
@@ -57,6 +58,19 @@ def test_opt_explains_its_passes(workspace: Path, capsys: pytest.CaptureFixture[
     assert "fuse_residual" in idle or "\nfuse_residual: " in out
     assert "fuse_clamp" not in idle
     assert "x the least possible" in out
+
+
+def test_opt_says_what_it_verified(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["opt", "--model-dir", "fp32", "--optimize-out", "x"]
+    if RUNTIME_IS_BUILT:
+        assert "\nverified: this machine's runtime against onnxruntime" in ptq(capsys, *command)[1]
+    assert "\nnot verified: --no-verify\n" in ptq(capsys, *command, "--no-verify")[1]
+    monkeypatch.setenv("PTQ_RUNTIME_DIR", str(workspace))
+    code, out, _ = ptq(capsys, *command)
+    assert code == 0
+    assert "\nnot verified: no libptq.so for host" in out
 
 
 def test_warnings_go_to_stderr(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -125,9 +125,9 @@ class Lowering:
         if constant.qparams is None:
             if array.dtype.kind not in "fiub":
                 raise Unsupported(f"its constant {name} is {array.dtype}")
-            array = array.astype(np.float32)
+            array = array.astype(np.float32, copy=False)
         dtype = {"f": DType.F32, "i": DType.I8 if array.dtype.itemsize == 1 else DType.I32}[array.dtype.kind]
-        data = np.ascontiguousarray(array, dtype.numpy)
+        data = np.asarray(array, dtype.numpy)  # perhaps transposed: the writer puts the values in order
         return self.program.add(Tensor(self._unique(name), dtype, tuple(data.shape), constant.qparams, data))
 
     def arena_tensor(

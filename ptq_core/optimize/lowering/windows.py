@@ -132,7 +132,7 @@ def weight_layout(weights: Constant, perm: tuple[int, ...]) -> Constant:
         and (qparams.per_tensor or qparams.axis == perm[0])
     )
     if not fits or qparams is None:
-        return Constant(weights.real.astype(np.float32).transpose(perm))
+        return Constant(weights.real.astype(np.float32, copy=False).transpose(perm))
     return Constant(
         weights.array.transpose(perm), QuantParams(qparams.scales, 0, -1 if qparams.per_tensor else 0)
     )

@@ -11,6 +11,7 @@ from cli.bench import bench
 from cli.eval import eval_command
 from cli.opt import opt
 from cli.quantize import quantize
+from cli.show import show
 from ptq_core.errors import PtqError
 from ptq_core.version import VERSION
 
@@ -25,12 +26,13 @@ def app() -> None:
     ptq opt        FP32 or INT8 ONNX     ->  flat file .nb for the runtime
     ptq bench      FP32 .nb + INT8 .nb   ->  latency side by side
     ptq eval       .onnx or .nb + labels ->  top-1 and top-5
+    ptq show       .onnx, .nb, cache     ->  what is inside
 
     Exit codes: 0 done, 2 wrong input, 3 device or environment, 4 a missed target, 1 a bug of ours. --debug shows tracebacks.
     """
 
 
-for command in (quantize, opt, bench, eval_command):
+for command in (quantize, opt, bench, eval_command, show):
     app.add_command(command)
 
 

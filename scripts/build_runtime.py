@@ -3,7 +3,7 @@
 
     build_runtime.py --abi host,arm64-v8a,armeabi-v7a,x86_64 [--test] [--build-dir build/runtime]
 
-`host` gets libptq.so (for ctypes) and benchmark_bin; the others a static, stripped benchmark_bin that runs under `adb shell`.
+`host` gets libptq.so (for ctypes), benchmark_bin and show_bin; the others the programs, static, which run under `adb shell`.
 Needs only the standard library, and in the same Python environment: ziglang, cmake, ninja. With --test, the C++ tests run too,
 those of Arm under qemu-user on several CPUs. Exit codes: 0 done, 1 a build or test failed, 2 wrong argument, 3 a tool is missing.
 """
@@ -35,7 +35,7 @@ class Abi:
 
     triple: str
     machine: str
-    artefacts: tuple[str, ...] = ("benchmark_bin",)
+    artefacts: tuple[str, ...] = ("benchmark_bin", "show_bin")
     emulator: str = ""
     emulated_cpus: tuple[str, ...] = ()
 
@@ -68,7 +68,7 @@ def find_abi(name: str) -> Abi:
     machine = platform.machine()
     if machine not in HOST_TRIPLES:
         raise MissingToolError(f"no host build for {machine}: only {', '.join(HOST_TRIPLES)}")
-    return Abi(HOST_TRIPLES[machine], machine, ("libptq.so", "benchmark_bin"))
+    return Abi(HOST_TRIPLES[machine], machine, ("libptq.so", "benchmark_bin", "show_bin"))
 
 
 def find_python_tool(name: str) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ptq_core.calibration.statistics import BINS, TensorStatistics
 from ptq_core.config import PreprocessConfig
+from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
 
 FORMAT_VERSION = 3
@@ -127,24 +128,44 @@ def load_cache(
     if not path.exists():
         return None, None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        return _unpack(arrays, key, partial), None
+        header, content = _open(path)
+        if header["key"] != key:
+            raise ValueError("it was written for other data")
+        if (header["micro_batch"] > 0) != partial:
+            raise ValueError("it holds another stage of the calibration than its name says")
+        return _unpack(header, content), None
     except Exception as error:  # zipfile, zlib, NumPy and json each raise their own for a damaged file
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return None, f"calibration cache {path} is corrupt or foreign ({reason}); it is rebuilt"
+        return None, f"calibration cache {path} is corrupt or foreign ({_reason(error)}); it is rebuilt"
 
 
-def _unpack(arrays: Mapping[str, NDArray[Any]], key: str, partial: bool) -> CachedCalibration:
-    """Raise ValueError or KeyError for anything that ``save_cache`` would not have written under ``key``."""
-    content = {name: array for name, array in arrays.items() if name != "checksum"}
-    if not np.array_equal(arrays["checksum"], _checksum(content)):
+def read_cache(path: Path) -> CachedCalibration:
+    """The contents of the file ``path``, whatever key it belongs to; raises InputError if it is no such file."""
+    try:
+        return _unpack(*_open(path))
+    except Exception as error:
+        raise InputError(
+            f"{path} is no file of the calibration cache, or a damaged one: {_reason(error)}",
+            rule="such files are written by `ptq quantize` into cache_dir",
+            fix="check the path",
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _open(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """(header, arrays) of a file whose checksum holds."""
+    with np.load(path, allow_pickle=False) as file:
+        content = {name: file[name] for name in file.files}
+    checksum = content.pop("checksum")
+    if not np.array_equal(checksum, _checksum(content)):
         raise ValueError("checksum does not match")
-    header = json.loads(content["header"].tobytes())
-    if header["key"] != key:
-        raise ValueError("it was written for other data")
-    if (header["micro_batch"] > 0) != partial:
-        raise ValueError("it holds another stage of the calibration than its name says")
+    return json.loads(content["header"].tobytes()), content
+
+
+def _unpack(header: Mapping[str, Any], content: Mapping[str, NDArray[Any]]) -> CachedCalibration:
+    """Raise ValueError or KeyError for anything that ``save_cache`` would not have written."""
     names = header["names"]
     reals, counts, histograms = content["reals"], content["counts"], content["histograms"]
     shapes = [(len(names), len(REALS)), (len(names), len(COUNTS)), (len(names), 2 * BINS)]

@@ -1,4 +1,8 @@
-"""A flat file as text for people: header, inputs and outputs, operators, tensors, memory."""
+"""A flat file as text for people, and as a record for machines: header, inputs and outputs, operators, tensors, memory.
+
+The text is byte for byte what the C++ tool `show_bin --dump` prints of the file (a test holds the two together); of a file
+that another writer made, the spaces in META may differ.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ptq_core.flatfile.attributes import NAMED_VALUES, Clamp
-from ptq_core.flatfile.layout import OPS, VERSION_MAJOR, VERSION_MINOR
+from ptq_core.flatfile.layout import ALIGNMENT, OPS, VERSION_MAJOR, VERSION_MINOR
+from ptq_core.flatfile.lifetimes import buffers, lower_bound
 from ptq_core.flatfile.program import Op, Program, QuantParams, Tensor
+from ptq_core.flatfile.writer import meta_text
 
 
 def dump_program(program: Program) -> str:
@@ -18,11 +24,9 @@ def dump_program(program: Program) -> str:
 
 
 def _lines(program: Program) -> Iterator[str]:
-    yield f"flat file {VERSION_MAJOR}.{VERSION_MINOR} by {program.producer or '?'} for {', '.join(program.targets)}"
-    for key, value in sorted(program.meta.items()):
-        yield f"meta {key}: {value}"
-    constants = sum(t.size_bytes for t in program.tensors if t.is_constant)
-    yield f"arena {program.arena_size} bytes, constants {constants} bytes"
+    yield f"flat file {_version(program)} by {program.producer or '?'} for {', '.join(program.targets)}"
+    yield f"meta {meta_text(program)}"
+    yield f"arena {program.arena_size} bytes, constants {_constant_bytes(program)} bytes"
     for label, indices in (("input", program.inputs), ("output", program.outputs)):
         for index in indices:
             yield f"{label} %{index} {_type(program.tensors[index])} {program.tensors[index].name}"
@@ -30,6 +34,73 @@ def _lines(program: Program) -> Iterator[str]:
         yield f"op {step} {_op(op)}"
     for index, tensor in enumerate(program.tensors):
         yield f"tensor %{index} {_type(tensor)} {_place(tensor)}{_qparams(tensor.qparams)} {tensor.name}"
+
+
+def describe_program(program: Program) -> dict[str, Any]:
+    """What the text says, as a record for JSON, with the memory plan's lifetimes: operators from ``first`` to ``last``.
+
+    −1 is before the first operator; infinite clamp bounds are the strings `inf` and `-inf`.
+    """
+    alive = {index: buffer for buffer in buffers(program) for index, _ in buffer.tensors}
+    return {
+        "type": "flat file",
+        "version": _version(program),
+        "producer": program.producer,
+        "targets": list(program.targets),
+        "meta": dict(program.meta),
+        "arena_bytes": program.arena_size,
+        "arena_least_bytes": lower_bound(program, ALIGNMENT),
+        "constant_bytes": _constant_bytes(program),
+        "inputs": list(program.inputs),
+        "outputs": list(program.outputs),
+        "ops": [
+            {
+                "kind": op.kind.label,
+                "name": op.name,
+                "inputs": list(op.inputs),
+                "outputs": list(op.outputs),
+                "attributes": {name: _plain(op, name) for name, _ in OPS[op.kind].fields},
+            }
+            for op in program.ops
+        ],
+        "tensors": [
+            {
+                "name": tensor.name,
+                "dtype": tensor.dtype.label,
+                "dims": list(tensor.dims),
+                "bytes": tensor.size_bytes,
+                **({"constant": True} if tensor.is_constant else {"offset": tensor.offset}),
+                **({"first": alive[i].first, "last": alive[i].last} if i in alive else {}),
+                **_qparams_record(tensor.qparams),
+            }
+            for i, tensor in enumerate(program.tensors)
+        ],
+    }
+
+
+def _version(program: Program) -> str:
+    major, minor = program.version or (VERSION_MAJOR, VERSION_MINOR)
+    return f"{major}.{minor}"
+
+
+def _constant_bytes(program: Program) -> int:
+    return sum(tensor.size_bytes for tensor in program.tensors if tensor.is_constant)
+
+
+def _plain(op: Op, name: str) -> Any:
+    value = getattr(op.attributes, name)
+    if isinstance(value, tuple):
+        return list(value)
+    if (type(op.attributes), name) in NAMED_VALUES or (isinstance(value, float) and math.isinf(value)):
+        return _named(op, name, value)
+    return value
+
+
+def _qparams_record(qparams: QuantParams | None) -> dict[str, Any]:
+    if qparams is None:
+        return {}
+    scales = [float(scale) for scale in qparams.scales]
+    return {"scales": scales, "zero_point": qparams.zero_point, "axis": qparams.axis}
 
 
 def _op(op: Op) -> str:

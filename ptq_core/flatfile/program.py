@@ -160,7 +160,10 @@ class Op:
 
 @dataclass
 class Program:
-    """Tensors and operators in execution order. ``arena_size`` in bytes; ``targets`` are names of layout.TARGETS."""
+    """Tensors and operators in execution order. ``arena_size`` in bytes; ``targets`` are names of layout.TARGETS.
+
+    ``version`` is that of the file it was read from; the writer writes the lowest that holds the program.
+    """
 
     tensors: list[Tensor] = field(default_factory=list)
     ops: list[Op] = field(default_factory=list)
@@ -169,6 +172,7 @@ class Program:
     arena_size: int = 0
     targets: tuple[str, ...] = ()
     producer: str = ""
+    version: tuple[int, int] | None = None
     meta: Mapping[str, object] = field(default_factory=dict)
 
     def add(self, tensor: Tensor) -> int:

@@ -63,6 +63,7 @@ class _Reader:
         self._weights = memoryview(b"")
         self._targets = 0
         self._producer = ""
+        self._version = (layout.VERSION_MAJOR, layout.VERSION_MINOR)
 
     def program(self) -> Program:
         count = self._header()
@@ -79,6 +80,7 @@ class _Reader:
             arena_size=arena_size,
             targets=tuple(name for name, bit in layout.TARGETS.items() if self._targets & bit),
             producer=self._producer,
+            version=self._version,
             meta=self._meta(),
         )
         for problem in broken_rules(program):
@@ -131,6 +133,7 @@ class _Reader:
             raise _bad(f"header reserved is {reserved}", "reserved fields are 0")
         self._targets = targets
         self._producer = _producer(producer)
+        self._version = (major, minor)
         return int(count)
 
     def _section_table(self, count: int) -> None:

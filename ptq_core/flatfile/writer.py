@@ -33,6 +33,11 @@ def write_file(program: Program, stream: BinaryIO) -> int:
     return _Writer(program).write(stream)
 
 
+def meta_text(program: Program) -> str:
+    """The section META: JSON with sorted keys and no spaces."""
+    return json.dumps(dict(program.meta), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
 class _Writer:
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -67,9 +72,7 @@ class _Writer:
         ops = b"".join(self._op(op) for op in program.ops)
         if not self._strings:
             self._strings += b"\0"  # the section's last byte is NUL even when no string is used
-        meta = json.dumps(
-            dict(program.meta), sort_keys=True, ensure_ascii=False, separators=(",", ":")
-        ).encode()
+        meta = meta_text(program).encode()
         contents: dict[bytes, bytes] = {
             b"STRS": bytes(self._strings),
             b"QPRM": b"".join(self._qparams),

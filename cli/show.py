@@ -1,0 +1,96 @@
+"""`ptq show`: what an .onnx model, a flat file or a file of the calibration cache holds."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.options import CONTEXT, boolean_option
+from ptq_core.errors import DeviceError, InputError
+
+Shown = tuple[str, dict[str, Any]]
+"""The same as text and as a record."""
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("file", type=click.Path(path_type=Path))
+@boolean_option("--json", "a record for machines instead of text")
+@boolean_option("--kernels", "of a flat file: also the kernels that this machine chooses", default=True)
+def show(file: Path, json: bool, kernels: bool) -> None:
+    """Print what FILE holds: operators, tensors, scales, sizes, memory plan, kernels.
+
+    FILE is an .onnx model, a flat file (.nb) or a file of the calibration cache (.npz); its content tells which. The text of
+    a flat file is that of the runtime's own tool, `show_bin FILE`.
+    """
+    text, record = _reader_of(file)(file, kernels)
+    click.echo(_json(record) if json else text, nl=False)
+
+
+def _json(record: dict[str, Any]) -> str:
+    return json_module.dumps(record, indent=1, ensure_ascii=False) + "\n"
+
+
+def _reader_of(file: Path) -> Callable[[Path, bool], Shown]:
+    from ptq_core.flatfile.layout import MAGIC
+
+    try:
+        with file.open("rb") as stream:
+            begin = stream.read(len(MAGIC))
+    except OSError as error:
+        raise InputError(
+            f"cannot read {file}: {error.strerror or error}",
+            rule="FILE is an existing .onnx model, flat file or calibration cache",
+            fix="check the path",
+        ) from None
+    if begin == MAGIC or file.suffix == ".nb":
+        return _flat_file
+    return _cache if begin[:4] == b"PK\x03\x04" else _model
+
+
+def _flat_file(file: Path, kernels: bool) -> Shown:
+    from ptq_core.flatfile.dump import describe_program, dump_program
+    from ptq_core.flatfile.reader import load_program
+
+    program = load_program(file)
+    text = dump_program(program)
+    record = {"file_bytes": file.stat().st_size, **describe_program(program)}
+    chosen = _kernels(file) if kernels else []
+    text += "".join(f"kernel {index} {name}\n" for index, name in enumerate(chosen))
+    for op, name in zip(record["ops"], chosen, strict=False):
+        op["kernel"] = name
+    return text, record
+
+
+def _kernels(file: Path) -> list[str]:
+    """The kernel of each operator on this machine; none, with a note, where the runtime is not built."""
+    from ptq_core.runtime import Program
+
+    try:
+        with Program(file) as loaded:
+            return [op.kernel for op in loaded.ops]
+    except DeviceError as error:
+        click.echo(f"note: kernels are not shown: {error}", err=True)
+        return []
+
+
+def _model(file: Path, _kernels: bool) -> Shown:
+    from ptq_core.graph.dump import describe_model, dump_model
+    from ptq_core.graph.io import load_model, size_bytes
+
+    model = load_model(file)
+    return dump_model(model), {"file_bytes": size_bytes(file), **describe_model(model)}
+
+
+def _cache(file: Path, _kernels: bool) -> Shown:
+    from ptq_core.calibration.cache import read_cache
+    from ptq_core.calibration.dump import describe_calibration, dump_calibration
+
+    calibration = read_cache(file)
+    return dump_calibration(calibration), {
+        "file_bytes": file.stat().st_size,
+        **describe_calibration(calibration),
+    }

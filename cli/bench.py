@@ -2,89 +2,38 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from tqdm import tqdm
 
+from cli.bench_flags import add_options
+from cli.bench_progress import DeviceBars
 from cli.bench_table import render, render_comparison
-from cli.options import CONTEXT
+from cli.options import CONTEXT, GroupedCommand
 from ptq_core.errors import DeviceError, InputError, MissedTargetError
 
+if TYPE_CHECKING:
+    from ptq_core.bench.report import StopRule
 
-@click.command(context_settings=CONTEXT)
-@click.option(
-    "--fp32",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="FP32 model: .nb, or .onnx, which is optimized first",
-)
-@click.option(
-    "--int8",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="INT8 model: .nb, or .onnx. With both, the speed-up is shown",
-)
-@click.option(
-    "--device",
-    default="local",
-    show_default=True,
-    metavar="NAME",
-    help="where to measure: local is this machine",
-)
-@click.option(
-    "--threads",
-    default="1",
-    show_default=True,
-    metavar="N[,N...]",
-    help="numbers of threads; each one is measured",
-)
-@click.option(
-    "--warmup", default=10, show_default=True, metavar="N", help="inferences before the measured ones"
-)
-@click.option("--repeats", default=30, show_default=True, metavar="N", help="measured inferences per model")
-@click.option(
-    "--result-filename",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="append one line per model and number of threads, as benchmark_bin's res.txt",
-)
-@click.option(
-    "--json",
-    "json_path",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="write everything, with all samples and the machine's state, as JSON",
-)
-@click.option(
-    "--compare",
-    nargs=2,
-    type=click.Path(path_type=Path),
-    metavar="OLD.json NEW.json",
-    help="measure nothing: compare two files of --json, case by case",
-)
-@click.option(
-    "--fail-above",
-    type=float,
-    metavar="RATIO",
-    help="with --compare: exit code 4 if a median is more than RATIO times the old one, beyond its noise",
-)
-@click.option("--profile", is_flag=True, help="also time each operator and print the times side by side")
-@click.option(
-    "--timeout",
-    default=600.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="give up when one number of threads takes longer",
-)
+DEFAULT_MAX_SECONDS = 60.0
+
+
+@click.command(cls=GroupedCommand, context_settings=CONTEXT)
+@add_options
 def bench(
     fp32: Path | None,
     int8: Path | None,
     device: str,
+    adb: str | None,
+    power_mode: str,
+    keep: bool,
     threads: str,
     warmup: int,
     repeats: int,
+    until_ci: float | None,
+    max_seconds: float | None,
+    cool_down: float,
     result_filename: Path | None,
     json_path: Path | None,
     compare: tuple[Path, Path] | None,
@@ -92,36 +41,38 @@ def bench(
     profile: bool,
     timeout: float,
 ) -> int:
-    """Measure the latency of an FP32 and an INT8 model in the phone runtime.
+    """Measure the latency of an FP32 and an INT8 model in the phone runtime, on a phone or on this machine.
 
-    Both models are run in turns in one process, so that whatever slows the machine down slows both. Give --fp32, --int8,
-    or both; or --compare.
+    \b
+    ptq bench --fp32 mobilenetv1_fp32.nb --int8 mobilenetv1_int8.nb --threads 1,2,4
+
+    Both models are run in turns in one process, so that whatever slows the device down slows both. Give --fp32, --int8,
+    or both; or --compare. A device that fails loses no finished case; the exit code is then 3.
     """
     if compare is not None or fail_above is not None:
         compare_reports(compare, fail_above, models=[path for path in (fp32, int8) if path is not None])
         return 0
     from ptq_core.bench.pipeline import bench as run_bench  # imports NumPy: only when needed
 
-    with tqdm(
-        total=0, disable=None, file=sys.stderr, leave=False, bar_format="{desc} {n_fmt}/{total_fmt}"
-    ) as bar:
-
-        def progress(device: str, done: int, total: int, what: str) -> None:
-            bar.total, bar.n = total, done
-            bar.set_description(f"measuring on {device} with {what}")
-
+    with DeviceBars() as progress:
         report = run_bench(
             fp32=fp32,
             int8=int8,
             device=device,
+            adb=adb,
+            keep=keep,
             threads=parse_threads(threads),
+            power_mode=power_mode,
             warmup=warmup,
             repeats=repeats,
+            stop=stop_rule(until_ci, max_seconds),
+            cool_down_s=cool_down,
             profile=profile,
             result_path=result_filename,
             json_path=json_path,
             timeout_s=timeout,
             progress=progress,
+            say=lambda note: click.echo(note, err=True),
         )
     for text in render(report):
         click.echo(text)
@@ -158,6 +109,21 @@ def compare_reports(files: tuple[Path, Path] | None, fail_above: float | None, m
             rule=f"no median may be more than {fail_above:g} times the old one with its whole interval above 1",
             fix="measure again on a quiet device; if it stays, find the change that made it slower",
         )
+
+
+def stop_rule(until_ci: float | None, max_seconds: float | None) -> StopRule | None:
+    """The rule of --until-ci, None without it. Raises InputError for --max-seconds alone."""
+    from ptq_core.bench.report import StopRule
+
+    if until_ci is not None:
+        return StopRule(until_ci, DEFAULT_MAX_SECONDS if max_seconds is None else max_seconds)
+    if max_seconds is not None:
+        raise InputError(
+            f"--max-seconds {max_seconds:g} without --until-ci",
+            rule="without a stop rule exactly --repeats inferences are measured",
+            fix="add --until-ci 1, or set --repeats",
+        )
+    return None
 
 
 def parse_threads(text: str) -> tuple[int, ...]:

@@ -66,10 +66,11 @@ def runtime_binary(abi: str, name: str = "benchmark_bin") -> Path:
     """A file of the runtime built for ``abi``. Raises DeviceError, naming the next step, if it was not built."""
     path = runtime_folder(abi) / name
     if not path.is_file():
+        build = "make runtime" if abi == "host" else "make runtime-all"
         raise DeviceError(
             f"no {name} for {abi}: {path} does not exist",
             rule="the C++ runtime must be built first; a wheel carries it",
-            fix=f"run `make runtime`, or set {RUNTIME_DIR_VARIABLE} to a folder that has {abi}/{name}",
+            fix=f"run `{build}`, or set {RUNTIME_DIR_VARIABLE} to a folder that has {abi}/{name}",
         )
     return path
 

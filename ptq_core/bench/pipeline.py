@@ -1,26 +1,38 @@
-"""`bench`: flat files (or ONNX models, optimized on the way) through `benchmark_bin` on a device, into a report."""
+"""`bench`: flat files (or ONNX models, optimized on the way) through `benchmark_bin` on devices, into a report."""
 
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
 from ptq_core.bench import res_txt
 from ptq_core.bench.advice import advise
+from ptq_core.bench.arguments import check_arguments, check_output
 from ptq_core.bench.context import DeviceContext
-from ptq_core.bench.devices import open_device
-from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, Precision, Settings, to_json
-from ptq_core.bench.session import measure_case
+from ptq_core.bench.devices.process import kill_running
+from ptq_core.bench.devices.selection import Opener, runs_here, select_devices
+from ptq_core.bench.power_mode import parse_power_mode
+from ptq_core.bench.reference import Reference
+from ptq_core.bench.report import (
+    BenchReport,
+    CaseResult,
+    DeviceReport,
+    Precision,
+    Settings,
+    StopRule,
+    to_json,
+)
+from ptq_core.bench.session import Session, Work
 from ptq_core.bench.subjects import make_subject
-from ptq_core.errors import InputError, PtqError
-from ptq_core.files import make_folder, write_text
-from ptq_core.runtime import MAX_THREADS, runtime_binary
+from ptq_core.errors import DeviceError, PtqError
+from ptq_core.files import write_text
 
 Progress = Callable[[str, int, int, str], None]
-"""Called before each case: the device, cases done on it, cases in all, what comes next."""
+"""Called before each case and after the last, by several threads: the device, cases done on it, cases in all, what is next."""
 
 
 def bench(
@@ -28,121 +40,178 @@ def bench(
     fp32: Path | None = None,
     int8: Path | None = None,
     device: str = "local",
+    adb: str | None = None,
+    keep: bool = False,
     threads: Sequence[int] = (1,),
+    power_mode: str = "auto",
     warmup: int = 10,
     repeats: int = 30,
+    stop: StopRule | None = None,
+    cool_down_s: float = 0,
     profile: bool = False,
     result_path: Path | None = None,
     json_path: Path | None = None,
     timeout_s: float = 600,
     progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> BenchReport:
-    """Measure ``fp32``, ``int8`` (`.nb`, or `.onnx`), or both in turns, once per number of ``threads``.
+    """Measure ``fp32``, ``int8`` (`.nb`, or `.onnx`), or both in turns, once per number of ``threads``, on all devices at once.
 
-    After each case its lines are appended to ``result_path`` and ``json_path`` is rewritten, so that a failure later
-    loses no finished case. ``timeout_s`` holds per case. Raises InputError for arguments and models that cannot be
-    measured, DeviceError if the runtime is not built, fails, hangs or answers garbage.
+    ``device``, ``adb`` and ``keep`` are those of `devices.selection.select_devices`, ``power_mode`` is one of
+    `power_mode.parse_power_mode`; ``auto`` is ``big`` on phones and ``none`` elsewhere. ``timeout_s`` holds per process,
+    ``cool_down_s`` is the pause before each case but the first. ``say`` gets what the user should know at once.
+
+    After each case its lines are appended to ``result_path`` and ``json_path`` is rewritten. A device that fails ends with
+    its `error` in the report, and loses neither its finished cases nor those of others. Raises InputError for arguments and
+    models that cannot be measured, DeviceError if no device finished a case.
     """
     given: list[tuple[Precision, Path]] = []
     if fp32 is not None:
         given.append(("fp32", fp32))
     if int8 is not None:
         given.append(("int8", int8))
-    _check_arguments(given, threads, warmup, repeats, timeout_s)
+    check_arguments(given, threads, warmup, repeats, stop, cool_down_s, timeout_s)
+    mode = parse_power_mode(power_mode)
     for output in (result_path, json_path):
         if output is not None:
-            _check_output(output)
-    settings = Settings(warmup, repeats, None, 0.0, "none", tuple(threads), profile)
-    paths = {name: path for name, path in (("res.txt", result_path), ("JSON", json_path)) if path is not None}
-    started, clock = datetime.now(timezone.utc).isoformat(timespec="seconds"), time.monotonic()
-    cases: list[CaseResult] = []
-    context: DeviceContext | None = None
-    failure: PtqError | None = None
-
-    def report() -> BenchReport:
-        warnings = advise(device, context, cases) if context is not None else ()
-        error = None if failure is None else str(failure)
-        return BenchReport(
-            started=started,
-            seconds=round(time.monotonic() - clock, 3),
-            settings=settings,
-            devices=(DeviceReport(device, context, tuple(cases), warnings, error),),
-            paths=paths,
-        )
-
-    try:
-        with open_device(device) as target, tempfile.TemporaryDirectory(prefix="ptq-bench-") as scratch:
-            binary = runtime_binary(target.abi)
-            context = target.context()  # before our own work raises the load
-            subjects = [make_subject(precision, path, Path(scratch), "host") for precision, path in given]
-            for index, count in enumerate(threads):
-                if progress is not None:
-                    progress(device, index, len(threads), f"{count} thread(s)")
-                case = measure_case(
-                    target, context, binary, subjects, settings, threads=count, timeout_s=timeout_s
-                )
-                cases.append(case)
-                if result_path is not None:
-                    res_txt.append(
-                        result_path, [res_txt.line(model.name, model.latency) for model in case.models]
-                    )
-                if json_path is not None:
-                    write_text(json_path, to_json(report()))
-    except PtqError as error:
-        if not cases:
-            raise
-        failure = error
-        if json_path is not None:
-            write_text(json_path, to_json(report()))
-    return report()
+            check_output(output)
+    selection = select_devices(device, adb=adb, keep=keep)
+    if selection.note is not None and say is not None:
+        say(selection.note)
+    settings = Settings(warmup, repeats, stop, cool_down_s, mode, tuple(threads), profile)
+    recorder = _Recorder(settings, list(selection.devices), result_path, json_path)
+    with tempfile.TemporaryDirectory(prefix="ptq-bench-") as scratch:
+        subjects = tuple(make_subject(precision, path, Path(scratch)) for precision, path in given)
+        references = tuple(Reference(subject, Path(scratch)) for subject in subjects)
+        _measure_all(selection.devices, Work(subjects, references, settings, timeout_s), recorder, progress)
+    return recorder.finish()
 
 
-def _check_arguments(
-    given: Sequence[tuple[Precision, Path]],
-    threads: Sequence[int],
-    warmup: int,
-    repeats: int,
-    timeout_s: float,
+def _measure_all(
+    devices: Mapping[str, Opener], work: Work, recorder: _Recorder, progress: Progress | None
 ) -> None:
-    if not given:
-        raise InputError(
-            "neither --fp32 nor --int8 is given",
-            rule="at least one model is measured; with both, the speed-up is known",
-            fix="name a .nb or .onnx file with --fp32, --int8 or both",
-        )
-    for precision, path in given:
-        if path.suffix not in (".nb", ".onnx"):
-            raise InputError(
-                f"--{precision} {path}",
-                rule="a model is a flat file (.nb) or an ONNX model (.onnx)",
-                fix="name the file itself; `ptq opt` makes a .nb of an ONNX model",
-            )
-        if not path.is_file():
-            raise InputError(
-                f"--{precision} {path}: no such file", rule="the model must exist", fix="check the path"
-            )
-    for name, value, low, high in (
-        *(("--threads", count, 1, MAX_THREADS) for count in threads),
-        ("--warmup", warmup, 0, None),
-        ("--repeats", repeats, 1, None),
-    ):
-        if value < low or (high is not None and value > high):
-            limits = f"{low} to {high}" if high is not None else f"at least {low}"
-            raise InputError(f"{name} {value}", rule=f"{name} takes {limits}", fix="correct the value")
-    if not threads or len(set(threads)) < len(threads):
-        raise InputError(
-            f"--threads {','.join(map(str, threads))}",
-            rule="--threads takes one number of threads or several different ones",
-            fix="for example --threads 1,2,4",
-        )
-    if not timeout_s > 0:
-        raise InputError(
-            f"--timeout {timeout_s:g}", rule="--timeout takes seconds above 0", fix="correct the value"
-        )
+    """A thread per phone, and one for all devices that share this machine's cores.
+
+    On an interrupt they end what they run and clean up, then the interrupt goes on.
+    """
+    interrupted = threading.Event()
+    lanes: dict[str, list[str]] = {}
+    for name in devices:
+        lanes.setdefault("here" if runs_here(name) else name, []).append(name)
+
+    def measure(names: Sequence[str]) -> None:
+        for name in names:
+            if not interrupted.is_set():
+                _measure_one(name, devices[name], work, recorder, progress, interrupted)
+
+    pool = [threading.Thread(target=measure, args=(names,), name=lane) for lane, names in lanes.items()]
+    for thread in pool:
+        thread.start()
+    try:
+        for thread in pool:
+            thread.join()
+    except BaseException:
+        interrupted.set()
+        kill_running()
+        for thread in pool:
+            thread.join()
+        raise
 
 
-def _check_output(path: Path) -> None:
-    """Fail before the measurement, not after it, where an output cannot be written."""
-    make_folder(path.parent)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder", rule="the output is a file", fix="name a file in it")
+def _measure_one(
+    name: str,
+    opener: Opener,
+    work: Work,
+    recorder: _Recorder,
+    progress: Progress | None,
+    interrupted: threading.Event,
+) -> None:
+    settings = work.settings
+    total = len(settings.threads)
+    try:
+        with opener() as device:
+            context = device.context()  # before our own work raises the load
+            recorder.opened(name, context)
+            session = Session(device, context, work)
+            for index, threads in enumerate(settings.threads):
+                if progress is not None:
+                    progress(name, index, total, f"{threads} thread(s)")
+                if index > 0 and interrupted.wait(settings.cool_down_s):
+                    return
+                recorder.measured(name, session.measure(threads))
+            if progress is not None:
+                progress(name, total, total, "done")
+    except BaseException as error:  # also a bug of ours must reach the caller's thread
+        recorder.failed(name, error)
+
+
+class _Recorder:
+    """What the devices' threads have measured so far; written down after every case."""
+
+    def __init__(
+        self, settings: Settings, names: Sequence[str], result_path: Path | None, json_path: Path | None
+    ) -> None:
+        self._settings, self._result_path, self._json_path = settings, result_path, json_path
+        self._started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self._clock = time.monotonic()
+        self._cases: dict[str, list[CaseResult]] = {name: [] for name in names}
+        self._contexts: dict[str, DeviceContext] = {}
+        self._errors: dict[str, BaseException] = {}
+        self._lock = threading.Lock()
+
+    def opened(self, name: str, context: DeviceContext) -> None:
+        with self._lock:
+            self._contexts[name] = context
+
+    def measured(self, name: str, case: CaseResult) -> None:
+        with self._lock:
+            self._cases[name].append(case)
+            if self._result_path is not None:
+                res_txt.append(
+                    self._result_path, [res_txt.line(model.name, model.latency) for model in case.models]
+                )
+            self._save()
+
+    def failed(self, name: str, error: BaseException) -> None:
+        with self._lock:
+            self._errors[name] = error
+
+    def finish(self) -> BenchReport:
+        """The report, saved. Raises a bug of ours; and what went wrong, if nothing at all was measured."""
+        for error in self._errors.values():
+            if not isinstance(error, PtqError):
+                raise error
+        if not any(self._cases.values()):
+            raise self._total_failure()
+        self._save()
+        return self._report()
+
+    def _total_failure(self) -> BaseException:
+        errors = list(self._errors.values())
+        if len(errors) == 1:
+            return errors[0]
+        listed = "; ".join(f"{name}: {error.args[0]}" for name, error in self._errors.items())
+        return DeviceError(
+            f"no device could be measured: {listed}",
+            rule="at least one must finish a case",
+            fix="name one of them with --device to see what to do about it",
+        )
+
+    def _save(self) -> None:
+        if self._json_path is not None:
+            write_text(self._json_path, to_json(self._report()))
+
+    def _report(self) -> BenchReport:
+        paths = {"res.txt": self._result_path, "JSON": self._json_path}
+        return BenchReport(
+            started=self._started,
+            seconds=round(time.monotonic() - self._clock, 3),
+            settings=self._settings,
+            devices=tuple(self._device(name) for name in self._cases),
+            paths={what: path for what, path in paths.items() if path is not None},
+        )
+
+    def _device(self, name: str) -> DeviceReport:
+        context, cases, error = self._contexts.get(name), tuple(self._cases[name]), self._errors.get(name)
+        warnings = () if context is None else advise(name, context, cases)
+        return DeviceReport(name, context, cases, warnings, None if error is None else str(error))

@@ -6,12 +6,15 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from ptq_core.errors import DeviceError
 
-SCHEMA = 1
+SCHEMA = 2
 TOOL = "benchmark_bin"
+
+Stopped = Literal["repeats", "confidence", "max_seconds", "max_samples"]
+"""What ended the samples: their number, or with a stop rule that medians were known well enough, time, or memory."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class BenchmarkRun:
     threads: int
     warmup: int
     repeats: int
+    stopped: Stopped
     models: tuple[ModelRun, ...]
     peak_rss_bytes: int
 
@@ -72,14 +76,17 @@ def parse(text: str, *, models: int, threads: int, repeats: int) -> BenchmarkRun
         threads=top.take("threads", _count),
         warmup=top.take("warmup", _count),
         repeats=top.take("repeats", _count),
+        stopped=top.take("stopped", _stopped),
         models=top.items("models", _model),
         peak_rss_bytes=top.take("peak_rss_bytes", _count),
     )
+    # With a stop rule there are as many as it took, the same of each model.
+    samples = repeats if run.stopped == "repeats" else max((len(m.samples_ms) for m in run.models), default=0)
     for name, got, wanted in (
         ("number of `models`", len(run.models), models),
         ("`threads`", run.threads, threads),
         ("`repeats`", run.repeats, repeats),
-        *((f"number of samples of {model.path}", len(model.samples_ms), repeats) for model in run.models),
+        *((f"number of samples of {model.path}", len(model.samples_ms), samples) for model in run.models),
     ):
         if got != wanted:
             raise _refuse(f"the {name} is {got} where {wanted} was asked for")
@@ -141,6 +148,10 @@ def _op(fields: _Object) -> OpTime:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _stopped(value: object) -> Stopped | None:
+    return next((reason for reason in get_args(Stopped) if reason == value), None)
 
 
 def _count(value: object) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ptq_core.bench.context import DeviceContext, MachineState
-from ptq_core.bench.protocol import OpTime
+from ptq_core.bench.protocol import OpTime, Stopped
 from ptq_core.bench.statistics import Latency, Ratio
 
 SCHEMA = 2
@@ -18,9 +18,6 @@ Precision = Literal["fp32", "int8"]
 Outputs = Literal["identical", "close", "different"]
 """The device's outputs beside this machine's on the same input: the same bytes; floats within the propagated bound
 (docs/numerics.md); anything else."""
-
-Stopped = Literal["repeats", "confidence", "max_seconds"]
-"""What ended a series of samples."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class Advice:
 
 @dataclass(frozen=True)
 class StopRule:
-    """Measure until the interval of each median is narrower than ``confidence_percent`` of it, but at most ``max_seconds``."""
+    """Measure until each median is known to ± ``confidence_percent`` (95 %), but at most ``max_seconds``."""
 
     confidence_percent: float
     max_seconds: float

@@ -3,110 +3,145 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ptq_core.bench import protocol
-from ptq_core.bench.context import DeviceContext, MachineState
-from ptq_core.bench.devices import Device
-from ptq_core.bench.report import CaseResult, ModelResult, Settings
+from ptq_core.bench.context import DeviceContext
+from ptq_core.bench.devices.device import Device
+from ptq_core.bench.devices.local import LOCAL
+from ptq_core.bench.power_mode import cpus_of
+from ptq_core.bench.reference import Reference
+from ptq_core.bench.report import CaseResult, ModelResult, Outputs, Settings
 from ptq_core.bench.statistics import speed_up, summarize
 from ptq_core.bench.subjects import Subject
 from ptq_core.errors import DeviceError, InputError
+from ptq_core.runtime import runtime_binary
 
 LONGEST_PATH_SAID = 140
 """benchmark_bin cuts a model's path to this many bytes in its messages."""
 
 
-def measure_case(
-    device: Device,
-    context: DeviceContext,
-    binary: Path,
-    subjects: Sequence[Subject],
-    settings: Settings,
-    *,
-    threads: int,
-    timeout_s: float,
-) -> CaseResult:
-    """Measure all ``subjects`` in turns with ``threads`` threads."""
-    flags = [f"--warmup={settings.warmup}", f"--repeats={settings.repeats}", f"--threads={threads}"]
-    flags += ["--profile"] if settings.profile else []
-    before = device.state(context.clusters)
-    answer = _measure(device, binary, subjects, flags, timeout_s)
-    after = device.state(context.clusters)
-    run = protocol.parse(answer, models=len(subjects), threads=threads, repeats=settings.repeats)
-    return _case(run, subjects, settings, before, after)
+@dataclass(frozen=True)
+class Work:
+    """What every device measures; ``references`` belong to ``subjects``."""
+
+    subjects: tuple[Subject, ...]
+    references: tuple[Reference, ...]
+    settings: Settings
+    timeout_s: float
 
 
-def _measure(
-    device: Device, binary: Path, subjects: Sequence[Subject], flags: Sequence[str], timeout_s: float
-) -> str:
-    """Run `benchmark_bin` once; returns its JSON. Its own words are in the error when it fails."""
-    program = device.push(binary)
-    models = [device.push(subject.flat) for subject in subjects]
-    answer_path = f"{device.folder}/answer.json"
-    finished = device.run(
-        [program, *flags, f"--json={answer_path}", "--result_filename=", *models], timeout_s=timeout_s
-    )
-    if finished.exit_code != 0:
-        said = " ".join(finished.stderr.split()).removeprefix("benchmark_bin: ") or "it printed no reason"
-        for subject, model in zip(subjects, models, strict=True):
-            said = said.replace(model[:LONGEST_PATH_SAID], str(subject.source))
-        if finished.exit_code == InputError.exit_code:
-            problem, _, next_step = said.rpartition("; ")
-            raise InputError(
-                f"benchmark_bin refuses {problem or said}",
-                rule="it must be able to load and run every model on this CPU",
-                fix=next_step if problem else "write the model again with `ptq opt`",
+class Session:
+    """An open ``device`` with everything that ``work`` needs pushed to it. Raises DeviceError."""
+
+    def __init__(self, device: Device, context: DeviceContext, work: Work) -> None:
+        self._device, self._context, self._work = device, context, work
+        mode = work.settings.power_mode
+        self._mode = device.default_power_mode if mode == "auto" else mode
+        self._cpus = cpus_of(self._mode, context.clusters)
+        self._runs = 0
+        self._program = device.push(runtime_binary(device.abi))
+        self._models = [device.push(subject.flat) for subject in work.subjects]
+        self._inputs: list[list[str] | None] = [None for _ in work.subjects]
+        if device.name != LOCAL:  # this machine is its own reference
+            for index, reference in enumerate(work.references):
+                files = reference.prepare()
+                self._inputs[index] = None if files is None else [device.push(file) for file in files]
+
+    def measure(self, threads: int) -> CaseResult:
+        """Each model once by itself, for its memory and its outputs; then all in turns, for their latency."""
+        settings = self._work.settings
+        alone = [self._run_alone(index, threads) for index in range(len(self._models))]
+        flags = [f"--warmup={settings.warmup}", f"--repeats={settings.repeats}"]
+        if settings.profile:
+            flags.append("--profile")
+        if settings.stop is not None:
+            flags.append(f"--until_ci={settings.stop.confidence_percent:g}")
+            flags.append(f"--max_seconds={settings.stop.max_seconds:g}")
+        before = self._device.state(self._context.clusters)
+        run = self._run(range(len(self._models)), flags, threads, settings.repeats)
+        after = self._device.state(self._context.clusters)
+        names = _display_names([subject.source for subject in self._work.subjects])
+        models = tuple(
+            ModelResult(
+                precision=subject.precision,
+                name=name,
+                path=str(subject.source),
+                file_bytes=measured.file_bytes,
+                arena_bytes=measured.arena_bytes,
+                load_ms=measured.load_ms,
+                first_ms=measured.first_ms,
+                output_crc32=measured.output_crc32,
+                peak_rss_bytes=peak_rss_bytes,
+                outputs=outputs,
+                latency=summarize(measured.samples_ms),
+                samples_ms=measured.samples_ms,
+                ops=measured.ops,
             )
-        code = finished.exit_code
-        raise DeviceError(
-            f"benchmark_bin {f'was killed by signal {-code}' if code < 0 else f'ended with exit code {code}'}: {said}",
-            rule="it must measure and exit with 0",
-            fix="run it by hand with the same models; if memory ran out, measure one model at a time",
+            for subject, name, measured, (peak_rss_bytes, outputs) in zip(
+                self._work.subjects, names, run.models, alone, strict=True
+            )
         )
-    return device.pull(answer_path) or ""
+        both = len(models) == 2
+        return CaseResult(
+            threads=threads,
+            power_mode=self._mode,
+            cpus=self._cpus,
+            before=before,
+            after=after,
+            stopped=run.stopped,
+            runtime_version=run.version,
+            abi=run.abi,
+            cpu_features=run.cpu_features,
+            peak_rss_bytes=run.peak_rss_bytes,
+            models=models,
+            speed_up=speed_up(models[0].samples_ms, models[1].samples_ms) if both else None,
+        )
+
+    def _run_alone(self, index: int, threads: int) -> tuple[int, Outputs | None]:
+        """Peak memory of a process that runs this model once, and how its outputs compare."""
+        flags = ["--warmup=0", "--repeats=1"]
+        dump, inputs = f"{self._device.folder}/output.bin", self._inputs[index]
+        if inputs is None:
+            return self._run([index], flags, threads, repeats=1).peak_rss_bytes, None
+        flags += [f"--input={','.join(inputs)}", f"--dump_output={dump}"]
+        run = self._run([index], flags, threads, repeats=1)
+        return run.peak_rss_bytes, self._work.references[index].compare(self._device.pull(dump) or b"")
+
+    def _run(
+        self, indices: Sequence[int], flags: Sequence[str], threads: int, repeats: int
+    ) -> protocol.BenchmarkRun:
+        """Run `benchmark_bin` once and check its answer. Its own words are in the error when it fails."""
+        self._runs += 1  # an answer of an earlier run can never be taken for this one's
+        answer = f"{self._device.folder}/answer{self._runs}.json"
+        common = [f"--threads={threads}", f"--json={answer}", "--result_filename="]
+        if self._cpus:
+            common.append(f"--cpu_affinity={','.join(map(str, self._cpus))}")
+        models = [self._models[index] for index in indices]
+        finished = self._device.run([self._program, *flags, *common, *models], timeout_s=self._work.timeout_s)
+        if finished.exit_code != 0:
+            said = " ".join((finished.stderr.strip() or finished.stdout).split())
+            for index, model in zip(indices, models, strict=True):
+                said = said.replace(model[:LONGEST_PATH_SAID], str(self._work.subjects[index].source))
+            raise _failure(finished.exit_code, said.removeprefix("benchmark_bin: "))
+        text = (self._device.pull(answer) or b"").decode("utf-8", "replace")
+        return protocol.parse(text, models=len(models), threads=threads, repeats=repeats)
 
 
-def _case(
-    run: protocol.BenchmarkRun,
-    subjects: Sequence[Subject],
-    settings: Settings,
-    before: MachineState,
-    after: MachineState,
-) -> CaseResult:
-    names = _display_names([subject.source for subject in subjects])
-    models = tuple(
-        ModelResult(
-            precision=subject.precision,
-            name=name,
-            path=str(subject.source),
-            file_bytes=measured.file_bytes,
-            arena_bytes=measured.arena_bytes,
-            load_ms=measured.load_ms,
-            first_ms=measured.first_ms,
-            output_crc32=measured.output_crc32,
-            peak_rss_bytes=None,
-            outputs=None,
-            latency=summarize(measured.samples_ms),
-            samples_ms=measured.samples_ms,
-            ops=measured.ops,
+def _failure(exit_code: int, said: str) -> DeviceError | InputError:
+    if exit_code == InputError.exit_code:
+        problem, _, next_step = said.rpartition("; ")
+        return InputError(
+            f"benchmark_bin refuses {problem or said}",
+            rule="it must be able to load and run every model on this CPU",
+            fix=next_step if problem else "write the model again with `ptq opt`",
         )
-        for subject, name, measured in zip(subjects, names, run.models, strict=True)
-    )
-    both = len(models) == 2
-    return CaseResult(
-        threads=run.threads,
-        power_mode=settings.power_mode,
-        cpus=(),
-        before=before,
-        after=after,
-        stopped="repeats",
-        runtime_version=run.version,
-        abi=run.abi,
-        cpu_features=run.cpu_features,
-        peak_rss_bytes=run.peak_rss_bytes,
-        models=models,
-        speed_up=speed_up(models[0].samples_ms, models[1].samples_ms) if both else None,
+    how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
+    return DeviceError(
+        f"benchmark_bin {how}: {said or 'it printed no reason'}",
+        rule="it must measure and exit with 0",
+        fix="run it by hand with the same models; if memory ran out, measure one model at a time",
     )
 
 

@@ -1,4 +1,4 @@
-"""The models of a `ptq bench`: what the user named, made into flat files for a target."""
+"""The models of a `ptq bench`: what the user named, made into flat files."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Subject:
     flat: Path
 
 
-def make_subject(precision: Precision, source: Path, scratch: Path, target: str) -> Subject:
-    """``source`` itself if it is a flat file; an ONNX model is optimized for ``target`` into ``scratch`` first."""
+def make_subject(precision: Precision, source: Path, scratch: Path) -> Subject:
+    """``source`` itself if it is a flat file; an ONNX model is optimized for every target into ``scratch`` first."""
     if source.suffix == ".nb":
         _check_precision(precision, source, source)
         return Subject(precision, source, source)
     from ptq_core.optimize.pipeline import optimize  # onnx is slow to import and not needed for flat files
 
-    flat = scratch / f"{precision}_{target}.nb"
-    optimize(source, flat, targets=(target,))
+    flat = scratch / f"{precision}.nb"
+    optimize(source, flat, targets=("host", "arm", "x86"))
     _check_precision(precision, source, flat)
     return Subject(precision, source, flat)
 

@@ -53,8 +53,9 @@ SLACK = 8
 def error_bounds(program: Program, inputs: Sequence[Array]) -> list[Array]:
     """Per output, a float64 array: how large |float32 kernel − exact| may be for these inputs, in real units.
 
-    Two programs that both keep to docs/numerics.md differ by at most twice that. Raises ValueError for a program with int8
-    operators: one flipped rounding is not small there, and they are compared with ==.
+    Two programs that both keep to docs/numerics.md differ by at most twice that. Operators that read or write integers are
+    exact where what they read is. Raises ValueError where it is not: one flipped rounding is not small there, and such
+    programs are compared with ==.
     """
     values = interpret(program, inputs)
     bounds: dict[int, Array] = {
@@ -66,7 +67,12 @@ def error_bounds(program: Program, inputs: Sequence[Array]) -> list[Array]:
         y = cast(Array, values[op.outputs[0]])
         floats = operands[:1] if op.kind == OpKind.GATHER else operands
         if propagate is None or any(v.dtype != np.float32 for v in (*floats, y)):
-            raise ValueError(f"{op.kind.label} {op.name} is not a float operator")
+            if any(bounds[i].any() for i in op.reads):
+                raise ValueError(
+                    f"{op.kind.label} {op.name} is not a float operator and reads inexact values"
+                )
+            bounds[op.outputs[0]] = np.zeros(y.shape)
+            continue
         bounds[op.outputs[0]] = propagate(
             op, [v.astype(np.float64) for v in operands], [bounds[i] for i in op.reads], y.astype(np.float64)
         )

@@ -12,36 +12,42 @@ namespace {
 
 struct FlagRow {
   const char* name;
-  int64_t BenchmarkFlags::* number;  // one of the three is set
+  int64_t BenchmarkFlags::* number;  // one of the four is set
+  double BenchmarkFlags::* real;
   const char* BenchmarkFlags::* text;
   bool BenchmarkFlags::* boolean;
-  int64_t minimum, maximum;  // of a number
+  int64_t minimum, maximum;  // of a number or real
   const char* help;
 };
 
 using F = BenchmarkFlags;
 constexpr FlagRow kRows[] = {
-    {"warmup", &F::warmup, nullptr, nullptr, 0, 1000000, "runs before measuring (10)"},
-    {"repeats", &F::repeats, nullptr, nullptr, 1, 1000000, "measured runs (30)"},
-    {"threads", &F::threads, nullptr, nullptr, 1, 64, "threads, this one included (1)"},
-    {"seed", &F::seed, nullptr, nullptr, 0, INT32_MAX,
+    {"warmup", &F::warmup, nullptr, nullptr, nullptr, 0, 1000000, "runs before measuring (10)"},
+    {"repeats", &F::repeats, nullptr, nullptr, nullptr, 1, 1000000, "measured runs (30)"},
+    {"threads", &F::threads, nullptr, nullptr, nullptr, 1, 64, "threads, this one included (1)"},
+    {"seed", &F::seed, nullptr, nullptr, nullptr, 0, INT32_MAX,
      "of the random inputs used when --input is absent (1)"},
-    {"result_filename", nullptr, &F::result_filename, nullptr, 0, 0,
+    {"until_ci", nullptr, &F::until_ci, nullptr, nullptr, 0, 100,
+     "at least --repeats runs, then until each median is known to +- this percentage (0: off)"},
+    {"max_seconds", nullptr, &F::max_seconds, nullptr, nullptr, 0, 86400,
+     "with --until_ci: stop after this time in any case (60)"},
+    {"result_filename", nullptr, nullptr, &F::result_filename, nullptr, 0, 0,
      "append one line per model to it (res.txt)"},
-    {"json", nullptr, &F::json, nullptr, 0, 0,
+    {"json", nullptr, nullptr, &F::json, nullptr, 0, 0,
      "write all measurements to this file, or - for standard output"},
-    {"input", nullptr, &F::input, nullptr, 0, 0,
+    {"input", nullptr, nullptr, &F::input, nullptr, 0, 0,
      "raw little-endian bytes of each input: FILE[,FILE] (one model only)"},
-    {"dump_output", nullptr, &F::dump_output, nullptr, 0, 0,
+    {"dump_output", nullptr, nullptr, &F::dump_output, nullptr, 0, 0,
      "write the raw bytes of all outputs (one model only)"},
-    {"cpu_affinity", nullptr, &F::cpu_affinity, nullptr, 0, 0,
+    {"cpu_affinity", nullptr, nullptr, &F::cpu_affinity, nullptr, 0, 0,
      "keep the threads on these CPUs, the first on this one: N[,N]"},
-    {"profile", nullptr, nullptr, &F::profile, 0, 0, "measure every operator, in extra runs"},
-    {"count_markers", nullptr, nullptr, &F::count_markers, 0, 0,
+    {"profile", nullptr, nullptr, nullptr, &F::profile, 0, 0,
+     "measure every operator, in extra runs"},
+    {"count_markers", nullptr, nullptr, nullptr, &F::count_markers, 0, 0,
      "for instruction counters: close(-4242), the runs without any clock, close(-4243); no "
      "results"},
-    {"help", nullptr, nullptr, &F::help, 0, 0, "print this text"},
-    {"version", nullptr, nullptr, &F::version, 0, 0, "print the version"},
+    {"help", nullptr, nullptr, nullptr, &F::help, 0, 0, "print this text"},
+    {"version", nullptr, nullptr, nullptr, &F::version, 0, 0, "print the version"},
 };
 
 bool NameMatches(const char* row, const char* name, size_t length) {
@@ -60,6 +66,18 @@ ptq_status SetNumber(const FlagRow& row, const char* value, int64_t* out) {
     return Fail(PTQ_INVALID_ARGUMENT,
                 "--%s: '%.40s' is not a whole number in %" PRId64 " ... %" PRId64, row.name, value,
                 row.minimum, row.maximum);
+  }
+  *out = number;
+  return PTQ_OK;
+}
+
+ptq_status SetReal(const FlagRow& row, const char* value, double* out) {
+  char* end = nullptr;
+  const double number = strtod(value, &end);
+  if (end == value || *end != '\0' || !(number >= static_cast<double>(row.minimum)) ||
+      !(number <= static_cast<double>(row.maximum))) {
+    return Fail(PTQ_INVALID_ARGUMENT, "--%s: '%.40s' is not a number in %" PRId64 " ... %" PRId64,
+                row.name, value, row.minimum, row.maximum);
   }
   *out = number;
   return PTQ_OK;
@@ -91,6 +109,7 @@ ptq_status SetFlag(const char* argument, const char* next, BenchmarkFlags* flags
       *used_next = true;
     }
     if (row.number != nullptr) return SetNumber(row, value, &(flags->*row.number));
+    if (row.real != nullptr) return SetReal(row, value, &(flags->*row.real));
     flags->*row.text = value;
     return PTQ_OK;
   }

@@ -15,6 +15,8 @@ struct BenchmarkFlags {
   int64_t repeats = 30;
   int64_t threads = 1;
   int64_t seed = 1;
+  double until_ci = 0;  // percent; 0: no stop rule, exactly `repeats` samples
+  double max_seconds = 60;
   const char* result_filename = "res.txt";  // "": none
   const char* json = "";                    // "-": standard output
   const char* input = "";                   // files separated by commas

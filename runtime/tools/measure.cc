@@ -10,8 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/math.h"
 #include "format/crc32.h"
 #include "format/mapped_file.h"
+#include "tools/stop_rule.h"
 
 namespace ptq {
 namespace {
@@ -165,12 +167,18 @@ uint32_t OutputCrc32(const Measurement& model) {
   return crc;
 }
 
+// How many samples there may be; memory is only used by those that are taken.
+size_t SampleRoom(const BenchmarkFlags& flags) {
+  constexpr int64_t kMostSamples = 100000;  // a megabyte of JSON per model
+  return static_cast<size_t>(flags.until_ci > 0 ? Max(kMostSamples, flags.repeats) : flags.repeats);
+}
+
 ptq_status AllocateResults(const BenchmarkFlags& flags, Measurements* all) {
-  const size_t repeats = static_cast<size_t>(flags.repeats);
-  PTQ_RETURN_IF_ERROR(all->samples_ms.Allocate(flags.model_count * repeats));
+  const size_t room = SampleRoom(flags);
+  PTQ_RETURN_IF_ERROR(all->samples_ms.Allocate(flags.model_count * room));
   size_t ops = 0;
   for (size_t i = 0; i < flags.model_count; ++i) {
-    all->models[i].samples_ms = all->samples_ms.data() + i * repeats;
+    all->models[i].samples_ms = all->samples_ms.data() + i * room;
     ops += ptq_program_op_count(all->models[i].program);
   }
   if (!flags.profile) return PTQ_OK;
@@ -179,6 +187,39 @@ ptq_status AllocateResults(const BenchmarkFlags& flags, Measurements* all) {
   for (Measurement& model : all->models) {
     model.op_us = all->op_us.data() + ops;
     ops += ptq_program_op_count(model.program);
+  }
+  return PTQ_OK;
+}
+
+// Whether the median of every model is known well enough.
+bool MediansKnown(const BenchmarkFlags& flags, const Measurements& all, double* sorted) {
+  for (const Measurement& model : all.models) {
+    const double error = MedianErrorPercent(model.samples_ms, all.sample_count, sorted);
+    if (!(error <= flags.until_ci)) return false;
+  }
+  return true;
+}
+
+// Samples of all models in turns, until `stopped` has a reason.
+ptq_status TakeSamples(const BenchmarkFlags& flags, Measurements* all) {
+  const bool by_rule = flags.until_ci > 0;
+  const size_t room = SampleRoom(flags);
+  Array<double> sorted;
+  if (by_rule) PTQ_RETURN_IF_ERROR(sorted.Allocate(room));
+  const double deadline = NowMs() + flags.max_seconds * 1e3;
+  size_t next_look = static_cast<size_t>(flags.repeats);
+  while (all->stopped == nullptr) {
+    for (Measurement& model : all->models)
+      PTQ_RETURN_IF_ERROR(TimedRun(model, &model.samples_ms[all->sample_count]));
+    const size_t n = ++all->sample_count;
+    if (by_rule && n >= next_look) {
+      // Each look is one more chance to stop by luck: they become rarer as the series grows.
+      next_look = n + n / 8 + 1;
+      if (MediansKnown(flags, *all, sorted.data())) all->stopped = "confidence";
+    }
+    if (all->stopped != nullptr) break;
+    if (n == room) all->stopped = by_rule ? "max_samples" : "repeats";
+    if (by_rule && NowMs() >= deadline) all->stopped = "max_seconds";
   }
   return PTQ_OK;
 }
@@ -204,10 +245,7 @@ ptq_status MeasureAll(const BenchmarkFlags& flags, Measurements* all) {
   }
   if (flags.count_markers) return RunBetweenMarkers(flags, *all);
   PTQ_RETURN_IF_ERROR(AllocateResults(flags, all));
-  for (int64_t repeat = 0; repeat < flags.repeats; ++repeat) {
-    for (Measurement& model : all->models)
-      PTQ_RETURN_IF_ERROR(TimedRun(model, &model.samples_ms[repeat]));
-  }
+  PTQ_RETURN_IF_ERROR(TakeSamples(flags, all));
   for (Measurement& model : all->models) {
     if (flags.profile) PTQ_RETURN_IF_ERROR(Profile(flags, model));
     model.output_crc32 = OutputCrc32(model);

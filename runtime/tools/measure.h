@@ -16,13 +16,15 @@ struct Measurement {
   uint64_t file_bytes;
   double load_ms;
   double first_ms;
-  double* samples_ms;  // [repeats]
+  double* samples_ms;  // [Measurements::sample_count]
   double* op_us;       // [op_count], mean; null without --profile
   uint32_t output_crc32;
 };
 
 // Owns what the measurements point at.
 struct Measurements {
+  size_t sample_count = 0;        // of each model
+  const char* stopped = nullptr;  // by repeats, confidence, max_seconds or max_samples
   Array<Measurement> models;
   Array<double> samples_ms, op_us;
   Measurements() = default;

@@ -81,17 +81,17 @@ void PrintString(FILE* out, const char* text) {
   fputc('"', out);
 }
 
-void PrintResultLine(FILE* out, const BenchmarkFlags& flags, const Measurement& model) {
+void PrintResultLine(FILE* out, size_t sample_count, const Measurement& model) {
   const char* slash = strrchr(model.path, '/');
   double least = model.samples_ms[0], most = least, sum = 0;
-  for (int64_t i = 0; i < flags.repeats; ++i) {
+  for (size_t i = 0; i < sample_count; ++i) {
     least = Min(least, model.samples_ms[i]);
     most = Max(most, model.samples_ms[i]);
     sum += model.samples_ms[i];
   }
   fprintf(out, "%-30smin = %.5f  max = %.5f  average = %.5f\n",
           slash != nullptr ? slash + 1 : model.path, least, most,
-          sum / static_cast<double>(flags.repeats));
+          sum / static_cast<double>(sample_count));
 }
 
 void PrintOps(FILE* out, const Measurement& model) {
@@ -108,14 +108,14 @@ void PrintOps(FILE* out, const Measurement& model) {
   fprintf(out, "]");
 }
 
-void PrintModel(FILE* out, const BenchmarkFlags& flags, const Measurement& model) {
+void PrintModel(FILE* out, size_t sample_count, const Measurement& model) {
   fprintf(out, "    {\"path\": ");
   PrintString(out, model.path);
   fprintf(out,
           ", \"load_ms\": %.5f, \"first_ms\": %.5f, \"arena_bytes\": %zu, \"file_bytes\": %" PRIu64
           ",\n     \"samples_ms\": [",
           model.load_ms, model.first_ms, ptq_program_arena_bytes(model.program), model.file_bytes);
-  for (int64_t i = 0; i < flags.repeats; ++i)
+  for (size_t i = 0; i < sample_count; ++i)
     fprintf(out, "%s%.5f", i == 0 ? "" : ", ", model.samples_ms[i]);
   fprintf(out, "],\n     \"output_crc32\": \"%08" PRIx32 "\"", model.output_crc32);
   if (model.op_us != nullptr) PrintOps(out, model);
@@ -137,14 +137,16 @@ int64_t PeakResidentBytes() {
 
 void PrintJson(FILE* out, const BenchmarkFlags& flags, const Measurements& all) {
   fprintf(out,
-          "{\"schema\": 1, \"tool\": \"benchmark_bin\", \"version\": \"%s\", \"abi\": \"%s\", "
+          "{\"schema\": 2, \"tool\": \"benchmark_bin\", \"version\": \"%s\", \"abi\": \"%s\", "
           "\"cpu_features\": \"%s\",\n"
           " \"threads\": %" PRId64 ", \"warmup\": %" PRId64 ", \"repeats\": %" PRId64
+          ", \"stopped\": \"%s\""
           ",\n \"models\": [\n",
-          ptq_version(), kAbi, ptq_cpu_features(), flags.threads, flags.warmup, flags.repeats);
+          ptq_version(), kAbi, ptq_cpu_features(), flags.threads, flags.warmup, flags.repeats,
+          all.stopped);
   for (size_t i = 0; i < all.models.size(); ++i) {
     if (i > 0) fprintf(out, ",\n");
-    PrintModel(out, flags, all.models[i]);
+    PrintModel(out, all.sample_count, all.models[i]);
   }
   fprintf(out, "],\n \"peak_rss_bytes\": %" PRId64 "}\n", PeakResidentBytes());
 }
@@ -154,13 +156,13 @@ void PrintJson(FILE* out, const BenchmarkFlags& flags, const Measurements& all) 
 ptq_status WriteResultLines(const BenchmarkFlags& flags, const Measurements& all) {
   const bool json_on_stdout = strcmp(flags.json, "-") == 0;
   for (const Measurement& model : all.models) {
-    if (!json_on_stdout) PrintResultLine(stdout, flags, model);
+    if (!json_on_stdout) PrintResultLine(stdout, all.sample_count, model);
   }
   if (flags.result_filename[0] == '\0') return PTQ_OK;
   FILE* out = fopen(flags.result_filename, "ab");
   if (out == nullptr)
     return Fail(PTQ_IO_ERROR, "cannot write %.200s: %s", flags.result_filename, strerror(errno));
-  for (const Measurement& model : all.models) PrintResultLine(out, flags, model);
+  for (const Measurement& model : all.models) PrintResultLine(out, all.sample_count, model);
   if (fclose(out) == 0) return PTQ_OK;
   return Fail(PTQ_IO_ERROR, "cannot write %.200s: %s", flags.result_filename, strerror(errno));
 }

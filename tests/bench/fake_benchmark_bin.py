@@ -46,7 +46,7 @@ def answer(flags: dict[str, str], models: list[str]) -> dict[str, object]:
     series = json.loads(os.environ.get("FAKE_SAMPLES", "[[4.0, 4.2, 4.1], [2.0, 2.1, 2.2]]"))
     ops = [{"name": "conv", "kind": "conv2d", "kernel": "conv2d_f32__scalar", "mean_us": 12.5}]
     return {
-        "schema": 1,
+        "schema": 2,
         "tool": "benchmark_bin",
         "version": "0.1.0",
         "abi": "x86_64",
@@ -54,6 +54,7 @@ def answer(flags: dict[str, str], models: list[str]) -> dict[str, object]:
         "threads": int(flags["--threads"]),
         "warmup": int(flags["--warmup"]),
         "repeats": int(flags["--repeats"]),
+        "stopped": "repeats",
         "models": [
             {
                 "path": path,
@@ -61,7 +62,7 @@ def answer(flags: dict[str, str], models: list[str]) -> dict[str, object]:
                 "first_ms": 9.0,
                 "arena_bytes": 4096,
                 "file_bytes": os.path.getsize(path),  # noqa: PTH202
-                "samples_ms": series[index],
+                "samples_ms": series[index][: int(flags["--repeats"])],
                 "output_crc32": 0xDEADBEEF,
                 "ops": ops if "--profile" in flags else [],
             }

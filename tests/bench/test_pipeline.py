@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ptq_core.bench.pipeline import bench
+from ptq_core.bench.report import StopRule
 from ptq_core.errors import DeviceError, InputError, PtqError
 from tests.bench.conftest import Fake
 
@@ -162,7 +163,11 @@ def test_a_runtime_that_is_not_built_says_how(
         ({"fp32": None}, "neither --fp32 nor --int8"),
         ({"fp32": Path("model.pb")}, "--fp32 model.pb"),
         ({"int8": Path("gone.nb")}, "gone.nb: no such file"),
-        ({"device": "emulator-5554"}, "--device emulator-5554"),
+        ({"device": "local,local"}, "--device 'local,local'"),
+        ({"power_mode": "fast"}, "--power-mode 'fast'"),
+        ({"cool_down_s": -1}, "--cool-down -1"),
+        ({"stop": StopRule(0, 60)}, "--until-ci 0"),
+        ({"stop": StopRule(1, 600)}, "--timeout 600 with --max-seconds 600"),
         ({"threads": (0,)}, "--threads 0"),
         ({"threads": (65,)}, "--threads 65"),
         ({"threads": (1, 1)}, "--threads 1,1"),

@@ -12,7 +12,7 @@ from ptq_core.bench.protocol import BenchmarkRun, parse
 from ptq_core.errors import DeviceError
 
 GOOD: dict[str, Any] = {
-    "schema": 1,
+    "schema": 2,
     "tool": "benchmark_bin",
     "version": "0.1.0",
     "abi": "arm64-v8a",
@@ -20,6 +20,7 @@ GOOD: dict[str, Any] = {
     "threads": 2,
     "warmup": 1,
     "repeats": 3,
+    "stopped": "repeats",
     "models": [
         {
             "path": "a.nb",
@@ -60,7 +61,8 @@ def test_a_checksum_may_be_hexadecimal_and_ops_may_be_absent() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "named"),
     [
-        ("schema", 2, "`schema` is 2"),
+        ("schema", 1, "`schema` is 1"),
+        ("stopped", "luck", "`stopped` is 'luck'"),
         ("tool", "other", "`tool` 'other'"),
         ("version", None, "`version` is None"),
         ("threads", 1, "`threads` is 1 where 2"),
@@ -90,6 +92,15 @@ def test_a_wrong_field_is_named(path: str, value: object, named: str) -> None:
     with pytest.raises(DeviceError) as caught:
         read(document)
     assert named in caught.value.problem
+
+
+def test_a_stop_rule_decides_the_number_of_samples() -> None:
+    document = {**copy.deepcopy(GOOD), "stopped": "confidence"}
+    document["models"][0]["samples_ms"] = [1, 2]
+    assert read(document).models[0].samples_ms == (1.0, 2.0)
+    document["models"].append({**document["models"][0], "samples_ms": [1, 2, 3]})
+    with pytest.raises(DeviceError, match=r"number of samples of a\.nb is 2 where 3"):
+        parse(json.dumps(document), models=2, threads=2, repeats=3)
 
 
 @pytest.mark.parametrize("name", list(GOOD))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import signal
-import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,15 +20,19 @@ from ptq_core.bench.context import (
     device_context,
     machine_state,
 )
-from ptq_core.bench.devices.finished import Finished
+from ptq_core.bench.devices.process import Finished, run_process
 from ptq_core.errors import DeviceError
+
+LOCAL = "local"
+"""The name of this machine."""
 
 
 class LocalDevice:
     """Runs the binaries that were built for the host. A context manager: `folder` exists inside it."""
 
-    name = "local"
+    name = LOCAL
     abi = "host"
+    default_power_mode = "none"
 
     def __enter__(self) -> LocalDevice:
         self._scratch = tempfile.TemporaryDirectory(prefix="ptq-bench-")
@@ -59,41 +61,34 @@ class LocalDevice:
     def run(self, arguments: Sequence[str], *, timeout_s: float) -> Finished:
         """Run ``arguments`` without a shell; on a time-out or an interrupt its whole process group is killed."""
         try:
-            process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-            )
+            return run_process([*self._prefix, *arguments], timeout_s=timeout_s)
+        except TimeoutError:
+            raise too_slow(arguments[0], timeout_s) from None
         except OSError as error:
             raise DeviceError(
                 f"cannot start {arguments[0]}: {error.strerror or error}",
                 rule="the program must be an executable built for this machine",
                 fix="run `make clean runtime`",
             ) from error
-        try:
-            stdout, stderr = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            raise DeviceError(
-                f"{Path(arguments[0]).name} did not finish within {timeout_s:g} s",
-                rule="a measurement must end within --timeout",
-                fix="raise --timeout, or lower --repeats and --warmup",
-            ) from None
-        except BaseException:
-            _kill(process)
-            raise
-        return Finished(process.returncode, stdout, stderr)
 
-    def pull(self, path: str) -> str | None:
-        """The text of ``path``, or None."""
+    def pull(self, path: str) -> bytes | None:
+        """The content of ``path``, or None."""
         try:
-            return Path(path).read_text(encoding="utf-8", errors="replace")
+            return Path(path).read_bytes()
         except FileNotFoundError:
             return None
+
+    _prefix: Sequence[str] = ()
+    """Put before every command."""
+
+
+def too_slow(program: str, timeout_s: float) -> DeviceError:
+    """The error for a program that did not end in time."""
+    return DeviceError(
+        f"{Path(program).name} did not finish within {timeout_s:g} s",
+        rule="a measurement must end within --timeout",
+        fix="raise --timeout, or lower --repeats and --warmup",
+    )
 
 
 def read_files(patterns: Iterable[str], root: Path = Path("/")) -> dict[str, str]:
@@ -104,9 +99,3 @@ def read_files(patterns: Iterable[str], root: Path = Path("/")) -> dict[str, str
             with contextlib.suppress(OSError):
                 found[f"/{file.relative_to(root)}"] = file.read_text(encoding="utf-8", errors="replace")
     return found
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()

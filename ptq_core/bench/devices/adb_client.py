@@ -1,0 +1,173 @@
+"""The `adb` program, one call at a time: found, bounded in time, and its words turned into errors."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shlex
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ptq_core.bench.devices.process import Finished, run_process
+from ptq_core.errors import DeviceError
+
+SHORT_S = 30.0
+"""For calls that only ask something; the first may have to start adb's server."""
+
+PUSH_BYTES_PER_S = 500_000
+"""A transfer slower than this (a tenth of USB 2 in practice) is taken for dead."""
+
+SDK_FOLDERS = ("ANDROID_HOME", "ANDROID_SDK_ROOT")
+
+INSTALL = (
+    "install adb (Debian, Ubuntu: apt install adb; macOS: brew install android-platform-tools; else"
+    " developer.android.com/tools/releases/platform-tools), or name it with --adb or ADB"
+)
+
+TROUBLE = (
+    (
+        r"No space left|not enough space",
+        "{serial}: no space left in /data/local/tmp",
+        "the phone must have room for the program and the models",
+        "delete files there (adb shell ls /data/local/tmp), or measure one model at a time",
+    ),
+    (
+        r"Read-only file system|Permission denied|remote couldn't create",
+        "{serial}: /data/local/tmp cannot be written: {said}",
+        "adb's user must be able to write there",
+        "restart the phone; on a work profile or a locked-down phone ask who manages it",
+    ),
+    (
+        r"unauthorized",
+        "{serial} no longer accepts this computer",
+        "USB debugging must stay allowed",
+        "unlock the phone, confirm the question about USB debugging, and run again",
+    ),
+    (
+        r"device.* not found|no devices|offline|closed|protocol fault|connect|reset|EOF|failed to (read|get)|Broken pipe",
+        "the connection to {serial} broke: {said}",
+        "the phone must stay connected until the end",
+        "check cable, USB port and battery (adb devices shows the phone as `device`), and run again",
+    ),
+)
+"""What adb says (a pattern) → problem, rule, next step; the first that fits."""
+
+
+class SilenceError(DeviceError):
+    """adb or the phone did not answer in time."""
+
+
+@dataclass(frozen=True)
+class Adb:
+    """``program`` with ``serial``, the phone that is spoken to. adb itself heeds ANDROID_ADB_SERVER_PORT and its kin."""
+
+    program: str
+    serial: str = ""
+
+    def of(self, serial: str) -> Adb:
+        """The same program for one phone."""
+        return replace(self, serial=serial)
+
+    def call(self, *arguments: str, timeout_s: float = SHORT_S) -> Finished:
+        """Run adb; its exit code is the caller's to judge.
+
+        Raises SilenceError if it does not end in time, DeviceError if it cannot start.
+        """
+        target = ("-s", self.serial) if self.serial else ()
+        try:
+            return run_process([self.program, *target, *arguments], timeout_s=timeout_s)
+        except TimeoutError:
+            raise SilenceError(
+                f"{self.serial or 'adb'} did not answer within {timeout_s:g} s to `adb {arguments[0]}`",
+                rule="every step over adb must end in time",
+                fix="check that the phone is awake and the cable good; `adb kill-server` helps if adb itself hangs",
+            ) from None
+        except OSError as error:
+            raise DeviceError(
+                f"cannot start {self.program}: {error.strerror or error}",
+                rule="adb must be a program that runs on this machine",
+                fix=INSTALL,
+            ) from error
+
+    def start_server(self) -> None:
+        """Start adb's server if there is none. Raises DeviceError."""
+        finished = self.call("start-server")
+        if finished.exit_code != 0:
+            raise self.trouble(finished)
+
+    def shell(self, command: str, *, timeout_s: float = SHORT_S) -> Finished:
+        """Run ``command`` in the phone's shell.
+
+        The exit code comes from a line that is echoed after the command: phones before Android 7 pass none on, and newer ones
+        cannot tell the command's from adb's own. There is a single stream on the old phones, it is both stdout and stderr.
+        Raises DeviceError if the line does not come.
+        """
+        mark = f"ptq-{secrets.token_hex(8)}"
+        finished = self.call("shell", f"{command}\necho {mark}:$?", timeout_s=timeout_s)
+        output = re.sub(r"\r+\n", "\n", finished.stdout)
+        found = re.search(rf"{mark}:(\d+)\s*\Z", output)
+        if found is None:
+            raise self.trouble(finished)
+        code = int(found[1])
+        return Finished(-(code - 128) if 128 < code < 160 else code, output[: found.start()], finished.stderr)
+
+    def push(self, file: Path, path: str) -> None:
+        """Copy ``file`` to ``path``. Raises DeviceError."""
+        timeout_s = SHORT_S + file.stat().st_size / PUSH_BYTES_PER_S
+        finished = self.call("push", str(file), path, timeout_s=timeout_s)
+        if finished.exit_code != 0:
+            raise self.trouble(finished)
+
+    def pull(self, path: str) -> bytes | None:
+        """The content of ``path``; None if there is no such file. Raises DeviceError."""
+        with tempfile.TemporaryDirectory(prefix="ptq-pull-") as folder:
+            copy = Path(folder) / "file"
+            finished = self.call("pull", path, str(copy), timeout_s=4 * SHORT_S)
+            if finished.exit_code != 0:
+                if re.search(r"No such file|does not exist", finished.stdout + finished.stderr):
+                    return None
+                raise self.trouble(finished)
+            return copy.read_bytes()
+
+    def trouble(self, finished: Finished) -> DeviceError:
+        """What adb said, as an error with a next step."""
+        lines = (finished.stderr + "\n" + finished.stdout).strip().splitlines()
+        said = next(
+            (line for line in lines if re.search(r"error|failed|adb:", line)), lines[-1] if lines else ""
+        )
+        said = said.strip().removeprefix("adb: ").removeprefix("error: ")[:200] or "adb said nothing"
+        for pattern, problem, rule, fix in TROUBLE:
+            if re.search(pattern, finished.stderr + finished.stdout, re.IGNORECASE):
+                return DeviceError(problem.format(serial=self.serial or "adb", said=said), rule=rule, fix=fix)
+        if finished.exit_code == 0:  # the shell ended without its last line
+            said = "the phone's shell was cut off"
+        return DeviceError(
+            f"{self.serial or 'adb'}: {said}",
+            rule="adb must do what it is told",
+            fix="run the same adb command by hand",
+        )
+
+
+def find_adb(given: str | None = None) -> Adb:
+    """``given``, or the environment's ADB, or `adb` on the PATH or in an SDK. Raises DeviceError that says how to get it."""
+    wanted = given or os.environ.get("ADB")
+    candidates: Sequence[str] = [wanted] if wanted else ["adb", *_in_sdk()]
+    for candidate in candidates:
+        if program := shutil.which(candidate):
+            return Adb(program)
+    where = f"{wanted} is no program" if wanted else "there is no adb on this machine"
+    raise DeviceError(where, rule="phones are reached through the program adb", fix=INSTALL)
+
+
+def quote(*words: str) -> str:
+    """``words`` as the phone's shell reads them back."""
+    return shlex.join(words)
+
+
+def _in_sdk() -> list[str]:
+    folders = [os.environ.get(name) for name in SDK_FOLDERS]
+    return [str(Path(folder) / "platform-tools" / "adb") for folder in folders if folder]

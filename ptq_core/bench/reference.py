@@ -1,0 +1,90 @@
+"""What this machine's runtime computes for a model: the yardstick for a device's outputs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ptq_core.bench.report import Outputs
+from ptq_core.bench.subjects import Subject
+from ptq_core.errors import DeviceError
+from ptq_core.flatfile.error_bound import error_bounds
+from ptq_core.flatfile.reader import read_program
+from ptq_core.runtime import Array, Program, TensorInfo
+
+SEED = 0
+
+
+class Reference:
+    """Inputs for ``subject``, as files in ``scratch`` that a device can be given, and its outputs on them here.
+
+    Inputs are the same for models whose inputs have the same shapes. Nothing is done before `prepare`; several threads may
+    share a reference.
+    """
+
+    def __init__(self, subject: Subject, scratch: Path) -> None:
+        self._subject, self._scratch = subject, scratch
+        self._lock = threading.Lock()
+        self._files: list[Path] | None = None
+        self._bounds: Sequence[Array] | None = None
+
+    def prepare(self) -> list[Path] | None:
+        """The files of the inputs; None if the runtime is not built for this machine, so that nothing can be compared.
+
+        Raises InputError if the model cannot be run here.
+        """
+        with self._lock:
+            if self._files is None:
+                try:
+                    self._run_here()
+                except DeviceError:
+                    return None
+            return self._files
+
+    def _run_here(self) -> None:
+        with Program(self._subject.flat) as program:
+            self._inputs = [_random(info, index) for index, info in enumerate(program.inputs)]
+            self._outputs = program.run(*self._inputs)
+        self._files = []
+        for index, values in enumerate(self._inputs):
+            self._files.append(self._scratch / f"{self._subject.precision}_input{index}.bin")
+            self._files[-1].write_bytes(values.tobytes())
+
+    def compare(self, raw: bytes) -> Outputs | None:
+        """``raw`` are a device's outputs, one behind the other. None where they differ and no bound is known."""
+        if raw == b"".join(output.tobytes() for output in self._outputs):
+            return "identical"
+        if len(raw) != sum(output.nbytes for output in self._outputs):
+            return "different"
+        try:
+            bounds = self._error_bounds()
+        except ValueError:  # an error of float operators that may flip a rounding to int8
+            return None
+        start = 0
+        for here, bound in zip(self._outputs, bounds, strict=True):
+            there = np.frombuffer(raw, here.dtype, here.size, start).reshape(here.shape)
+            start += here.nbytes
+            with np.errstate(invalid="ignore"):
+                difference = np.abs(there.astype(np.float64) - here.astype(np.float64))
+            same = (there == here) | (np.isnan(there) & np.isnan(here))
+            if not np.all(same | (difference <= 2 * bound)):
+                return "different"
+        return "close"
+
+    def _error_bounds(self) -> Sequence[Array]:
+        with self._lock:
+            if self._bounds is None:
+                self._bounds = error_bounds(read_program(self._subject.flat.read_bytes()), self._inputs)
+            return self._bounds
+
+
+def _random(info: TensorInfo, index: int) -> Array:
+    """What benchmark_bin's own random inputs look like: [-1, 1), all of int8, 0 ... 255 of int32."""
+    generator = np.random.default_rng((SEED, index))
+    if info.dtype == np.float32:
+        return generator.uniform(-1, 1, info.shape).astype(np.float32)
+    low, high = (-128, 127) if info.dtype == np.int8 else (0, 255)
+    return generator.integers(low, high, info.shape, info.dtype, endpoint=True)

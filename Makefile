@@ -9,7 +9,7 @@ ABIS := host,arm64-v8a,armeabi-v7a,x86_64
 QEMU ?= yes
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test sanitize lint format models bench bench-arm performance accuracy runtime runtime-all wheel clean distclean check-python check-qemu
+.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm performance accuracy runtime runtime-all wheel clean distclean check-python check-qemu check-sanitizer
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -55,13 +55,30 @@ endif
 	$(BIN)/python -m pytest
 
 SANITIZER_CXX ?= clang++-19
-sanitize: $(BIN)/.setup  ## the C++ tests under the address and undefined-behaviour sanitizers (clang-19, libclang-rt-19-dev)
+check-sanitizer:
 	@command -v $(SANITIZER_CXX) >/dev/null || { echo "missing apt packages: clang-19 libclang-rt-19-dev (or set SANITIZER_CXX=)"; exit 3; }
 	@mkdir -p build
+
+# One build for the sanitized tests and for both fuzzing engines.
+sanitize: check-sanitizer $(BIN)/.setup  ## the C++ tests under the address, undefined-behaviour and thread sanitizers (clang-19, libclang-rt-19-dev)
 	cmake -G Ninja -S runtime -B build/sanitize -DCMAKE_CXX_COMPILER=$(SANITIZER_CXX) -DPTQ_SANITIZE=address,undefined \
-	  -DPTQ_BUILD_TESTS=ON -DPTQ_BUILD_SHARED=OFF > build/sanitize.log
+	  -DPTQ_FUZZ=ON -DPTQ_BUILD_TESTS=ON -DPTQ_BUILD_SHARED=OFF > build/sanitize.log
 	cmake --build build/sanitize >> build/sanitize.log || { cat build/sanitize.log; exit 1; }
-	ctest --test-dir build/sanitize --output-on-failure
+	ctest --test-dir build/sanitize --output-on-failure -j 2
+	cmake -G Ninja -S runtime -B build/tsan -DCMAKE_CXX_COMPILER=$(SANITIZER_CXX) -DPTQ_SANITIZE=thread \
+	  -DPTQ_BUILD_TESTS=ON -DPTQ_BUILD_SHARED=OFF > build/tsan.log
+	cmake --build build/tsan --target threads_test base_test >> build/tsan.log || { cat build/tsan.log; exit 1; }
+	ctest --test-dir build/tsan --output-on-failure -R '^(threads|base)_test$$'
+
+# Both engines on one core, politely, for so many seconds each.
+ENGINE ?= both
+SECONDS ?= 3600
+fuzz: check-sanitizer $(BIN)/.dev  ## fuzz the loader: ENGINE=libfuzzer|afl|both SECONDS=3600 (clang-19, afl++, llvm-19)
+	nice -n 19 $(BIN)/python scripts/fuzz.py --engine $(ENGINE) --seconds $(SECONDS) --compiler $(SANITIZER_CXX) --coverage
+
+fuzz-check: check-sanitizer $(BIN)/.dev  ## ... for less than a minute, from the seeds alone
+	$(BIN)/python scripts/fuzz.py --engine libfuzzer --runs 15000 --compiler $(SANITIZER_CXX) --fresh
+	$(BIN)/python scripts/fuzz.py --engine afl --seconds 20 --compiler $(SANITIZER_CXX) --fresh
 
 lint: $(BIN)/.dev  ## formatting, lint and types
 	$(BIN)/ruff format --check .

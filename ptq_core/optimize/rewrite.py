@@ -71,10 +71,12 @@ class Rewriter:
         data = np.ascontiguousarray(data)
         return self.program.add(Tensor(name, dtype, tuple(data.shape), qparams, data))
 
-    def replace(self, op: Op, new: Sequence[Op]) -> None:
-        """Put ``new`` where ``op`` stands."""
+    def replace(self, op: Op, new: Sequence[Op], without: Sequence[Op] = ()) -> None:
+        """Put ``new`` where ``op`` stands, and drop ``without``, which nothing reads any more."""
         position = self._position(op)
         self.program.ops[position : position + 1] = new
+        for unread in without:
+            del self.program.ops[self._position(unread)]
         self._changed(f"{described(op)} ⇒ {' + '.join(op_label(made) for made in new)}")
 
     def fuse(self, first: Op, second: Op, fused: Op) -> None:

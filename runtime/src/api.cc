@@ -80,6 +80,10 @@ size_t ptq_program_arena_bytes(const ptq_program* program) {
   return program == nullptr ? 0 : static_cast<size_t>(program->file.arena_size);
 }
 
+uint64_t ptq_program_work(const ptq_program* program) {
+  return program == nullptr ? 0 : program->work;
+}
+
 size_t ptq_program_input_count(const ptq_program* program) {
   return program == nullptr ? 0 : program->file.inputs.size();
 }

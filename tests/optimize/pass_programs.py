@@ -397,3 +397,93 @@ def pad_before_quantize(net: Net) -> Program:
     pad = Pad(before=(0, 1, 0, 0), after=(0,) * 4, value=0.123)
     y = net.op(OpKind.PAD, [net.x], (1, 6, 5, 4), pad)
     return net.done(net.same(OpKind.QUANTIZE, y, qparams=S))
+
+
+def division_behind_conv(net: Net) -> Program:
+    y = net.op(OpKind.DIV, [net.conv(net.x), net.const(6)], (1, 5, 5, 6), Clamp(hi=1.0))
+    return net.done(net.op(OpKind.DIV, [net.const(6), y], (1, 5, 5, 6), Clamp()))
+
+
+def picture_scaled(net: Net) -> Program:
+    """x / 255 in NCHW, and a factor per channel in NHWC."""
+    y = net.op(OpKind.TRANSPOSE, [net.x], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
+    y = net.op(OpKind.DIV, [y, number(net, 255)], (1, 4, 5, 5), Clamp())
+    y = net.op(OpKind.MUL, [net.const(4, 1, 1), y], (1, 4, 5, 5), Clamp())
+    y = net.op(OpKind.TRANSPOSE, [y], (1, 5, 5, 4), Transpose(perm=(0, 2, 3, 1)))
+    return net.done(net.conv(y))
+
+
+def groups_scaled(net: Net) -> Program:
+    y = net.op(OpKind.MUL, [net.x, net.const(4)], (1, 5, 5, 4), Clamp())
+    w = net.const(6, 3, 3, 2)
+    pads = Conv2d(groups=2, pad_top=1, pad_left=1, pad_bottom=1, pad_right=1)
+    return net.done(net.op(OpKind.CONV2D, [y, w, net.const(6)], (1, 5, 5, 6), pads))
+
+
+def scale_of_a_row(net: Net) -> Program:
+    y = net.op(OpKind.MUL, [net.x, net.const(1, 5, 1, 1)], (1, 5, 5, 4), Clamp())
+    z = net.op(OpKind.MUL, [net.x, number(net, 2)], (1, 5, 5, 4), Clamp(lo=0))
+    return net.done(net.conv(y), net.conv(z))
+
+
+def sixth_first(net: Net) -> Program:
+    part = binary(net, OpKind.MUL, net.x, number(net, 1 / 6))
+    return net.done(binary(net, OpKind.MUL, relu6_of_sum(net), part))
+
+
+def gelu(net: Net) -> Program:
+    scaled = binary(net, OpKind.DIV, net.x, number(net, np.sqrt(2)))
+    gate = binary(net, OpKind.ADD, unary(net, scaled, UnaryFunction.ERF), number(net, 1))
+    return net.done(binary(net, OpKind.MUL, binary(net, OpKind.MUL, net.x, gate), number(net, 0.5)))
+
+
+def gelu_halved_first(net: Net) -> Program:
+    scaled = binary(net, OpKind.MUL, number(net, np.sqrt(0.5)), net.x)
+    gate = binary(net, OpKind.ADD, number(net, 1), unary(net, scaled, UnaryFunction.ERF))
+    return net.done(binary(net, OpKind.MUL, binary(net, OpKind.MUL, net.x, number(net, 0.5)), gate))
+
+
+def another_gelu(net: Net) -> Program:
+    scaled = binary(net, OpKind.MUL, net.x, number(net, 0.75))
+    gate = binary(net, OpKind.ADD, unary(net, scaled, UnaryFunction.ERF), number(net, 1))
+    return net.done(binary(net, OpKind.MUL, binary(net, OpKind.MUL, net.x, gate), number(net, 0.5)))
+
+
+def divided_by_gate(net: Net) -> Program:
+    return net.done(binary(net, OpKind.DIV, net.x, unary(net, net.x, UnaryFunction.SIGMOID)))
+
+
+def computed_between_transposes(net: Net) -> Program:
+    y = net.op(OpKind.TRANSPOSE, [net.x], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
+    y = net.same(OpKind.CLAMP, y, Clamp(lo=0))
+    y = net.op(OpKind.MUL, [net.const(4, 1, 1), y], (1, 4, 5, 5), Clamp())
+    y = net.op(OpKind.SUB, [y, net.const(1, 4, 5, 5)], (1, 4, 5, 5), Clamp())
+    return net.done(net.op(OpKind.TRANSPOSE, [y], (1, 5, 5, 4), Transpose(perm=(0, 2, 3, 1))))
+
+
+def sum_of_moved(net: Net) -> Program:
+    a = net.op(OpKind.TRANSPOSE, [net.x], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
+    y = net.same(OpKind.CLAMP, net.x, Clamp(lo=-1))
+    b = net.op(OpKind.TRANSPOSE, [y], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
+    return net.done(net.op(OpKind.ADD, [a, b], (1, 4, 5, 5), Clamp()))
+
+
+def rows_of_a_matrix(net: Net) -> Program:
+    """Behind a matrix product of three dimensions: a bias and an activation behind the reshape."""
+    rows = net.op(OpKind.RESHAPE, [net.x], (25, 4))
+    y = net.op(OpKind.FULLY_CONNECTED, [rows, net.const(6, 4)], (25, 6), Clamp())
+    y = net.op(OpKind.RESHAPE, [y], (5, 5, 6))
+    y = net.op(OpKind.ADD, [y, net.const(6)], (5, 5, 6), Clamp())
+    return net.done(net.same(OpKind.CLAMP, y, Clamp(lo=0)))
+
+
+def moved_apart(net: Net) -> Program:
+    """Not alike, read twice, or broadcast: each keeps its place."""
+    a = net.op(OpKind.TRANSPOSE, [net.x], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
+    b = net.op(OpKind.TRANSPOSE, [net.x], (1, 4, 5, 5), Transpose(perm=(0, 3, 2, 1)))
+    c = net.op(OpKind.RESHAPE, [net.x], (20, 5))
+    return net.done(
+        net.op(OpKind.ADD, [a, b], (1, 4, 5, 5), Clamp()),
+        net.op(OpKind.ADD, [c, net.const(3, 20, 5)], (3, 20, 5), Clamp()),
+        net.same(OpKind.CLAMP, b, Clamp(lo=0)),
+    )

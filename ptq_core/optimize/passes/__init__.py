@@ -12,6 +12,7 @@ from ptq_core.optimize.passes.dequantize_constants import dequantize_constants
 from ptq_core.optimize.passes.drop_dead import drop_dead
 from ptq_core.optimize.passes.drop_trivial import drop_trivial
 from ptq_core.optimize.passes.fold_affine import fold_affine
+from ptq_core.optimize.passes.fold_input_scale import fold_input_scale
 from ptq_core.optimize.passes.fold_pad import fold_pad
 from ptq_core.optimize.passes.fuse_activation import fuse_activation
 from ptq_core.optimize.passes.fuse_clamp import fuse_clamp
@@ -24,6 +25,7 @@ from ptq_core.optimize.passes.lower_weighted_to_int8 import lower_weighted_to_in
 from ptq_core.optimize.passes.merge_reshapes import merge_reshapes
 from ptq_core.optimize.passes.share_common import share_common
 from ptq_core.optimize.passes.sink_dequantize import sink_dequantize
+from ptq_core.optimize.passes.sink_movement import sink_movement
 from ptq_core.reports import PassReport
 
 Rewrite = Callable[[Program], list[str]]
@@ -41,7 +43,11 @@ class Pass:
 PASSES: tuple[Pass, ...] = (
     Pass(drop_trivial),
     Pass(share_common),
+    Pass(sink_movement),
+    Pass(merge_reshapes),
+    Pass(drop_dead),
     Pass(fold_affine),
+    Pass(fold_input_scale),
     Pass(fold_pad),
     Pass(fuse_clamp),
     Pass(fuse_lookup, int8=True),

@@ -14,16 +14,16 @@ WEIGHTED = (OpKind.CONV2D, OpKind.FULLY_CONNECTED)
 
 
 def fold_affine(program: Program) -> list[str]:
-    """conv2d/fully_connected → mul/add/sub by a constant per channel ⇒ new weights and bias.
+    """conv2d/fully_connected → mul/div/add/sub by a constant per channel ⇒ new weights and bias.
 
     Requires a float operator with float weights and without clamp, whose output has no other reader: behind int8 weights a
     float constant stays a float operator, as in onnxruntime, since an int32 bias would round it. Ensures equal values up
     to the rounding of the folded constants.
     """
     rewriter = Rewriter(program)
-    for op in rewriter.ops(OpKind.MUL, OpKind.ADD, OpKind.SUB):
+    for op in rewriter.ops(OpKind.MUL, OpKind.DIV, OpKind.ADD, OpKind.SUB):
         for position in (0, 1):
-            if op.kind == OpKind.SUB and position == 1:
+            if op.kind in (OpKind.SUB, OpKind.DIV) and position == 1:
                 continue
             weighted = rewriter.producer(op.inputs[position], *WEIGHTED)
             if weighted is None or is_clamped(weighted):
@@ -64,14 +64,19 @@ def _fused(rewriter: Rewriter, weighted: Op, op: Op, values: Array) -> Op | None
     if bias_index is not None:
         tensor = rewriter.tensor(bias_index)
         bias = _real(tensor.data, tensor.qparams.scales if tensor.qparams is not None else None)
-    if op.kind == OpKind.MUL:
+    multiplies = op.kind in (OpKind.MUL, OpKind.DIV)
+    if op.kind == OpKind.DIV:
+        if not values.all():
+            return None
+        values = 1 / values
+    if multiplies:
         shape = (-1, *[1] * (len(weight.dims) - 1))
         scaled = weight.data.astype(np.float64) * values.reshape(shape)
         weight_index = rewriter.constant(weight.name, scaled.astype(np.float32))
         bias = bias * values
     else:
         bias = bias + (-values if op.kind == OpKind.SUB else values)
-    if bias_index is not None or op.kind != OpKind.MUL:
+    if bias_index is not None or not multiplies:
         bias_index = rewriter.constant(f"{weighted.name}/bias", bias.astype(np.float32))
     clamp = clamp_of(op)
     fused = with_attributes(weighted, lo=clamp.lo, hi=clamp.hi)

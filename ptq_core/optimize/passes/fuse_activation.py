@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,121 +13,146 @@ from ptq_core.flatfile.attributes import Clamp, Unary, UnaryFunction
 from ptq_core.flatfile.program import Op, OpKind, Program
 from ptq_core.optimize.rewrite import Rewriter, clamp_of, is_clamped, unary_of
 
-_SIXTH = np.float32(1 / 6)
+PRODUCT = (OpKind.MUL, OpKind.DIV)
+
+
+@dataclass(frozen=True)
+class _Gate:
+    """A function of ``x`` such that ``factor`` · x · gate(x) is the ``activation`` of x."""
+
+    x: int | None
+    activation: UnaryFunction
+    factor: float
 
 
 def fuse_activation(program: Program) -> list[str]:
-    """x · sigmoid(x) ⇒ silu; x · hard_sigmoid(x), x · clip(x + 3, 0, 6) / 6 ⇒ hard_swish; clip(x + 3, 0, 6) / 6 ⇒ hard_sigmoid;
-    x · tanh(softplus(x)) ⇒ mish.
+    """x · sigmoid(x) ⇒ silu; x · hard_sigmoid(x), x · clip(x + 3, 0, 6) / 6 ⇒ hard_swish; x · tanh(softplus(x)) ⇒ mish;
+    x · (1 + erf(x / √2)) / 2 ⇒ gelu; clip(x + 3, 0, 6) / 6 ⇒ hard_sigmoid. Factors and numbers may come in any order.
 
     Requires that nothing else reads the values between. Ensures equal values up to the rounding of the steps between.
     """
     rewriter = Rewriter(program)
-    for op in rewriter.ops(OpKind.MUL, OpKind.DIV):
-        for recognise in (_gated, _hard_swish_of_product, _hard_sigmoid):
-            found = recognise(rewriter, op)
-            if found is not None and _keeps_shape(rewriter, found):
-                rewriter.replace(op, [_with_clamp(found, op)])
-                break
+    for op in rewriter.ops(*PRODUCT):
+        found = _recognised(rewriter, op)
+        # A constant of higher rank would have added dimensions.
+        if found is not None and rewriter.tensor(found.inputs[0]).dims == rewriter.tensor(op.outputs[0]).dims:
+            rewriter.replace(op, [found])
     return rewriter.changes
 
 
-def _gated(rewriter: Rewriter, op: Op) -> Op | None:
-    """x · gate(x)."""
-    if op.kind != OpKind.MUL:
+def _recognised(rewriter: Rewriter, op: Op) -> Op | None:
+    """The activation that ends in ``op``."""
+    factors = _factors(rewriter, op)
+    if factors is None:
         return None
-    for x, gate in (op.inputs, op.inputs[::-1]):
-        inner = _inner(rewriter, gate, OpKind.UNARY)
-        if inner is None or is_clamped(inner):
+    number, values = factors
+    if len(values) == 1 and _is(number, 1 / 6):
+        x = _relu6_of_sum(rewriter, values[0])
+        return None if x is None else _unary(op, x, UnaryFunction.HARD_SIGMOID, float(np.float32(1 / 6)), 0.5)
+    if len(values) == 2:
+        for x, index in (values, values[::-1]):
+            gates = (recognise(rewriter, index) for recognise in _GATES)
+            for gate in gates:
+                if gate is not None and gate.x == x and _is(number, gate.factor):
+                    return _unary(op, x, gate.activation)
+    return None
+
+
+def _factors(rewriter: Rewriter, op: Op) -> tuple[float, list[int]] | None:
+    """(product of the numbers, values) that ``op`` and the products before it multiply; None if it divides by a value."""
+    number, values = 1.0, list[int]()
+    for position, index in enumerate(op.reads):
+        divides = op.kind == OpKind.DIV and position == 1
+        constant = _number(rewriter, index)
+        if constant is not None:
+            if divides and constant == 0:
+                return None
+            number = number / constant if divides else number * constant
             continue
-        a = unary_of(inner)
-        if inner.inputs[0] == x and a.function == UnaryFunction.SIGMOID:
-            return _unary(op, x, UnaryFunction.SILU)
-        if inner.inputs[0] == x and _is_hard_sigmoid(a):
-            return _unary(op, x, UnaryFunction.HARD_SWISH)
-        plus = _inner(rewriter, inner.inputs[0], OpKind.UNARY)
-        if (
-            a.function == UnaryFunction.TANH
-            and plus is not None
-            and not is_clamped(plus)
-            and unary_of(plus).function == UnaryFunction.SOFTPLUS
-            and plus.inputs[0] == x
-        ):
-            return _unary(op, x, UnaryFunction.MISH)
-    return None
+        inner = _inner(rewriter, index, *PRODUCT)
+        factors = (1.0, [index]) if inner is None else _factors(rewriter, inner)
+        if divides or factors is None:
+            return None
+        number, values = number * factors[0], values + factors[1]
+    return number, values
 
 
-def _hard_swish_of_product(rewriter: Rewriter, op: Op) -> Op | None:
-    """(x · clip(x + 3, 0, 6)) / 6."""
-    product = _sixth(rewriter, op)
-    if product is None or product.kind != OpKind.MUL or is_clamped(product):
+def _unary_gate(rewriter: Rewriter, index: int) -> _Gate | None:
+    """sigmoid(x), hard_sigmoid(x) of slope 1/6, tanh(softplus(x))."""
+    gate = _inner(rewriter, index, OpKind.UNARY)
+    if gate is None:
         return None
-    for x, gate in (product.inputs, product.inputs[::-1]):
-        if x is not None and _relu6_of_sum(rewriter, gate) == x:
-            return _unary(op, x, UnaryFunction.HARD_SWISH)
+    a, x = unary_of(gate), gate.inputs[0]
+    if a.function == UnaryFunction.SIGMOID:
+        return _Gate(x, UnaryFunction.SILU, 1.0)
+    if a.function == UnaryFunction.HARD_SIGMOID and _is(a.alpha, 1 / 6) and a.beta == 0.5:
+        return _Gate(x, UnaryFunction.HARD_SWISH, 1.0)
+    plus = _inner(rewriter, x, OpKind.UNARY) if a.function == UnaryFunction.TANH else None
+    if plus is not None and unary_of(plus).function == UnaryFunction.SOFTPLUS:
+        return _Gate(plus.inputs[0], UnaryFunction.MISH, 1.0)
     return None
 
 
-def _hard_sigmoid(rewriter: Rewriter, op: Op) -> Op | None:
-    """clip(x + 3, 0, 6) / 6."""
-    clipped = _sixth(rewriter, op)
-    x = None if clipped is None else _relu6_of_sum(rewriter, clipped.outputs[0])
-    if x is None:
-        return None
-    return _unary(op, x, UnaryFunction.HARD_SIGMOID, float(_SIXTH), 0.5)
+def _relu6_gate(rewriter: Rewriter, index: int) -> _Gate | None:
+    """clip(x + 3, 0, 6)."""
+    x = _relu6_of_sum(rewriter, index)
+    return None if x is None else _Gate(x, UnaryFunction.HARD_SWISH, 1 / 6)
 
 
-def _keeps_shape(rewriter: Rewriter, op: Op) -> bool:
-    """False where a constant of higher rank has added dimensions."""
-    return rewriter.tensor(op.inputs[0]).dims == rewriter.tensor(op.outputs[0]).dims
-
-
-def _sixth(rewriter: Rewriter, op: Op) -> Op | None:
-    """The operator whose output ``op`` divides by 6."""
-    wanted = 6.0 if op.kind == OpKind.DIV else float(_SIXTH)
-    for value, factor in (op.inputs, op.inputs[::-1]):
-        if _is_scalar(rewriter, factor, wanted):
-            return _inner(rewriter, value, OpKind.ADD, OpKind.MUL)
-        if op.kind == OpKind.DIV:
-            break
-    return None
-
-
-def _relu6_of_sum(rewriter: Rewriter, index: int | None) -> int | None:
-    """x if ``index`` is clip(x + 3, 0, 6); fuse_clamp has made that one operator."""
+def _erf_gate(rewriter: Rewriter, index: int) -> _Gate | None:
+    """1 + erf(x / √2)."""
     total = _inner(rewriter, index, OpKind.ADD)
-    if total is None or (clamp_of(total).lo, clamp_of(total).hi) != (0.0, 6.0):
-        return None
-    for x, three in (total.inputs, total.inputs[::-1]):
-        if _is_scalar(rewriter, three, 3.0):
-            return x
+    for value, one in (total.inputs, total.inputs[::-1]) if total is not None else ():
+        erf = _inner(rewriter, value, OpKind.UNARY)
+        scaled = None if erf is None else _inner(rewriter, erf.inputs[0], *PRODUCT)
+        if _number(rewriter, one) == 1.0 and erf is not None and scaled is not None:
+            factors = _factors(rewriter, scaled)
+            if (
+                unary_of(erf).function == UnaryFunction.ERF
+                and factors is not None
+                and len(factors[1]) == 1
+                and _is(factors[0], 1 / math.sqrt(2))
+            ):
+                return _Gate(factors[1][0], UnaryFunction.GELU, 0.5)
     return None
+
+
+_GATES: tuple[Callable[[Rewriter, int], _Gate | None], ...] = (_unary_gate, _relu6_gate, _erf_gate)
+
+
+def _relu6_of_sum(rewriter: Rewriter, index: int) -> int | None:
+    """x if ``index`` is clip(x + 3, 0, 6); fuse_clamp has made that one operator."""
+    total = rewriter.producer(index, OpKind.ADD)
+    if total is None or rewriter.sole_consumer(index) is None:
+        return None
+    if (clamp_of(total).lo, clamp_of(total).hi) != (0.0, 6.0):
+        return None
+    pairs = ((x, three) for x, three in (total.inputs, total.inputs[::-1]))
+    return next((x for x, three in pairs if _number(rewriter, three) == 3.0), None)
 
 
 def _inner(rewriter: Rewriter, index: int | None, *kinds: OpKind) -> Op | None:
-    """The producer of ``index`` if it is of ``kinds`` and its output has one reader."""
+    """The producer of ``index`` if it is of ``kinds``, clamps nothing, and its output has one reader."""
     op = rewriter.producer(index, *kinds)
-    return op if op is not None and rewriter.sole_consumer(op.outputs[0]) is not None else None
+    if op is None or is_clamped(op) or rewriter.sole_consumer(op.outputs[0]) is None:
+        return None
+    return op
 
 
-def _is_scalar(rewriter: Rewriter, index: int | None, value: float) -> bool:
+def _number(rewriter: Rewriter, index: int | None) -> float | None:
+    """The value of a float constant of one element."""
     tensor = rewriter.tensor(index)
     if tensor.data is None or tensor.elements != 1 or tensor.qparams is not None:
-        return False
-    return bool(np.isclose(tensor.data.reshape(-1)[0], value, rtol=1e-6, atol=0.0))
+        return None
+    return float(tensor.data.reshape(-1)[0])
 
 
-def _is_hard_sigmoid(a: Unary) -> bool:
-    near = np.isclose(a.alpha, _SIXTH, rtol=1e-6, atol=0.0)
-    return a.function == UnaryFunction.HARD_SIGMOID and bool(near) and a.beta == 0.5
+def _is(number: float, wanted: float) -> bool:
+    """Equal but for the roundings of a few float32 numbers."""
+    return bool(np.isclose(number, wanted, rtol=1e-6, atol=0.0))
 
 
-def _unary(op: Op, x: int | None, function: UnaryFunction, alpha: float = 0.0, beta: float = 0.0) -> Op:
-    attributes = Unary(function=int(function), alpha=alpha, beta=beta)
-    return Op(OpKind.UNARY, op.name, (x,), op.outputs, attributes)
-
-
-def _with_clamp(fused: Op, op: Op) -> Op:
+def _unary(op: Op, x: int, function: UnaryFunction, alpha: float = 0.0, beta: float = 0.0) -> Op:
     bounds: Clamp = clamp_of(op)
-    attributes = dataclasses.replace(unary_of(fused), lo=bounds.lo, hi=bounds.hi)
-    return dataclasses.replace(fused, attributes=attributes)
+    attributes = Unary(function=int(function), alpha=alpha, beta=beta, lo=bounds.lo, hi=bounds.hi)
+    return dataclasses.replace(op, kind=OpKind.UNARY, inputs=(x,), attributes=attributes)

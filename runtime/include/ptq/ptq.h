@@ -72,6 +72,7 @@ PTQ_API ptq_status ptq_program_from_memory(const void* data, size_t size, ptq_pr
 PTQ_API void ptq_program_destroy(ptq_program* program);
 
 PTQ_API size_t ptq_program_arena_bytes(const ptq_program* program);
+PTQ_API uint64_t ptq_program_work(const ptq_program* program);
 PTQ_API size_t ptq_program_input_count(const ptq_program* program);
 PTQ_API size_t ptq_program_output_count(const ptq_program* program);
 PTQ_API size_t ptq_program_op_count(const ptq_program* program);

@@ -10,6 +10,7 @@
 
 #include <type_traits>
 
+#include "base/budget.h"
 #include "base/status.h"
 
 namespace ptq {
@@ -33,6 +34,7 @@ class Array {
   // Replaces the content by `size` zero elements.
   ptq_status Allocate(size_t size) {
     if (size > (SIZE_MAX - kAlignment - kReadSlack) / sizeof(T)) return OutOfMemory(size);
+    if (!Budget::Take(size * sizeof(T))) return OutOfMemory(size);
     // calloc, then aligned by hand: large zero pages come from the kernel on first touch, so that a
     // file that claims a huge arena costs nothing until it is used.
     void* block = calloc(size * sizeof(T) + kAlignment + kReadSlack, 1);

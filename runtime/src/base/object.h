@@ -7,12 +7,14 @@
 
 #include <new>
 
+#include "base/budget.h"
+
 namespace ptq {
 
 template <typename T>
 T* New() {
   static_assert(alignof(T) <= 16, "malloc aligns to 16 at most");
-  void* memory = malloc(sizeof(T));
+  void* memory = Budget::Take(sizeof(T)) ? malloc(sizeof(T)) : nullptr;
   return memory == nullptr ? nullptr : new (memory) T();
 }
 

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "base/array.h"
+#include "base/budget.h"
 #include "base/math.h"
 #include "base/object.h"
 
@@ -90,6 +91,7 @@ ptq_status Pool::AddBlock(size_t size) {
 
 ptq_status Pool::AllocateBytes(size_t size, void** out) {
   const size_t needed = static_cast<size_t>(RoundUp(size + kReadSlack, kAlignment));
+  if (!Budget::Take(needed)) return OutOfMemory(size);
   if (kBlockPerPiece || blocks_ == nullptr || blocks_->size - blocks_->used < needed)
     PTQ_RETURN_IF_ERROR(AddBlock(needed));
   *out = blocks_->begin + blocks_->used;

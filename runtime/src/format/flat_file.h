@@ -48,6 +48,19 @@ struct FlatFile {
 size_t ElementSize(DType dtype);
 const char* DTypeName(uint8_t dtype);
 
+// Limits that keep a small file from asking for much (docs/flat_format.md, "Limits").
+constexpr uint64_t kMaxElements = 0x7FFFFFFF;  // of a tensor
+constexpr uint32_t kMaxEntries = 65536;        // of TENS and of OPRS
+constexpr uint64_t kMaxWork = uint64_t{1} << 42;
+
+// What the operators of a file, and the memory to load it, are measured by.
+inline uint64_t MemoryLimit(uint64_t file_size, uint64_t arena_size) {
+  return 4 * (file_size + arena_size) + (uint64_t{16} << 20);
+}
+
+// Elementary steps of one run of `op`, whose shapes were checked; UINT64_MAX: at least so many.
+uint64_t OperatorWork(const FlatFile& file, const Operator& op);
+
 // `data` is 64-byte aligned.
 ptq_status ParseFlatFile(const uint8_t* data, size_t size, FlatFile* file);
 

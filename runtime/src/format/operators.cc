@@ -85,6 +85,11 @@ ptq_status ReadOperators(const Section* sections, FlatFile* file) {
   PTQ_RETURN_IF_ERROR(CheckProgramTensors(*file, file->inputs, "INPT"));
   PTQ_RETURN_IF_ERROR(CheckProgramTensors(*file, file->outputs, "OUTP"));
   const Section& section = sections[kOprs];
+  if (section.count > kMaxEntries) {
+    return Fail(PTQ_BAD_FILE, "OPRS count: %" PRIu32 " operators, at most %" PRIu32, section.count,
+                kMaxEntries);
+  }
+  size_t indices = 0;
   PTQ_RETURN_IF_ERROR(file->operators.Allocate(section.count));
   for (uint32_t i = 0; i < section.count; ++i) {
     OperatorEntry entry;
@@ -95,7 +100,13 @@ ptq_status ReadOperators(const Section* sections, FlatFile* file) {
       return Fail(PTQ_BAD_FILE, "operator %" PRIu32 " name: offset %" PRIu32 " is outside STRS", i,
                   entry.name);
     }
-    const ptq_status status = ReadOperator(entry, sections[kAttr], *file, op);
+    ptq_status status = ReadOperator(entry, sections[kAttr], *file, op);
+    indices += op->input_count + op->output_count;
+    if (status == PTQ_OK && indices > file->indices.size()) {
+      status = Fail(PTQ_BAD_FILE,
+                    "index_begin: the operators have more operands than INDX's %zu entries",
+                    file->indices.size());
+    }
     if (status != PTQ_OK) {
       PrefixLastError("operator %" PRIu32 " '%.60s' ", i, op->name);
       return status;

@@ -95,10 +95,10 @@ ptq_status CheckReads(const FlatFile& file, const Operator& op, const Array<uint
   return PTQ_OK;
 }
 
-// True if `x` and `y` have the same quantization parameters, or none.
+// True if `x` and `y` have one scale, the same, and the same zero point; or none.
 bool SameQparams(const Tensor& x, const Tensor& y) {
-  return x.scale_count == y.scale_count && x.zero_point == y.zero_point && x.axis == y.axis &&
-         (x.scale_count == 0 || memcmp(x.scales, y.scales, x.scale_count * sizeof(float)) == 0);
+  return x.scale_count == y.scale_count && x.zero_point == y.zero_point &&
+         (x.scale_count == 0 || (x.scale_count == 1 && x.scales[0] == y.scales[0]));
 }
 
 // Ends the life of inputs of a concat that lie at their place in its output and die here. Only a

@@ -66,11 +66,14 @@ ptq_status ReadShape(const TensorEntry& entry, const Section& weights, uint64_t 
                   i, dim, entry.rank);
     }
     tensor->dims[i] = i < entry.rank ? dim : 1;
-    if (!Multiply(elements, tensor->dims[i], &elements))
-      return Fail(PTQ_BAD_FILE, "dims: the product overflows");
+    elements *= tensor->dims[i];  // both below 2^31
+    if (elements > kMaxElements) {
+      return Fail(PTQ_BAD_FILE, "dims: %" PRIu64 " elements or more, at most %" PRIu64, elements,
+                  kMaxElements);
+    }
   }
-  uint64_t size;
-  if (!Multiply(elements, ElementSize(tensor->dtype), &size) || size != entry.size) {
+  const uint64_t size = elements * ElementSize(tensor->dtype);
+  if (size != entry.size) {
     return Fail(PTQ_BAD_FILE, "size: %" PRIu64 " bytes for %" PRIu64 " elements of %s", entry.size,
                 elements, DTypeName(entry.dtype));
   }
@@ -138,6 +141,10 @@ ptq_status ReadTensors(const Section* sections, FlatFile* file) {
   PTQ_RETURN_IF_ERROR(ReadPlan(sections[kPlan], file));
   PTQ_RETURN_IF_ERROR(ReadScales(sections[kScal], file));
   const Section& section = sections[kTens];
+  if (section.count > kMaxEntries) {
+    return Fail(PTQ_BAD_FILE, "TENS count: %" PRIu32 " tensors, at most %" PRIu32, section.count,
+                kMaxEntries);
+  }
   PTQ_RETURN_IF_ERROR(file->tensors.Allocate(section.count));
   uint64_t needed = 0;
   for (uint32_t i = 0; i < section.count; ++i) {

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/math.h"
 #include "ops/registry.h"
 
@@ -27,27 +28,46 @@ ptq_status ptq_program::LoadMemory(const void* data, size_t size, uint32_t featu
   return Load(copy.data(), size, features);
 }
 
+ptq_status ptq_program::PrepareOperator(size_t index, size_t file_size, uint32_t features) {
+  const ptq::Operator& op = file.operators[index];
+  ptq::PreparedOp* prepared = &ops[index];
+  prepared->op = &op;
+  prepared->tensors = file.tensors.data();
+  prepared->pool = &pool;
+  PTQ_RETURN_IF_ERROR(ptq::FindOpImplementation(op.kind->id)->prepare(features, prepared));
+  const uint64_t steps = ptq::OperatorWork(file, op);
+  if (steps > ptq::kMaxWork - work) {
+    return ptq::Fail(PTQ_BAD_FILE,
+                     "work: %" PRIu64 " steps after %" PRIu64 ", a program has at most %" PRIu64,
+                     steps, work, ptq::kMaxWork);
+  }
+  work += steps;
+  const uint64_t most =
+      ptq::Min<uint64_t>(ptq::MemoryLimit(file_size, file.arena_size), SIZE_MAX / 2);
+  if (prepared->workspace_per_thread > most) {
+    return ptq::Fail(PTQ_OUT_OF_MEMORY,
+                     "cannot allocate a workspace of %" PRIu64 " bytes, at most %" PRIu64
+                     " for a file and an arena of this size",
+                     prepared->workspace_per_thread, most);
+  }
+  workspace_per_thread =
+      ptq::Max(workspace_per_thread, static_cast<size_t>(prepared->workspace_per_thread));
+  return PTQ_OK;
+}
+
 ptq_status ptq_program::Load(const uint8_t* data, size_t size, uint32_t features) {
+  ptq::Budget budget(ptq::MemoryLimit(size, 0));
   PTQ_RETURN_IF_ERROR(ptq::ParseFlatFile(data, size, &file));
+  budget.Extend(4 * file.arena_size);
   mapped.DropPages();  // the checksum read all of them
   PTQ_RETURN_IF_ERROR(ops.Allocate(file.operators.size()));
   for (size_t i = 0; i < ops.size(); ++i) {
-    const ptq::Operator& op = file.operators[i];
-    ops[i].op = &op;
-    ops[i].tensors = file.tensors.data();
-    ops[i].pool = &pool;
-    const ptq_status status = ptq::FindOpImplementation(op.kind->id)->prepare(features, &ops[i]);
+    const ptq_status status = PrepareOperator(i, size, features);
     if (status != PTQ_OK) {
-      ptq::PrefixLastError("operator %zu '%.60s' (%s) ", i, op.name, op.kind->name);
+      ptq::PrefixLastError("operator %zu '%.60s' (%s) ", i, file.operators[i].name,
+                           file.operators[i].kind->name);
       return status;
     }
-    if (ops[i].workspace_per_thread > SIZE_MAX / 2) {
-      return ptq::Fail(PTQ_OUT_OF_MEMORY,
-                       "operator %zu '%.60s' (%s) cannot allocate a workspace of %" PRIu64 " bytes",
-                       i, op.name, op.kind->name, ops[i].workspace_per_thread);
-    }
-    workspace_per_thread =
-        ptq::Max(workspace_per_thread, static_cast<size_t>(ops[i].workspace_per_thread));
     mapped.DropPages();  // weights that were packed are not read again
   }
   ptq::Weights next = {};

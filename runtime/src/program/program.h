@@ -23,10 +23,12 @@ struct ptq_program {
   ptq::FlatFile file;
   ptq::Pool pool;  // packed weights, in the order of the operators
   ptq::Array<ptq::PreparedOp> ops;
+  uint64_t work = 0;                // elementary steps of a run
   size_t workspace_per_thread = 0;  // bytes, a multiple of 64: the most that any operator needs
 
  private:
   ptq_status Load(const uint8_t* data, size_t size, uint32_t features);
+  ptq_status PrepareOperator(size_t index, size_t file_size, uint32_t features);
 };
 
 namespace ptq {

@@ -1,0 +1,280 @@
+"""Small random programs of one operator, every kind in every type: seeds of the fuzzers, cases of the readers' tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ptq_core.flatfile.attributes import (
+    ArgMax,
+    Attributes,
+    Clamp,
+    Concat,
+    Conv2d,
+    Conv2dAdd,
+    Dilate,
+    Gather,
+    NoAttributes,
+    Pad,
+    Pool2d,
+    Reduce,
+    ReduceFunction,
+    Resize,
+    ResizeMode,
+    Slice,
+    Softmax,
+    Transpose,
+    Unary,
+    UnaryFunction,
+)
+from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams, Tensor
+from ptq_core.flatfile.rules import F32_ONLY, PARAMETERS
+from ptq_core.flatfile.shapes import SHAPES
+from ptq_core.optimize.memory_plan import plan_memory
+
+Dims = tuple[int, ...]
+Random = np.random.Generator
+
+ADDS = (OpKind.ADD, OpKind.SUB, OpKind.MUL, OpKind.DIV, OpKind.MAXIMUM, OpKind.MINIMUM, OpKind.POW)
+MOVES = (
+    OpKind.MAX_POOL2D,
+    OpKind.TRANSPOSE,
+    OpKind.RESHAPE,
+    OpKind.PAD,
+    OpKind.SLICE,
+    OpKind.GATHER,
+    OpKind.DILATE,
+)
+
+
+class _Builder:
+    """One operator under construction; activations are inputs, all of one type."""
+
+    def __init__(self, kind: OpKind, dtype: DType, random: Random) -> None:
+        self.kind, self.dtype, self.random = kind, dtype, random
+        self.program = Program(targets=("x86_64", "arm64"), producer="ptq test")
+        self.inputs: list[int | None] = []
+
+    def qparams(self, count: int = 0) -> QuantParams | None:
+        """Of an activation, or of weights with ``count`` channels."""
+        if self.dtype != DType.I8:
+            return None
+        scales = self.random.uniform(0.01, 0.1, max(count, 1)).astype(np.float32)
+        if count:
+            return QuantParams(scales, 0, 0 if count > 1 else -1)
+        return QuantParams(scales, int(self.random.integers(-128, 128)))
+
+    def activation(self, dims: Dims, like: int | None = None) -> int:
+        """A new input of the program."""
+        qparams = self.qparams() if like is None else self.program.tensors[like].qparams
+        index = self.program.add(Tensor(f"x{len(self.inputs)}", self.dtype, dims, qparams))
+        self.program.inputs.append(index)
+        self.inputs.append(index)
+        return index
+
+    def constant(self, values: np.ndarray[Any, Any], dtype: DType, qparams: QuantParams | None) -> None:
+        data = np.ascontiguousarray(values, dtype.numpy)
+        self.inputs.append(self.program.add(Tensor(f"c{len(self.inputs)}", dtype, data.shape, qparams, data)))
+
+    def weights(self, dims: Dims, bias: bool) -> None:
+        """Constant weights and a bias, of the activations' type."""
+        if self.dtype == DType.F32:
+            self.constant(self.random.standard_normal(dims), DType.F32, None)
+        else:
+            values = self.random.integers(-127, 128, dims)
+            self.constant(values, DType.I8, self.qparams(dims[0] if self.random.integers(2) else 1))
+        if bias:
+            self.bias(dims[0])
+
+    def bias(self, count: int) -> None:
+        wanted = DType.F32 if self.dtype == DType.F32 else DType.I32
+        self.constant(self.random.integers(-100, 100, count), wanted, None)
+
+    def finish(self, attributes: Attributes, y: Dims | None = None, dtype: DType | None = None) -> Program:
+        program, dims = self.program, [self.program.tensors[i].dims for i in self.inputs if i is not None]
+        out = SHAPES[self.kind](attributes, dims, y or ())
+        kept = self.kind in MOVES or (
+            isinstance(attributes, Resize) and attributes.mode == ResizeMode.NEAREST
+        )
+        kept |= isinstance(attributes, Reduce) and attributes.function in (
+            ReduceFunction.MAX,
+            ReduceFunction.MIN,
+        )
+        own = dtype or self.dtype
+        qparams = program.tensors[0].qparams if kept else self.qparams()
+        if self.kind == OpKind.LOOKUP:
+            qparams = program.tensors[1].qparams
+        if own == DType.I8 and qparams is None:  # quantize
+            qparams = QuantParams(np.array([0.05], np.float32), -7)
+        index = program.add(Tensor("y", own, out, qparams if own == DType.I8 else None))
+        program.ops = [Op(self.kind, "op", tuple(self.inputs), (index,), attributes)]
+        program.outputs = [index]
+        plan_memory(program)
+        return program
+
+
+def _clamp(random: Random) -> dict[str, Any]:
+    choice = random.integers(3)
+    if choice == 0:
+        return {}
+    return {"lo": 0.0, "hi": 6.0 if choice == 1 else math.inf, "q_min": -100, "q_max": 100}
+
+
+def _dims(random: Random, rank: int, most: int = 6) -> Dims:
+    return tuple(int(d) for d in random.integers(1, most + 1, rank))
+
+
+def _convolution(b: _Builder) -> Program:
+    r = b.random
+    depthwise = bool(r.integers(2))
+    c = int(r.integers(1, 20))
+    groups = c if depthwise else int(r.choice([g for g in range(1, c + 1) if c % g == 0]))
+    outputs = c if depthwise else groups * int(r.integers(1, 9))
+    kernel = tuple(int(k) for k in r.integers(1, 4, 2))
+    x: Dims = (int(r.integers(1, 3)), *(int(d) for d in r.integers(5, 12, 2)), c)
+    names = ("stride_h", "stride_w", "dilation_h", "dilation_w")
+    fields: dict[str, Any] = {name: int(r.integers(1, 3)) for name in names}
+    fields |= {f"pad_{side}": int(r.integers(0, 3)) for side in ("top", "left", "bottom", "right")}
+    attributes = Conv2d(**fields, **_clamp(r), groups=groups)
+    b.activation(x)
+    b.weights((outputs, *kernel, c // groups), bias=b.kind == OpKind.CONV2D and bool(r.integers(2)))
+    if b.kind == OpKind.CONV2D:
+        to_float = b.dtype == DType.I8 and bool(r.integers(2))
+        return b.finish(attributes, dtype=DType.F32 if to_float else None)
+    y = SHAPES[OpKind.CONV2D](attributes, [x, (outputs, *kernel, c // groups)], ())
+    b.activation(y)
+    if r.integers(2):
+        b.bias(outputs)
+    own = {"scale": 0.07, "zero_point": -3} if b.dtype == DType.I8 else {}
+    clamp = {f"conv_{name}": value for name, value in _clamp(r).items()}
+    return b.finish(Conv2dAdd(**fields, **_clamp(r), **clamp, **own, groups=groups))
+
+
+def _fully_connected(b: _Builder) -> Program:
+    n, k, o = _dims(b.random, 3, 40)
+    b.activation((n, k))
+    b.weights((o, k), bias=bool(b.random.integers(2)))
+    return b.finish(Clamp(**_clamp(b.random)))
+
+
+def _binary(b: _Builder) -> Program:
+    dims = _dims(b.random, int(b.random.integers(1, 5)))
+    b.activation(dims)
+    b.activation(tuple(d if b.random.integers(2) else 1 for d in dims[int(b.random.integers(len(dims))) :]))
+    return b.finish(Clamp(**_clamp(b.random)))
+
+
+def _pool(b: _Builder) -> Program:
+    r = b.random
+    fields: dict[str, Any] = {"kernel_h": int(r.integers(1, 4)), "kernel_w": int(r.integers(1, 4))}
+    fields |= {"stride_h": int(r.integers(1, 3)), "stride_w": int(r.integers(1, 3))}
+    fields |= {
+        "pad_top": int(r.integers(fields["kernel_h"])),
+        "pad_left": int(r.integers(fields["kernel_w"])),
+    }
+    b.activation((1, *(int(d) for d in r.integers(4, 9, 2)), int(r.integers(1, 40))))
+    average = b.kind == OpKind.AVERAGE_POOL2D
+    return b.finish(Pool2d(**fields, **_clamp(r), count_include_pad=int(average and r.integers(2))))
+
+
+def _concat(b: _Builder) -> Program:
+    dims = _dims(b.random, 4)
+    axis = int(b.random.integers(4))
+    for _ in range(int(b.random.integers(1, 4))):
+        b.activation((*dims[:axis], int(b.random.integers(1, 20)), *dims[axis + 1 :]))
+    return b.finish(Concat(axis=axis, **_clamp(b.random)))
+
+
+def _of_one(b: _Builder) -> Program:
+    """Operators of one input of any rank."""
+    r, kind = b.random, b.kind
+    rank = int(r.integers(1, 6))
+    x = _dims(r, rank)
+    b.activation(x)
+    axis = int(r.integers(rank))
+    y: Dims | None = None
+    dtype = {OpKind.QUANTIZE: DType.I8, OpKind.DEQUANTIZE: DType.F32, OpKind.ARG_MAX: DType.I32}.get(kind)
+    attributes: Attributes = NoAttributes()
+    if kind == OpKind.SOFTMAX:
+        attributes = Softmax(axis=axis)
+    elif kind == OpKind.CLAMP:
+        attributes = Clamp(**_clamp(r))
+    elif kind == OpKind.TRANSPOSE:
+        attributes = Transpose(perm=tuple(int(i) for i in r.permutation(rank)))
+    elif kind == OpKind.RESHAPE:
+        y = (math.prod(x),) if r.integers(2) else (1, *x[::-1])
+    elif kind == OpKind.PAD:
+        before, after = (tuple(int(n) for n in r.integers(0, 3, rank)) for _ in range(2))
+        attributes = Pad(before=before, after=after, value=-0.5, q_value=-5)
+    elif kind == OpKind.UNARY:
+        function = UnaryFunction(int(r.integers(len(UnaryFunction))))
+        attributes = Unary(
+            function=function, **dict.fromkeys(PARAMETERS.get(function, ()), 0.25), **_clamp(r)
+        )
+    elif kind == OpKind.LOOKUP:
+        b.constant(r.integers(-128, 128, 256), DType.I8, b.qparams())
+    elif kind == OpKind.SLICE:
+        steps = tuple(int(s) for s in r.choice([-2, -1, 1, 2], rank))
+        y = tuple(-(-d // abs(s)) for d, s in zip(x, steps, strict=True))
+        attributes = Slice(
+            start=tuple(d - 1 if s < 0 else 0 for d, s in zip(x, steps, strict=True)), step=steps
+        )
+    elif kind == OpKind.GATHER:
+        b.constant(r.integers(0, x[axis], int(r.integers(1, 9))), DType.I32, None)
+        attributes = Gather(axis=axis)
+    elif kind == OpKind.REDUCE:
+        functions = list(ReduceFunction) if b.dtype == DType.F32 else [0, 2, 3]
+        axes = int(r.integers(1, 1 << rank))
+        attributes = Reduce(function=int(r.choice(functions)), axes=axes, **_clamp(r))
+    elif kind == OpKind.DILATE:
+        attributes = Dilate(step=tuple(int(s) for s in r.integers(1, 4, rank)), value=-0.5, q_value=-5)
+    elif kind == OpKind.ARG_MAX:
+        attributes = ArgMax(axis=axis, select_last=int(r.integers(2)))
+    return b.finish(attributes, y, dtype)
+
+
+def _resize(b: _Builder) -> Program:
+    r = b.random
+    n, h, w, c = _dims(r, 4)
+    oh, ow = _dims(r, 2, 12)
+    b.activation((n, h, w, c))
+    linear = int(r.integers(2))
+    attributes = Resize(
+        mode=linear,
+        coordinates=int(r.integers(4)),
+        rounding=0 if linear else int(r.integers(4)),
+        scale_h=oh / h,
+        scale_w=ow / w,
+        **_clamp(r),
+    )
+    return b.finish(attributes, (n, oh, ow, c))
+
+
+_MAKERS: dict[OpKind, Callable[[_Builder], Program]] = {
+    OpKind.CONV2D: _convolution,
+    OpKind.CONV2D_ADD: _convolution,
+    OpKind.FULLY_CONNECTED: _fully_connected,
+    OpKind.MAX_POOL2D: _pool,
+    OpKind.AVERAGE_POOL2D: _pool,
+    OpKind.CONCAT: _concat,
+    OpKind.RESIZE: _resize,
+    **dict.fromkeys(ADDS, _binary),
+}
+I8_ONLY = frozenset({OpKind.DEQUANTIZE, OpKind.LOOKUP})
+
+
+def one_op_program(kind: OpKind, dtype: DType, random: Random) -> Program:
+    """A valid program of one operator of ``kind`` whose activations are ``dtype``, with a memory plan."""
+    return _MAKERS.get(kind, _of_one)(_Builder(kind, dtype, random))
+
+
+def kinds_and_types() -> Iterator[tuple[OpKind, DType]]:
+    """Every kind with every type of its first input."""
+    for kind in OpKind:
+        if kind not in I8_ONLY:
+            yield kind, DType.F32
+        if kind not in F32_ONLY:
+            yield kind, DType.I8

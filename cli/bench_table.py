@@ -13,12 +13,6 @@ if TYPE_CHECKING:
 
 HEADER = ("model", "threads", "size", "peak memory", "median ms", "min ms", "p90 ms", "p99 ms", "std ms")
 
-OUTPUTS = {
-    "identical": "identical to this machine's",
-    "close": "within the bound of float rounding of this machine's",
-    "different": "DIFFERENT from this machine's",
-}
-
 
 def render(report: BenchReport) -> Iterator[str]:
     """The report as lines for people."""
@@ -111,6 +105,8 @@ def _same_in_all_cases(cases: Sequence[CaseResult]) -> Iterator[str]:
     what = "both models" if len(cases[0].models) == 2 else "the model"
     peak = max(case.peak_rss_bytes for case in cases)
     yield f"peak memory of the process with {what}: {size_text(peak)}"
+    from ptq_core.bench.export.words import OUTPUTS
+
     found = {model.outputs for case in cases for model in case.models}
     worst = next((outputs for outputs in ("different", "close", "identical") if outputs in found), None)
     if worst is not None:

@@ -93,7 +93,7 @@ ADVICE = {
         "a quieter device, or more time for the stop rule",
     ),
     "outputs_differ": (
-        "the outputs of {name} differ from this machine's on the same input",
+        "{name} outputs differ from this machine's on the same input",
         "do not use this latency; report it with the model and `cpu_features`",
     ),
     "drift": (
@@ -188,28 +188,28 @@ def _of_case(context: DeviceContext, case: CaseResult) -> Iterator[Advice]:
 
 
 def _of_model(model: ModelResult, threads: int) -> Iterator[Advice]:
-    latency, drift = model.latency, model.latency.drift
+    name, latency, drift = model.precision.upper(), model.latency, model.latency.drift
     if model.outputs == "different":
-        yield _warning("outputs_differ", name=model.name)
+        yield _warning("outputs_differ", name=name)
     if drift is not None and drift.p_value < DRIFT_P and abs(drift.change) > DRIFT_CHANGE:
         direction = "slower" if drift.change > 0 else "faster"
         yield _warning(
             "drift",
-            name=model.name,
+            name=name,
             threads=threads,
             change=abs(drift.change),
             direction=direction,
             p=drift.p_value,
         )
     if latency.spread > MAX_SPREAD:
-        yield _warning("wide_spread", name=model.name, threads=threads, spread=latency.spread)
+        yield _warning("wide_spread", name=name, threads=threads, spread=latency.spread)
     if latency.count >= MIN_SAMPLES and latency.outliers > MAX_OUTLIERS * latency.count:
         yield _warning(
-            "many_outliers", outliers=latency.outliers, count=latency.count, name=model.name, threads=threads
+            "many_outliers", outliers=latency.outliers, count=latency.count, name=name, threads=threads
         )
     times = model.first_ms / latency.median_ms
     if times >= FIRST_RUN_TIMES:
-        yield _warning("slow_first_run", name=model.name, first=model.first_ms, times=times)
+        yield _warning("slow_first_run", name=name, first=model.first_ms, times=times)
 
 
 def _of_gain(case: CaseResult) -> Iterator[Advice]:

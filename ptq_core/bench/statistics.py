@@ -104,7 +104,7 @@ def summarize(samples_ms: Sequence[float]) -> Latency:
         p99_ms=p99,
         std_ms=float(samples.std(ddof=1)) if samples.size > 1 else None,
         mad_ms=float(np.median(np.abs(samples - median))),
-        outliers=_outliers(samples),
+        outliers=int(outliers(samples).sum()),
         drift=_drift(samples),
     )
 
@@ -140,8 +140,8 @@ def ratio_of_medians(
     return Ratio(float(np.median(above) / np.median(below)), low, high)
 
 
-def _outliers(samples: NDArray[np.float64]) -> int:
-    """Samples whose modified z-score, 0.6745·|x − median| / MAD, is above OUTLIER_SCORE.
+def outliers(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which samples have a modified z-score, 0.6745·|x − median| / MAD, above OUTLIER_SCORE.
 
     Where more than half of the samples are equal MAD is 0, and the mean absolute deviation takes its place (the normal
     distribution's is 0.7979 σ, as its MAD is 0.6745 σ).
@@ -149,7 +149,8 @@ def _outliers(samples: NDArray[np.float64]) -> int:
     deviations = np.abs(samples - np.median(samples))
     mad, mean_deviation = float(np.median(deviations)), float(deviations.mean())
     sigma = mad / 0.6745 if mad > 0 else mean_deviation / 0.7979
-    return int((deviations > OUTLIER_SCORE * sigma).sum()) if sigma > 0 else 0
+    found: NDArray[np.bool_] = deviations > OUTLIER_SCORE * sigma
+    return found
 
 
 def _drift(samples: NDArray[np.float64]) -> Drift | None:

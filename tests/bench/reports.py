@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ptq_core.bench.advice import advise
 from ptq_core.bench.context import Battery, Cluster, DeviceContext, Facts, MachineState, device_context
 from ptq_core.bench.protocol import OpTime
@@ -99,3 +101,57 @@ def report(*devices: DeviceReport, **settings: Any) -> BenchReport:
 def save(path: Path, saved: BenchReport) -> Path:
     path.write_text(to_json(saved), encoding="utf-8")
     return path
+
+
+def rich_report() -> BenchReport:
+    """Two devices, three cases, one with drift, outliers and a profile: what the page looks like in life."""
+    generator = np.random.default_rng(4)
+
+    def series(median_ms: float, spread: float, drift: float = 0.0, slow: int = 0) -> list[float]:
+        values = median_ms * generator.lognormal(0, spread, 50) * np.linspace(1, 1 + drift, 50)
+        values[generator.choice(50, slow, replace=False)] *= 1.6
+        return [round(float(value), 4) for value in values]
+
+    kinds = ("conv2d", "depthwise_conv2d")
+    layers = [(f"features.{n // 2}.{n % 2}/Conv", kinds[n % 2]) for n in range(26)]
+    fp32_us = generator.uniform(150, 900, 26)
+    int8_us = fp32_us / generator.uniform(1.9, 3.2, 26)
+    int8_us[5] = 0.93 * fp32_us[5]
+    profiled = tuple(
+        tuple(OpTime(name, kind, "kernel", float(us)) for (name, kind), us in zip(layers, times, strict=True))
+        + tail
+        for times, tail in (
+            (fp32_us, (OpTime("softmax", "softmax", "kernel", 11.0),)),
+            (int8_us, (OpTime("input/Quantize", "quantize", "kernel", 61.0),)),
+        )
+    )
+    one = case(series(24.6, 0.012, slow=2), series(10.9, 0.015, slow=3), ops=(profiled[0], profiled[1]))
+    two = case(
+        series(13.8, 0.02),
+        series(6.6, 0.02, drift=0.09),
+        threads=2,
+        after=MachineState((1803.0, 2348.0, 2401.0), {"battery": 36.0, "cpu-1-7": 78.0}),
+    )
+    old = replace(
+        PHONE,
+        model="Redmi 7A",
+        manufacturer="Xiaomi",
+        soc="SDM439",
+        clusters=(
+            Cluster((0, 1, 2, 3), 1459.0, 400, "powersave"),
+            Cluster((4, 5, 6, 7), 2016.0, 1024, "powersave"),
+        ),
+        battery=Battery(57, True, 33.0),
+        airplane_mode=False,
+    )
+    slow = case(
+        series(171.0, 0.03),
+        series(139.0, 0.04, slow=1),
+        cpu_features="scalar neon",
+        cpus=(4, 5, 6, 7),
+        before=MachineState((1459.0, 2016.0), {}),
+        after=MachineState((1459.0, 2016.0), {}),
+    )
+    return report(
+        device("2A091FDH2002", one, two), device("9c3f77d0", slow, context=old), repeats=50, profile=True
+    )

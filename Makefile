@@ -9,7 +9,7 @@ ABIS := host,arm64-v8a,armeabi-v7a,x86_64
 QEMU ?= yes
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm performance accuracy runtime runtime-all wheel clean distclean check-python check-qemu check-sanitizer
+.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance accuracy runtime runtime-all wheel clean distclean check-python check-qemu check-chromium check-sanitizer
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -46,7 +46,17 @@ demo: runtime  ## quantize -> opt -> eval -> bench on the embedded model, one re
 	  --eval-dir examples/digits/test_images --labels examples/digits/test_labels.txt \
 	  --targets host,arm --bench --out $(OUT)
 
-test: check-qemu $(BIN)/.dev  ## the whole test suite: C++ (host and, through qemu, Arm), then Python
+# Words for `ptq bench`, for example FLAGS='--threads 1,2 --profile'.
+FLAGS ?=
+DEVICE ?= auto
+bench-phone: $(BIN)/.setup  ## MODEL_DIR=...: fp32 and int8 models in it, measured on DEVICE: res.txt, JSON, HTML beside them (or in OUT=...)
+	@test -n "$(MODEL_DIR)" || { echo "missing: MODEL_DIR=..., a folder with fp32.nb and int8.nb (or .onnx)"; exit 2; }
+	@scripts/bench_phone.sh "$(MODEL_DIR)" $(if $(filter command%,$(origin OUT)),--out "$(OUT)") --device "$(DEVICE)" $(FLAGS)
+
+check-chromium:
+	@command -v chromium >/dev/null || { echo "missing apt package: chromium (the tests look at the page of ptq bench --html in it)"; exit 3; }
+
+test: check-qemu check-chromium $(BIN)/.dev  ## the whole test suite: C++ (host and, through qemu, Arm), then Python
 ifeq ($(QEMU),no)
 	$(BIN)/python scripts/build_runtime.py --abi host --test
 else

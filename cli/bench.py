@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from cli.bench_flags import add_options
 from cli.bench_progress import DeviceBars
@@ -14,7 +16,8 @@ from cli.options import CONTEXT, GroupedCommand
 from ptq_core.errors import DeviceError, InputError, MissedTargetError
 
 if TYPE_CHECKING:
-    from ptq_core.bench.report import StopRule
+    from ptq_core.bench.export.files import Exports
+    from ptq_core.bench.report import BenchReport, StopRule
 
 DEFAULT_MAX_SECONDS = 60.0
 
@@ -36,6 +39,12 @@ def bench(
     cool_down: float,
     result_filename: Path | None,
     json_path: Path | None,
+    csv_path: Path | None,
+    markdown_path: Path | None,
+    html_path: Path | None,
+    fp32_accuracy: Path | None,
+    int8_accuracy: Path | None,
+    from_json: Path | None,
     compare: tuple[Path, Path] | None,
     fail_above: float | None,
     profile: bool,
@@ -50,10 +59,20 @@ def bench(
     or both; or --compare. A device that fails loses no finished case; the exit code is then 3.
     """
     if compare is not None or fail_above is not None:
-        compare_reports(compare, fail_above, models=[path for path in (fp32, int8) if path is not None])
+        refuse_others("--compare", {"compare", "fail_above"})
+        compare_reports(compare, fail_above)
         return 0
+    from ptq_core.bench.export.files import prepare_exports
     from ptq_core.bench.pipeline import bench as run_bench  # imports NumPy: only when needed
 
+    exports = prepare_exports(
+        {"CSV": csv_path, "Markdown": markdown_path, "HTML": html_path},
+        {"fp32": fp32_accuracy, "int8": int8_accuracy},
+    )
+    if from_json is not None:
+        accuracies = {"fp32_accuracy", "int8_accuracy"}
+        refuse_others("--from-json", {"from_json", "csv_path", "markdown_path", "html_path", *accuracies})
+        return show(load_saved(from_json), exports)
     with DeviceBars() as progress:
         report = run_bench(
             fp32=fp32,
@@ -74,15 +93,42 @@ def bench(
             progress=progress,
             say=lambda note: click.echo(note, err=True),
         )
+    return show(report, exports)
+
+
+def show(report: BenchReport, exports: Exports) -> int:
+    """Write and print the report; returns the exit code."""
     for text in render(report):
         click.echo(text)
+    for what, path in {**report.paths, **exports.write(report)}.items():
+        click.echo(f"{what}: {path}")
     failures = [device for device in report.devices if device.error is not None]
     for device_report in failures:
         click.echo(f"error: {device_report.device}: {device_report.error}", err=True)
     return DeviceError.exit_code if failures else 0
 
 
-def compare_reports(files: tuple[Path, Path] | None, fail_above: float | None, models: list[Path]) -> None:
+def load_saved(path: Path) -> BenchReport:
+    """What --json saved, without the paths of what was written then."""
+    from ptq_core.bench.compare import load_report
+
+    return replace(load_report(path), paths={})
+
+
+def refuse_others(flag: str, allowed: set[str]) -> None:
+    """Raise InputError if a flag was given that means nothing beside ``flag``."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.name not in allowed:
+            raise InputError(
+                f"{parameter.opts[0]} together with {flag}",
+                rule=f"{flag} measures nothing: it reads what --json saved",
+                fix=f"leave out {parameter.opts[0]}, or measure with --json first",
+            )
+
+
+def compare_reports(files: tuple[Path, Path] | None, fail_above: float | None) -> None:
     """Print two saved reports side by side. Raises MissedTargetError if a case is slower than ``fail_above`` allows."""
     from ptq_core.bench.compare import compare  # imports NumPy: only when needed
 
@@ -91,12 +137,6 @@ def compare_reports(files: tuple[Path, Path] | None, fail_above: float | None, m
             "--fail-above without --compare",
             rule="the limit is one between two saved reports",
             fix="--compare OLD.json NEW.json",
-        )
-    if models:
-        raise InputError(
-            f"--compare together with the model {models[0]}",
-            rule="--compare measures nothing",
-            fix="measure with --json first, then compare the two files",
         )
     comparison = compare(*files, fail_above)
     for text in render_comparison(comparison):

@@ -10,12 +10,12 @@ import click
 
 from cli.options import GroupedOption
 
-MODELS, WHERE, HOW, RESULTS, COMPARISON = (
+MODELS, WHERE, HOW, RESULTS, SAVED = (
     "Models",
     "Where",
     "How",
     "Results",
-    "Comparison (nothing is measured)",
+    "What was measured before (nothing is measured)",
 )
 
 
@@ -94,15 +94,30 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "json_path",
         help="write everything, with all samples and the device's state, as JSON; again after each case",
     ),
+    _file(RESULTS, "--csv", "csv_path", help="write a table of all figures as CSV"),
     _file(
-        COMPARISON,
+        RESULTS,
+        "--markdown",
+        "markdown_path",
+        help="write tables for an issue or pull request as Markdown",
+    ),
+    _file(RESULTS, "--html", "html_path", help="write a page with charts, in one file that loads nothing"),
+    _file(
+        RESULTS,
+        "--fp32-accuracy",
+        help="what `ptq eval --json` wrote for the FP32 model: shown in --html and --markdown",
+    ),
+    _file(RESULTS, "--int8-accuracy", help="... and for the INT8 model"),
+    _file(SAVED, "--from-json", help="show, and write for other readers, what --json saved"),
+    _file(
+        SAVED,
         "--compare",
         nargs=2,
         metavar="OLD.json NEW.json",
         help="compare two files of --json, case by case",
     ),
     _number(
-        COMPARISON,
+        SAVED,
         "--fail-above",
         "RATIO",
         "exit code 4 if a median is more than RATIO times the old one, beyond its noise",

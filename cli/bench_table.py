@@ -18,8 +18,6 @@ def render(report: BenchReport) -> Iterator[str]:
     """The report as lines for people."""
     for device in report.devices:
         yield from _device(report.settings, device)
-    for what, path in report.paths.items():
-        yield f"{what}: {path}"
 
 
 def render_comparison(comparison: Comparison) -> Iterator[str]:

@@ -91,7 +91,7 @@ def bench_latency(model: Model, work: Path) -> None:
             str(result),
         ]
     )
-    for case in json.loads(result.read_text())["cases"]:
+    for case in json.loads(result.read_text())["devices"][0]["cases"]:
         medians = {m["precision"]: m["latency"]["median_ms"] for m in case["models"]}
         print(
             f"{model.name:<18}runtime, {case['threads']} thread   FP32 {medians['fp32']:.3f} ms  "

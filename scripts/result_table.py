@@ -28,12 +28,13 @@ def rows(out: Path) -> list[tuple[str, str, str, str]]:
         change = f"{100 * (int8['top1'] - fp32['top1']):+.2f} points on {int8['count']} pictures"
         table.append(("top-1", *shares, change))
     bench = load(out / "bench.json")
-    for case in bench["cases"] if bench else []:
+    measured = [(device["device"], case) for device in bench["devices"] for case in device["cases"]] if bench else []
+    for device, case in measured:
         latency = {model["precision"]: model["latency"]["median_ms"] for model in case["models"]}
         medians = [f"{latency[p]:.3f} ms" for p in PRECISIONS]
         gain = case["speed_up"]
         change = f"speed-up {gain['ratio']:.2f}x (95 % interval {gain['low']:.2f}-{gain['high']:.2f})"
-        table.append((f"median latency, {case['threads']} thread(s)", *medians, change))
+        table.append((f"median latency, {device}, {case['threads']} thread(s)", *medians, change))
     return table
 
 
@@ -51,6 +52,7 @@ def main() -> None:
         ("flat files", "fp32.nb"),
         ("", "int8.nb"),
         ("res.txt", "res.txt"),
+        ("page", "bench.html"),
         ("JSON", "bench.json"),
         ("", "eval_int8.json"),
     ):

@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: run_post_training_quantization.sh --model-dir DIR --image-dir DIR [options]
+usage: run_post_training_quantization.sh --model-dir DIR --image-dir DIR [options] [-- flags of `ptq bench`]
   --model-dir DIR      folder with the FP32 .onnx model
   --image-dir DIR      folder of 100-500 calibration pictures
   --config FILE        YAML with preprocess, algo, skip_quant, ... (see configs/)
@@ -12,7 +12,8 @@ usage: run_post_training_quantization.sh --model-dir DIR --image-dir DIR [option
   --targets LIST       where the .nb files will run                 [default: host,arm]
   --eval-dir DIR       labelled pictures, with
   --labels FILE        lines `file label`: adds the accuracy column
-  --bench              adds latency on --device
+  --bench              adds latency on --device, as res.txt, JSON and an HTML page; what follows `--` goes to
+                       `ptq bench`, for example -- --threads 1,2 --profile
   --device NAME        as of `ptq bench`                            [default: local]
   --set KEY=VALUE      any configuration key, may be repeated
 TEXT
@@ -21,7 +22,7 @@ TEXT
 die() { echo "error: $*" >&2; usage >&2; exit 2; }
 
 model_dir= image_dir= config= out= targets=host,arm eval_dir= labels= bench= device=local
-extra=()
+extra=() bench_flags=()
 while (($#)); do
   case $1 in
     --model-dir | --image-dir | --config | --out | --targets | --eval-dir | --labels | --device)
@@ -29,6 +30,7 @@ while (($#)); do
       name=${1#--}; printf -v "${name//-/_}" '%s' "$2"; shift 2 ;;
     --set) (($# > 1)) || die "$1 needs a value"; extra+=(--set "$2"); shift 2 ;;
     --bench) bench=yes; shift ;;
+    --) shift; bench_flags=("$@"); break ;;
     -h | --help) usage; exit 0 ;;
     *) die "unknown argument $1" ;;
   esac
@@ -36,12 +38,13 @@ done
 [[ -n $model_dir ]] || die "--model-dir is missing"
 [[ -n $image_dir ]] || die "--image-dir is missing"
 [[ -z $eval_dir$labels || ( -n $eval_dir && -n $labels ) ]] || die "--eval-dir and --labels go together"
+[[ -n $bench || ${#bench_flags[@]} == 0 ]] || die "flags after -- are of \`ptq bench\`: they need --bench"
 [[ -z $eval_dir || -n $config ]] || die "--eval-dir needs --config, for its preprocess"
 command -v ptq >/dev/null || { echo "error: no ptq on PATH; run make setup, then PATH=\$PWD/.venv/bin:\$PATH" >&2; exit 3; }
 out=${out:-out/$(basename "$model_dir")}
 mkdir -p "$out"
 # What an earlier run left here must not stand beside what this one measures.
-rm -f "$out"/{fp32,int8}.nb "$out"/eval_{fp32,int8}.json "$out"/bench.json "$out"/res.txt \
+rm -f "$out"/{fp32,int8}.nb "$out"/eval_{fp32,int8}.json "$out"/bench.{json,html} "$out"/res.txt \
   "$out"/int8_model/{model.onnx,quantization.json}
 
 step() { echo; echo "== $*"; }
@@ -61,8 +64,7 @@ if [[ -n $eval_dir ]]; then
 fi
 if [[ -n $bench ]]; then
   step "bench"
-  ptq bench --fp32 "$out/fp32.nb" --int8 "$out/int8.nb" --device "$device" \
-    --result-filename "$out/res.txt" --json "$out/bench.json"
+  "$(dirname "$0")/bench_phone.sh" "$out" --device "$device" ${bench_flags[@]+"${bench_flags[@]}"}
 fi
 step "result"
 "${PYTHON:-python3}" "$(dirname "$0")/result_table.py" "$out"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -40,17 +41,18 @@ class Browser:
         assert program is not None, "missing apt package: chromium"
         commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
-        # Chromium reads commands from descriptor 3 and answers on 4.
-        script = f'exec "$@" 3<&{commands} 4>&{answers}'
+        # Chromium reads commands from descriptor 3 and answers on 4; from 10 up nothing is in the way of these two.
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (commands, answers)]
+        command = (program, *FLAGS, f"--user-data-dir={self._profile}")
         self._process = subprocess.Popen(
-            ["sh", "-c", script, "sh", program, *FLAGS, f"--user-data-dir={self._profile}"],
-            pass_fds=(commands, answers),
+            ["bash", "-c", f'exec "$@" 3<&{ends[0]} 4>&{ends[1]}', "bash", *command],
+            pass_fds=ends,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        os.close(commands)
-        os.close(answers)
+        for end in (commands, answers, *ends):
+            os.close(end)
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Log", "Runtime"):
@@ -108,12 +110,18 @@ class Browser:
         return [json.dumps(event["params"]) for event in self.events if event["method"] in kinds]
 
     def requests(self) -> list[str]:
-        """Addresses that the page asked for."""
-        return [
-            event["params"]["request"]["url"]
-            for event in self.events
-            if event["method"] == "Network.requestWillBeSent"
-        ]
+        """Addresses that the page asked for, also those that were then blocked."""
+        return [sent["request"]["url"] for sent in self._network("requestWillBeSent")]
+
+    def blocked(self) -> list[str]:
+        """Those of `requests` that the page's own policy stopped."""
+        stopped = {
+            end["requestId"] for end in self._network("loadingFailed") if end.get("blockedReason") == "csp"
+        }
+        return [s["request"]["url"] for s in self._network("requestWillBeSent") if s["requestId"] in stopped]
+
+    def _network(self, name: str) -> list[dict[str, Any]]:
+        return [event["params"] for event in self.events if event["method"] == f"Network.{name}"]
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._number += 1

@@ -39,7 +39,7 @@ def to_markdown(report: BenchReport, accuracy: Accuracy) -> str:
 def _lines(report: BenchReport, accuracy: Accuracy) -> Iterator[str]:
     yield f"## {_escape(headline(report))}"
     yield ""
-    yield f"{_escape(settings_words(report))}; {started_words(report)}"
+    yield f"{_escape(settings_words(report))}; {_escape(started_words(report))}"
     for device in report.devices:
         yield from _device(device)
     if accuracy:
@@ -102,4 +102,4 @@ def _escape(text: str) -> str:
     """``text`` on one line, its markup shown as it was written."""
     for char in "\\`*_[]<>|#":
         text = text.replace(char, f"\\{char}")
-    return " ".join(text.split())
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -68,13 +68,6 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def check_output(path: Path) -> None:
-    """Fail before long work, not after it, where ``path`` cannot be written. Raises InputError."""
-    make_folder(path.parent)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder", rule="the output is a file", fix="name a file in it")
-
-
 def _disk_error(target: Path, error: OSError) -> DeviceError:
     return DeviceError(
         f"cannot write {target}: {error.strerror or error}",

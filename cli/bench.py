@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from cli.bench_flags import add_options
 from cli.bench_progress import DeviceBars
-from cli.bench_table import render, render_comparison
+from cli.bench_saved import compare_reports, load_saved, refuse_others
+from cli.bench_table import render
 from cli.options import CONTEXT, GroupedCommand
-from ptq_core.errors import DeviceError, InputError, MissedTargetError
+from ptq_core.errors import DeviceError, InputError
 
 if TYPE_CHECKING:
     from ptq_core.bench.export.files import Exports
@@ -59,7 +58,6 @@ def bench(
     or both; or --compare. A device that fails loses no finished case; the exit code is then 3.
     """
     if compare is not None or fail_above is not None:
-        refuse_others("--compare", {"compare", "fail_above"})
         compare_reports(compare, fail_above)
         return 0
     from ptq_core.bench.export.files import prepare_exports
@@ -106,49 +104,6 @@ def show(report: BenchReport, exports: Exports) -> int:
     for device_report in failures:
         click.echo(f"error: {device_report.device}: {device_report.error}", err=True)
     return DeviceError.exit_code if failures else 0
-
-
-def load_saved(path: Path) -> BenchReport:
-    """What --json saved, without the paths of what was written then."""
-    from ptq_core.bench.compare import load_report
-
-    return replace(load_report(path), paths={})
-
-
-def refuse_others(flag: str, allowed: set[str]) -> None:
-    """Raise InputError if a flag was given that means nothing beside ``flag``."""
-    context = click.get_current_context()
-    for parameter in context.command.params:
-        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
-        if given and parameter.name not in allowed:
-            raise InputError(
-                f"{parameter.opts[0]} together with {flag}",
-                rule=f"{flag} measures nothing: it reads what --json saved",
-                fix=f"leave out {parameter.opts[0]}, or measure with --json first",
-            )
-
-
-def compare_reports(files: tuple[Path, Path] | None, fail_above: float | None) -> None:
-    """Print two saved reports side by side. Raises MissedTargetError if a case is slower than ``fail_above`` allows."""
-    from ptq_core.bench.compare import compare  # imports NumPy: only when needed
-
-    if files is None:
-        raise InputError(
-            "--fail-above without --compare",
-            rule="the limit is one between two saved reports",
-            fix="--compare OLD.json NEW.json",
-        )
-    comparison = compare(*files, fail_above)
-    for text in render_comparison(comparison):
-        click.echo(text)
-    slower = comparison.regressions
-    if slower:
-        raise MissedTargetError(
-            f"{len(slower)} of {len(comparison.cases)} cases regressed, the worst"
-            f" {max(case.ratio.ratio for case in slower):.3f} times its old median",
-            rule=f"no median may be more than {fail_above:g} times the old one with its whole interval above 1",
-            fix="measure again on a quiet device; if it stays, find the change that made it slower",
-        )
 
 
 def stop_rule(until_ci: float | None, max_seconds: float | None) -> StopRule | None:

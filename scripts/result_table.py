@@ -28,7 +28,9 @@ def rows(out: Path) -> list[tuple[str, str, str, str]]:
         change = f"{100 * (int8['top1'] - fp32['top1']):+.2f} points on {int8['count']} pictures"
         table.append(("top-1", *shares, change))
     bench = load(out / "bench.json")
-    measured = [(device["device"], case) for device in bench["devices"] for case in device["cases"]] if bench else []
+    measured = (
+        [(device["device"], case) for device in bench["devices"] for case in device["cases"]] if bench else []
+    )
     for device, case in measured:
         latency = {model["precision"]: model["latency"]["median_ms"] for model in case["models"]}
         medians = [f"{latency[p]:.3f} ms" for p in PRECISIONS]

@@ -42,7 +42,8 @@ def test_the_whole_way(digits: Path, tmp_path: Path) -> None:
         "--eval-dir", str(digits / "test_images"),
         "--labels", str(labels),
         "--set", "batch_nums=2",
-        "--targets", "host", "--bench", "--out", str(tmp_path / "out"),
+        "--targets", "host", "--bench", "--device", "local", "--out", str(tmp_path / "out"),
+        "--", "--threads", "1,2", "--repeats", "12",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     table = done.stdout.split("== result")[1]
@@ -51,11 +52,22 @@ def test_the_whole_way(digits: Path, tmp_path: Path) -> None:
         "x smaller",
         "top-1",
         "points on 40 pictures",
-        "median latency",
+        "median latency, local, 1 thread(s)",
+        "median latency, local, 2 thread(s)",
         "speed-up",
     ):
         assert words in table
-    for name in ("res.txt", "bench.json", "int8.nb", "int8_model/model.onnx", "int8_model/quantization.json"):
+    page = (tmp_path / "out" / "bench.html").read_text(encoding="utf-8")
+    assert "12 repeats" in page
+    assert "points · 40 pictures" in page
+    for name in (
+        "res.txt",
+        "bench.json",
+        "bench.html",
+        "int8.nb",
+        "int8_model/model.onnx",
+        "int8_model/quantization.json",
+    ):
         assert (tmp_path / "out" / name).is_file()
         assert str(tmp_path / "out" / name) in table
 
@@ -79,6 +91,7 @@ def test_the_table_shows_only_what_this_run_measured(digits: Path, tmp_path: Pat
         (["--model-dir"], "--model-dir needs a value"),
         (["--model-dir", "x", "--image-dir", "y", "--eval-dir", "z"], "go together"),
         (["--frobnicate"], "unknown argument --frobnicate"),
+        (["--model-dir", "x", "--image-dir", "y", "--", "--profile"], "they need --bench"),
     ],
 )
 def test_mistakes(arguments: list[str], words: str) -> None:

@@ -90,7 +90,7 @@ ADVICE = {
     ),
     "stop_rule_not_reached": (
         "with {threads} thread(s) the time ran out before the intervals were as narrow as asked",
-        "a quieter device, or more time for the stop rule",
+        "a quieter device, or more --max-seconds",
     ),
     "outputs_differ": (
         "{name} outputs differ from this machine's on the same input",

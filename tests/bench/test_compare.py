@@ -152,6 +152,7 @@ def test_samples_of_no_time_are_refused(tmp_path: Path) -> None:
         (["--compare", "{old}", "{old}", "--fail-above", "0.9"], "--fail-above 0.9"),
         (["--compare", "{old}", "{old}", "--fail-above", "nan"], "--fail-above nan"),
         (["--fail-above", "1.05"], "--fail-above without --compare"),
+        (["--fail-above", "1.05", "--int8", "a.nb"], "--fail-above without --compare"),
         (["--compare", "{old}", "{old}", "--int8", "a.nb"], "--int8 together with --compare"),
         (["--compare", "{old}", "{old}", "--html", "a.html"], "--html together with --compare"),
         (["--compare", "{schema1}", "{old}"], "its `schema` is 1, not 2"),

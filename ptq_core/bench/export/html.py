@@ -21,6 +21,7 @@ from ptq_core.bench.export.words import (
     started_words,
     state_words,
     threads_words,
+    times,
 )
 from ptq_core.bench.profile import gain_eater, op_pairs
 from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult, Precision
@@ -54,10 +55,11 @@ def _tiles(report: BenchReport, accuracy: Accuracy) -> Iterator[str]:
     if len(gains) == 1:
         (gain,) = gains
         interval = f"{gain.confidence:.0%} interval {gain.low:.2f} to {gain.high:.2f}"
-        yield _tile("Speed-up", f"{gain.ratio:.2f}×", interval)
+        yield _tile("Speed-up", times(gain.ratio), interval)
     elif gains:
-        low, high = min(gain.ratio for gain in gains), max(gain.ratio for gain in gains)
-        yield _tile("Speed-up", f"{low:.2f}–{high:.2f}×", f"least and most of {len(gains)} cases")
+        low, high = (times(bound(gain.ratio for gain in gains)) for bound in (min, max))
+        value = low if low == high else f"{low.removesuffix('×')}–{high}"
+        yield _tile("Speed-up", value, f"least and most of {len(gains)} cases")
     if cases:
         yield _latency_tile(*min(cases, key=lambda item: _last(item[1]).latency.median_ms))
         fp32, int8 = cases[0][1].model("fp32"), cases[0][1].model("int8")
@@ -150,7 +152,8 @@ def _device(device: DeviceReport) -> str:
     parts.append(_warnings(device))
     if device.cases:
         parts.append(
-            "<h3>Latency</h3><p>Bars are medians, from zero; thin lines are samples, the box holds half of them.</p>"
+            "<h3>Latency</h3><p>Bars are medians, from zero; the box holds half of the samples. Thin lines are samples; "
+            "those beyond the scale lie at its end.</p>"
             f"<figure>{charts.latency(device.cases)}</figure>"
             "<h3>Every sample, in order</h3><p>A trend is drift; rings are outliers, counted but never removed. "
             "Each panel has its own scale, in ms, which need not begin at zero.</p>"

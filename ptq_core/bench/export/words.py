@@ -21,7 +21,7 @@ def headline(report: BenchReport) -> str:
         names = {m.precision.upper() for d in report.devices for c in d.cases for m in c.models}
         return f"Latency of {' and '.join(sorted(names)) or 'nothing: no case was finished'}"
     low, high = min(gain.ratio for gain in gains), max(gain.ratio for gain in gains)
-    ratio = f"{low:.2f}×" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f}× to {high:.2f}×"
+    ratio = times(low) if times(low) == times(high) else f"{times(low)} to {times(high)}"
     if all(gain.low > 1 for gain in gains):
         return f"INT8 is {ratio} as fast as FP32"
     if all(gain.high < 1 for gain in gains):
@@ -29,6 +29,11 @@ def headline(report: BenchReport) -> str:
     if all(gain.low <= 1 <= gain.high for gain in gains):
         return f"INT8 and FP32: no difference was shown ({ratio})"
     return f"INT8 against FP32: {ratio}, not faster in every case"
+
+
+def times(ratio: float) -> str:
+    """`2.25×`: three digits."""
+    return f"{ratio:.2f}×" if ratio < 9.995 else f"{ratio:.1f}×"
 
 
 def device_title(device: DeviceReport) -> str:

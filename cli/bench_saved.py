@@ -1,0 +1,60 @@
+"""`ptq bench` without a measurement: --compare and --from-json read what --json saved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from cli.bench_table import render_comparison
+from ptq_core.errors import InputError, MissedTargetError
+
+if TYPE_CHECKING:
+    from ptq_core.bench.report import BenchReport
+
+
+def load_saved(path: Path) -> BenchReport:
+    """What --json saved, without the paths of what was written then."""
+    from ptq_core.bench.compare import load_report
+
+    return replace(load_report(path), paths={})
+
+
+def refuse_others(flag: str, allowed: set[str]) -> None:
+    """Raise InputError if a flag was given that means nothing beside ``flag``."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.name not in allowed:
+            raise InputError(
+                f"{parameter.opts[0]} together with {flag}",
+                rule=f"{flag} measures nothing: it reads what --json saved",
+                fix=f"leave out {parameter.opts[0]}, or measure with --json first",
+            )
+
+
+def compare_reports(files: tuple[Path, Path] | None, fail_above: float | None) -> None:
+    """Print two saved reports side by side. Raises MissedTargetError if a case is slower than ``fail_above`` allows."""
+    from ptq_core.bench.compare import compare  # imports NumPy: only when needed
+
+    if files is None:
+        raise InputError(
+            "--fail-above without --compare",
+            rule="the limit is one between two saved reports",
+            fix="--compare OLD.json NEW.json",
+        )
+    refuse_others("--compare", {"compare", "fail_above"})
+    comparison = compare(*files, fail_above)
+    for text in render_comparison(comparison):
+        click.echo(text)
+    slower = comparison.regressions
+    if slower:
+        raise MissedTargetError(
+            f"{len(slower)} of {len(comparison.cases)} cases regressed, the worst"
+            f" {max(case.ratio.ratio for case in slower):.3f} times its old median",
+            rule=f"no median may be more than {fail_above:g} times the old one with its whole interval above 1",
+            fix="measure again on a quiet device; if it stays, find the change that made it slower",
+        )

@@ -42,7 +42,7 @@ FULL_BATTERY = 95
 SMALL_GAIN = 1.6
 """The most that others publish for INT8 over FP32 on cores without a dot product (Paddle-Lite's and ncnn's tables)."""
 
-DOT_PRODUCT = frozenset({"dotprod", "i8mm", "avxvnni", "avx512vnni"})
+DOT_PRODUCT = frozenset({"dotprod", "i8mm", "avxvnni", "avx512vnni", "amx"})
 """The names in `cpu_features` of which each multiplies and adds four int8 pairs at once."""
 
 ADVICE = {

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from ptq_core.flatfile import winograd
 from ptq_core.flatfile.attributes import (
     Concat,
     Conv2d,
@@ -84,8 +85,12 @@ Rule = Callable[[Op, list[Array], list[Array], Array], Array]
 
 def _products(k: int, incoming: Array, magnitude: Array, bias: Array | None) -> Array:
     """Joins the propagated error with the page's bound for k products; ``incoming`` is Σ (w · e)²."""
+    return _joined(np.sqrt(incoming), _own(k, magnitude, bias))
+
+
+def _own(k: int, magnitude: Array, bias: Array | None) -> Array:
     total = magnitude if bias is None else magnitude + np.abs(bias)
-    return np.asarray(np.sqrt(incoming + ((k + SLACK) * UNIT * total) ** 2))
+    return np.asarray((k + SLACK) * UNIT * total)
 
 
 def _joined(*errors: Array) -> Array:
@@ -97,7 +102,11 @@ def _conv2d(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
     window = conv_window(a, x[1].shape)
     incoming = reference.conv2d_sums(e[0] ** 2, x[1] ** 2, window, a.groups)
     magnitude = reference.conv2d_sums(np.abs(x[0]), np.abs(x[1]), window, a.groups)
-    return _products(int(np.prod(x[1].shape[1:])), incoming, magnitude, x[2] if len(x) > 2 else None)
+    bias = x[2] if len(x) > 2 else None
+    own = _own(int(np.prod(x[1].shape[1:])), magnitude, bias)
+    if winograd.is_candidate(window, a.groups):
+        own = np.maximum(own, _own(x[0].shape[3], winograd.magnitude(x[0], x[1], window), bias))
+    return _joined(np.sqrt(incoming), own)
 
 
 def _conv2d_add(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:

@@ -18,7 +18,9 @@ constexpr Case kCases[] = {
     {1, 1, 1, 1, 1, 1, 1, 0, 1},      // a single product
     {1, 7, 7, 24, 40, 1, 1, 0, 1},    // pointwise
     {2, 5, 6, 17, 33, 1, 1, 0, 1},    // odd everything
-    {1, 9, 8, 16, 100, 3, 1, 1, 1},   // more than one panel of channels
+    {1, 9, 8, 16, 100, 5, 1, 1, 1},   // more than one panel of channels
+    {1, 9, 8, 16, 160, 3, 1, 1, 1},   // the same, winograd
+    {2, 7, 5, 33, 17, 3, 1, 1, 1},    // winograd, odd everything
     {1, 8, 9, 3, 20, 3, 2, 1, 1},     // patches
     {1, 6, 6, 12, 8, 3, 1, 1, 4},     // groups
     {1, 7, 6, 35, 35, 3, 1, 1, 35},   // depthwise

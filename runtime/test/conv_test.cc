@@ -6,6 +6,7 @@
 #include "test/support/model_builder.h"
 #include "test/support/random.h"
 #include "test/support/runner.h"
+#include "test/support/winograd.h"
 
 namespace {
 
@@ -38,6 +39,13 @@ constexpr ConvCase kCases[] = {
     {1, 40, 40, 8, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},    // enough work for all threads
     {1, 40, 40, 48, 48, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 48},  // likewise, depthwise
     {5, 1, 1, 33, 10, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1},     // a fully connected layer in disguise
+    {1, 1, 1, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},     // winograd: a single pixel
+    {2, 5, 7, 17, 33, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},     // winograd: batch, odd everything
+    {1, 6, 5, 24, 70, 3, 3, 1, 1, 1, 1, 0, 3, 2, 1, 1},     // winograd: asymmetric padding
+    {1, 3, 4, 31, 16, 3, 3, 1, 1, 1, 1, 0, 0, 0, 0, 1},     // winograd: one row of output
+    {1, 2, 2, 16, 19, 3, 3, 1, 1, 1, 1, 4, 5, 5, 4, 1},     // winograd: windows in the padding
+    {1, 23, 25, 40, 150, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},  // winograd: blocks, panels, threads
+    {1, 6, 6, 136, 130, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},   // too few tiles for the weights
 };
 
 struct QuantCase {
@@ -186,20 +194,29 @@ void TestFloat(const ConvCase& t, bool bias, float lo, float hi, bool fully_conn
     expected[y] += product;
     magnitude[y] += fabs(product);
   });
+  if (t.kh == 3 && t.kw == 3 && t.sh * t.sw * t.dh * t.dw * t.groups == 1) {
+    CoverWinograd({t.n, t.h, t.w, t.c, t.o, t.pt, t.pl, oh, ow}, x.data(), w.data(),
+                  bias ? b.data() : nullptr, magnitude.data());
+  }
   for (size_t i = 0; i < y_size; ++i)
     expected[i] = fmin(fmax(expected[i], static_cast<double>(lo)), static_cast<double>(hi));
   ModelBuilder m;
   const List<uint8_t> file =
       BuildConv(t, fully_connected, &m, ptq::kF32, ptq::kNone, w.data(), ptq::kNone,
                 bias ? b.data() : nullptr, ptq::kF32, ptq::kNone, {lo, hi, -128, 127});
-  List<float> first;
+  List<float> first;  // of an instruction set
+  char first_cpu[32] = "none";
   RunEverywhere(file, {Bytes(x)}, [&](const ptq_context* context) {
     const float* y = static_cast<const float*>(ptq_context_output(context, 0));
     WithinBound(y, expected.data(), magnitude.data(), products, y_size, "f32 conv");
-    if (first.size() == 0) first.Append(y, y_size);
     const char* cpu = getenv("PTQ_CPU");
-    if (cpu != nullptr && strcmp(cpu, "scalar") == 0)
-      SameBytes(y, first.data(), y_size, "f32 conv, other thread count");
+    if (cpu == nullptr) cpu = "";
+    if (strcmp(cpu, first_cpu) != 0) {
+      snprintf(first_cpu, sizeof first_cpu, "%s", cpu);
+      first = List<float>();
+      first.Append(y, y_size);
+    }
+    SameBytes(y, first.data(), y_size, "f32 conv, other thread count");
   });
 }
 

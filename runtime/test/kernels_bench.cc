@@ -20,6 +20,7 @@
 #include "kernels/resize/contract.h"
 #include "kernels/softmax/contract.h"
 #include "kernels/unary/contract.h"
+#include "kernels/winograd/contract.h"
 #include "test/support/bench.h"
 #include "test/support/list.h"
 #include "test/support/random.h"
@@ -389,9 +390,35 @@ void BenchCrc32() {
   }
 }
 
-void (*const kFamilies[])() = {BenchGemm, BenchDepthwise, BenchElementwise, BenchConvert,
-                               BenchPool, BenchMove,      BenchFunctions,   BenchReduce,
-                               BenchCopy, BenchArgMax,    BenchResize,      BenchCrc32};
+// winograd: a tile of 128 channels.
+void BenchWinograd() {
+  constexpr size_t kTileChannels = 128, kStride = kTileChannels + 16;
+  const Data<float> x(16 * kTileChannels), bias(kTileChannels);
+  Data<float> positions(16 * kStride), y(4 * kTileChannels);
+  const float* pixels[16];
+  for (size_t i = 0; i < 16; ++i) pixels[i] = x.data() + i * kTileChannels;
+  float* const to = y.data();
+  for (size_t i = 0; i < ptq::kWinogradKernelCount; ++i) {
+    const ptq::WinogradKernel& kernel = ptq::kWinogradKernels[i];
+    Time(kernel, "window, 128 ch", 4 * 32 * kTileChannels, "B",
+         [&] { kernel.transform_input({pixels, kTileChannels, positions.data(), kStride}); });
+    Time(kernel, "sums, 128 ch", 4 * 20 * kTileChannels, "B", [&] {
+      kernel.transform_output(
+          {positions.data(),
+           kStride,
+           kTileChannels,
+           bias.data(),
+           0,
+           6,
+           {{to, to + kTileChannels}, {to + 2 * kTileChannels, to + 3 * kTileChannels}}});
+    });
+  }
+}
+
+void (*const kFamilies[])() = {BenchGemm,    BenchDepthwise, BenchElementwise, BenchConvert,
+                               BenchPool,    BenchMove,      BenchFunctions,   BenchReduce,
+                               BenchCopy,    BenchArgMax,    BenchResize,      BenchCrc32,
+                               BenchWinograd};
 
 }  // namespace
 

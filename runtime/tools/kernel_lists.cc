@@ -17,6 +17,7 @@
 #include "kernels/resize/contract.h"
 #include "kernels/softmax/contract.h"
 #include "kernels/unary/contract.h"
+#include "kernels/winograd/contract.h"
 
 namespace ptq {
 namespace {
@@ -59,6 +60,7 @@ const KernelList kKernelLists[] = {
     {kGemmI8KernelCount, RowOf<kGemmI8Kernels>},
     {kDepthwiseF32KernelCount, RowOf<kDepthwiseF32Kernels>},
     {kDepthwiseI8KernelCount, RowOf<kDepthwiseI8Kernels>},
+    {kWinogradKernelCount, RowOf<kWinogradKernels>},
     {kBinaryF32KernelCount, RowOf<kBinaryF32Kernels>},
     {kBinaryI8KernelCount, RowOf<kBinaryI8Kernels>},
     {kClampF32KernelCount, RowOf<kClampF32Kernels>},

@@ -293,6 +293,8 @@ ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
         state->depthwise_i8 != nullptr ? state->depthwise_i8->name : state->depthwise_f32->name;
     op->TakeWorkspace(uint64_t{sizeof(void*)} * geometry.h.kernel *
                       state->depthwise_shape.Columns(geometry.out_w));
+  } else if (!quantized && SuitsWinograd(geometry)) {
+    PTQ_RETURN_IF_ERROR(PrepareWinograd(features, b, op));
   } else {
     PTQ_RETURN_IF_ERROR(quantized ? PrepareGemmI8(features, conv, state)
                                   : PrepareGemmF32(features, conv, state));

@@ -7,6 +7,7 @@
 #include "kernels/depthwise/contract.h"
 #include "kernels/elementwise/contract.h"
 #include "kernels/gemm/contract.h"
+#include "kernels/winograd/contract.h"
 #include "ops/checks.h"
 #include "ops/op.h"
 
@@ -50,7 +51,7 @@ struct Residual {
 
 struct ConvState {
   ConvGeometry geometry;
-  // One of the four is set.
+  // One of the four is set; gemm_f32 also computes the products of winograd.
   const GemmF32Kernel* gemm_f32;
   const GemmI8Kernel* gemm_i8;
   const DepthwiseF32Kernel* depthwise_f32;
@@ -63,10 +64,17 @@ struct ConvState {
   size_t patch_stride;           // elements from one patch to the next
   size_t blocks;                 // of nr outputs per group
   size_t panel_blocks;           // blocks whose weights fit in the cache together
-  size_t packed_products;        // weights of one output in packed order
+  size_t packed_products;        // weights of one output in packed order; winograd: at a position
   size_t scratch_offset;         // of the kernel's scratch in a thread's workspace; bytes
   // depthwise
   DepthwiseShape depthwise_shape;
+  // winograd, whose sums gemm_f32 computes; null otherwise
+  const WinogradKernel* winograd;
+  size_t winograd_tiles;  // of a block, at most
+  // In a thread's workspace, bytes: transformed windows, sums, and where pixels go that the output
+  // does not have.
+  size_t winograd_windows, winograd_sums, winograd_unused;
+  Array<float> winograd_zeros;  // the bias of its sums
 
   // Per output channel, padded with zeros to whole blocks of each group (gemm) or of all channels
   // (depthwise).
@@ -93,6 +101,10 @@ struct ConvState {
 ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
                               const ConvOutput& output, const Tensor* b, PreparedOp* op);
 
+// Whether a float convolution takes Winograd's way, and its part of PrepareConvolution.
+bool SuitsWinograd(const ConvGeometry& geometry);
+ptq_status PrepareWinograd(uint32_t features, const Tensor* b, PreparedOp* op);
+
 // conv2d_add, after PrepareConvolution.
 ptq_status PrepareResidual(uint32_t features, const Conv2dAddAttrs& attrs, PreparedOp* op);
 
@@ -102,6 +114,7 @@ ConvOutput PlainOutput(const PreparedOp& op, const ClampAttrs& clamp);
 // The run functions, set by PrepareConvolution.
 void RunGemmConvolution(const PreparedOp& op, const RunContext& run);
 void RunDepthwiseConvolution(const PreparedOp& op, const RunContext& run);
+void RunWinogradConvolution(const PreparedOp& op, const RunContext& run);
 
 // conv2d_add: adds the residual to `tile`, [rows][columns], and writes the sum to the output, where
 // the first pixel begins at element `at` and pixels are out_c apart.

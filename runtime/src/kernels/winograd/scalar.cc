@@ -1,0 +1,10 @@
+// Portable winograd kernel.
+#include "kernels/winograd/plain.h"
+
+namespace ptq {
+
+void winograd_input_f32_2x2__scalar(const WinogradInput& window) { TransformInput(window); }
+
+void winograd_output_f32_2x2__scalar(const WinogradOutput& tile) { TransformOutput(tile); }
+
+}  // namespace ptq

@@ -1,0 +1,290 @@
+// 3x3 convolutions of floats by Winograd's F(2x2, 3x3) (kernels/winograd). A thread takes a block
+// of tiles, small enough for its second-level cache: transform the windows, multiply, transform the
+// sums.
+#include <math.h>
+
+#include "base/math.h"
+#include "kernels/gemm/pack.h"
+#include "kernels/winograd/pack.h"
+#include "ops/conv_rows.h"
+#include "ops/conv_state.h"
+
+namespace ptq {
+namespace {
+
+// Transformed windows and sums of a block together, in bytes: in the second-level cache, beside the
+// weights of two positions. More where that is less than kBlockTiles, as a block reads all weights.
+constexpr size_t kBlockBytes = 1048576;
+constexpr size_t kBlockTiles = 64;
+
+// Channels of output whose sums are made and transformed together. A kernel that copies its rows
+// does so once for them.
+constexpr size_t kPanelColumns = 64, kPackedRowColumns = 128;
+
+// Fewer channels on one side do not repay the transforms of the other.
+constexpr size_t kLeastChannels = 16;
+
+// Transformed weights are 16/9 of the weights. Those that do not stay in the cache are read for at
+// least so many tiles, or the multiplications that are saved do not repay it.
+constexpr size_t kLeastTiles = 32;
+
+struct TileGrid {
+  size_t rows, columns;  // of a picture
+
+  explicit TileGrid(const ConvGeometry& g)
+      : rows(CeilDiv(g.out_h, kWinogradOutputs)), columns(CeilDiv(g.out_w, kWinogradOutputs)) {}
+  size_t Count(const ConvGeometry& g) const { return g.batch * rows * columns; }
+};
+
+// Floats from one position to the next, for `tiles` rows of `columns`. A line more than they take:
+// the positions of a channel then lie in different sets of the first-level cache.
+size_t PositionStride(size_t tiles, size_t columns) {
+  return static_cast<size_t>(RoundUp(tiles * columns, kAlignment / sizeof(float))) +
+         kAlignment / sizeof(float);
+}
+
+size_t PanelColumns(const ConvState& s) { return s.panel_blocks * s.nr; }
+
+// The weights of a panel at a position, in elements. In memory: [panel][position][blocks].
+struct WeightChunk {
+  size_t begin, size;
+};
+
+WeightChunk Chunk(const ConvState& s, size_t panel, size_t position) {
+  const size_t first = panel * s.panel_blocks, blocks = Min(s.panel_blocks, s.blocks - first),
+               size = blocks * s.nr * s.packed_products;
+  return {first * s.nr * s.packed_products * kWinogradPositions + position * size, size};
+}
+
+ptq_status PackFilters(const Tensor& w, Pool* pool, ConvState* state) {
+  const ConvGeometry& g = state->geometry;
+  const size_t depth = g.in_c, nr = state->nr;
+  uint64_t slots = RoundUp(g.out_c, nr), size = 0;
+  if (!Multiply(slots * kWinogradPositions, depth, &size) || size > SIZE_MAX / 8)
+    return OutOfMemory();
+  PTQ_RETURN_IF_ERROR(pool->Allocate(static_cast<size_t>(size), &state->weights_f32));
+  Array<float> transformed;  // of one block
+  PTQ_RETURN_IF_ERROR(transformed.Allocate(kWinogradPositions * nr * depth));
+  const float* weights = static_cast<const float*>(w.data);
+  for (size_t block = 0; block < state->blocks; ++block) {
+    const size_t begin = block * nr, count = Min(nr, g.out_c - begin);
+    TransformFilters(weights + begin * 9 * depth, count, depth, transformed.data());
+    for (size_t p = 0; p < kWinogradPositions; ++p) {
+      const WeightChunk chunk = Chunk(*state, block / state->panel_blocks, p);
+      PackGemmWeights(
+          transformed.data() + p * count * depth, count, 1, depth, nr, 1, 1,
+          state->weights_f32.data() + chunk.begin + block % state->panel_blocks * nr * depth);
+    }
+  }
+  return PTQ_OK;
+}
+
+// The work of one thread on one block of tiles.
+class Block {
+ public:
+  Block(const PreparedOp& op, const RunContext& run, size_t thread, size_t begin, size_t end,
+        bool last)
+      : op_(op),
+        run_(run),
+        s_(op.State<ConvState>()),
+        g_(s_.geometry),
+        grid_(g_),
+        begin_(begin),
+        count_(end - begin),
+        last_(last),
+        input_stride_(PositionStride(count_, g_.in_c)) {
+    uint8_t* workspace = run.Workspace(thread);
+    rows_ = reinterpret_cast<const float**>(workspace);
+    windows_ = reinterpret_cast<float*>(workspace + s_.winograd_windows);
+    sums_ = reinterpret_cast<float*>(workspace + s_.winograd_sums);
+    unused_ = reinterpret_cast<float*>(workspace + s_.winograd_unused);
+    scratch_ = reinterpret_cast<float*>(workspace + s_.scratch_offset);
+    residual_ = reinterpret_cast<float*>(workspace + s_.tile_offset);
+  }
+
+  void Run() {
+    TransformWindows();
+    for (size_t panel = 0; panel * s_.panel_blocks < s_.blocks; ++panel) {
+      const size_t column = panel * PanelColumns(s_),
+                   columns = Min(PanelColumns(s_), g_.out_c - column);
+      for (size_t p = 0; p < kWinogradPositions; ++p) Multiply(panel, p, columns);
+      TransformSums(column, columns);
+    }
+  }
+
+ private:
+  void TransformWindows() {
+    const float* input = InputData<float>(op_, run_, s_.input_f32);
+    const float* pixels[kWinogradPositions];
+    for (size_t i = 0; i < count_; ++i) {
+      const Place place(*this, i);
+      const float* picture = input + place.picture * g_.in_h * g_.in_w * g_.in_c;
+      for (size_t y = 0; y < kWinogradWindow; ++y) {
+        // Negative in the padding, which as size_t is beyond the picture as well.
+        const size_t in_y = place.y + y - g_.h.pad_begin;
+        for (size_t x = 0; x < kWinogradWindow; ++x) {
+          const size_t in_x = place.x + x - g_.w.pad_begin;
+          pixels[y * kWinogradWindow + x] = in_y < g_.in_h && in_x < g_.in_w
+                                                ? picture + (in_y * g_.in_w + in_x) * g_.in_c
+                                                : s_.padding_f32.data();
+        }
+      }
+      s_.winograd->transform_input({pixels, g_.in_c, windows_ + i * g_.in_c, input_stride_});
+    }
+  }
+
+  // The sums of all tiles at one position.
+  void Multiply(size_t panel, size_t position, size_t columns) {
+    const GemmF32Kernel& kernel = *s_.gemm_f32;
+    const WeightChunk chunk = Chunk(s_, panel, position);
+    GemmF32Tile tile = {};
+    tile.rows = rows_;
+    tile.taps = 1;
+    tile.depth = g_.in_c;
+    tile.weights = s_.weights_f32.data() + chunk.begin;
+    tile.bias = s_.winograd_zeros.data();
+    tile.columns = tile.output_stride = columns;
+    tile.lo = -INFINITY;
+    tile.hi = INFINITY;
+    tile.scratch = scratch_;
+    const Weights next = Following(chunk);
+    const float* window = windows_ + position * input_stride_;
+    float* sums = sums_ + position * PositionStride(count_, columns);
+    const size_t tiles = CeilDiv(count_, kernel.mr), groups = CeilDiv(count_, kernel.group_rows),
+                 least = groups / tiles, larger = groups % tiles,
+                 share = CeilDiv(chunk.size * sizeof(float), tiles);
+    for (size_t i = 0, row = 0; i < tiles; ++i) {
+      const size_t count = Min((least + (i < larger ? 1 : 0)) * kernel.group_rows, count_ - row);
+      for (size_t j = 0; j < kernel.mr; ++j)
+        rows_[j] = window + (row + Min(j, count - 1)) * g_.in_c;
+      tile.valid_rows = count;
+      tile.output = sums + row * columns;
+      const bool more = i * share < next.bytes;
+      tile.next = more ? static_cast<const uint8_t*>(next.data) + i * share : nullptr;
+      tile.next_bytes = more ? Min(share, next.bytes - i * share) : 0;
+      kernel.run(tile);
+      row += count;
+    }
+  }
+
+  // What is read after a chunk.
+  Weights Following(const WeightChunk& chunk) const {
+    const size_t read = (chunk.begin + chunk.size) * sizeof(float);
+    const uint8_t* weights = static_cast<const uint8_t*>(op_.weights.data);
+    if (read < op_.weights.bytes) return {weights + read, op_.weights.bytes - read};
+    return last_ ? op_.next_weights : op_.weights;
+  }
+
+  void TransformSums(size_t column, size_t columns) {
+    float* output = WriteData<float>(op_.Output(), run_);
+    const bool adds = s_.residual.Present();
+    WinogradOutput tile = {};
+    tile.position_stride = PositionStride(count_, columns);
+    tile.channels = columns;
+    tile.bias = s_.bias_f32.data() + column;
+    tile.lo = s_.lo;
+    tile.hi = s_.hi;
+    for (size_t i = 0; i < count_; ++i) {
+      const Place place(*this, i);
+      const size_t height = Min(kWinogradOutputs, g_.out_h - place.y),
+                   width = Min(kWinogradOutputs, g_.out_w - place.x),
+                   at = ((place.picture * g_.out_h + place.y) * g_.out_w + place.x) * g_.out_c +
+                        column,
+                   line = g_.out_w * g_.out_c;
+      for (size_t y = 0; y < kWinogradOutputs; ++y) {
+        for (size_t x = 0; x < kWinogradOutputs; ++x) {
+          tile.pixels[y][x] = y >= height || x >= width ? unused_
+                              : adds ? residual_ + (y * kWinogradOutputs + x) * columns
+                                     : output + at + y * line + x * g_.out_c;
+        }
+      }
+      tile.sums = sums_ + i * columns;
+      s_.winograd->transform_output(tile);
+      for (size_t y = 0; adds && y < height; ++y)
+        AddResidual(op_, run_, tile.pixels[y][0], at + y * line, width, columns);
+    }
+  }
+
+  // Of a tile's first pixel in the output.
+  struct Place {
+    size_t picture, y, x;
+
+    Place(const Block& block, size_t i) {
+      const size_t index = block.begin_ + i, line = index / block.grid_.columns;
+      x = index % block.grid_.columns * kWinogradOutputs;
+      y = line % block.grid_.rows * kWinogradOutputs;
+      picture = line / block.grid_.rows;
+    }
+  };
+
+  const PreparedOp& op_;
+  const RunContext& run_;
+  const ConvState& s_;
+  const ConvGeometry& g_;
+  const TileGrid grid_;
+  const size_t begin_, count_;
+  const bool last_;  // the operator's weights are not read again
+  const size_t input_stride_;
+  const float** rows_;
+  float *windows_, *sums_, *unused_, *scratch_, *residual_;
+};
+
+}  // namespace
+
+bool SuitsWinograd(const ConvGeometry& g) {
+  const auto three_by_one = [](const Window& w) {
+    return w.kernel == 3 && w.stride == 1 && w.dilation == 1;
+  };
+  return three_by_one(g.h) && three_by_one(g.w) && g.groups == 1 && g.in_c >= kLeastChannels &&
+         g.out_c >= kLeastChannels &&
+         (TileGrid(g).Count(g) >= kLeastTiles ||
+          g.in_c * g.out_c <= kBlockBytes / (kWinogradPositions * sizeof(float)));
+}
+
+ptq_status PrepareWinograd(uint32_t features, const Tensor* b, PreparedOp* op) {
+  ConvState* state = op->MutableState<ConvState>();
+  const ConvGeometry& g = state->geometry;
+  state->winograd = SelectKernel(kWinogradKernels, kWinogradKernelCount, features);
+  state->gemm_f32 = SelectKernel(kGemmF32Kernels, kGemmF32KernelCount, features);
+  state->mr = state->gemm_f32->mr;
+  state->nr = state->gemm_f32->nr;
+  state->packed_products = g.in_c;
+  state->blocks = CeilDiv(g.out_c, state->nr);
+  const size_t panel = state->gemm_f32->packs_rows ? kPackedRowColumns : kPanelColumns;
+  state->panel_blocks = Min(CeilDiv(panel, state->nr), state->blocks);
+  PTQ_RETURN_IF_ERROR(PackFilters(*op->Input(1), op->pool, state));
+  const size_t slots = state->blocks * state->nr, columns = PanelColumns(*state);
+  PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(slots));
+  PTQ_RETURN_IF_ERROR(state->winograd_zeros.Allocate(columns));
+  if (b != nullptr) memcpy(state->bias_f32.data(), b->data, g.out_c * sizeof(float));
+  const size_t row_bytes = kWinogradPositions * (g.in_c + columns) * sizeof(float);
+  state->winograd_tiles = Min(Max(kBlockBytes / row_bytes, kBlockTiles), TileGrid(g).Count(g));
+  op->TakeWorkspace(state->mr * sizeof(void*));
+  const auto take = [op](uint64_t floats) {
+    return op->TakeWorkspace(floats * sizeof(float) + kReadSlack);
+  };
+  state->winograd_windows =
+      take(kWinogradPositions * PositionStride(state->winograd_tiles, g.in_c));
+  state->winograd_sums = take(kWinogradPositions * PositionStride(state->winograd_tiles, columns));
+  state->winograd_unused = take(columns);
+  state->scratch_offset = take(state->gemm_f32->ScratchFloats(1, g.in_c));
+  op->weights = {state->weights_f32.data(), state->weights_f32.size() * sizeof(float)};
+  op->kernel = state->winograd->name;
+  op->run = RunWinogradConvolution;
+  return PTQ_OK;
+}
+
+void RunWinogradConvolution(const PreparedOp& op, const RunContext& run) {
+  const ConvState& s = op.State<ConvState>();
+  const size_t tiles = TileGrid(s.geometry).Count(s.geometry);
+  // At least a block for each thread, none smaller than a tile of the gemm.
+  const size_t blocks =
+      Max(CeilDiv(tiles, s.winograd_tiles), Min(run.pool->thread_count(), CeilDiv(tiles, s.mr)));
+  auto body = [&](size_t begin, size_t end, size_t thread) {
+    for (size_t i = begin; i < end; ++i)
+      Block(op, run, thread, i * tiles / blocks, (i + 1) * tiles / blocks, i + 1 == blocks).Run();
+  };
+  run.pool->ParallelFor(blocks, 1, body);
+}
+
+}  // namespace ptq

@@ -44,8 +44,9 @@ constexpr ConvCase kCases[] = {
     {1, 6, 5, 24, 70, 3, 3, 1, 1, 1, 1, 0, 3, 2, 1, 1},     // winograd: asymmetric padding
     {1, 3, 4, 31, 16, 3, 3, 1, 1, 1, 1, 0, 0, 0, 0, 1},     // winograd: one row of output
     {1, 2, 2, 16, 19, 3, 3, 1, 1, 1, 1, 4, 5, 5, 4, 1},     // winograd: windows in the padding
-    {1, 23, 25, 40, 150, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},  // winograd: blocks, panels, threads
-    {1, 6, 6, 136, 130, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},   // too few tiles for the weights
+    {1, 9, 9, 16, 140, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},    // winograd: panels
+    {1, 46, 46, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},   // winograd: blocks, also for threads
+    {1, 3, 3, 136, 130, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},   // too few tiles for the weights
 };
 
 struct QuantCase {

@@ -89,7 +89,7 @@ void TestConvolution(const ptq::WinogradKernel& kernel, size_t channels) {
   // Multiples of 4, which are halved twice, and so small that all sums stay below 2^24.
   const List<float> filter = Integers(&random, 9 * channels, 5, 4);
   List<float> u(16 * channels), v(16 * channels);
-  ptq::TransformFilters(filter.data(), 1, channels, u.data());
+  ptq::TransformFilters(filter.data(), channels, channels, channels, u.data());
   kernel.transform_input({window.pixels, channels, v.data(), channels});
   float m[16] = {};
   for (size_t i = 0; i < 16 * channels; ++i) m[i / channels] += u[i] * v[i];

@@ -63,17 +63,23 @@ ptq_status PackFilters(const Tensor& w, Pool* pool, ConvState* state) {
   if (!Multiply(slots * kWinogradPositions, depth, &size) || size > SIZE_MAX / 8)
     return OutOfMemory();
   PTQ_RETURN_IF_ERROR(pool->Allocate(static_cast<size_t>(size), &state->weights_f32));
-  Array<float> transformed;  // of one block
-  PTQ_RETURN_IF_ERROR(transformed.Allocate(kWinogradPositions * nr * depth));
+  // A stretch of depth, so that the lines that are written stay in the cache for all nr outputs.
+  constexpr size_t kStretch = 16;
+  float transformed[kWinogradPositions][kStretch];
   const float* weights = static_cast<const float*>(w.data);
   for (size_t block = 0; block < state->blocks; ++block) {
-    const size_t begin = block * nr, count = Min(nr, g.out_c - begin);
-    TransformFilters(weights + begin * 9 * depth, count, depth, transformed.data());
-    for (size_t p = 0; p < kWinogradPositions; ++p) {
-      const WeightChunk chunk = Chunk(*state, block / state->panel_blocks, p);
-      PackGemmWeights(
-          transformed.data() + p * count * depth, count, 1, depth, nr, 1, 1,
-          state->weights_f32.data() + chunk.begin + block % state->panel_blocks * nr * depth);
+    const size_t begin = block * nr, end = Min(begin + nr, g.out_c),
+                 panel = block / state->panel_blocks, place = block % state->panel_blocks;
+    for (size_t k = 0; k < depth; k += kStretch) {
+      const size_t count = Min(kStretch, depth - k);
+      for (size_t j = begin; j < end; ++j) {
+        TransformFilters(weights + j * 9 * depth + k, depth, count, kStretch, transformed[0]);
+        for (size_t p = 0; p < kWinogradPositions; ++p) {
+          float* packed = state->weights_f32.data() + Chunk(*state, panel, p).begin;
+          PackGemmRow<float, 1>(transformed[p], count, nr,
+                                packed + (place * depth + k) * nr + j - begin);
+        }
+      }
     }
   }
   return PTQ_OK;

@@ -6,17 +6,32 @@ import itertools
 import math
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ptq_core.flatfile.attributes import Clamp, Concat
-from ptq_core.flatfile.layout import ALIGNMENT
+from ptq_core.flatfile.layout import ALIGNMENT, align
 from ptq_core.flatfile.program import Op, OpKind, Program
+
+
+class Piece(NamedTuple):
+    """Bytes of a buffer that are in use from operator ``first`` to operator ``last``, both included."""
+
+    offset: int
+    size: int
+    first: int
+    last: int
+
+    def meets(self, other: Piece) -> bool:
+        """True if both are in use at some operator."""
+        return self.first <= other.last and other.first <= self.last
 
 
 @dataclass
 class Buffer:
     """Arena tensors that share one piece of memory: a tensor, the reshapes of it, and what a concat joins in place.
 
-    Alive from operator ``first`` to operator ``last``, both included; −1 is before the first operator.
+    In use from operator ``first`` to operator ``last``, both included; −1 is before the first operator. What is joined is
+    in use earlier, and the rest of the memory is free by then.
     """
 
     size: int
@@ -24,16 +39,23 @@ class Buffer:
     last: int
     tensors: list[tuple[int, int]] = field(default_factory=list)
     """(tensor index, offset in bytes in the buffer)"""
+    joined: list[tuple[Buffer, int]] = field(default_factory=list)
+    """(buffer that became part of this one, its offset in bytes)"""
 
     def meets(self, other: Buffer) -> bool:
-        """True if both are alive at some operator."""
+        """True if both are in use at some operator, what they join aside."""
         return self.first <= other.last and other.first <= self.last
 
     def absorb(self, other: Buffer, offset: int) -> None:
         """Put ``other`` at ``offset``."""
-        self.first = min(self.first, other.first)
-        self.last = max(self.last, other.last)
+        self.joined.append((other, offset))
         self.tensors += [(index, offset + at) for index, at in other.tensors]
+
+    def pieces(self, offset: int = 0) -> Iterator[Piece]:
+        """What of it is in use when, all moved by ``offset``; sizes are rounded up to the alignment."""
+        yield Piece(offset, align(self.size), self.first, self.last)
+        for other, at in self.joined:
+            yield from other.pieces(offset + at)
 
 
 def buffers(program: Program, *, reshapes: bool = True, concats: Container[int] = ()) -> list[Buffer]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 
 from ptq_core.flatfile.layout import ALIGNMENT, align
-from ptq_core.flatfile.lifetimes import Buffer, buffers, concat_places, lower_bound, overlaps
+from ptq_core.flatfile.lifetimes import Buffer, Piece, buffers, concat_places, lower_bound, overlaps
 from ptq_core.flatfile.program import Program
 
 # Orders in which buffers are placed; the best plan wins. Size first is the usual choice (Pisarchyk & Lee, "Efficient
@@ -18,8 +18,8 @@ ORDERS: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
     lambda b: (b.first, -b.size),
 )
 
-# How often the buffer that reaches highest is placed first in a new attempt; networks that need it need one or two.
-_ATTEMPTS = 32
+# How often the buffer that reaches highest is placed earlier in a new attempt; few networks need more than two.
+_ATTEMPTS = 100
 
 _Plan = tuple[int, list[tuple[Buffer, int]]]
 """Arena size, and every buffer with its offset."""
@@ -28,24 +28,18 @@ _Plan = tuple[int, list[tuple[Buffer, int]]]
 def plan_memory(program: Program) -> None:
     """Set the offsets (multiples of 64) of all arena tensors and ``program.arena_size``.
 
-    A reshape's output lies on its input, and a concat's inputs in its output where that needs no more memory. The search
-    ends where the lower bound is reached. Raises AssertionError if two live tensors shared a byte (a bug).
+    A reshape's output lies on its input, and a concat's inputs in its output where that needs no more memory; what
+    of the output no input uses yet is free for others. The search ends where the lower bound is reached.
+    Raises AssertionError if two live tensors shared a byte (a bug).
     """
     least = lower_bound(program, ALIGNMENT)
-    concats = (step for step, op in enumerate(program.ops) if next(concat_places(program, op), None))
-    joinable = frozenset(concats)
-    best, joined = min(
-        ((_planned(program, start, least), start) for start in (joinable, frozenset[int]())),
-        key=lambda entry: entry[0][0],
-    )
-    for step in sorted(joinable):
-        if best[0] > least:
-            plan = _planned(program, joined ^ {step}, least)
-            best, joined = (plan, joined ^ {step}) if plan[0] < best[0] else (best, joined)
-    for buffer, offset in best[1]:
+    joinable = {step for step, op in enumerate(program.ops) if next(concat_places(program, op), None)}
+    plans = (_planned(program, concats, least) for concats in (joinable, ()))
+    size, offsets = min(plans, key=lambda plan: plan[0])
+    for buffer, offset in offsets:
         for index, at in buffer.tensors:
             program.tensors[index] = dataclasses.replace(program.tensors[index], offset=offset + at)
-    program.arena_size = best[0]
+    program.arena_size = size
     clashes = overlaps(program)
     assert not clashes, f"memory plan: live tensors overlap: {clashes}"
 
@@ -53,37 +47,47 @@ def plan_memory(program: Program) -> None:
 def _planned(program: Program, concats: Container[int], least: int) -> _Plan:
     """The smallest plan found in which the operators ``concats`` join their inputs in place."""
     alive = buffers(program, concats=concats)
-    best: _Plan | None = None
-    for order in ORDERS:
-        ordered = sorted(alive, key=order)
+    pieces = [list(buffer.pieces()) for buffer in alive]
+    meeting = [
+        [j for j, others in enumerate(pieces) if j != i and any(a.meets(b) for a in own for b in others)]
+        for i, own in enumerate(pieces)
+    ]
+    best: list[int] = []
+    smallest = -1
+    for key in ORDERS:
+        order = sorted(range(len(alive)), key=lambda i: key(alive[i]))
         for _ in range(_ATTEMPTS):
-            plan = _place(ordered)
-            best = plan if best is None or plan[0] < best[0] else best
-            if best[0] <= least:
-                return best
-            highest = max(plan[1], key=lambda placed: placed[1] + placed[0].size)[0]
-            if ordered[0] is highest:
+            offsets = _place(order, pieces, meeting)
+            ends = [offset + align(buffer.size) for offset, buffer in zip(offsets, alive, strict=True)]
+            size = max(ends, default=0)
+            if smallest < 0 or size < smallest:
+                smallest, best = size, offsets
+            if smallest <= least or not alive:
                 break
-            ordered = [highest, *(buffer for buffer in ordered if buffer is not highest)]
-    assert best is not None
-    return best
+            place = order.index(ends.index(size))
+            if place == 0:
+                break
+            order.insert(place // 2, order.pop(place))
+    return smallest, list(zip(alive, best, strict=True))
 
 
-def _place(ordered: list[Buffer]) -> tuple[int, list[tuple[Buffer, int]]]:
-    """(arena size, offsets) when buffers are placed in this order."""
-    placed: list[tuple[int, int, Buffer]] = []  # begin, end, buffer; sorted by begin
-    for buffer in ordered:
-        size = align(buffer.size)
-        best: tuple[int, int] | None = None  # gap, offset
-        cursor = 0
-        for begin, end, other in placed:
-            if not buffer.meets(other):
-                continue
-            if begin - cursor >= size and (best is None or begin - cursor < best[0]):
-                best = (begin - cursor, cursor)
-            cursor = max(cursor, end)
-        offset = cursor if best is None else best[1]
-        placed.append((offset, offset + size, buffer))
-        placed.sort(key=lambda entry: entry[0])
-    total = max((end for _, end, _ in placed), default=0)
-    return total, [(buffer, begin) for begin, _, buffer in placed]
+def _place(
+    order: Sequence[int], pieces: Sequence[Sequence[Piece]], meeting: Sequence[Sequence[int]]
+) -> list[int]:
+    """Offsets when buffers are placed in ``order``, each into the smallest gap between those that it meets."""
+    offsets = [-1] * len(pieces)
+    for i in order:
+        gap, offset, cursor = -1, -1, 0
+        for low, high in sorted(
+            (offsets[j] + b.offset - a.offset - a.size, offsets[j] + b.offset + b.size - a.offset)
+            for j in meeting[i]
+            if offsets[j] >= 0
+            for a in pieces[i]
+            for b in pieces[j]
+            if a.meets(b)
+        ):  # between low and high the buffer would overlap the other
+            if low >= cursor and (offset < 0 or low - cursor < gap):
+                gap, offset = low - cursor, cursor
+            cursor = max(cursor, high)
+        offsets[i] = cursor if offset < 0 else offset
+    return offsets

@@ -47,11 +47,11 @@ PASSES: tuple[Pass, ...] = (
     Pass(merge_reshapes),
     Pass(drop_dead),
     Pass(fold_affine),
-    Pass(fold_input_scale),
     Pass(fold_pad),
     Pass(fuse_clamp),
     Pass(fuse_lookup, int8=True),
     Pass(fuse_activation),
+    Pass(fold_input_scale),
     Pass(sink_dequantize, int8=True),
     Pass(hoist_quantize, int8=True),
     Pass(cancel_quantize, int8=True),
@@ -69,8 +69,9 @@ PASSES: tuple[Pass, ...] = (
     Pass(fuse_residual),
     Pass(drop_dead),
 )
-"""The order of the passes. Float rewrites first, so that a batch norm or Relu does not hide a pattern; int8 next;
-the second round cleans up what int8 made equal or adjacent. Residuals last: no other rewrite looks for a conv2d_add."""
+"""The order of the passes. Float rewrites first, so that a batch norm or Relu does not hide a pattern, and scales of inputs
+behind the activations, whose last division they would take; int8 next; the second round cleans up what int8 made equal or
+adjacent. Residuals last: no other rewrite looks for a conv2d_add."""
 
 
 def run_passes(program: Program, *, prefer_int8_kernel: bool = True) -> tuple[PassReport, ...]:

@@ -96,19 +96,17 @@ def _speed_up(case: CaseResult) -> Iterator[str]:
 
 def _same_in_all_cases(cases: Sequence[CaseResult]) -> Iterator[str]:
     """Size and memory, and whether the outputs are those of this machine: the worst of all cases."""
+    from ptq_core.bench.export.words import outputs_words, size_change
+
     fp32, int8 = cases[0].model("fp32"), cases[0].model("int8")
     if fp32 is not None and int8 is not None:
-        ratio = fp32.file_bytes / int8.file_bytes
-        yield f"size: INT8 {size_text(int8.file_bytes)}, FP32 {size_text(fp32.file_bytes)}, {ratio:.2f}x smaller"
+        change = size_change(fp32.file_bytes, int8.file_bytes).replace("×", "x")
+        yield f"size: INT8 {size_text(int8.file_bytes)}, FP32 {size_text(fp32.file_bytes)}, {change}"
     what = "both models" if len(cases[0].models) == 2 else "the model"
     peak = max(case.peak_rss_bytes for case in cases)
     yield f"peak memory of the process with {what}: {size_text(peak)}"
-    from ptq_core.bench.export.words import OUTPUTS
-
-    found = {model.outputs for case in cases for model in case.models}
-    worst = next((outputs for outputs in ("different", "close", "identical") if outputs in found), None)
-    if worst is not None:
-        yield f"outputs: {OUTPUTS[worst]}"
+    for name, words in outputs_words(model for case in cases for model in case.models).items():
+        yield f"{name}: {words}"
 
 
 def _profile(case: CaseResult) -> Iterator[str]:

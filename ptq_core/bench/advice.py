@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ptq_core.bench.context import DeviceContext
-from ptq_core.bench.report import Advice, CaseResult, ModelResult
+from ptq_core.bench.report import Advice, CaseResult, ModelResult, is_emulated
 
 BUSY_SHARE = 0.5
 """Load average per core from which other work is likely to share the measured core's caches and clock."""
@@ -109,8 +109,8 @@ ADVICE = {
         "stop what runs in the background; trust the median, not the mean",
     ),
     "slow_first_run": (
-        "the first inference of {name} took {first:.1f} ms, {times:.0f} times the median: that is loading and first touch of"
-        " memory, and in no figure here",
+        "the first inference of {name} with {threads} thread(s) took {first:.1f} ms, {times:.0f} times the median: that is"
+        " loading and first touch of memory, and in no figure here",
         "run the model once when the application starts",
     ),
     "int8_slower": (
@@ -118,7 +118,8 @@ ADVICE = {
         "--profile names the operator that eats the gain",
     ),
     "no_dot_product": (
-        "this core has no dot-product instruction: 1.1-1.6x is what others see on such cores (here {ratio:.2f}x)",
+        "this core has no dot-product instruction: 1.1-1.6x is what others see on such cores (here {ratio:.2f}x with"
+        " {threads} thread(s))",
         "measure on a core with dotprod, i8mm or VNNI, or take INT8 for its size",
     ),
     "no_clear_difference": (
@@ -131,15 +132,16 @@ ADVICE = {
 
 def advise(device: str, context: DeviceContext, cases: Sequence[CaseResult]) -> tuple[Advice, ...]:
     """The warnings that hold for a device, those of all cases before those of single ones."""
-    return (
+    found = (
         *_of_device(device, context),
         *_of_samples(cases),
         *(warning for case in cases for warning in _of_case(context, case)),
     )
+    return tuple(dict.fromkeys(found))  # what holds for several cases is said once
 
 
 def _of_device(device: str, context: DeviceContext) -> Iterator[Advice]:
-    if device.startswith("qemu:"):
+    if is_emulated(device):
         yield _warning("emulated")
     if context.load_average is not None and context.load_average > BUSY_SHARE * context.cores:
         yield _warning("host_busy", load=context.load_average, cores=context.cores)
@@ -209,7 +211,7 @@ def _of_model(model: ModelResult, threads: int) -> Iterator[Advice]:
         )
     times = model.first_ms / latency.median_ms
     if times >= FIRST_RUN_TIMES:
-        yield _warning("slow_first_run", name=name, first=model.first_ms, times=times)
+        yield _warning("slow_first_run", name=name, threads=threads, first=model.first_ms, times=times)
 
 
 def _of_gain(case: CaseResult) -> Iterator[Advice]:
@@ -217,7 +219,7 @@ def _of_gain(case: CaseResult) -> Iterator[Advice]:
     if gain is None:
         return
     if gain.ratio < SMALL_GAIN and not DOT_PRODUCT & set(case.cpu_features.split()):
-        yield _warning("no_dot_product", ratio=gain.ratio)
+        yield _warning("no_dot_product", threads=case.threads, ratio=gain.ratio)
     if gain.low <= 1 <= gain.high:
         yield _warning("no_clear_difference", threads=case.threads, low=gain.low, high=gain.high)
     elif gain.ratio < 1:

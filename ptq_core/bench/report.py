@@ -120,6 +120,11 @@ class BenchReport:
     paths: dict[str, Path]
 
 
+def is_emulated(device: str) -> bool:
+    """Whether a device of that name is an emulated processor, whose latency says nothing."""
+    return device.startswith("qemu:")
+
+
 def to_json(report: BenchReport) -> str:
     """The report as JSON text: `schema` and `tool`, then the fields of the records under their names."""
     document = {"schema": SCHEMA, "tool": "ptq bench", **asdict(report)}

@@ -20,7 +20,7 @@ from ptq_core.bench.export.html import page
 from ptq_core.bench.export.markdown import to_markdown
 from ptq_core.bench.export.rows import COLUMNS, to_csv
 from ptq_core.bench.export.svg import axis, escape
-from ptq_core.bench.export.words import headline
+from ptq_core.bench.export.words import headline, outputs_words, size_change
 from ptq_core.bench.protocol import OpTime
 from ptq_core.bench.report import BenchReport
 from ptq_core.bench.statistics import Ratio
@@ -172,6 +172,32 @@ def test_the_headline_is_no_stronger_than_the_intervals(gains: Any, words: str) 
     assert headline(report(device("R58M", *cases))) == words
 
 
+def test_the_headline_claims_nothing_from_an_emulated_processor() -> None:
+    emulated = device("qemu:cortex-a76", case())
+    assert "says nothing about a real one" in headline(report(emulated))
+    assert "Speed-up</dt>" not in page(report(emulated), {})
+    slower = device("R58M", case(FP32, [1.5 * ms for ms in FP32]))
+    assert headline(report(emulated, slower)) == "INT8 is slower than FP32: 0.67× its speed"
+
+
+def test_the_worst_outputs_are_said_per_precision() -> None:
+    models = [model("fp32", FP32, outputs=o) for o in ("identical", "close", None)]
+    models += [model("int8", FP32, outputs=o) for o in ("different", "identical")]  # fmt: skip
+    assert outputs_words(models) == {
+        "FP32 outputs": "within the bound of float rounding of this machine's",
+        "INT8 outputs": "DIFFERENT from this machine's",
+    }
+    assert outputs_words([model("int8", FP32, outputs=None)]) == {}
+
+
+def test_a_larger_model_is_not_called_smaller() -> None:
+    assert [size_change(*sizes) for sizes in ((4000, 1000), (1000, 1250), (0, 5))] == [
+        "4.00× smaller",
+        "1.25× larger",
+        "",
+    ]
+
+
 def test_csv_has_a_row_per_device_case_and_model() -> None:
     rich = rich_report()
     rows = list(csv.DictReader(io.StringIO(to_csv(rich))))
@@ -286,6 +312,13 @@ def test_files_are_written_from_what_was_saved(tmp_path: Path, capfd: pytest.Cap
             "top1 1.5, top5 1 of 10 pictures",
         ),
         (["--int8-accuracy", "{folder}/good.json"], "without a page to show it on"),
+        (
+            [
+                *("--html", "{folder}/a.html", "--int8-accuracy", "{folder}/good.json"),
+                *("--fp32-accuracy", "{folder}/more.json"),
+            ],
+            "accuracy on different numbers of pictures",
+        ),
         (["--html", "{folder}/a.html", "--from-json", "{folder}/good.json"], "`schema` is 1, not 2"),
     ],
 )
@@ -300,6 +333,7 @@ def test_wrong_input_ends_with_2_before_anything_is_measured(
     fake_benchmark_bin("die")
     good = {"schema": 1, "model": "a.nb", "top1": 0.5, "top5": 1.0, "count": 10, "seconds": 1.0}
     (tmp_path / "good.json").write_text(json.dumps(good))
+    (tmp_path / "more.json").write_text(json.dumps({**good, "count": 11}))
     (tmp_path / "bad.json").write_text(json.dumps({**good, "top1": 1.5}))
     given = [flag.format(folder=tmp_path) for flag in flags]
     measured = [] if "--from-json" in given else ["--int8", str(models[1])]

@@ -30,4 +30,11 @@ def load_accuracy(paths: Mapping[Precision, Path | None]) -> Accuracy:
                 fix="write the file again with `ptq eval --json`",
             )
         found[precision] = report
+    if len({report.count for report in found.values()}) > 1:
+        counts = ", ".join(f"{paths[precision]}: {report.count}" for precision, report in found.items())
+        raise InputError(
+            f"accuracy on different numbers of pictures ({counts})",
+            rule="both models are compared on the same pictures",
+            fix="run `ptq eval` for both with the same --labels",
+        )
     return found

@@ -160,7 +160,7 @@ def _dots(values: NDArray[np.float64], scale: Axis, name: str) -> str:
     order = np.linspace(15, 79, values.size) if values.size > 1 else np.array([47.0])
     odd = outliers(values)
     body = ""
-    for index in np.union1d(_thinned(np.arange(values.size)), np.flatnonzero(odd)):
+    for index in np.union1d(_thinned(np.arange(values.size)), _thinned(np.flatnonzero(odd))):
         x, value = float(order[index]), float(values[index])
         if value > scale.high:
             body += svg.text(x, TOP + 4, "▲", f"{name} beyond", "middle")

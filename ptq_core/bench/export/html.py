@@ -16,8 +16,10 @@ from ptq_core.bench.export.words import (
     headline,
     megabytes,
     outputs_words,
+    real_gains,
     settings_words,
     signed_points,
+    size_change,
     started_words,
     state_words,
     threads_words,
@@ -51,7 +53,7 @@ def page(report: BenchReport, accuracy: Accuracy) -> str:
 def _tiles(report: BenchReport, accuracy: Accuracy) -> Iterator[str]:
     """The headline's figures: of all cases the range, of latency the fastest INT8 (else FP32) case."""
     cases = [(device, case) for device in report.devices for case in device.cases]
-    gains = [case.speed_up for _, case in cases if case.speed_up is not None]
+    gains = real_gains(report)
     if len(gains) == 1:
         (gain,) = gains
         interval = f"{gain.confidence:.0%} interval {gain.low:.2f} to {gain.high:.2f}"
@@ -93,7 +95,7 @@ def _latency_tile(device: DeviceReport, case: CaseResult) -> str:
 
 def _sizes_tile(what: str, fp32: int | None, int8: int | None) -> str:
     if fp32 and int8:
-        return _tile(what, megabytes(int8), f"FP32 {megabytes(fp32)} · {fp32 / int8:.2f}× smaller")
+        return _tile(what, megabytes(int8), f"FP32 {megabytes(fp32)} · {size_change(fp32, int8)}")
     return _tile(what, megabytes(int8 or fp32 or 0), "INT8" if int8 else "FP32")
 
 
@@ -201,7 +203,7 @@ def _profile(case: CaseResult) -> str:
 
 
 def _case_terms(case: CaseResult) -> str:
-    words = {**state_words(case), **outputs_words(case)}
+    words = {**state_words(case), **outputs_words(case.models)}
     return f"<h3>{threads_words(case.threads)}: state of the device</h3>{_terms(words)}"
 
 

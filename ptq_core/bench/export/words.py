@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from ptq_core.bench.context import Cluster, DeviceContext
-from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport
+from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult, Outputs, is_emulated
+from ptq_core.bench.statistics import Ratio
 
-OUTPUTS = {
+OUTPUTS: dict[Outputs, str] = {
     "identical": "identical to this machine's",
     "close": "within the bound of float rounding of this machine's",
     "different": "DIFFERENT from this machine's",
@@ -16,9 +18,12 @@ OUTPUTS = {
 
 def headline(report: BenchReport) -> str:
     """The result in one sentence, no stronger than its intervals."""
-    gains = [case.speed_up for device in report.devices for case in device.cases if case.speed_up is not None]
+    gains = real_gains(report)
     if not gains:
-        names = {m.precision.upper() for d in report.devices for c in d.cases for m in c.models}
+        cases = [(d, c) for d in report.devices for c in d.cases]
+        if cases and all(is_emulated(device.device) for device, _ in cases):
+            return "Run on an emulated processor: its latency says nothing about a real one"
+        names = {m.precision.upper() for _, c in cases for m in c.models}
         return f"Latency of {' and '.join(sorted(names)) or 'nothing: no case was finished'}"
     low, high = min(gain.ratio for gain in gains), max(gain.ratio for gain in gains)
     ratio = times(low) if times(low) == times(high) else f"{times(low)} to {times(high)}"
@@ -29,6 +34,20 @@ def headline(report: BenchReport) -> str:
     if all(gain.low <= 1 <= gain.high for gain in gains):
         return f"INT8 and FP32: no difference was shown ({ratio})"
     return f"INT8 against FP32: {ratio}, not faster in every case"
+
+
+def real_gains(report: BenchReport) -> list[Ratio]:
+    """The speed-ups of all cases that ran on real processors."""
+    devices = (device for device in report.devices if not is_emulated(device.device))
+    return [case.speed_up for device in devices for case in device.cases if case.speed_up is not None]
+
+
+def size_change(fp32_bytes: int, int8_bytes: int) -> str:
+    """`4.00× smaller`, or larger; empty where one is unknown."""
+    if not fp32_bytes or not int8_bytes:
+        return ""
+    ratio = fp32_bytes / int8_bytes
+    return f"{times(ratio)} smaller" if ratio >= 1 else f"{times(1 / ratio)} larger"
 
 
 def times(ratio: float) -> str:
@@ -116,11 +135,14 @@ def state_words(case: CaseResult) -> dict[str, str]:
     return {term: said for term, said in found.items() if said}
 
 
-def outputs_words(case: CaseResult) -> dict[str, str]:
-    """How each model's outputs compare with this machine's, where they were."""
-    return {
-        f"{m.precision.upper()} outputs": OUTPUTS[m.outputs] for m in case.models if m.outputs is not None
-    }
+def outputs_words(models: Iterable[ModelResult]) -> dict[str, str]:
+    """How each precision's outputs compare with this machine's, where they were: the worst of ``models``."""
+    found: dict[str, Outputs] = {}
+    for model in models:
+        name = f"{model.precision.upper()} outputs"
+        if model.outputs is not None:
+            found[name] = max(model.outputs, found.get(name, "identical"), key=list(OUTPUTS).index)
+    return {name: OUTPUTS[outputs] for name, outputs in found.items()}
 
 
 def threads_words(threads: int) -> str:

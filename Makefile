@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT := out/digits
+ABI ?= host
+TAILOR ?=
 ABIS := host,arm64-v8a,armeabi-v7a,x86_64
 # `make test QEMU=no` leaves out the tests of the Arm binaries on this machine.
 QEMU ?= yes
@@ -34,8 +36,9 @@ $(BIN)/.dev: $(BIN)/.setup
 
 setup: $(BIN)/.setup  ## the virtual environment .venv with ptq in it
 
-runtime: $(BIN)/.setup  ## build the C++ runtime for this machine
-	@$(BIN)/python scripts/build_runtime.py --abi host
+# `make runtime TAILOR=NAME.tailor [ABI=arm64-v8a]` builds only what a model needs (ptq opt --record-tailoring-info).
+runtime: $(BIN)/.setup  ## build the C++ runtime for this machine (TAILOR=FILE: only what a model needs)
+	@$(BIN)/python scripts/build_runtime.py --abi $(ABI) $(if $(TAILOR),--tailor $(TAILOR))
 
 runtime-all: $(BIN)/.setup  ## ... and for the phones' ABIs
 	@$(BIN)/python scripts/build_runtime.py --abi $(ABIS)

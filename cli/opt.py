@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli import opt_listings
+from cli import opt_kernels, opt_listings
 from cli.explain import explain, verification
 from cli.opt_flags import Flags, add_options
 from cli.options import CONTEXT, GroupedCommand, size_text
@@ -16,6 +18,8 @@ from ptq_core.errors import InputError, PtqError
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+    from ptq_core.tailoring import Tailoring
 
 OUT_TYPES = {"naive_buffer": ".nb", "protobuf": ".onnx"}
 
@@ -48,10 +52,19 @@ def opt(**given: Any) -> int:
             rule=f"the output types are {' and '.join(OUT_TYPES)}",
             fix="leave the flag out for the runtime's flat file",
         )
+    if flags.record_tailoring_info and flags.optimize_out_type != "naive_buffer":
+        raise InputError(
+            f"--record-tailoring-info with --optimize-out-type {flags.optimize_out_type}",
+            rule="kernels are chosen for a flat file",
+            fix="leave one of the two out",
+        )
     if flags.model_set_dir is not None:
         return _optimize_set(flags, flags.model_set_dir, flags.optimize_out)
-    for line in _optimize_one(flags, find_source(flags), flags.optimize_out):
+    out = _with_suffix(flags, flags.optimize_out)
+    for line in _optimize_one(flags, find_source(flags), out):
         click.echo(line)
+    if flags.record_tailoring_info:
+        click.echo(_write_tailoring(out.with_suffix(""), {out.stem: _tailoring(out)}))
     return 0
 
 
@@ -61,10 +74,35 @@ def _listing(flags: Flags) -> Iterator[str] | None:
         return opt_listings.supported_ops(flags.targets)
     if flags.print_all_ops or flags.print_all_ops_in_md_format:
         return opt_listings.all_ops(markdown=flags.print_all_ops_in_md_format)
+    if flags.display_kernels:
+        return _display_kernels(flags)
     if flags.print_model_ops:
         return opt_listings.model_ops(_load(flags, find_source(flags)))
     drawing = (flags.optimized_nb_model_path, flags.visualization_file_output_path)
     return opt_listings.draw(*opt_listings.needs_both(*drawing)) if any(drawing) else None
+
+
+def _display_kernels(flags: Flags) -> Iterator[str]:
+    """All kernels of the targets or, with a model or a flat file, those chosen for it."""
+    from ptq_core.kernels import TOOLS
+    from ptq_core.optimize.pipeline import TARGET_NAMES, resolve_targets
+
+    resolve_targets(flags.targets)
+    wanted = dict.fromkeys(target for name in flags.targets for target in TARGET_NAMES[name])
+    targets = tuple(target for target in wanted if target in TOOLS)
+    this_machine = flags.targets == ("host",)
+    if flags.optimized_nb_model_path is not None:
+        yield from opt_kernels.chosen_kernels(
+            flags.optimized_nb_model_path, targets, this_machine=this_machine
+        )
+    elif flags.model_dir is None and flags.model_file is None:
+        yield from opt_kernels.all_kernels(targets)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder, "model.nb")
+            for _ in _optimize_one(dataclasses.replace(flags, no_verify=True), find_source(flags), out):
+                pass
+            yield from opt_kernels.chosen_kernels(out, targets, this_machine=this_machine)
 
 
 def find_source(flags: Flags) -> Path:
@@ -101,10 +139,13 @@ def _load(flags: Flags, source: Path) -> ir.Model:
     return load_model(source, params_filename=_params_filename(flags, source), input_shape=flags.shapes)
 
 
-def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
-    """Optimize ``source`` into ``out`` plus the suffix of its type; yields what is to be said about it."""
+def _with_suffix(flags: Flags, out: Path) -> Path:
     suffix = OUT_TYPES[flags.optimize_out_type]
-    out = out if out.suffix == suffix else out.with_name(out.name + suffix)
+    return out if out.suffix == suffix else out.with_name(out.name + suffix)
+
+
+def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
+    """Optimize ``source`` into the file ``out``; yields what is to be said about it."""
     if flags.optimize_out_type == "protobuf":
         from ptq_core.optimize.pipeline import simplify_to_onnx
 
@@ -142,16 +183,40 @@ def _optimize_set(flags: Flags, folder: Path, out: Path) -> int:
     if flags.model_dir is not None or flags.model_file is not None:
         find_source(flags)  # refuses the combination
     failed: dict[str, PtqError] = {}
+    needed: dict[str, Tailoring] = {}
     models = find_models(folder)
     for name, place in models.items():
         click.echo(f"{name}:")
         try:
-            for line in _optimize_one(flags, find_model(place, flags.model_filename), out / name):
+            made = _with_suffix(flags, out / name)
+            for line in _optimize_one(flags, find_model(place, flags.model_filename), made):
                 click.echo(f"  {line}")
+            if flags.record_tailoring_info:
+                needed[name] = _tailoring(made)
         except PtqError as error:
             failed[name] = error
             click.echo(f"error: {name}: {error}", err=True)
     click.echo(f"{len(models) - len(failed)} of {len(models)} models optimized into {out}")
+    if needed:
+        click.echo(_write_tailoring(out / "model_set", needed))
     if failed:
         click.echo(f"failed: {', '.join(failed)}", err=True)
     return max((error.exit_code for error in failed.values()), default=0)
+
+
+def _tailoring(flat_file: Path) -> Tailoring:
+    from ptq_core.tailoring import record
+
+    return record(flat_file)
+
+
+def _write_tailoring(out: Path, needed: dict[str, Tailoring]) -> str:
+    """Write what all of ``needed`` (by model) need together; returns what is to be said about it."""
+    from ptq_core.tailoring import SUFFIX, Tailoring, write_tailoring
+
+    union = Tailoring()
+    for one in needed.values():
+        union |= one
+    path = out.with_name(out.name + SUFFIX)
+    write_tailoring(path, union, needed)
+    return f"tailor: {path} ({len(union.ops)} operators, {len(union.kernels)} kernels); build: make runtime TAILOR={path}"

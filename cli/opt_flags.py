@@ -41,6 +41,8 @@ class Flags:
     print_all_ops: bool
     print_all_ops_in_md_format: bool
     print_model_ops: bool
+    display_kernels: bool
+    record_tailoring_info: bool
     optimized_nb_model_path: Path | None
     visualization_file_output_path: Path | None
 
@@ -115,12 +117,28 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     _switch(OUTPUT, "--explain", "print what each pass changed"),
     _switch(OUTPUT, "--no-verify", "do not compare the written file with onnxruntime"),
+    _switch(
+        OUTPUT,
+        "--record-tailoring-info",
+        "write NAME.tailor, what a runtime for this model needs: make runtime TAILOR=NAME.tailor",
+    ),
     _switch(INT8, "--prefer-int8-kernel", "run QDQ models in int8; false runs them in float", default=True),
     _switch(LISTS, "--print-supported-ops", "the operators that --valid-targets can run"),
     _switch(LISTS, "--print-all-ops", "the operators, and which target runs each"),
     _switch(LISTS, "--print-all-ops-in-md-format", "the same in Markdown"),
     _switch(LISTS, "--print-model-ops", "the model's operators; exit code 2 if some cannot run"),
-    _path(LISTS, "--optimized-nb-model-path", "a flat file to draw", "FILE.nb"),
+    _switch(
+        LISTS,
+        "--display-kernels",
+        "the kernel of each operator on every CPU of --valid-targets (host: on this machine), and why not another; "
+        "without a model all kernels",
+    ),
+    _path(
+        LISTS,
+        "--optimized-nb-model-path",
+        "a flat file to draw, or for --display-kernels",
+        "FILE.nb",
+    ),
     _path(
         LISTS,
         "--visualization-file-output-path",
@@ -146,7 +164,7 @@ _NO_SPARSE = Refusal(
 REFUSED: Mapping[str, Refusal] = {
     "--enable-fp16": Refusal(
         "there are no half-precision kernels yet, neither for Armv8.2 nor elsewhere",
-        "leave the flag out for float32, or use `ptq quantize` for int8, which is faster than fp16 where it is accurate enough",
+        "leave the flag out for float32, or use `ptq quantize` for int8",
     ),
     "--sparse-model": _NO_SPARSE,
     "--sparse-threshold": _NO_SPARSE,

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Builds the C++ runtime with the Clang of the Python package `ziglang` and installs it into ptq_core/_runtime/<abi>/.
 
-    build_runtime.py --abi host,arm64-v8a,armeabi-v7a,x86_64 [--test] [--build-dir build/runtime]
+    build_runtime.py --abi host,arm64-v8a,armeabi-v7a,x86_64 [--test] [--tailor NAME.tailor] [--build-dir build/runtime]
 
 `host` gets libptq.so (for ctypes), benchmark_bin and show_bin; the others the programs, static, which run under `adb shell`.
+With --tailor, libptq.so and benchmark_bin have only what one model needs and go to build/tailored/NAME/<abi>/.
 Needs only the standard library, and in the same Python environment: ziglang, cmake, ninja. With --test, the C++ tests run too,
 those of Arm under qemu-user on several CPUs. Exit codes: 0 done, 1 a build or test failed, 2 wrong argument, 3 a tool is missing.
 """
@@ -23,6 +24,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tailor_runtime import TailoringError, read_needs, tailored_sources
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "runtime"
@@ -179,17 +182,36 @@ def install(source: Path, target: Path) -> bool:
     return True
 
 
-def build(name: str, build_dir: Path, install_dir: Path, test: bool) -> None:
+def write_tailored(tailor: Path, folder: Path) -> None:
+    """Writes the tailored sources into `folder`; files that are right already keep their time."""
+    wanted = tailored_sources(SOURCE, *read_needs(tailor))
+    for old in folder.rglob("*"):
+        if old.is_file() and str(old.relative_to(folder)) not in wanted:
+            old.unlink()
+    for name, text in wanted.items():
+        path = folder / name
+        if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+
+def build(name: str, build_dir: Path, install_dir: Path, test: bool, tailor: Path | None) -> None:
     abi = find_abi(name)
     emulator = find_emulator(abi) if test else None
-    folder = build_dir / name
+    folder = build_dir / (name if tailor is None else f"{name}-{tailor.stem}")
     environment = build_environment(build_dir)
     begin = time.monotonic()
-    configure(abi, emulator, folder, environment)
+    artefacts, options = abi.artefacts, list[str]()
+    if tailor is not None:
+        sources = build_dir / f"{name}-{tailor.stem}-sources"
+        write_tailored(tailor, sources)
+        artefacts = tuple(artefact for artefact in artefacts if artefact != "show_bin")
+        options = [f"-DPTQ_TAILORED={sources}"]
+    configure(abi, emulator, folder, environment, options)
     ninja = [find_python_tool("ninja"), "-C", str(folder)]
-    targets = ["ptq" if artefact == "libptq.so" else artefact for artefact in abi.artefacts]
+    targets = ["ptq" if artefact == "libptq.so" else artefact for artefact in artefacts]
     run(ninja + ([] if test else targets), environment, quiet=True)
-    for artefact in abi.artefacts:
+    for artefact in artefacts:
         target = install_dir / name / artefact
         changed = install(folder / artefact, target)
         print(f"{name}: {target} {target.stat().st_size} bytes{'' if changed else ' (unchanged)'}")
@@ -213,8 +235,15 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--test", action="store_true", help="build and run the C++ tests too")
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build" / "runtime")
-    parser.add_argument("--install-dir", type=Path, default=INSTALL)
+    parser.add_argument("--install-dir", type=Path, help="default: ptq_core/_runtime, build/tailored/NAME")
+    parser.add_argument("--tailor", type=Path, help="a file of `ptq opt --record-tailoring-info`")
     parsed = parser.parse_args(arguments)
+    if parsed.tailor is not None and parsed.test:
+        parser.error("--tailor and --test: the tests need every operator and kernel")
+    if parsed.install_dir is None:
+        parsed.install_dir = (
+            INSTALL if parsed.tailor is None else ROOT / "build/tailored" / parsed.tailor.stem
+        )
     parsed.abis = [name for name in parsed.abi.split(",") if name]
     unknown = [name for name in parsed.abis if name != "host" and name not in ABIS]
     if unknown or not parsed.abis:
@@ -229,10 +258,13 @@ def main(arguments: list[str] | None = None) -> int:
         check_tools()
         with locked(build_dir):
             for name in parsed.abis:
-                build(name, build_dir, parsed.install_dir.resolve(), parsed.test)
+                build(name, build_dir, parsed.install_dir.resolve(), parsed.test, parsed.tailor)
     except MissingToolError as error:
         print(f"build_runtime.py: {error}", file=sys.stderr)
         return 3
+    except TailoringError as error:
+        print(f"build_runtime.py: {error}", file=sys.stderr)
+        return 2
     except subprocess.CalledProcessError as error:
         print(f"build_runtime.py: failed: {' '.join(error.cmd)}", file=sys.stderr)
         return 1

@@ -11,7 +11,8 @@ struct OpImplementation {
   ptq_status (*prepare)(uint32_t features, PreparedOp* op);
 };
 
-// Never null for a kind of kOpKinds (a test holds the two tables together).
+// Null for a kind that a tailored runtime was built without; else never null for a kind of kOpKinds
+// (a test holds the two tables together).
 const OpImplementation* FindOpImplementation(uint16_t kind);
 
 // One per file of this folder.

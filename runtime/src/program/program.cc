@@ -34,7 +34,11 @@ ptq_status ptq_program::PrepareOperator(size_t index, size_t file_size, uint32_t
   prepared->op = &op;
   prepared->tensors = file.tensors.data();
   prepared->pool = &pool;
-  PTQ_RETURN_IF_ERROR(ptq::FindOpImplementation(op.kind->id)->prepare(features, prepared));
+  const ptq::OpImplementation* implementation = ptq::FindOpImplementation(op.kind->id);
+  if (implementation == nullptr) {
+    return ptq::Fail(PTQ_UNSUPPORTED, "is not in this runtime, which was tailored to other models");
+  }
+  PTQ_RETURN_IF_ERROR(implementation->prepare(features, prepared));
   const uint64_t steps = ptq::OperatorWork(file, op);
   if (steps > ptq::kMaxWork - work) {
     return ptq::Fail(PTQ_BAD_FILE,

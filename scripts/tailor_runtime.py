@@ -15,6 +15,9 @@ ONLY_RECORDED = ("gemm", "depthwise")
 """Families whose kernels are chosen by conv2d and fully_connected alone. Of the others, operators also use kernels that are not
 shown as theirs (a resize quantizes): they lose rows only where another row of the same operation was recorded."""
 
+ALSO_USES = {"winograd_f32": "gemm_f32"}
+"""Operations whose kernels call those of another one; both are chosen by the CPU alone."""
+
 
 class TailoringError(Exception):
     """The file or the sources cannot be understood."""
@@ -89,11 +92,13 @@ def _tailored_list(text: str, family: str, kernels: set[str], names: set[str]) -
     if len(re.findall(r'\{"', text)) != len(KERNEL_ROW.findall(text)):
         raise TailoringError(f"a row of kernels/{family}/kernels.cc does not look like the others")
     recorded = {_operation(name) for name in names & kernels}
+    used = {also for name, also in ALSO_USES.items() if name in map(_operation, kernels)}
 
     def needed(name: str) -> bool:
         if name in kernels or name.endswith("__scalar"):
             return True
-        return family not in ONLY_RECORDED and _operation(name) not in recorded
+        operation = _operation(name)
+        return operation not in recorded and (family not in ONLY_RECORDED or operation in used)
 
     return KERNEL_ROW.sub(lambda match: match[0] if needed(match[1]) else "", text)
 

@@ -84,11 +84,13 @@ def _row(case: CaseResult, model: ModelResult) -> tuple[str, ...]:
 
 
 def _speed_up(case: CaseResult) -> Iterator[str]:
+    from ptq_core.bench.report import threads_words
+
     fp32, int8, gain = case.model("fp32"), case.model("int8"), case.speed_up
     if fp32 is None or int8 is None or gain is None:
         return
     yield (
-        f"{case.threads} thread(s): INT8 {int8.latency.median_ms:.3f} ms, FP32 {fp32.latency.median_ms:.3f} ms, "
+        f"{threads_words(case.threads)}: INT8 {int8.latency.median_ms:.3f} ms, FP32 {fp32.latency.median_ms:.3f} ms, "
         f"speed-up {gain.ratio:.2f}x ± {gain.margin:.2f} "
         f"({gain.confidence:.0%} interval {gain.low:.2f} to {gain.high:.2f})"
     )
@@ -112,6 +114,7 @@ def _same_in_all_cases(cases: Sequence[CaseResult]) -> Iterator[str]:
 def _profile(case: CaseResult) -> Iterator[str]:
     """Mean microseconds per operator, the models side by side; '-' where one lacks it. Then what eats the gain."""
     from ptq_core.bench.profile import gain_eater, op_pairs
+    from ptq_core.bench.report import threads_words
 
     pairs = op_pairs(case)
     columns = [
@@ -131,7 +134,7 @@ def _profile(case: CaseResult) -> Iterator[str]:
         ("sum", "", *(f"{sum(us or 0.0 for us in times):.1f}" for _, times in columns)),
     ]
     yield ""
-    yield f"mean time per operator, {case.threads} thread(s)"
+    yield f"mean time per operator, {threads_words(case.threads)}"
     yield from table(rows, left=2)
     eater = gain_eater(pairs)
     if eater is not None:

@@ -36,7 +36,8 @@ def rows(out: Path) -> list[tuple[str, str, str, str]]:
         medians = [f"{latency[p]:.3f} ms" for p in PRECISIONS]
         gain = case["speed_up"]
         change = f"speed-up {gain['ratio']:.2f}x (95 % interval {gain['low']:.2f}-{gain['high']:.2f})"
-        table.append((f"median latency, {device}, {case['threads']} thread(s)", *medians, change))
+        threads = "1 thread" if case["threads"] == 1 else f"{case['threads']} threads"
+        table.append((f"median latency, {device}, {threads}", *medians, change))
     return table
 
 

@@ -52,8 +52,8 @@ def test_the_whole_way(digits: Path, tmp_path: Path) -> None:
         "x smaller",
         "top-1",
         "points on 40 pictures",
-        "median latency, local, 1 thread(s)",
-        "median latency, local, 2 thread(s)",
+        "median latency, local, 1 thread",
+        "median latency, local, 2 threads",
         "speed-up",
     ):
         assert words in table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ptq_core.bench.context import DeviceContext
-from ptq_core.bench.report import Advice, CaseResult, ModelResult, is_emulated
+from ptq_core.bench.report import Advice, CaseResult, ModelResult, is_emulated, threads_words
 
 BUSY_SHARE = 0.5
 """Load average per core from which other work is likely to share the measured core's caches and clock."""
@@ -77,19 +77,19 @@ ADVICE = {
         "--repeats of at least {least}",
     ),
     "more_threads_than_cores": (
-        "{threads} threads on {cores} cores: they wait for each other",
+        "{threads} on {cores} cores: they wait for each other",
         "fewer threads",
     ),
     "little_cores": (
-        "little cores were used (CPUs {cpus}) with {threads} thread(s)",
+        "little cores were used (CPUs {cpus}) with {threads}",
         "--power-mode big for the fast ones",
     ),
     "throttled": (
-        "the clock fell from {before:.0f} to {after:.0f} MHz during the run with {threads} thread(s)",
+        "the clock was {after:.0f} MHz after the run with {threads}, {before:.0f} MHz before it: it was probably slowed down",
         "cool the device, use --cool-down and fewer --repeats",
     ),
     "stop_rule_not_reached": (
-        "with {threads} thread(s) the time ran out before the intervals were as narrow as asked",
+        "with {threads} the time ran out before the intervals were as narrow as asked",
         "a quieter device, or more --max-seconds",
     ),
     "outputs_differ": (
@@ -97,33 +97,33 @@ ADVICE = {
         "do not use this latency; report it with the model and `cpu_features`",
     ),
     "drift": (
-        "{name} with {threads} thread(s) became {change:.0%} {direction} during the run (p = {p:.2g})",
+        "{name} with {threads} became {change:.0%} {direction} during the run (p = {p:.2g})",
         "the machine had not settled: more --warmup, or --cool-down if it got hot",
     ),
     "wide_spread": (
-        "{name} with {threads} thread(s) varies by {spread:.0%} (MAD/median)",
+        "{name} with {threads} varies by {spread:.0%} (MAD/median)",
         "raise --repeats on a quiet machine",
     ),
     "many_outliers": (
-        "{outliers} of {count} samples of {name} with {threads} thread(s) are outliers; all were kept",
+        "{outliers} of {count} samples of {name} with {threads} are outliers; all were kept",
         "stop what runs in the background; trust the median, not the mean",
     ),
     "slow_first_run": (
-        "the first inference of {name} with {threads} thread(s) took {first:.1f} ms, {times:.0f} times the median: that is"
+        "the first inference of {name} with {threads} took {first:.1f} ms, {times:.0f} times the median: that is"
         " loading and first touch of memory, and in no figure here",
         "run the model once when the application starts",
     ),
     "int8_slower": (
-        "INT8 is slower than FP32 with {threads} thread(s) ({ratio:.2f}x)",
+        "INT8 is slower than FP32 with {threads} ({ratio:.2f}x)",
         "--profile names the operator that eats the gain",
     ),
     "no_dot_product": (
         "this core has no dot-product instruction: 1.1-1.6x is what others see on such cores (here {ratio:.2f}x with"
-        " {threads} thread(s))",
+        " {threads})",
         "measure on a core with dotprod, i8mm or VNNI, or take INT8 for its size",
     ),
     "no_clear_difference": (
-        "with {threads} thread(s) the interval of the speed-up [{low:.2f}, {high:.2f}] holds 1: no difference was shown",
+        "with {threads} the interval of the speed-up [{low:.2f}, {high:.2f}] holds 1: no difference was shown",
         "raise --repeats",
     ),
 }
@@ -171,19 +171,19 @@ def _of_samples(cases: Sequence[CaseResult]) -> Iterator[Advice]:
 def _of_case(context: DeviceContext, case: CaseResult) -> Iterator[Advice]:
     threads = case.threads
     if threads > context.cores:
-        yield _warning("more_threads_than_cores", threads=threads, cores=context.cores)
+        yield _warning("more_threads_than_cores", threads=threads_words(threads), cores=context.cores)
     if len(context.clusters) > 1 and set(case.cpus) & set(context.clusters[0].cpus):
-        yield _warning("little_cores", cpus=",".join(map(str, case.cpus)), threads=threads)
+        yield _warning("little_cores", cpus=",".join(map(str, case.cpus)), threads=threads_words(threads))
     for zone, celsius in case.before.temperatures_c.items():
         if celsius >= HOT_ZONE_C:
             yield _warning("hot_device", what=zone, celsius=celsius)
             break
     for before, after in _clocks(context, case):
         if after < THROTTLED * before:
-            yield _warning("throttled", before=before, after=after, threads=threads)
+            yield _warning("throttled", before=before, after=after, threads=threads_words(threads))
             break
     if case.stopped == "max_seconds":
-        yield _warning("stop_rule_not_reached", threads=threads)
+        yield _warning("stop_rule_not_reached", threads=threads_words(threads))
     for model in case.models:
         yield from _of_model(model, threads)
     yield from _of_gain(case)
@@ -198,20 +198,26 @@ def _of_model(model: ModelResult, threads: int) -> Iterator[Advice]:
         yield _warning(
             "drift",
             name=name,
-            threads=threads,
+            threads=threads_words(threads),
             change=abs(drift.change),
             direction=direction,
             p=drift.p_value,
         )
     if latency.spread > MAX_SPREAD:
-        yield _warning("wide_spread", name=name, threads=threads, spread=latency.spread)
+        yield _warning("wide_spread", name=name, threads=threads_words(threads), spread=latency.spread)
     if latency.count >= MIN_SAMPLES and latency.outliers > MAX_OUTLIERS * latency.count:
         yield _warning(
-            "many_outliers", outliers=latency.outliers, count=latency.count, name=name, threads=threads
+            "many_outliers",
+            outliers=latency.outliers,
+            count=latency.count,
+            name=name,
+            threads=threads_words(threads),
         )
     times = model.first_ms / latency.median_ms
     if times >= FIRST_RUN_TIMES:
-        yield _warning("slow_first_run", name=name, threads=threads, first=model.first_ms, times=times)
+        yield _warning(
+            "slow_first_run", name=name, threads=threads_words(threads), first=model.first_ms, times=times
+        )
 
 
 def _of_gain(case: CaseResult) -> Iterator[Advice]:
@@ -219,11 +225,13 @@ def _of_gain(case: CaseResult) -> Iterator[Advice]:
     if gain is None:
         return
     if gain.ratio < SMALL_GAIN and not DOT_PRODUCT & set(case.cpu_features.split()):
-        yield _warning("no_dot_product", threads=case.threads, ratio=gain.ratio)
+        yield _warning("no_dot_product", threads=threads_words(case.threads), ratio=gain.ratio)
     if gain.low <= 1 <= gain.high:
-        yield _warning("no_clear_difference", threads=case.threads, low=gain.low, high=gain.high)
+        yield _warning(
+            "no_clear_difference", threads=threads_words(case.threads), low=gain.low, high=gain.high
+        )
     elif gain.ratio < 1:
-        yield _warning("int8_slower", threads=case.threads, ratio=gain.ratio)
+        yield _warning("int8_slower", threads=threads_words(case.threads), ratio=gain.ratio)
 
 
 def _clocks(context: DeviceContext, case: CaseResult) -> Iterator[tuple[float, float]]:

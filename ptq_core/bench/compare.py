@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ptq_core.bench.report import SCHEMA, BenchReport, CaseResult, DeviceReport, ModelResult
+from ptq_core.bench.report import SCHEMA, BenchReport, CaseResult, DeviceReport, ModelResult, threads_words
 from ptq_core.bench.saved import load_record
 from ptq_core.bench.statistics import Ratio, ratio_of_medians
 from ptq_core.errors import InputError
@@ -32,7 +32,7 @@ class Key(NamedTuple):
     power_mode: str
 
     def __str__(self) -> str:
-        return f"{self.model} on {self.device}, {self.threads} thread(s), power mode {self.power_mode}"
+        return f"{self.model} on {self.device}, {threads_words(self.threads)}, power mode {self.power_mode}"
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,11 @@ class BenchReport:
     paths: dict[str, Path]
 
 
+def threads_words(threads: int) -> str:
+    """`1 thread`, `2 threads`."""
+    return "1 thread" if threads == 1 else f"{threads} threads"
+
+
 def is_emulated(device: str) -> bool:
     """Whether a device of that name is an emulated processor, whose latency says nothing."""
     return device.startswith("qemu:")

@@ -185,7 +185,7 @@ def test_an_emulated_core_is_named_and_a_real_one_not() -> None:
 def test_a_slow_int8_model_on_a_core_without_dot_product_is_told_why() -> None:
     warnings = advise("R58M", QUIET, [case(FP32, SLOW, cpu_features="scalar neon")])
     assert [warning.code for warning in warnings] == ["no_dot_product", "int8_slower"]
-    assert "1.1-1.6x is what others see on such cores (here 0.91x with 1 thread(s))" in warnings[0].text
+    assert "1.1-1.6x is what others see on such cores (here 0.91x with 1 thread)" in warnings[0].text
 
 
 def test_what_holds_for_all_cases_is_said_once() -> None:

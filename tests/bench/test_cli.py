@@ -15,7 +15,7 @@ model             threads     size  peak memory  median ms  min ms  p90 ms  p99 
 FP32 net_fp32.nb        1  4.00 KB     12.30 MB      4.100   4.000   4.180   4.198   0.100
 INT8 net_int8.nb        1  1.00 KB     12.30 MB      2.100   2.000   2.180   2.198   0.100
 
-1 thread(s): INT8 2.100 ms, FP32 4.100 ms, speed-up 1.95x ± 0.09 (95% interval 1.86 to 2.00)
+1 thread: INT8 2.100 ms, FP32 4.100 ms, speed-up 1.95x ± 0.09 (95% interval 1.86 to 2.00)
 size: INT8 1.00 KB, FP32 4.00 KB, 4.00x smaller
 peak memory of the process with both models: 12.30 MB
 """

@@ -88,22 +88,22 @@ def test_what_differs_is_named(tmp_path: Path) -> None:
     old, new = files(tmp_path, first, second)
     comparison = compare(old, new)
     assert [str(c.key) for c in comparison.cases] == [
-        f"net_{precision}.nb on R58M, 1 thread(s), power mode big" for precision in ("fp32", "int8")
+        f"net_{precision}.nb on R58M, 1 thread, power mode big" for precision in ("fp32", "int8")
     ]
     said = "\n".join(comparison.differences)
     for words in (
-        f"only in {old}: net_int8.nb on R58M, 2 thread(s), power mode big",
-        f"only in {new}: net_fp32.nb on emulator-5554, 1 thread(s), power mode big",
+        f"only in {old}: net_int8.nb on R58M, 2 threads, power mode big",
+        f"only in {new}: net_fp32.nb on emulator-5554, 1 thread, power mode big",
         "repeats 30 → 50",
         "stop none → confidence_percent 1.0, max_seconds 60.0",
         "R58M: kernel 5.10.157 → 6.1",
         "R58M: governor sched_pixel, sched_pixel, sched_pixel → performance, performance, performance",
         "R58M ended early: the cable was pulled",
-        "net_int8.nb on R58M, 1 thread(s), power mode big: runtime_version 0.1.0 → 0.2.0",
-        "net_int8.nb on R58M, 1 thread(s), power mode big: output_crc32 0badcafe → deadbeef",
+        "net_int8.nb on R58M, 1 thread, power mode big: runtime_version 0.1.0 → 0.2.0",
+        "net_int8.nb on R58M, 1 thread, power mode big: output_crc32 0badcafe → deadbeef",
     ):
         assert words in said
-    assert "net_fp32.nb on R58M, 1 thread(s), power mode big: output_crc32" not in said
+    assert "net_fp32.nb on R58M, 1 thread, power mode big: output_crc32" not in said
 
 
 def test_nothing_differs_between_a_file_and_itself(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_reports_without_a_common_case_are_named(tmp_path: Path) -> None:
         compare(old, new)
     for words in (
         "no measurement in common",
-        "net_fp32.nb on R58M, 1 thread(s)",
+        "net_fp32.nb on R58M, 1 thread",
         "and 1 more",
         "on emulator-5554",
     ):

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from ptq_core.bench.advice import DRIFT_CHANGE, DRIFT_P
 from ptq_core.bench.export import svg
 from ptq_core.bench.export.svg import Axis, axis, escape
-from ptq_core.bench.export.words import threads_words
 from ptq_core.bench.profile import GainEater, OpPair
-from ptq_core.bench.report import CaseResult, ModelResult
+from ptq_core.bench.report import CaseResult, ModelResult, threads_words
 from ptq_core.bench.statistics import Ratio, outliers
 
 MOST_DOTS = 300

@@ -22,11 +22,10 @@ from ptq_core.bench.export.words import (
     size_change,
     started_words,
     state_words,
-    threads_words,
     times,
 )
 from ptq_core.bench.profile import gain_eater, op_pairs
-from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult, Precision
+from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult, Precision, threads_words
 from ptq_core.version import VERSION
 
 

@@ -14,7 +14,7 @@ from ptq_core.bench.export.words import (
     started_words,
 )
 from ptq_core.bench.profile import gain_eater, op_pairs
-from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult
+from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult, threads_words
 
 HEADER = (
     "model",
@@ -67,7 +67,7 @@ def _device(device: DeviceReport) -> Iterator[str]:
     for case in device.cases:
         eater = gain_eater(op_pairs(case))
         if eater is not None:
-            yield from ("", f"{case.threads} thread(s): {_escape(eater.sentence())}.")
+            yield from ("", f"{threads_words(case.threads)}: {_escape(eater.sentence())}.")
     if device.warnings:
         yield ""
     for warning in device.warnings:

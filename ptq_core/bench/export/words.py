@@ -145,10 +145,6 @@ def outputs_words(models: Iterable[ModelResult]) -> dict[str, str]:
     return {name: OUTPUTS[outputs] for name, outputs in found.items()}
 
 
-def threads_words(threads: int) -> str:
-    return "1 thread" if threads == 1 else f"{threads} threads"
-
-
 def started_words(report: BenchReport) -> str:
     """`2026-11-28 01:00 UTC`; what is no time is shown as it is."""
     try:

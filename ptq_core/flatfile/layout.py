@@ -31,6 +31,8 @@ VERSION_MAJOR = 1
 VERSION_MINOR = 1
 ALIGNMENT = 64
 MAX_RANK = 8
+MAX_ELEMENTS = 2**31 - 1  # of a tensor
+MAX_ENTRIES = 65536  # of TENS and of OPRS
 ABSENT = 0xFFFFFFFF
 CRC_BEGIN = 28  # the checksum covers everything behind its own field
 

@@ -1,11 +1,17 @@
-"""Bytes of a flat file → Program. Believes nothing: every count, offset, shape and enum is checked before it is used."""
+"""Bytes of a flat file → Program. Believes nothing: every count, offset, shape and enum is checked before it is used.
+
+The checks come in the order of the C++ reader (runtime/src/format, then each operator's Prepare), so that of a file with
+several faults both name the same.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import os
+import stat
 import struct
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,23 +21,39 @@ import numpy as np
 from ptq_core.errors import InputError
 from ptq_core.flatfile import layout
 from ptq_core.flatfile.attributes import Attributes
-from ptq_core.flatfile.lifetimes import overlaps
+from ptq_core.flatfile.plan_check import check_plan
 from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
-from ptq_core.flatfile.rules import MAX_ELEMENTS, broken_rules, qparams_problem
+from ptq_core.flatfile.refusal import FlatFileError, shown
+from ptq_core.flatfile.rules import check_operator
+from ptq_core.flatfile.sections import Header, Section, read_header, read_sections
+from ptq_core.flatfile.work import MAX_WORK, memory_limit, operator_work
+
+Entries = Mapping[str, tuple[int, ...]]
+"""Attribute arrays as they lie in the file, all 8 entries."""
 
 
 def read_program(data: bytes) -> Program:
     """The program in ``data``; constants are read-only views of it.
 
-    Raises InputError that names the field and its value for anything that docs/flat_format.md does not allow.
+    Raises FlatFileError, an InputError that names the field and its value, for anything that docs/flat_format.md does not
+    allow.
     """
-    return _Reader(bytes(data)).program()
+    return _Reader(memoryview(bytes(data))).program()
 
 
 def load_program(path: Path) -> Program:
-    """The program in the file ``path``; raises InputError as `read_program`, and for a file that cannot be read."""
+    """The program in the file ``path``; raises InputError as `read_program`, and for what is no readable regular file."""
     try:
-        data = path.read_bytes()
+        # Not to wait for a pipe's other end; what is no regular file is refused below.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise InputError(
+                    f"{path} is not a regular file",
+                    rule="a flat file is read as a whole, which a folder, pipe or device is not",
+                    fix="give the path of a .nb file",
+                )
+            data = stream.read()
     except OSError as error:
         raise InputError(
             f"cannot read {path}: {error.strerror or error}",
@@ -41,165 +63,58 @@ def load_program(path: Path) -> Program:
     return read_program(data)
 
 
-def _bad(problem: str, rule: str) -> InputError:
-    return InputError(
-        f"not a usable flat file: {problem}",
-        rule=rule,
-        fix="write the file again with `ptq opt`, or copy it again if it was transferred",
-    )
-
-
 @dataclass(frozen=True)
-class _Section:
-    data: bytes
-    count: int
-    entry_size: int
+class _Operand:
+    """Where an operator's operands and attributes lie."""
+
+    kind: OpKind
+    name: str
+    inputs: tuple[int | None, ...]
+    outputs: tuple[int, ...]
+    attributes: Attributes
+    entries: Entries
 
 
 class _Reader:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: memoryview) -> None:
         self._data = data
-        self._sections: dict[bytes, _Section] = {}
-        self._weights = memoryview(b"")
-        self._targets = 0
-        self._producer = ""
-        self._version = (layout.VERSION_MAJOR, layout.VERSION_MINOR)
+        self._header: Header = read_header(data)
+        self._sections: dict[bytes, Section] = read_sections(data, self._header)
+        self._strings = bytes(self._sections[b"STRS"].data)
+        self._name_bytes = 0
 
     def program(self) -> Program:
-        count = self._header()
-        self._section_table(count)
         arena_size = self._plan()
-        qparams = self._qparams()
-        tensors = [self._tensor(i, qparams, arena_size) for i in range(self._sections[b"TENS"].count)]
+        scales = self._scales()
+        tensors = [self._tensor(i, scales, arena_size) for i in range(self._count(b"TENS", "tensors"))]
+        needed = sum(layout.align(t.size_bytes) for t in tensors if not t.is_constant)
+        if arena_size > needed:
+            raise FlatFileError(
+                "PLAN arena_size", f"{arena_size}", f"at most all arena tensors together, {needed}"
+            )
         indices = self._indices(b"INDX")
+        inputs, outputs = (self._tensor_list(kind, len(tensors)) for kind in (b"INPT", b"OUTP"))
+        operators = self._operators(tensors, indices)
         program = Program(
             tensors=tensors,
-            ops=[self._op(i, tensors, indices) for i in range(self._sections[b"OPRS"].count)],
-            inputs=self._tensor_list(b"INPT", len(tensors)),
-            outputs=self._tensor_list(b"OUTP", len(tensors)),
+            ops=[Op(o.kind, o.name, o.inputs, o.outputs, o.attributes) for o in operators],
+            inputs=inputs,
+            outputs=outputs,
             arena_size=arena_size,
-            targets=tuple(name for name, bit in layout.TARGETS.items() if self._targets & bit),
-            producer=self._producer,
-            version=self._version,
-            meta=self._meta(),
+            targets=tuple(name for name, bit in layout.TARGETS.items() if self._header.targets & bit),
+            producer=self._header.producer,
+            version=self._header.version,
         )
-        for problem in broken_rules(program):
-            raise _bad(problem, "operators follow docs/flat_format.md")
-        for a, b in overlaps(program):
-            raise _bad(
-                f"tensors {tensors[a].name} and {tensors[b].name} share memory while both are alive",
-                "the memory plan keeps live tensors apart",
-            )
+        check_plan(program)
+        work = 0
+        for step, (op, operator) in enumerate(zip(program.ops, operators, strict=True)):
+            check_operator(program, step, operator.entries)
+            work += operator_work(program, op)
+            if work > MAX_WORK:
+                where = f"operator {step} {shown(op.name)} ({op.kind.label}) work"
+                raise FlatFileError(where, f"{work} steps so far", f"a program has at most {MAX_WORK}")
+        program.meta = self._meta()
         return program
-
-    # Header and sections
-
-    def _header(self) -> int:
-        """Check the header; returns section_count."""
-        data = self._data
-        if data[:8] != layout.MAGIC[: len(data[:8])] or len(data) < 8:
-            raise _bad(f"magic is {data[:8]!r}", f"a flat file begins with {layout.MAGIC!r}")
-        if len(data) < layout.HEADER.size:
-            raise _bad(
-                f"it has {len(data)} bytes",
-                f"the header alone has {layout.HEADER.size}; the file is truncated",
-            )
-        (_, major, minor, header_size, file_size, crc, count, targets, reserved, producer) = (
-            layout.HEADER.unpack_from(data)
-        )
-        if major != layout.VERSION_MAJOR:
-            writer = producer.split(b"\0")[0].decode("utf-8", "replace") or "an unknown tool"
-            raise _bad(
-                f"version_major is {major} (minor {minor}), written by {writer}",
-                f"this reader knows version_major {layout.VERSION_MAJOR}",
-            )
-        if header_size != layout.HEADER.size:
-            raise _bad(f"header_size is {header_size}", f"it is {layout.HEADER.size}")
-        if file_size != len(data):
-            raise _bad(
-                f"file_size is {file_size}, the file has {len(data)} bytes",
-                "file_size is the size of the file; a shorter file is truncated",
-            )
-        actual = zlib.crc32(memoryview(data)[layout.CRC_BEGIN :])
-        if crc != actual:
-            raise _bad(
-                f"crc32 is {crc:#010x}, the content gives {actual:#010x}", "the checksum matches the content"
-            )
-        if not 1 <= count <= layout.MAX_SECTIONS:
-            raise _bad(f"section_count is {count}", f"1 … {layout.MAX_SECTIONS}")
-        if targets == 0 or targets >= 2 * max(layout.TARGETS.values()):
-            raise _bad(f"targets is {targets:#x}", "at least one bit, and only known bits, are set")
-        if reserved:
-            raise _bad(f"header reserved is {reserved}", "reserved fields are 0")
-        self._targets = targets
-        self._producer = _producer(producer)
-        self._version = (major, minor)
-        return int(count)
-
-    def _section_table(self, count: int) -> None:
-        table_end = layout.HEADER.size + count * layout.SECTION.size
-        if table_end > len(self._data):
-            raise _bad(f"section_count is {count}", "the section table lies inside the file")
-        ranges = [(0, table_end, "header and section table")]
-        seen: set[bytes] = set()
-        for i in range(count):
-            kind, flags, offset, size, entries, entry_size = layout.SECTION.unpack_from(
-                self._data, layout.HEADER.size + i * layout.SECTION.size
-            )
-            label = kind.decode("ascii", "replace")
-            if kind in seen:
-                raise _bad(f"section {label} occurs twice", "no kind twice")
-            seen.add(kind)
-            if flags & ~layout.SECTION_REQUIRED:
-                raise _bad(f"flags of section {label} are {flags:#x}", "only bit 0 is defined")
-            if offset % layout.ALIGNMENT or offset < table_end or offset + size > len(self._data):
-                raise _bad(
-                    f"section {label} lies at {offset} with {size} bytes in a file of {len(self._data)}",
-                    "a multiple of 64, after the section table, inside the file",
-                )
-            ranges.append((offset, offset + size, label))
-            if kind not in layout.SECTIONS:
-                if flags & layout.SECTION_REQUIRED:
-                    raise _bad(f"unknown required section {label}", "a reader knows every required section")
-                continue
-            self._sections[kind] = self._section(kind, label, offset, size, entries, entry_size)
-        for kind in layout.SECTIONS.keys() - layout.OPTIONAL_SECTIONS - seen:
-            raise _bad(f"section {kind.decode()} is missing", "all sections but META are present")
-        self._check_gaps(sorted(ranges))
-
-    def _section(
-        self, kind: bytes, label: str, offset: int, size: int, entries: int, entry_size: int
-    ) -> _Section:
-        known = layout.SECTIONS[kind]
-        if known == 1:
-            expected = (0, len(self._data)) if kind in (b"WGTS",) else (size, size)
-            if entry_size != 1 or not expected[0] <= entries <= expected[1]:
-                raise _bad(
-                    f"section {label} has count {entries}, entry_size {entry_size}, size {size}",
-                    "entry_size is 1 and count the number of bytes (0 for WGTS)",
-                )
-        elif entry_size < known or entry_size % 4 or entries * entry_size != size:
-            raise _bad(
-                f"section {label} has count {entries}, entry_size {entry_size}, size {size}",
-                f"size is count · entry_size, entry_size at least {known}",
-            )
-        if kind == b"WGTS" and entries:
-            raise _bad(f"section WGTS has count {entries}", "its count is 0")
-        if kind == b"WGTS":  # no copy of what is most of the file
-            self._weights = memoryview(self._data)[offset : offset + size]
-            return _Section(b"", entries, entry_size)
-        return _Section(self._data[offset : offset + size], entries, entry_size)
-
-    def _check_gaps(self, ranges: list[tuple[int, int, str]]) -> None:
-        end, before = 0, ""
-        for begin, stop, label in [*ranges, (len(self._data), len(self._data), "the end of the file")]:
-            if begin < end and stop > begin:
-                raise _bad(f"sections {before} and {label} overlap", "sections do not overlap")
-            if any(self._data[end:begin]):
-                raise _bad(
-                    f"bytes {end} … {begin} before {label} are not zero", "gaps between sections are zero"
-                )
-            end, before = max(end, stop), label
 
     # Entries
 
@@ -207,175 +122,223 @@ class _Reader:
         section = self._sections[kind]
         return record.unpack_from(section.data, index * section.entry_size)
 
+    def _count(self, kind: bytes, what: str) -> int:
+        count = self._sections[kind].count
+        if count > layout.MAX_ENTRIES:
+            raise FlatFileError(f"{kind.decode()} count", f"{count} {what}", f"at most {layout.MAX_ENTRIES}")
+        return count
+
     def _plan(self) -> int:
-        count = self._sections[b"PLAN"].count
-        if count != 1:
-            raise _bad(f"PLAN has {count} entries", "exactly one")
         size, alignment, reserved = self._entry(b"PLAN", 0, layout.PLAN)
-        if alignment != layout.ALIGNMENT or reserved:
-            raise _bad(f"PLAN alignment is {alignment}, reserved {reserved}", f"{layout.ALIGNMENT} and 0")
+        if alignment != layout.ALIGNMENT:
+            raise FlatFileError("PLAN alignment", f"{alignment}", f"{layout.ALIGNMENT}")
+        if reserved:
+            raise FlatFileError("PLAN reserved", f"{reserved}", "reserved fields are 0")
         return int(size)
 
-    def _qparams(self) -> list[QuantParams]:
-        scal = self._sections[b"SCAL"]
-        scales: Array = np.array(
-            [layout.SCALE.unpack_from(scal.data, i * scal.entry_size)[0] for i in range(scal.count)],
-            np.float32,
-        )
-        if not (np.isfinite(scales).all() and (scales > 0).all()):
-            raise _bad("SCAL holds a scale that is not a positive finite number", "scales are finite and > 0")
-        found = []
-        for i in range(self._sections[b"QPRM"].count):
-            begin, count, zero_point, axis = self._entry(b"QPRM", i, layout.QPRM)
-            if count < 1 or begin + count > len(scales):
-                raise _bad(
-                    f"QPRM {i}: scales {begin} … {begin + count} of {len(scales)}", "1 or more scales in SCAL"
-                )
-            if not -128 <= zero_point <= 127:
-                raise _bad(f"QPRM {i}: zero_point is {zero_point}", "−128 … 127")
-            found.append(QuantParams(scales[begin : begin + count], zero_point, axis))
-        return found
+    def _scales(self) -> Array:
+        section = self._sections[b"SCAL"]
+        words = self._words(section).view("<f4")
+        bad = ~(np.isfinite(words) & (words > 0))
+        if bad.any():
+            index = int(bad.argmax())
+            raise FlatFileError(f"SCAL entry {index}", f"{words[index]}", "scales are finite and > 0")
+        return words
 
-    def _tensor(self, i: int, qparams: list[QuantParams], arena_size: int) -> Tensor:
+    def _words(self, section: Section) -> Array:
+        """The first 4 bytes of each entry."""
+        rows = np.frombuffer(section.data, np.uint8, section.count * section.entry_size)
+        return np.ascontiguousarray(rows.reshape(section.count, section.entry_size)[:, :4]).view("<u4")[:, 0]
+
+    def _tensor(self, i: int, scales: Array, arena_size: int) -> Tensor:
         fields = self._entry(b"TENS", i, layout.TENS)
         name_at, code, rank, storage, reserved_a, q_index, reserved_b, offset, size = fields[:9]
-        name = self._string(name_at, f"TENS {i}: name")
-        where = f"tensor {name}"
+        name = self._string(name_at, f"tensor {i} name")
+        where = f"tensor {i} {shown(name)}"
         if code not in DType.__members__.values():
-            raise _bad(f"{where}: dtype is {code}", "1 f32, 2 i8, 3 i32")
+            raise FlatFileError(f"{where} dtype", f"{code}", "1 f32, 2 i8, 3 i32")
         dtype = DType(code)
+        if storage not in (layout.STORAGE_ARENA, layout.STORAGE_CONSTANT):
+            raise FlatFileError(f"{where} storage", f"{storage}", "1 arena, 2 constant")
         if rank > layout.MAX_RANK:
-            raise _bad(f"{where}: rank is {rank}", f"0 … {layout.MAX_RANK}")
+            raise FlatFileError(f"{where} rank", f"{rank}", f"0 … {layout.MAX_RANK}")
         if reserved_a or reserved_b:
-            raise _bad(f"{where}: a reserved field is not 0", "reserved fields are 0")
-        dims = tuple(fields[9 : 9 + rank])
-        if any(d < 1 for d in dims) or any(fields[9 + rank :]) or math.prod(dims) > MAX_ELEMENTS:
-            raise _bad(
-                f"{where}: dims are {list(fields[9:])} with rank {rank}",
-                "≥ 1 up to rank, 0 after, < 2^31 elements",
+            raise FlatFileError(f"{where} reserved", "not 0", "reserved fields are 0")
+        dims = self._dims(where, fields[9:], rank)
+        elements = math.prod(dims)
+        if size != elements * dtype.itemsize:
+            raise FlatFileError(
+                f"{where} size",
+                f"{size}",
+                f"{elements} elements of {dtype.label} are {elements * dtype.itemsize}",
             )
-        if size != math.prod(dims) * dtype.itemsize:
-            raise _bad(
-                f"{where}: size is {size}",
-                f"product of dims · element size, {math.prod(dims) * dtype.itemsize}",
+        constant = storage == layout.STORAGE_CONSTANT
+        weights = self._sections[b"WGTS"].data
+        limit = len(weights) if constant else arena_size
+        if offset % layout.ALIGNMENT or offset > limit or size > limit - offset:
+            raise FlatFileError(
+                f"{where} offset",
+                f"{offset} (+ {size} bytes)",
+                f"a multiple of {layout.ALIGNMENT} inside the {limit} bytes of the {'section WGTS' if constant else 'arena'}",
             )
-        params = None
-        if q_index != layout.ABSENT:
-            if q_index >= len(qparams):
-                raise _bad(f"{where}: qparams is {q_index} of {len(qparams)}", "an index in QPRM")
-            params = qparams[q_index]
-        problem = qparams_problem(dims, dtype, params)
-        if problem is not None:
-            raise _bad(f"{where}: {problem}", "quantization parameters fit the tensor")
-        if offset % layout.ALIGNMENT:
-            raise _bad(f"{where}: offset is {offset}", f"a multiple of {layout.ALIGNMENT}")
-        if storage == layout.STORAGE_ARENA:
-            if offset + size > arena_size:
-                raise _bad(
-                    f"{where}: offset {offset}, size {size} in an arena of {arena_size}", "inside the arena"
-                )
-            return Tensor(name, dtype, dims, params, None, offset)
-        if storage != layout.STORAGE_CONSTANT:
-            raise _bad(f"{where}: storage is {storage}", "1 arena, 2 constant")
-        weights = self._weights
-        if offset + size > len(weights):
-            raise _bad(
-                f"{where}: offset {offset}, size {size} in WGTS of {len(weights)} bytes", "inside WGTS"
-            )
-        data = np.frombuffer(weights, dtype.numpy, math.prod(dims), offset).reshape(dims)
-        return Tensor(name, dtype, dims, params, data)
+        qparams = self._qparams(where, dtype, dims, q_index, scales)
+        if not constant:
+            return Tensor(name, dtype, dims, qparams, None, offset)
+        data = np.frombuffer(weights, dtype.numpy, elements, offset).reshape(dims)
+        return Tensor(name, dtype, dims, qparams, data)
 
-    def _op(self, i: int, tensors: list[Tensor], indices: list[int]) -> Op:
+    def _dims(self, where: str, entries: tuple[int, ...], rank: int) -> tuple[int, ...]:
+        elements = 1
+        for d, dim in enumerate(entries):
+            if dim != 0 if d >= rank else not 1 <= dim <= layout.MAX_ELEMENTS:
+                raise FlatFileError(
+                    f"{where} dims[{d}]", f"{dim} with rank {rank}", "1 … 2^31 − 1, 0 beyond the rank"
+                )
+            elements *= max(dim, 1)
+            if elements > layout.MAX_ELEMENTS:
+                raise FlatFileError(
+                    f"{where} dims", f"{elements} elements or more", f"at most {layout.MAX_ELEMENTS}"
+                )
+        return tuple(entries[:rank])
+
+    def _qparams(
+        self, where: str, dtype: DType, dims: tuple[int, ...], index: int, scales: Array
+    ) -> QuantParams | None:
+        if index == layout.ABSENT:
+            if dtype == DType.I8:
+                raise FlatFileError(f"{where} qparams", "none", "an i8 tensor has quantization parameters")
+            return None
+        if dtype == DType.F32:
+            raise FlatFileError(
+                f"{where} qparams", f"{index}", "an f32 tensor has no quantization parameters"
+            )
+        count = self._sections[b"QPRM"].count
+        if index >= count:
+            raise FlatFileError(f"{where} qparams", f"{index}", f"QPRM has {count} entries")
+        where = f"{where} QPRM entry {index}"
+        begin, scale_count, zero_point, axis = self._entry(b"QPRM", index, layout.QPRM)
+        if scale_count < 1 or begin + scale_count > len(scales):
+            raise FlatFileError(
+                where, f"scales {begin} … {begin + scale_count}", f"1 or more of the {len(scales)} in SCAL"
+            )
+        if not -128 <= zero_point <= 127 or (zero_point and (scale_count > 1 or dtype == DType.I32)):
+            raise FlatFileError(
+                where, f"zero_point {zero_point}", "−128 … 127, and 0 with several scales or for i32"
+            )
+        counted = 0 <= axis < len(dims) and dims[axis] == scale_count
+        if axis != -1 if scale_count == 1 else not counted:
+            raise FlatFileError(
+                where, f"axis {axis} for {scale_count} scales of dims {list(dims)}", "one scale has axis −1"
+            )
+        return QuantParams(scales[begin : begin + scale_count], zero_point, axis)
+
+    def _operators(self, tensors: list[Tensor], indices: list[int]) -> list[_Operand]:
+        operators = []
+        operands = 0
+        for i in range(self._count(b"OPRS", "operators")):
+            operators.append(self._operator(i, tensors, indices))
+            operands += len(operators[-1].inputs) + len(operators[-1].outputs)
+            if operands > len(indices):
+                raise FlatFileError(
+                    f"operator {i} {shown(operators[-1].name)} index_begin",
+                    f"{operands} operands so far",
+                    f"no more than INDX's {len(indices)} entries",
+                )
+        return operators
+
+    def _operator(self, i: int, tensors: list[Tensor], indices: list[int]) -> _Operand:
         fields = self._entry(b"OPRS", i, layout.OPRS)
         code, flags, name_at, begin, input_count, output_count, attr_begin, attr_size, *reserved = fields
-        name = self._string(name_at, f"OPRS {i}: name")
-        where = f"operator {name}"
+        name = self._string(name_at, f"operator {i} name")
+        where = f"operator {i} {shown(name)}"
         if code not in OpKind.__members__.values():
-            raise _bad(f"{where}: kind is {code}", f"1 … {max(OpKind)}")
-        if flags or any(reserved):
-            raise _bad(f"{where}: flags or a reserved field is not 0", "they are 0")
-        if begin + input_count + output_count > len(indices):
-            raise _bad(f"{where}: indices {begin} … of {len(indices)}", "its tensor indices lie in INDX")
-        chosen = indices[begin : begin + input_count + output_count]
-        inputs, outputs = chosen[:input_count], chosen[input_count:]
-        for index in chosen:
-            if index >= len(tensors) and (index != layout.ABSENT or index in outputs):
-                raise _bad(
-                    f"{where}: tensor index {index} of {len(tensors)}",
-                    "an index in TENS (inputs may be absent)",
-                )
+            raise FlatFileError(f"{where} kind", f"{code} ({self._header.writer})", f"1 … {max(OpKind)}")
         kind = OpKind(code)
-        rank = len(tensors[inputs[0]].dims) if inputs and inputs[0] != layout.ABSENT else 0
-        return Op(
-            kind,
-            name,
-            tuple(None if index == layout.ABSENT else index for index in inputs),
-            tuple(outputs),
-            self._attributes(where, kind, rank, attr_begin, attr_size),
-        )
+        row = layout.OPS[kind]
+        if flags:
+            raise FlatFileError(f"{where} flags", f"{flags}", "0")
+        if any(reserved):
+            raise FlatFileError(f"{where} reserved", "not 0", "reserved fields are 0")
+        if not row.min_inputs <= input_count <= row.max_inputs:
+            raise FlatFileError(
+                f"{where} input_count", f"{input_count}", f"{row.min_inputs} … {row.max_inputs}"
+            )
+        if output_count != 1:
+            raise FlatFileError(f"{where} output_count", f"{output_count}", "1")
+        if begin + input_count + 1 > len(indices):
+            raise FlatFileError(
+                f"{where} index_begin", f"{begin} + {input_count + 1} indices", f"INDX has {len(indices)}"
+            )
+        attributes, entries = self._attributes(where, kind, attr_begin, attr_size)
+        chosen = indices[begin : begin + input_count + 1]
+        for j, index in enumerate(chosen):
+            optional = row.min_inputs <= j < input_count and row.max_inputs != layout.MANY
+            if index >= len(tensors) and not (optional and index == layout.ABSENT):
+                operand = f"input {j}" if j < input_count else "output 0"
+                raise FlatFileError(
+                    f"{where} {operand}", f"tensor {index}", f"there are {len(tensors)} tensors"
+                )
+        inputs = tuple(None if index == layout.ABSENT else index for index in chosen[:-1])
+        # Arrays are as long as the first input's rank; what lies beyond is looked at by the rules.
+        rank = len(tensors[chosen[0]].dims)
+        values: dict[str, Any] = {
+            name: value[:rank] if isinstance(value, tuple) else value for name, value in attributes.items()
+        }
+        return _Operand(kind, name, inputs, (chosen[-1],), row.attributes(**values), entries)
 
-    def _attributes(self, where: str, kind: OpKind, rank: int, begin: int, size: int) -> Attributes:
+    def _attributes(self, where: str, kind: OpKind, begin: int, size: int) -> tuple[dict[str, Any], Entries]:
+        """The fields' values, and of those that are arrays all entries."""
         row = layout.OPS[kind]
         data = self._sections[b"ATTR"].data
         record = struct.Struct("<" + "".join(code for _, code in row.fields))
-        if begin % 4 or size != record.size or begin + size > len(data):
-            raise _bad(
-                f"{where}: attributes at {begin} with {size} bytes, ATTR has {len(data)}",
-                f"{kind.label} has {record.size} bytes at a multiple of 4",
+        if size != record.size:
+            raise FlatFileError(f"{where} attr_size", f"{size}", f"{record.size}")
+        if begin % 4 or begin + size > len(data):
+            raise FlatFileError(
+                f"{where} attr_begin",
+                f"{begin} (+ {size} bytes)",
+                f"a multiple of 4 inside ATTR's {len(data)} bytes",
             )
         flat = list(record.unpack_from(data, begin)) if record.size else []
         values: dict[str, Any] = {}
         for name, code in row.fields:
-            if code not in layout.ARRAY_CODES:
+            if code in layout.ARRAY_CODES:
+                values[name], flat = tuple(flat[: layout.MAX_RANK]), flat[layout.MAX_RANK :]
+            else:
                 values[name] = flat.pop(0)
-                continue
-            entries, flat = flat[: layout.MAX_RANK], flat[layout.MAX_RANK :]
-            if any(entries[rank:]):
-                raise _bad(f"{where}: {name} is {entries} for {rank} dimensions", "0 behind the rank")
-            values[name] = tuple(entries[:rank])
-        return row.attributes(**values)
+        return values, {name: value for name, value in values.items() if isinstance(value, tuple)}
 
     def _indices(self, kind: bytes) -> list[int]:
-        return [self._entry(kind, i, layout.INDEX)[0] for i in range(self._sections[kind].count)]
+        indices: list[int] = self._words(self._sections[kind]).tolist()
+        return indices
 
     def _tensor_list(self, kind: bytes, tensor_count: int) -> list[int]:
         indices = self._indices(kind)
-        for index in indices:
+        for i, index in enumerate(indices):
             if index >= tensor_count:
-                raise _bad(
-                    f"{kind.decode()} holds tensor index {index} of {tensor_count}", "an index in TENS"
+                raise FlatFileError(
+                    f"{kind.decode()} entry {i}", f"tensor {index}", f"there are {tensor_count} tensors"
                 )
         return indices
 
-    def _string(self, offset: int, where: str) -> str:
-        strings = self._sections[b"STRS"].data
-        if not strings or strings[-1] != 0:
-            raise _bad("STRS does not end with NUL", "its last byte is NUL")
-        if offset >= len(strings):
-            raise _bad(f"{where} is {offset} of {len(strings)}", "an offset in STRS")
-        try:
-            return strings[offset : strings.index(0, offset)].decode()
-        except UnicodeDecodeError:
-            raise _bad(f"{where} is not UTF-8", "strings are UTF-8") from None
+    def _string(self, offset: int, field: str) -> str:
+        if offset >= len(self._strings):
+            raise FlatFileError(field, f"offset {offset}", f"STRS has {len(self._strings)} bytes")
+        end = self._strings.index(0, offset)
+        # Many names may be the ends of one long string: a small file that fills the memory.
+        self._name_bytes += end - offset
+        if self._name_bytes > memory_limit(len(self._data), 0):
+            raise FlatFileError(field, f"{self._name_bytes} bytes of names", "names fit the limit of memory")
+        return self._strings[offset:end].decode("utf-8", "replace")
 
     def _meta(self) -> dict[str, object]:
         section = self._sections.get(b"META")
         if section is None:
             return {}
         try:
-            meta = json.loads(section.data.decode())
+            meta = json.loads(bytes(section.data).decode())
         except (UnicodeDecodeError, ValueError, RecursionError):
             meta = None
         if not isinstance(meta, dict):
-            raise _bad("META is no JSON object", "META is a UTF-8 JSON object")
+            raise FlatFileError("section 'META'", "no JSON object", "META is a UTF-8 JSON object")
         return meta
-
-
-def _producer(field: bytes) -> str:
-    text, _, padding = field.partition(b"\0")
-    if field[-1] != 0 or any(padding):
-        raise _bad(f"producer is {field!r}", "UTF-8, padded with NUL")
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        raise _bad(f"producer is {field!r}", "UTF-8, padded with NUL") from None

@@ -1,20 +1,21 @@
-"""What a program must satisfy beyond its bytes: operand types, shapes, execution order, memory (docs/flat_format.md)."""
+"""What each operator demands of its operands and attributes (docs/flat_format.md), in the order of the C++ reader."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from ptq_core.flatfile.attributes import (
     INT8_MAX,
     INT8_MIN,
-    NAMED_VALUES,
     ArgMax,
     Clamp,
+    Concat,
+    Conv2d,
     Conv2dAdd,
+    Coordinates,
     Dilate,
     Gather,
     Pad,
@@ -23,43 +24,23 @@ from ptq_core.flatfile.attributes import (
     ReduceFunction,
     Resize,
     ResizeMode,
+    Rounding,
+    Slice,
+    Softmax,
     Unary,
     UnaryFunction,
 )
-from ptq_core.flatfile.layout import MANY, OPS
-from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams, Tensor
-from ptq_core.flatfile.shapes import SHAPES, Dims, Misfit
+from ptq_core.flatfile.checks import FLOAT_OR_INT8, Operator, Window, scale_of
+from ptq_core.flatfile.layout import MAX_RANK
+from ptq_core.flatfile.program import DType, OpKind, Program, Tensor
+from ptq_core.flatfile.refusal import shown
 
-MAX_ELEMENTS = 2**31 - 1
 MAX_INT32 = 2**31 - 1
-MAX_MEAN_ELEMENTS = 2**22
+MAX_WINDOW = 2**22
+"""Elements of a pooling window, and of an int8 mean: their int32 sum stays exact."""
 
-F32_ONLY = frozenset(
-    {
-        OpKind.DIV,
-        OpKind.SOFTMAX,
-        OpKind.QUANTIZE,
-        OpKind.UNARY,
-        OpKind.MAXIMUM,
-        OpKind.MINIMUM,
-        OpKind.POW,
-    }
-)
-KEEPS_QPARAMS = frozenset(
-    {
-        OpKind.MAX_POOL2D,
-        OpKind.TRANSPOSE,
-        OpKind.RESHAPE,
-        OpKind.PAD,
-        OpKind.SLICE,
-        OpKind.GATHER,
-        OpKind.DILATE,
-    }
-)
-BIAS = {OpKind.CONV2D: 2, OpKind.FULLY_CONNECTED: 2, OpKind.CONV2D_ADD: 3}
-"""The position of the bias, which may be absent, in the operators that have weights at position 1."""
-CONVERSIONS = {OpKind.QUANTIZE: (DType.F32, DType.I8), OpKind.DEQUANTIZE: (DType.I8, DType.F32)}
-INT8_REDUCTIONS = frozenset({ReduceFunction.MEAN, ReduceFunction.MAX, ReduceFunction.MIN})
+INT8_BINARIES = frozenset({OpKind.ADD, OpKind.SUB, OpKind.MUL})
+SELECTIONS = frozenset({ReduceFunction.MAX, ReduceFunction.MIN})
 PARAMETERS: dict[int, tuple[str, ...]] = {
     UnaryFunction.HARD_SIGMOID: ("alpha", "beta"),
     UnaryFunction.LEAKY_RELU: ("alpha",),
@@ -67,236 +48,501 @@ PARAMETERS: dict[int, tuple[str, ...]] = {
 }
 """Which functions of `unary` have an alpha or a beta."""
 
-
-def broken_rules(program: Program) -> Iterator[str]:
-    """Yield one phrase per rule that ``program`` breaks, each naming the operator or tensor and the value."""
-    yield from _execution_order(program)
-    for op in program.ops:
-        where = f"{op.kind.label} {op.name}"
-        for problem in _op_problems(program, op):
-            yield f"{where}: {problem}"
+Entries = Mapping[str, tuple[int, ...]]
 
 
-def _execution_order(program: Program) -> Iterator[str]:
-    written = set(program.inputs)
-    for index in program.inputs:
-        if program.tensors[index].is_constant:
-            yield f"input {program.tensors[index].name} is a constant"
-    if len(written) != len(program.inputs):
-        yield "a tensor is an input twice"
-    for op in program.ops:
-        for index in op.reads:
-            if not program.tensors[index].is_constant and index not in written:
-                yield f"{op.kind.label} {op.name} reads {program.tensors[index].name} before it is written"
-        for index in op.outputs:
-            tensor = program.tensors[index]
-            if tensor.is_constant:
-                yield f"{op.kind.label} {op.name} writes the constant {tensor.name}"
-            elif index in written:
-                yield f"{op.kind.label} {op.name} writes {tensor.name}, which is written already"
-            written.add(index)
-    for index in program.outputs:
-        if index not in written:
-            yield f"output {program.tensors[index].name} is written by no operator"
+def check_operator(program: Program, step: int, entries: Entries) -> None:
+    """Raise FlatFileError for the first rule that operator ``step`` breaks; ``entries`` are its whole attribute arrays."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        RULES[program.ops[step].kind](Operator(program, step), entries)
 
 
-def _op_problems(program: Program, op: Op) -> Iterator[str]:
-    row = OPS[op.kind]
-    if not row.min_inputs <= len(op.inputs) <= row.max_inputs:
-        most = "" if row.max_inputs == MANY else f" … {row.max_inputs}"
-        yield f"{len(op.inputs)} inputs, not {row.min_inputs}{most}"
-        return
-    if len(op.outputs) != 1:
-        yield f"{len(op.outputs)} outputs, not 1"
-        return
-    if None in op.inputs[: row.min_inputs] or (row.max_inputs == MANY and None in op.inputs):
-        yield "a required input is absent"
-        return
-    operands = [None if index is None else program.tensors[index] for index in op.inputs]
-    present = cast("list[Tensor]", [t for t in operands if t is not None])
-    y = program.tensors[op.outputs[0]]
-    yield from _type_problems(op, present, y)
-    yield from _attribute_problems(op)
-    dims = None
-    try:
-        dims = SHAPES[op.kind](op.attributes, [t.dims for t in present], y.dims)
-    except Misfit as misfit:
-        yield str(misfit)
-    if dims is not None and dims != y.dims:
-        yield f"output {y.name} has dims {list(y.dims)}, expected {list(dims)}"
+def _clamp(c: Operator, a: Clamp) -> None:
+    c.clamp(a.lo, a.hi, a.q_min, a.q_max)
 
 
-def _type_problems(op: Op, inputs: list[Tensor], y: Tensor) -> Iterator[str]:
-    x = inputs[0]
-    if op.kind in CONVERSIONS:
-        wanted = CONVERSIONS[op.kind]
-        if (x.dtype, y.dtype) != wanted:
-            yield f"types {x.dtype.label} → {y.dtype.label}, expected {wanted[0].label} → {wanted[1].label}"
-    else:
-        yield from _one_type_problems(op, inputs, y)
-    for tensor in [*(inputs[:1] + inputs[2 : BIAS[op.kind]] if op.kind in BIAS else inputs), y]:
-        if tensor.qparams is not None and not tensor.qparams.per_tensor:
-            yield f"activation {tensor.name} has {len(tensor.qparams.scales)} scales, expected 1"
-    if _keeps_qparams(op) and x.qparams != y.qparams:
-        yield "scale and zero point differ between input and output"
-    if op.kind in BIAS:
-        bias = BIAS[op.kind]
-        yield from _weight_problems(inputs[0], inputs[1], inputs[bias] if len(inputs) > bias else None)
-    if op.kind == OpKind.LOOKUP:
-        yield from _table_problems(inputs[1], y)
-    if isinstance(op.attributes, Gather):
-        yield from _index_problems(op.attributes, x, inputs[1])
+# Convolutions
 
 
-def _one_type_problems(op: Op, inputs: list[Tensor], y: Tensor) -> Iterator[str]:
-    """All operators but the conversions compute in the type of their first input."""
-    x = inputs[0]
-    allowed = {DType.F32, DType.I8}
-    if op.kind in F32_ONLY:
-        allowed = {DType.F32}
-    elif op.kind == OpKind.LOOKUP:
-        allowed = {DType.I8}
-    elif op.kind == OpKind.RESHAPE:
-        allowed = {DType.F32, DType.I8, DType.I32}
-    if x.dtype not in allowed:
-        yield f"input {x.name} is {x.dtype.label}"
-    compared = inputs
-    if op.kind in BIAS:
-        compared = inputs[: BIAS[op.kind]]
-    elif op.kind == OpKind.GATHER:
-        compared = inputs[:1]
-    if any(t.dtype != x.dtype for t in compared):
-        yield f"inputs are {', '.join(t.dtype.label for t in compared)}, expected one type"
-    a = op.attributes
-    if isinstance(a, Reduce) and x.dtype == DType.I8:
-        if a.function not in INT8_REDUCTIONS:
-            yield f"function {a.function} has no i8 form"
-        if x.elements // max(y.elements, 1) > MAX_MEAN_ELEMENTS:
-            yield f"{x.elements // y.elements} elements per result can overflow int32"
-    if op.kind == OpKind.ARG_MAX:
-        if y.dtype != DType.I32 or y.qparams is not None:
-            yield f"output is {y.dtype.label}, expected i32 without quantization parameters"
-        return
-    may_be_float = (
-        op.kind in (OpKind.CONV2D, OpKind.FULLY_CONNECTED) and x.dtype == DType.I8 and y.dtype == DType.F32
-    )
-    if y.dtype != x.dtype and not may_be_float:
-        yield f"output is {y.dtype.label}, input is {x.dtype.label}"
+def _conv2d(c: Operator, _: Entries) -> None:
+    a = c.op.attributes
+    assert isinstance(a, Conv2d)
+    bias = c.optional(2)
+    _conv_shapes(c, a, bias)
+    _convolution(c, bias, _own_scale(c), (a.lo, a.hi, a.q_min, a.q_max))
 
 
-def _keeps_qparams(op: Op) -> bool:
-    a = op.attributes
-    if isinstance(a, Resize):
-        return a.mode == ResizeMode.NEAREST
-    if isinstance(a, Reduce):
-        return a.function in (ReduceFunction.MAX, ReduceFunction.MIN)
-    return op.kind in KEEPS_QPARAMS
+def _conv2d_add(c: Operator, _: Entries) -> None:
+    a = c.op.attributes
+    assert isinstance(a, Conv2dAdd)
+    r, bias, y = c.input(2), c.optional(3), c.output
+    _conv_shapes(c, a, bias)
+    c.dtype("output", y, (c.input(0).dtype,))
+    c.dtype("r", r, (y.dtype,))
+    c.same_shape(r, y)
+    if not (math.isfinite(a.scale) and a.scale > 0 and INT8_MIN <= a.zero_point <= INT8_MAX):
+        c.refuse("scale and zero_point", f"{a.scale} and {a.zero_point}", "those of an i8")
+    _convolution(c, bias, np.float32(a.scale), (a.conv_lo, a.conv_hi, a.conv_q_min, a.conv_q_max))
+    _clamp(c, a)
+    if y.dtype == DType.I8:
+        c.per_tensor("r", r)
+        c.multiplier("scale", np.float32(a.scale) / scale_of(y.qparams))
+        c.multiplier("r", scale_of(r.qparams) / scale_of(y.qparams))
 
 
-def _table_problems(table: Tensor, y: Tensor) -> Iterator[str]:
-    if not table.is_constant:
-        yield f"table {table.name} is not a constant"
-    if table.qparams != y.qparams:
-        yield "scale and zero point differ between table and output"
+def _fully_connected(c: Operator, _: Entries) -> None:
+    a = c.op.attributes
+    assert isinstance(a, Clamp)
+    x, w, y, bias = c.input(0), c.input(1), c.output, c.optional(2)
+    c.rank("x", x, 2)
+    c.rank("w", w, 2)
+    c.rank("output", y, 2)
+    c.dim("w", w, 1, x.dims[1])
+    c.dim("output", y, 0, x.dims[0])
+    c.dim("output", y, 1, w.dims[0])
+    _bias_shape(c, bias, w)
+    _convolution(c, bias, _own_scale(c), (a.lo, a.hi, a.q_min, a.q_max))
 
 
-def _index_problems(a: Gather, x: Tensor, indices: Tensor) -> Iterator[str]:
-    if indices.dtype != DType.I32 or indices.data is None:
-        yield f"indices {indices.name} are not an i32 constant"
-        return
-    if a.axis < len(x.dims) and not ((indices.data >= 0) & (indices.data < x.dims[a.axis])).all():
-        yield f"indices {indices.name} leave the dimension of {x.dims[a.axis]}"
+def _own_scale(c: Operator) -> np.float32 | None:
+    return None if c.output.qparams is None else c.output.qparams.scale
 
 
-def _weight_problems(x: Tensor, w: Tensor, bias: Tensor | None) -> Iterator[str]:
-    if not w.is_constant:
-        yield f"weight {w.name} is not a constant"
-    if w.qparams is not None:
-        if w.qparams.zero_point:
-            yield f"weight {w.name} has zero point {w.qparams.zero_point}, expected 0"
-        if not w.qparams.per_tensor and w.qparams.axis != 0:
-            yield f"weight {w.name} has scales along axis {w.qparams.axis}, expected 0"
-    if w.dtype == DType.I8:
-        yield from _integer_problems(x, w, bias)
+def _bias_shape(c: Operator, bias: Tensor | None, w: Tensor) -> None:
     if bias is not None:
-        wanted = DType.I32 if x.dtype == DType.I8 else DType.F32
-        if bias.dtype != wanted:
-            yield f"bias {bias.name} is {bias.dtype.label}, expected {wanted.label}"
-        if not bias.is_constant:
-            yield f"bias {bias.name} is not a constant"
+        c.rank("b", bias, 1)
+        c.dim("b", bias, 0, w.dims[0])
 
 
-def _integer_problems(x: Tensor, w: Tensor, bias: Tensor | None) -> Iterator[str]:
-    """int8 weights within −127 … 127, and no order of summation that overflows int32."""
-    if w.data is None or x.qparams is None:
+def _conv_shapes(c: Operator, a: Conv2d, bias: Tensor | None) -> None:
+    x, w, y = c.input(0), c.input(1), c.output
+    c.rank("x", x, 4)
+    c.rank("w", w, 4)
+    c.rank("output", y, 4)
+    height = Window("height", w.dims[1], a.stride_h, a.dilation_h, a.pad_top, a.pad_bottom)
+    width = Window("width", w.dims[2], a.stride_w, a.dilation_w, a.pad_left, a.pad_right)
+    c.window(height)
+    c.window(width)
+    if a.groups < 1 or x.dims[3] % a.groups or w.dims[0] % a.groups:
+        c.refuse("groups", a.groups, f"divides the {x.dims[3]} channels and the {w.dims[0]} outputs")
+    c.dim("w", w, 3, x.dims[3] // a.groups)
+    _bias_shape(c, bias, w)
+    c.dim("output", y, 0, x.dims[0])
+    c.window_output(height, x.dims[1], y.dims[1])
+    c.window_output(width, x.dims[2], y.dims[2])
+    c.dim("output", y, 3, w.dims[0])
+
+
+def _convolution(
+    c: Operator, bias: Tensor | None, scale: np.float32 | None, clamp: tuple[float, float, int, int]
+) -> None:
+    """``scale`` and ``clamp`` are those of the convolution's own output, the scale None for f32."""
+    x, w, y = c.input(0), c.input(1), c.output
+    c.dtype("x", x, FLOAT_OR_INT8)
+    c.dtype("w", w, (x.dtype,))
+    quantized = x.dtype == DType.I8
+    c.dtype("output", y, FLOAT_OR_INT8 if quantized else (DType.F32,))
+    if bias is not None:
+        c.dtype("b", bias, (DType.I32 if quantized else DType.F32,))
+    if not w.is_constant or (bias is not None and not bias.is_constant):
+        c.refuse("storage", "w or b in the arena", "w and b are constants")
+    if quantized:
+        assert w.qparams is not None
+        c.per_tensor("x", x)
+        c.per_tensor("output", y)
+        if w.qparams.zero_point:
+            c.refuse(f"w {shown(w.name)} zero_point", w.qparams.zero_point, "weights have zero point 0")
+        if not w.qparams.per_tensor and w.qparams.axis != 0:
+            c.refuse(f"w {shown(w.name)} axis", w.qparams.axis, "scales count the outputs, axis 0")
+    c.clamp(*clamp)
+    if quantized:
+        _channels(c, bias, scale if y.dtype == DType.I8 else None)
+
+
+def _channels(c: Operator, bias: Tensor | None, scale: np.float32 | None) -> None:
+    """int8 weights within −127 … 127, no order of summation that overflows int32, finite factors."""
+    x, w = c.input(0), c.input(1)
+    assert w.data is not None
+    assert x.qparams is not None
+    assert w.qparams is not None
+    weights = w.data.reshape(w.dims[0], -1)
+    least = weights.min(axis=1)
+    sums = np.abs(weights.astype(np.int16)).sum(axis=1, dtype=np.int64)
+    biases = np.zeros(w.dims[0], np.int64)
+    if bias is not None and bias.data is not None:
+        biases = np.abs(bias.data.astype(np.int64))
+    worst = biases + sums * (128 + abs(x.qparams.zero_point))
+    factors = np.broadcast_to(x.qparams.scale * w.qparams.scales, (w.dims[0],))
+    if scale is not None:
+        factors = factors / scale
+    faults = (least < -INT8_MAX) | (worst > MAX_INT32) | ~np.isfinite(factors)
+    if not faults.any():
         return
-    integers = w.data.reshape(w.dims[0], -1).astype(np.int64)
-    if integers.size and integers.min() < -INT8_MAX:
-        yield f"weight {w.name} holds {integers.min()}, expected -127 … 127"
-    worst = np.abs(integers).sum(axis=1) * (128 + abs(x.qparams.zero_point))
-    if bias is not None and bias.data is not None and bias.elements == w.dims[0]:
-        worst = worst + np.abs(bias.data.reshape(-1).astype(np.int64))
-    if worst.size and worst.max() > MAX_INT32:
-        yield f"output channel {int(worst.argmax())}: |bias| and Σ|weight| of {w.name} can overflow int32"
+    channel = int(faults.argmax())
+    if least[channel] < -INT8_MAX:
+        c.refuse(f"w {shown(w.name)}", f"output {channel} holds −128", "weights are −127 … 127")
+    if worst[channel] > MAX_INT32:
+        problem = f"|b| = {biases[channel]} and Σ|w| = {sums[channel]}"
+        c.refuse(f"output channel {channel}", problem, "no order of summation overflows int32")
+    c.multiplier("requantization", factors[channel])
 
 
-def _attribute_problems(op: Op) -> Iterator[str]:
-    a = op.attributes
-    if isinstance(a, Clamp):
-        if not a.lo <= a.hi:  # also refuses NaN
-            yield f"clamp lo {a.lo}, hi {a.hi}: expected lo ≤ hi"
-        if not INT8_MIN <= a.q_min <= a.q_max <= INT8_MAX:
-            yield f"clamp q_min {a.q_min}, q_max {a.q_max}: expected −128 ≤ q_min ≤ q_max ≤ 127"
-    for name in ("stride_h", "stride_w", "dilation_h", "dilation_w", "kernel_h", "kernel_w", "groups"):
-        if getattr(a, name, 1) < 1:
-            yield f"{name} is 0"
-    if isinstance(a, Pool2d):
-        if a.count_include_pad > (op.kind == OpKind.AVERAGE_POOL2D):
-            yield f"count_include_pad is {a.count_include_pad}"
-        if op.kind == OpKind.AVERAGE_POOL2D and (a.dilation_h, a.dilation_w) != (1, 1):
-            yield f"dilation {a.dilation_h}×{a.dilation_w} of an average"
-    if isinstance(a, Pad | Dilate):
-        if not INT8_MIN <= a.q_value <= INT8_MAX:
-            yield f"q_value is {a.q_value}"
-        if math.isnan(a.value):
-            yield "value is NaN"
-    for (owner, name), allowed in NAMED_VALUES.items():
-        if isinstance(a, owner) and getattr(a, name) not in allowed.__members__.values():
-            yield f"{name} is {getattr(a, name)}, expected 0 … {max(allowed)}"
-    if isinstance(a, Unary):
-        for name in ("alpha", "beta"):
-            value, known = getattr(a, name), name in PARAMETERS.get(a.function, ())
-            if not math.isfinite(value) or (value and not known):
-                yield f"{name} is {value}"
-    if isinstance(a, Resize):
-        if a.mode == ResizeMode.LINEAR and a.rounding:
-            yield f"rounding is {a.rounding} in a linear resize, expected 0"
-        for name in ("scale_h", "scale_w"):
-            if not (math.isfinite(getattr(a, name)) and getattr(a, name) > 0):
-                yield f"{name} is {getattr(a, name)}, expected a positive finite number"
-    if isinstance(a, Conv2dAdd):
-        if not (math.isfinite(a.scale) and a.scale > 0 and INT8_MIN <= a.zero_point <= INT8_MAX):
-            yield f"scale {a.scale} and zero point {a.zero_point} are not those of an i8"
-        if not a.conv_lo <= a.conv_hi:
-            yield f"clamp conv_lo {a.conv_lo}, conv_hi {a.conv_hi}: expected conv_lo ≤ conv_hi"
-        if not INT8_MIN <= a.conv_q_min <= a.conv_q_max <= INT8_MAX:
-            yield f"clamp conv_q_min {a.conv_q_min}, conv_q_max {a.conv_q_max}: expected −128 ≤ conv_q_min ≤ conv_q_max ≤ 127"
-    if isinstance(a, ArgMax) and a.select_last > 1:
-        yield f"select_last is {a.select_last}"
+# Arithmetic of elements
 
 
-def qparams_problem(tensor_dims: Dims, dtype: DType, qparams: QuantParams | None) -> str | None:
-    """Why ``qparams`` do not fit a tensor, None if they do."""
-    if dtype == DType.F32:
-        return None if qparams is None else "an f32 tensor has quantization parameters"
-    if qparams is None:
-        return "an i8 tensor has no quantization parameters" if dtype == DType.I8 else None
-    count = len(qparams.scales)
-    if count == 1:
-        if qparams.axis != -1:
-            return f"axis is {qparams.axis} with one scale, expected −1"
-    elif not 0 <= qparams.axis < len(tensor_dims) or tensor_dims[qparams.axis] != count:
-        return f"{count} scales along axis {qparams.axis} of dims {list(tensor_dims)}"
-    if qparams.zero_point and (count > 1 or dtype == DType.I32):
-        return f"zero point is {qparams.zero_point}, expected 0"
-    return None
+def _binary(c: Operator, _: Entries) -> None:
+    x, b, y = c.input(0), c.input(1), c.output
+    c.dtype("a", x, FLOAT_OR_INT8 if c.op.kind in INT8_BINARIES else (DType.F32,))
+    c.dtype("b", b, (x.dtype,))
+    c.dtype("output", y, (x.dtype,))
+    assert isinstance(c.op.attributes, Clamp)
+    _clamp(c, c.op.attributes)
+    rank = max(len(x.dims), len(b.dims))
+    c.rank("output", y, rank)
+    left, right = ((1,) * (rank - len(t.dims)) + t.dims for t in (x, b))
+    for axis, (p, q) in enumerate(zip(left, right, strict=True)):
+        if p != q and 1 not in (p, q):
+            c.refuse("inputs", f"dimension {axis} is {p} and {q}", "shapes broadcast")
+        c.dim("output", y, axis, max(p, q))
+    if x.dtype != DType.I8:
+        return
+    c.per_tensor("a", x)
+    c.per_tensor("b", b)
+    c.per_tensor("output", y)
+    x_scale, b_scale, y_scale = (scale_of(t.qparams) for t in (x, b, y))
+    product = c.op.kind == OpKind.MUL
+    c.multiplier("a", (x_scale * b_scale if product else x_scale) / y_scale)
+    if not product:
+        c.multiplier("b", b_scale / y_scale)
+
+
+def _clamp_operator(c: Operator, _: Entries) -> None:
+    x, y = c.input(0), c.output
+    c.dtype("x", x, FLOAT_OR_INT8)
+    c.dtype("output", y, (x.dtype,))
+    c.same_shape(x, y)
+    assert isinstance(c.op.attributes, Clamp)
+    _clamp(c, c.op.attributes)
+    c.per_tensor("x", x)
+    c.per_tensor("output", y)
+
+
+def _quantize(c: Operator, _: Entries) -> None:
+    x, y = c.input(0), c.output
+    c.dtype("x", x, (DType.F32,))
+    c.dtype("output", y, (DType.I8,))
+    c.same_shape(x, y)
+    c.per_tensor("output", y)
+
+
+def _dequantize(c: Operator, _: Entries) -> None:
+    x, y = c.input(0), c.output
+    c.dtype("x", x, (DType.I8,))
+    c.dtype("output", y, (DType.F32,))
+    c.same_shape(x, y)
+    c.per_tensor("x", x)
+
+
+def _unary(c: Operator, _: Entries) -> None:
+    x, y, a = c.input(0), c.output, c.op.attributes
+    assert isinstance(a, Unary)
+    c.dtype("x", x, (DType.F32,))
+    c.dtype("output", y, (DType.F32,))
+    c.same_shape(x, y)
+    c.below("function", a.function, len(UnaryFunction))
+    for name in ("alpha", "beta"):
+        value, used = getattr(a, name), name in PARAMETERS.get(a.function, ())
+        if not math.isfinite(value) or (value and not used):
+            c.refuse(name, value, "finite" if used else "0, as the function has none")
+    _clamp(c, a)
+
+
+def _lookup(c: Operator, _: Entries) -> None:
+    x, table, y = c.input(0), c.input(1), c.output
+    c.dtype("x", x, (DType.I8,))
+    c.dtype("table", table, (DType.I8,))
+    c.dtype("output", y, (DType.I8,))
+    c.same_shape(x, y)
+    c.rank("table", table, 1)
+    c.dim("table", table, 0, 256)
+    c.constant("table", table)
+    c.per_tensor("x", x)
+    c.per_tensor("output", y)
+    c.same_qparams(table, y)
+
+
+def _softmax(c: Operator, _: Entries) -> None:
+    x, y = c.input(0), c.output
+    assert isinstance(c.op.attributes, Softmax)
+    c.dtype("x", x, (DType.F32,))
+    c.dtype("output", y, (DType.F32,))
+    c.same_shape(x, y)
+    c.axis(c.op.attributes.axis, x)
+
+
+# Windows and reductions
+
+
+def _pool(c: Operator, _: Entries) -> None:
+    x, y, a = c.input(0), c.output, c.op.attributes
+    assert isinstance(a, Pool2d)
+    maximum = c.op.kind == OpKind.MAX_POOL2D
+    height = Window("height", a.kernel_h, a.stride_h, a.dilation_h, a.pad_top, a.pad_bottom)
+    width = Window("width", a.kernel_w, a.stride_w, a.dilation_w, a.pad_left, a.pad_right)
+    c.dtype("x", x, FLOAT_OR_INT8)
+    c.dtype("output", y, (x.dtype,))
+    c.rank("x", x, 4)
+    c.rank("output", y, 4)
+    c.window(height)
+    c.window(width)
+    _clamp(c, a)
+    c.below("count_include_pad", a.count_include_pad, 1 if maximum else 2)
+    if not maximum and (a.dilation_h, a.dilation_w) != (1, 1):
+        c.refuse("dilation", f"{a.dilation_h} × {a.dilation_w}", "1 × 1 in an average")
+    if a.kernel_h * a.kernel_w > MAX_WINDOW:
+        c.refuse("kernel", f"{a.kernel_h} × {a.kernel_w}", f"at most {MAX_WINDOW} elements")
+    c.dim("output", y, 0, x.dims[0])
+    c.dim("output", y, 3, x.dims[3])
+    sides = ((height, x.dims[1], y.dims[1]), (width, x.dims[2], y.dims[2]))
+    for window, size, output in sides:
+        c.window_output(window, size, output)
+    for window, size, output in sides:
+        _no_empty_window(c, window, size, output)
+    c.per_tensor("x", x)
+    c.per_tensor("output", y)
+    if maximum:
+        c.same_qparams(x, y)
+    elif x.dtype == DType.I8:
+        c.multiplier("requantization", scale_of(x.qparams) / scale_of(y.qparams))
+
+
+def _no_empty_window(c: Operator, window: Window, size: int, output: int) -> None:
+    """Only windows that start in the padding can miss the input: the others hold it with their first tap."""
+    in_front = min(output, -(-window.before // window.stride))
+    behind = max(-(-(size + window.before) // window.stride), 0)
+    for position in [*range(in_front), *range(behind, output)]:
+        if window.is_padding(position, size):
+            c.refuse(
+                window.axis,
+                f"the window of output {position} lies wholly in the padding",
+                "windows hold input",
+            )
+
+
+def _reduce(c: Operator, _: Entries) -> None:
+    x, y, a = c.input(0), c.output, c.op.attributes
+    assert isinstance(a, Reduce)
+    c.dtype("x", x, FLOAT_OR_INT8)
+    c.dtype("output", y, (x.dtype,))
+    c.per_tensor("x", x)
+    c.per_tensor("output", y)
+    c.below("function", a.function, len(ReduceFunction))
+    selects, quantized = a.function in SELECTIONS, x.dtype == DType.I8
+    if quantized and not selects and a.function != ReduceFunction.MEAN:
+        c.refuse("function", ReduceFunction(a.function).name.lower(), "in i8 there are mean, max and min")
+    if a.axes >> len(x.dims):
+        c.refuse("axes", f"{a.axes:#x}", f"bits of {len(x.dims)} dimensions")
+    _clamp(c, a)
+    c.rank("output", y, len(x.dims))
+    for axis, size in enumerate(x.dims):
+        c.dim("output", y, axis, 1 if a.axes >> axis & 1 else size)
+    if selects:
+        c.same_qparams(x, y)
+        return
+    count = x.elements // y.elements
+    if not quantized:
+        return
+    if count > MAX_WINDOW:
+        c.refuse("axes", f"a mean of {count} elements", f"at most {MAX_WINDOW}")
+    if a.function == ReduceFunction.MEAN:
+        c.multiplier("requantization", scale_of(x.qparams) / (scale_of(y.qparams) * np.float32(count)))
+
+
+def _arg_max(c: Operator, _: Entries) -> None:
+    x, y, a = c.input(0), c.output, c.op.attributes
+    assert isinstance(a, ArgMax)
+    c.dtype("x", x, FLOAT_OR_INT8)
+    c.dtype("output", y, (DType.I32,))
+    c.unquantized("output", y)
+    c.per_tensor("x", x)
+    c.axis(a.axis, x)
+    c.rank("output", y, len(x.dims))
+    for axis, size in enumerate(x.dims):
+        c.dim("output", y, axis, 1 if axis == a.axis else size)
+    c.below("select_last", a.select_last, 2)
+
+
+def _resize(c: Operator, _: Entries) -> None:
+    x, y, a = c.input(0), c.output, c.op.attributes
+    assert isinstance(a, Resize)
+    c.dtype("x", x, FLOAT_OR_INT8)
+    c.dtype("output", y, (x.dtype,))
+    c.rank("x", x, 4)
+    c.rank("output", y, 4)
+    c.dim("output", y, 0, x.dims[0])
+    c.dim("output", y, 3, x.dims[3])
+    c.per_tensor("x", x)
+    c.per_tensor("output", y)
+    c.below("mode", a.mode, len(ResizeMode))
+    c.below("coordinates", a.coordinates, len(Coordinates))
+    c.below("rounding", a.rounding, 1 if a.mode == ResizeMode.LINEAR else len(Rounding))
+    for name in ("scale_h", "scale_w"):
+        value = getattr(a, name)
+        if not (math.isfinite(value) and value > 0):
+            c.refuse(name, value, "positive and finite")
+    _clamp(c, a)
+    if a.mode == ResizeMode.NEAREST:
+        c.same_qparams(x, y)
+
+
+# Movers
+
+
+def _moved(c: Operator) -> tuple[Tensor, Tensor]:
+    x, y = c.input(0), c.output
+    c.dtype("x", x, FLOAT_OR_INT8)
+    c.dtype("output", y, (x.dtype,))
+    return x, y
+
+
+def _concat(c: Operator, _: Entries) -> None:
+    y, a = c.output, c.op.attributes
+    assert isinstance(a, Concat)
+    c.dtype("output", y, FLOAT_OR_INT8)
+    _clamp(c, a)
+    c.axis(a.axis, y)
+    inputs = [c.input(i) for i in range(len(c.inputs))]
+    for x in inputs:
+        c.dtype("x", x, (y.dtype,))
+        c.rank("x", x, len(y.dims))
+        for axis, size in enumerate(y.dims):
+            if axis != a.axis:
+                c.dim("x", x, axis, size)
+    c.dim("output", y, a.axis, sum(x.dims[a.axis] for x in inputs))
+    for x in inputs:
+        c.per_tensor("x", x)
+        c.per_tensor("output", y)
+
+
+def _transpose(c: Operator, entries: Entries) -> None:
+    x, y = _moved(c)
+    rank, perm = len(x.dims), entries["perm"]
+    c.rank("output", y, rank)
+    for i in range(MAX_RANK):
+        if perm[i] >= rank or perm[i] in perm[:i] if i < rank else perm[i] != 0:
+            c.refuse(f"perm[{i}]", perm[i], f"a permutation of {rank} dimensions, 0 beyond")
+        if i < rank:
+            c.dim("output", y, i, x.dims[perm[i]])
+    c.per_tensor("x", x)
+    c.same_qparams(x, y)
+
+
+def _reshape(c: Operator, _: Entries) -> None:
+    x, y = c.input(0), c.output
+    c.dtype("output", y, (x.dtype,))
+    if x.elements != y.elements:
+        c.refuse(f"output {shown(y.name)}", f"{y.elements} elements", f"as many as the input, {x.elements}")
+    c.per_tensor("x", x)
+    c.same_qparams(x, y)
+
+
+def _pad(c: Operator, entries: Entries) -> None:
+    a = c.op.attributes
+    assert isinstance(a, Pad)
+    x, y = _moved(c)
+    c.rank("output", y, len(x.dims))
+    c.per_tensor("x", x)
+    c.same_qparams(x, y)
+    for d, (before, after) in enumerate(zip(entries["before"], entries["after"], strict=True)):
+        if d >= len(x.dims) and (before or after):
+            c.refuse(f"before[{d}], after[{d}]", f"{before}, {after}", "0 beyond the rank")
+        if d < len(x.dims):
+            c.dim("output", y, d, before + x.dims[d] + after)
+    c.filler(x.dtype, a.value, a.q_value)
+
+
+def _slice(c: Operator, entries: Entries) -> None:
+    assert isinstance(c.op.attributes, Slice)
+    x, y = _moved(c)
+    c.per_tensor("x", x)
+    c.same_qparams(x, y)
+    c.rank("output", y, len(x.dims))
+    for d, (start, step) in enumerate(zip(entries["start"], entries["step"], strict=True)):
+        if d >= len(x.dims):
+            if start or step:
+                c.refuse(f"start[{d}], step[{d}]", f"{start}, {step}", "0 beyond the rank")
+            continue
+        if step == 0:
+            c.refuse(f"step[{d}]", 0, "not 0")
+        last = start + (y.dims[d] - 1) * step
+        if not (0 <= start < x.dims[d] and 0 <= last < x.dims[d]):
+            c.refuse(f"start[{d}], step[{d}]", f"reads {start} … {last}", f"a dimension of {x.dims[d]}")
+
+
+def _gather(c: Operator, _: Entries) -> None:
+    a = c.op.attributes
+    assert isinstance(a, Gather)
+    x, y = _moved(c)
+    indices = c.input(1)
+    c.per_tensor("x", x)
+    c.same_qparams(x, y)
+    c.axis(a.axis, x)
+    c.dtype("indices", indices, (DType.I32,))
+    c.constant("indices", indices)
+    c.unquantized("indices", indices)
+    c.rank("indices", indices, 1)
+    assert indices.data is not None
+    outside = (indices.data < 0) | (indices.data >= x.dims[a.axis])
+    if outside.any():
+        k = int(outside.argmax())
+        c.refuse(f"indices {shown(indices.name)} [{k}]", indices.data[k], f"0 … {x.dims[a.axis] - 1}")
+    c.rank("output", y, len(x.dims))
+    for axis, size in enumerate(x.dims):
+        c.dim("output", y, axis, indices.dims[0] if axis == a.axis else size)
+
+
+def _dilate(c: Operator, entries: Entries) -> None:
+    a = c.op.attributes
+    assert isinstance(a, Dilate)
+    x, y = _moved(c)
+    c.per_tensor("x", x)
+    c.same_qparams(x, y)
+    c.rank("output", y, len(x.dims))
+    for d, step in enumerate(entries["step"]):
+        if step < 1 if d < len(x.dims) else step != 0:
+            c.refuse(f"step[{d}]", step, "at least 1, 0 beyond the rank")
+        if d < len(x.dims):
+            c.dim("output", y, d, (x.dims[d] - 1) * step + 1)
+    c.filler(x.dtype, a.value, a.q_value)
+
+
+RULES: dict[OpKind, Callable[[Operator, Entries], None]] = {
+    OpKind.CONV2D: _conv2d,
+    OpKind.CONV2D_ADD: _conv2d_add,
+    OpKind.FULLY_CONNECTED: _fully_connected,
+    OpKind.ADD: _binary,
+    OpKind.SUB: _binary,
+    OpKind.MUL: _binary,
+    OpKind.DIV: _binary,
+    OpKind.MAXIMUM: _binary,
+    OpKind.MINIMUM: _binary,
+    OpKind.POW: _binary,
+    OpKind.MAX_POOL2D: _pool,
+    OpKind.AVERAGE_POOL2D: _pool,
+    OpKind.CONCAT: _concat,
+    OpKind.SOFTMAX: _softmax,
+    OpKind.QUANTIZE: _quantize,
+    OpKind.DEQUANTIZE: _dequantize,
+    OpKind.CLAMP: _clamp_operator,
+    OpKind.TRANSPOSE: _transpose,
+    OpKind.RESHAPE: _reshape,
+    OpKind.PAD: _pad,
+    OpKind.UNARY: _unary,
+    OpKind.LOOKUP: _lookup,
+    OpKind.RESIZE: _resize,
+    OpKind.SLICE: _slice,
+    OpKind.GATHER: _gather,
+    OpKind.REDUCE: _reduce,
+    OpKind.DILATE: _dilate,
+    OpKind.ARG_MAX: _arg_max,
+}

@@ -31,9 +31,9 @@ from ptq_core.flatfile.attributes import (
     UnaryFunction,
 )
 from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams, Tensor
-from ptq_core.flatfile.rules import F32_ONLY, PARAMETERS
-from ptq_core.flatfile.shapes import SHAPES
+from ptq_core.flatfile.rules import PARAMETERS
 from ptq_core.optimize.memory_plan import plan_memory
+from tests.flatfile.shapes import SHAPES
 
 Dims = tuple[int, ...]
 Random = np.random.Generator
@@ -263,6 +263,9 @@ _MAKERS: dict[OpKind, Callable[[_Builder], Program]] = {
     OpKind.RESIZE: _resize,
     **dict.fromkeys(ADDS, _binary),
 }
+F32_ONLY = frozenset(
+    {OpKind.DIV, OpKind.SOFTMAX, OpKind.QUANTIZE, OpKind.UNARY, OpKind.MAXIMUM, OpKind.MINIMUM, OpKind.POW}
+)
 I8_ONLY = frozenset({OpKind.DEQUANTIZE, OpKind.LOOKUP})
 
 

@@ -11,7 +11,8 @@ from ptq_core.flatfile import layout
 from ptq_core.flatfile.attributes import NAMED_VALUES
 from ptq_core.flatfile.interpreter import _OPERATORS
 from ptq_core.flatfile.program import DType, OpKind
-from ptq_core.flatfile.shapes import SHAPES
+from ptq_core.flatfile.rules import RULES
+from tests.flatfile.shapes import SHAPES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "flat_format.md").read_text(encoding="utf-8")
 CLAMP = ["lo", "hi", "q_min", "q_max"]
@@ -58,7 +59,7 @@ def test_operator_table() -> None:
         assert [name for name, _ in layout.OPS[OpKind(kind)].fields] == fields(attributes), attributes
 
 
-@pytest.mark.parametrize("table", [layout.OPS, _OPERATORS, SHAPES])
+@pytest.mark.parametrize("table", [layout.OPS, _OPERATORS, RULES, SHAPES])
 def test_tables_cover_every_kind(table: dict[OpKind, object]) -> None:
     assert set(table) == set(OpKind)
 

@@ -80,7 +80,7 @@ def test_every_resealed_byte_flip_is_refused_or_valid() -> None:
 
 HEADER_FIELDS = {
     "magic": (0, "B", 0x51, "magic"),
-    "version_major": (8, "H", 2, "written by ptq golden"),
+    "version_major": (8, "H", 2, "version: 2.*written by 'ptq golden'"),
     "header_size": (12, "I", 128, "header_size"),
     "section_count_zero": (28, "I", 0, "section_count"),
     "section_count_many": (28, "I", 65, "section_count"),
@@ -99,7 +99,7 @@ def test_header_field(name: str) -> None:
 
 
 def test_size_and_checksum() -> None:
-    with pytest.raises(InputError, match=r"file_size is \d+, the file has"):
+    with pytest.raises(InputError, match=r"file_size: \d+, the file has"):
         read_program(TINY + b"\0")
     changed = bytearray(TINY)
     changed[-1] ^= 1
@@ -116,20 +116,22 @@ def test_unknown_sections() -> None:
     assert read_program(patched(meta, "4s", b"XTRA")).meta == {}
     data = bytearray(patched(meta, "4s", b"XTRA"))
     struct.pack_into("<I", data, meta + 4, layout.SECTION_REQUIRED)
-    with pytest.raises(InputError, match="unknown required section XTRA"):
+    with pytest.raises(
+        InputError, match=r"section 11 kind: required section 'XTRA' is unknown .*written by 'ptq golden'"
+    ):
         read_program(sealed(data))
 
 
 SECTION_FIELDS: dict[str, tuple[bytes, int, str, object, str]] = {
-    "kind_twice": (b"META", 0, "4s", b"STRS", "twice"),
-    "kind_missing": (b"PLAN", 0, "4s", b"PLAM", "PLA[MN]"),
+    "kind_twice": (b"META", 0, "4s", b"STRS", "section 11 kind"),
+    "kind_missing": (b"PLAN", 0, "4s", b"PLAM", "required section 'PLAM'"),
     "flags": (b"TENS", 4, "I", 3, "flags"),
-    "offset_odd": (b"TENS", 8, "Q", 65, "TENS lies at 65"),
-    "offset_far": (b"TENS", 8, "Q", 1 << 60, "TENS lies at"),
-    "size_far": (b"TENS", 16, "Q", 1 << 60, "TENS lies at"),
-    "count": (b"TENS", 24, "I", 1, "count 1"),
-    "entry_size": (b"TENS", 28, "I", 32, "entry_size 32"),
-    "overlap": (b"INPT", 8, "Q", start_of(b"OUTP"), "overlap|not zero"),
+    "offset_odd": (b"TENS", 8, "Q", 65, "section 3 'TENS' offset: 65"),
+    "offset_far": (b"TENS", 8, "Q", 1 << 60, "section 3 'TENS' offset"),
+    "size_far": (b"TENS", 16, "Q", 1 << 60, "section 3 'TENS' size"),
+    "count": (b"TENS", 24, "I", 1, "section 3 'TENS' size: 384 bytes for 1"),
+    "entry_size": (b"TENS", 28, "I", 32, "section 3 'TENS' size: .* entries of 32"),
+    "overlap": (b"INPT", 8, "Q", start_of(b"OUTP"), "gap between sections|offset"),
 }
 
 
@@ -142,39 +144,39 @@ def test_section_field(name: str) -> None:
 
 # (section, offset in it, code, value, what the message names)
 ENTRY_FIELDS: dict[str, tuple[bytes, int, str, object, str]] = {
-    "scale_negative": (b"SCAL", 0, "f", -1.0, "scale"),
-    "scale_nan": (b"SCAL", 0, "f", float("nan"), "scale"),
-    "scale_begin": (b"QPRM", 0, "I", 99, "QPRM 0"),
-    "scale_count": (b"QPRM", 4, "I", 0, "QPRM 0"),
+    "scale_negative": (b"SCAL", 0, "f", -1.0, "SCAL entry 0"),
+    "scale_nan": (b"SCAL", 0, "f", float("nan"), "SCAL entry 0"),
+    "scale_begin": (b"QPRM", 0, "I", 99, "'input/q' QPRM entry 0"),
+    "scale_count": (b"QPRM", 4, "I", 0, "'input/q' QPRM entry 0"),
     "zero_point": (b"QPRM", 8, "i", 128, "zero_point"),
     "axis": (b"QPRM", 12, "i", 0, "axis"),
     "tensor_name": (b"TENS", 0, "I", 99999, "name"),
-    "dtype": (b"TENS", 4, "B", 9, "dtype is 9"),
-    "rank": (b"TENS", 5, "B", 9, "rank is 9"),
-    "storage": (b"TENS", 6, "B", 3, "storage is 3"),
+    "dtype": (b"TENS", 4, "B", 9, "'input' dtype: 9"),
+    "rank": (b"TENS", 5, "B", 9, "'input' rank: 9"),
+    "storage": (b"TENS", 6, "B", 3, "'input' storage: 3"),
     "tensor_reserved": (b"TENS", 7, "B", 1, "reserved"),
     "qparams_on_f32": (b"TENS", 8, "I", 0, "f32 tensor"),
-    "qparams_index": (b"TENS", 8, "I", 77, "qparams is 77"),
-    "tensor_offset_odd": (b"TENS", 16, "Q", 1, "offset is 1"),
+    "qparams_index": (b"TENS", 64 + 8, "I", 77, "'input/q' qparams: 77"),
+    "tensor_offset_odd": (b"TENS", 16, "Q", 1, "'input' offset: 1 "),
     "tensor_offset_far": (b"TENS", 16, "Q", 1 << 40, "arena"),
-    "tensor_size": (b"TENS", 24, "Q", 1, "size is 1"),
+    "tensor_size": (b"TENS", 24, "Q", 1, "'input' size: 1"),
     "dims_zero": (b"TENS", 32, "I", 0, "dims"),
     "dims_huge": (b"TENS", 32, "I", 0xFFFFFFFF, "dims"),
     "dims_behind_rank": (b"TENS", 60, "I", 1, "dims"),
-    "op_kind": (b"OPRS", 0, "H", 99, "kind is 99"),
+    "op_kind": (b"OPRS", 0, "H", 99, "'input/quantize' kind: 99 .*written by"),
     "op_flags": (b"OPRS", 2, "H", 1, "flags"),
-    "index_begin": (b"OPRS", 8, "I", 0xFFFFFFFF, "indices"),
-    "input_count": (b"OPRS", 12, "H", 0xFFFF, "indices"),
-    "attr_begin": (b"OPRS", 16, "I", 2, "attributes"),
-    "attr_size": (b"OPRS", 20, "I", 4, "attributes"),
-    "index": (b"INDX", 0, "I", 50, "tensor index 50"),
-    "absent_input": (b"INDX", 0, "I", 0xFFFFFFFF, "absent"),
+    "index_begin": (b"OPRS", 8, "I", 0xFFFFFFFF, "index_begin"),
+    "input_count": (b"OPRS", 12, "H", 0xFFFF, "input_count"),
+    "attr_begin": (b"OPRS", 16, "I", 2, "attr_begin"),
+    "attr_size": (b"OPRS", 20, "I", 4, "attr_size"),
+    "index": (b"INDX", 0, "I", 50, "input 0: tensor 50"),
+    "absent_input": (b"INDX", 0, "I", 0xFFFFFFFF, "input 0: tensor 4294967295"),
     "input": (b"INPT", 0, "I", 50, "INPT"),
-    "input_is_constant": (b"INPT", 0, "I", 2, "constant"),
+    "input_is_constant": (b"INPT", 0, "I", 2, "INPT: tensor 2"),
     "output": (b"OUTP", 0, "I", 50, "OUTP"),
-    "arena_size": (b"PLAN", 0, "Q", 64, "arena of 64"),
+    "arena_size": (b"PLAN", 0, "Q", 64, "inside the 64 bytes of the arena"),
     "alignment": (b"PLAN", 8, "I", 32, "alignment"),
-    "stride": (b"ATTR", 0, "I", 0, "stride_h"),
+    "stride": (b"ATTR", 0, "I", 0, "height stride: 0"),
     "strings_end": (b"STRS", len(b"input\0"), "B", 0xFF, "UTF-8"),
     "meta": (b"META", 0, "B", 0x5B, "META"),
 }
@@ -231,28 +233,40 @@ def share_memory(program: Program) -> None:
 
 
 RULES: dict[str, tuple[Callable[[], Program], Callable[[Program], None], str]] = {
-    "order": (tiny_program, swap_ops, "before it is written"),
-    "memory": (tiny_program, share_memory, "share memory"),
-    "output_dims": (tiny_program, replace_tensor(4, dims=(1, 2, 1, 3)), "expected"),
+    "order": (tiny_program, swap_ops, "input 0: tensor 1 'input/q'"),
+    "memory": (tiny_program, share_memory, "output: tensor 1 .* still needed"),
+    "output_dims": (
+        tiny_program,
+        replace_tensor(4, dims=(1, 2, 1, 3)),
+        "output .* dims|height: the output has 2",
+    ),
     "weight_groups": (tiny_program, replace_op(1, attributes=Conv2d(stride_h=2, groups=2)), "groups"),
-    "bias_type": (tiny_program, replace_op(1, inputs=(1, 2, 2)), "bias"),
+    "bias_type": (tiny_program, replace_op(1, inputs=(1, 2, 2)), "b 'conv/weight' rank"),
     "clamp_order": (tiny_program, replace_op(1, attributes=Conv2d(stride_h=2, q_min=5, q_max=4)), "q_min"),
     "add_clamp": (every_kind, replace_op(1, attributes=Clamp(lo=2.0, hi=1.0)), "lo ≤ hi"),
-    "unary_function": (every_kind, attributes(OpKind.UNARY, function=20), "function is 20"),
-    "unary_beta": (every_kind, attributes(OpKind.UNARY, beta=1.0), "beta is 1.0"),
-    "unary_alpha": (every_kind, attributes(OpKind.UNARY, alpha=float("inf")), "alpha is inf"),
-    "resize_mode": (every_kind, attributes(OpKind.RESIZE, mode=2), "mode is 2"),
-    "resize_rounding": (every_kind, attributes(OpKind.RESIZE, rounding=1), "rounding is 1 in a linear"),
-    "resize_scale": (every_kind, attributes(OpKind.RESIZE, scale_w=0.0), "scale_w is 0.0"),
-    "slice_step": (every_kind, attributes(OpKind.SLICE, step=(1, 0, 1, 2)), "step is 0"),
-    "slice_start": (every_kind, attributes(OpKind.SLICE, start=(0, 5, 0, 1)), "5 … -1 of a dimension of 9"),
-    "gather_axis": (every_kind, attributes(OpKind.GATHER, axis=4), "axis is 4"),
-    "gather_index": (every_kind, constant("picks", data=np.array([0, 1, 2], np.int32)), "dimension of 2"),
-    "reduce_axes": (every_kind, attributes(OpKind.REDUCE, axes=16), "axes is 0x10"),
-    "dilate_step": (every_kind, attributes(OpKind.DILATE, step=(1, 0, 1, 1)), "step is"),
-    "arg_max_last": (every_kind, attributes(OpKind.ARG_MAX, select_last=2), "select_last is 2"),
-    "table_scale": (every_kind, constant("table", qparams=Y), "differ between table and output"),
-    "broadcast": (every_kind, replace_op(1, inputs=(0, 1)), "broadcast|one type|expected"),
+    "unary_function": (every_kind, attributes(OpKind.UNARY, function=20), "function: 20"),
+    "unary_beta": (every_kind, attributes(OpKind.UNARY, beta=1.0), "beta: 1.0"),
+    "unary_alpha": (every_kind, attributes(OpKind.UNARY, alpha=float("inf")), "alpha: inf"),
+    "resize_mode": (every_kind, attributes(OpKind.RESIZE, mode=2), "mode: 2"),
+    "resize_rounding": (every_kind, attributes(OpKind.RESIZE, rounding=1), "rounding: 1"),
+    "resize_scale": (every_kind, attributes(OpKind.RESIZE, scale_w=0.0), "scale_w: 0.0"),
+    "slice_step": (every_kind, attributes(OpKind.SLICE, step=(1, 0, 1, 2)), r"step\[1\]: 0"),
+    "slice_start": (
+        every_kind,
+        attributes(OpKind.SLICE, start=(0, 5, 0, 1)),
+        r"start\[1\], step\[1\]: reads 5 … -1",
+    ),
+    "gather_axis": (every_kind, attributes(OpKind.GATHER, axis=4), "axis: 4"),
+    "gather_index": (
+        every_kind,
+        constant("picks", data=np.array([0, 1, 2], np.int32)),
+        r"indices 'picks' \[2\]: 2",
+    ),
+    "reduce_axes": (every_kind, attributes(OpKind.REDUCE, axes=16), "axes: 0x10"),
+    "dilate_step": (every_kind, attributes(OpKind.DILATE, step=(1, 0, 1, 1)), r"step\[1\]: 0"),
+    "arg_max_last": (every_kind, attributes(OpKind.ARG_MAX, select_last=2), "select_last: 2"),
+    "table_scale": (every_kind, constant("table", qparams=Y), "qparams: those of 'table'"),
+    "broadcast": (every_kind, replace_op(1, inputs=(0, 1)), "inputs: dimension"),
 }
 
 

@@ -1,6 +1,8 @@
 // The order in which a flat file is checked.
 #include "format/flat_file.h"
 
+#include <string.h>
+
 namespace ptq {
 
 size_t ElementSize(DType dtype) { return dtype == kI8 ? 1 : 4; }
@@ -21,6 +23,7 @@ const char* DTypeName(uint8_t dtype) {
 ptq_status ParseFlatFile(const uint8_t* data, size_t size, FlatFile* file) {
   Section sections[kSectionIdCount] = {};
   PTQ_RETURN_IF_ERROR(ReadSections(data, size, sections));
+  memcpy(&file->header, data, sizeof file->header);
   PTQ_RETURN_IF_ERROR(ReadTensors(sections, file));
   PTQ_RETURN_IF_ERROR(ReadOperators(sections, file));
   return CheckMemoryPlan(*file);

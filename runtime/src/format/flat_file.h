@@ -37,6 +37,7 @@ struct Operator {
 
 // The pointers inside point into the file's bytes, which must outlive it.
 struct FlatFile {
+  FileHeader header;
   Array<float> scales;
   Array<uint32_t> indices;
   Array<uint32_t> inputs, outputs;

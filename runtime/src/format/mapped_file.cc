@@ -20,7 +20,8 @@ void MappedFile::DropPages() const {
 }
 
 ptq_status MappedFile::Open(const char* path) {
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  // Not to wait for a pipe's other end; what is no regular file is refused below.
+  const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return Fail(PTQ_IO_ERROR, "cannot open %.200s: %s", path, strerror(errno));
   ptq_status status = PTQ_OK;
   struct stat info;

@@ -30,8 +30,12 @@ ptq_status CheckProgramTensors(const FlatFile& file, const Array<uint32_t>& indi
 ptq_status ReadOperator(const OperatorEntry& entry, const Section& attributes, const FlatFile& file,
                         Operator* op) {
   op->kind = FindOpKind(entry.kind);
-  if (op->kind == nullptr)
-    return Fail(PTQ_BAD_FILE, "kind: %u is not an operator of this format version", entry.kind);
+  if (op->kind == nullptr) {
+    return Fail(PTQ_BAD_FILE,
+                "kind: %u is no operator that this runtime knows (format %u.%u, written by '%s')",
+                entry.kind, file.header.version_major, file.header.version_minor,
+                file.header.producer);
+  }
   if (entry.flags != 0) return Fail(PTQ_BAD_FILE, "flags: %u instead of 0", entry.flags);
   if (entry.reserved[0] != 0 || entry.reserved[1] != 0)
     return Fail(PTQ_BAD_FILE, "reserved: not 0");

@@ -40,6 +40,15 @@ void Printable(const char* text, size_t size, char* out) {
   out[i] = '\0';
 }
 
+// UTF-8, then nothing but NUL.
+ptq_status CheckProducer(const char* text, size_t size) {
+  const size_t length = strnlen(text, size);
+  bool good =
+      length < size && FindInvalidUtf8(reinterpret_cast<const uint8_t*>(text), length) == length;
+  for (size_t i = length; i < size; ++i) good = good && text[i] == 0;
+  return good ? PTQ_OK : Fail(PTQ_BAD_FILE, "producer: not UTF-8 padded with NUL");
+}
+
 ptq_status ReadHeader(const uint8_t* data, size_t size, FileHeader* header) {
   if (size < sizeof *header) {
     return Fail(PTQ_BAD_FILE, "file size: %zu bytes, less than the header's %zu (truncated?)", size,
@@ -85,10 +94,7 @@ ptq_status ReadHeader(const uint8_t* data, size_t size, FileHeader* header) {
   }
   if (header->reserved != 0)
     return Fail(PTQ_BAD_FILE, "header reserved: %" PRIu32 " instead of 0", header->reserved);
-  if (header->producer[sizeof header->producer - 1] != '\0') {
-    return Fail(PTQ_BAD_FILE, "producer: not ended by NUL ('%s')", producer);
-  }
-  return PTQ_OK;
+  return CheckProducer(header->producer, sizeof header->producer);
 }
 
 ptq_status CheckSection(const FileHeader& header, uint32_t index, const SectionEntry& entry,
@@ -123,8 +129,10 @@ ptq_status CheckSection(const FileHeader& header, uint32_t index, const SectionE
   if (rule == nullptr) {
     if (entry.flags & kSectionRequired) {
       return Fail(PTQ_BAD_FILE,
-                  "section %" PRIu32 " kind: required section '%s' is unknown to this runtime",
-                  index, kind);
+                  "section %" PRIu32
+                  " kind: required section '%s' is unknown to this runtime (format %u.%u, written "
+                  "by '%.24s')",
+                  index, kind, header.version_major, header.version_minor, header.producer);
     }
     return PTQ_OK;
   }
@@ -133,6 +141,11 @@ ptq_status CheckSection(const FileHeader& header, uint32_t index, const SectionE
     return Fail(PTQ_BAD_FILE,
                 "section %" PRIu32 " '%s' entry_size: %" PRIu32 " instead of %" PRIu32, index, kind,
                 entry.entry_size, rule->entry_size);
+  }
+  const uint64_t bytes = strcmp(rule->kind, "WGTS") == 0 ? 0 : entry.size;
+  if (rule->entry_size == 1 && entry.count != bytes) {
+    return Fail(PTQ_BAD_FILE, "section %" PRIu32 " '%s' count: %" PRIu32 " instead of %" PRIu64,
+                index, kind, entry.count, bytes);
   }
   return PTQ_OK;
 }
@@ -154,10 +167,12 @@ ptq_status CheckGaps(const uint8_t* data, const FileHeader& header, SectionEntry
   for (uint32_t i = 0; i <= header.section_count; ++i) {
     const uint64_t begin = i < header.section_count ? entries[i].offset : header.file_size;
     if (begin < end) {
+      char kind[sizeof entries[i].kind + 1];
+      Printable(entries[i].kind, sizeof entries[i].kind, kind);
       return Fail(PTQ_BAD_FILE,
-                  "section '%.4s' offset: %" PRIu64
+                  "section '%s' offset: %" PRIu64
                   " overlaps the section before it, which ends at %" PRIu64,
-                  entries[i].kind, begin, end);
+                  kind, begin, end);
     }
     for (uint64_t byte = end; byte < begin; ++byte) {
       if (data[byte] != 0) {

@@ -121,8 +121,9 @@ ptq_status ReadQparams(const TensorEntry& entry, const Section& qparams, const F
                 "scales or dtype i32)",
                 entry.qparams, q.zero_point);
   }
-  const bool has_axis = q.axis >= 0 && q.axis < static_cast<int32_t>(tensor->rank);
-  if (has_axis ? tensor->dims[q.axis] != q.scale_count : q.axis != -1 || q.scale_count != 1) {
+  const bool counted = q.axis >= 0 && q.axis < static_cast<int32_t>(tensor->rank) &&
+                       tensor->dims[q.axis] == q.scale_count;
+  if (q.scale_count == 1 ? q.axis != -1 : !counted) {
     return Fail(PTQ_BAD_FILE,
                 "QPRM entry %" PRIu32 ": axis %" PRId32 " does not have scale_count = %" PRIu32
                 " elements (-1 for one scale)",

@@ -125,6 +125,7 @@ void Simplify(const Tensor& x, const Tensor& y, const TransposeAttrs& attrs,
 ptq_status PrepareTranspose(uint32_t features, PreparedOp* op) {
   const Tensor &x = *op->Input(0), &y = op->Output();
   const TransposeAttrs attrs = op->GetAttrs<TransposeAttrs>();
+  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kI8));
   PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << x.dtype));
   PTQ_RETURN_IF_ERROR(CheckPerm(x, y, attrs));
   PTQ_RETURN_IF_ERROR(CheckPerTensor("x", x));

@@ -1,4 +1,7 @@
-"""The output dims of every operator: (attributes, input dims, stored output dims) → dims (docs/flat_format.md)."""
+"""The output dims of every operator: (attributes, input dims, wanted output dims) → dims (docs/flat_format.md).
+
+The generator of programs asks it; the readers check shapes by code of their own.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from ptq_core.flatfile.attributes import (
 from ptq_core.flatfile.program import OpKind
 
 
-class Misfit(Exception):  # noqa: N818 - caught by rules.py
+class Misfit(Exception):  # noqa: N818 - no error of the project's
     """Shapes that do not fit the operator."""
 
 

@@ -1,0 +1,163 @@
+"""Checks that several operators share: the twin of runtime/src/ops/checks.h, with the same words for fields."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+
+from ptq_core.flatfile.attributes import INT8_MAX, INT8_MIN
+from ptq_core.flatfile.program import DType, Op, Program, QuantParams, Tensor
+from ptq_core.flatfile.refusal import FlatFileError, shown
+
+MAX_GEOMETRY = 65535
+FLOAT_OR_INT8 = (DType.F32, DType.I8)
+
+
+@dataclass(frozen=True)
+class Window:
+    """One spatial dimension of a convolution or pooling; ``axis`` is `height` or `width`."""
+
+    axis: str
+    kernel: int
+    stride: int
+    dilation: int
+    before: int
+    after: int
+
+    @property
+    def reach(self) -> int:
+        """Elements from the first tap to the last, both included."""
+        return (self.kernel - 1) * self.dilation + 1
+
+    def is_padding(self, position: int, size: int) -> bool:
+        """True if no tap of output ``position`` lies inside an input of ``size``."""
+        start = position * self.stride - self.before
+        first = 0 if start >= 0 else -(start // self.dilation)
+        return first >= self.kernel or start + first * self.dilation >= size
+
+
+class Operator:
+    """An operator under test: its operands, and checks that raise FlatFileError naming it."""
+
+    def __init__(self, program: Program, step: int) -> None:
+        self.op: Op = program.ops[step]
+        self.inputs = [None if index is None else program.tensors[index] for index in self.op.inputs]
+        self.output = program.tensors[self.op.outputs[0]]
+        self._where = f"operator {step} {shown(self.op.name)} ({self.op.kind.label})"
+
+    def input(self, i: int) -> Tensor:
+        """A required input."""
+        tensor = self.inputs[i]
+        assert tensor is not None
+        return tensor
+
+    def optional(self, i: int) -> Tensor | None:
+        """An input that may be absent."""
+        return self.inputs[i] if i < len(self.inputs) else None
+
+    def refuse(self, field: str, problem: object, rule: str) -> NoReturn:
+        """Raise for ``field`` of this operator."""
+        raise FlatFileError(f"{self._where} {field}", str(problem), rule)
+
+    def _refuse_tensor(self, what: str, tensor: Tensor, field: str, problem: object, rule: str) -> NoReturn:
+        self.refuse(f"{what} {shown(tensor.name)} {field}", problem, rule)
+
+    def dtype(self, what: str, tensor: Tensor, allowed: Iterable[DType]) -> None:
+        if tensor.dtype not in allowed:
+            wanted = " or ".join(dtype.label for dtype in allowed)
+            self._refuse_tensor(what, tensor, "dtype", tensor.dtype.label, f"expected {wanted}")
+
+    def rank(self, what: str, tensor: Tensor, rank: int) -> None:
+        if len(tensor.dims) != rank:
+            self._refuse_tensor(what, tensor, "rank", len(tensor.dims), f"expected {rank}")
+
+    def dim(self, what: str, tensor: Tensor, axis: int, expected: int) -> None:
+        if tensor.dims[axis] != expected:
+            self._refuse_tensor(what, tensor, f"dims[{axis}]", tensor.dims[axis], f"expected {expected}")
+
+    def same_shape(self, x: Tensor, y: Tensor) -> None:
+        self.rank("output", y, len(x.dims))
+        for axis, size in enumerate(x.dims):
+            self.dim("output", y, axis, size)
+
+    def same_qparams(self, x: Tensor, y: Tensor) -> None:
+        """For operators that move or compare int8."""
+        if x.qparams != y.qparams:
+            self.refuse(
+                "qparams",
+                f"those of {shown(x.name)} and {shown(y.name)} differ",
+                "input and output have the same scale and zero point",
+            )
+
+    def constant(self, what: str, tensor: Tensor) -> None:
+        if not tensor.is_constant:
+            self._refuse_tensor(what, tensor, "storage", "arena", "it is a constant")
+
+    def unquantized(self, what: str, tensor: Tensor) -> None:
+        if tensor.qparams is not None:
+            self._refuse_tensor(what, tensor, "qparams", "present", "there are none")
+
+    def per_tensor(self, what: str, tensor: Tensor) -> None:
+        """Activations are never quantized per channel."""
+        if tensor.qparams is not None and not tensor.qparams.per_tensor:
+            self._refuse_tensor(
+                what, tensor, "scale_count", len(tensor.qparams.scales), "activations have one scale"
+            )
+
+    def axis(self, axis: int, tensor: Tensor) -> None:
+        if axis >= len(tensor.dims):
+            self.refuse("axis", axis, f"below the rank of {shown(tensor.name)}, {len(tensor.dims)}")
+
+    def below(self, field: str, value: int, limit: int) -> None:
+        if value >= limit:
+            self.refuse(field, value, f"below {limit}")
+
+    def clamp(self, lo: float, hi: float, q_min: int, q_max: int) -> None:
+        if not lo <= hi:  # also refuses NaN
+            self.refuse("clamp", f"lo {lo}, hi {hi}", "lo ≤ hi")
+        if not INT8_MIN <= q_min <= q_max <= INT8_MAX:
+            self.refuse("clamp", f"q_min {q_min}, q_max {q_max}", "−128 ≤ q_min ≤ q_max ≤ 127")
+
+    def filler(self, dtype: DType, value: float, q_value: int) -> None:
+        if dtype == DType.I8 and not INT8_MIN <= q_value <= INT8_MAX:
+            self.refuse("q_value", q_value, "−128 … 127")
+        if dtype == DType.F32 and math.isnan(value):
+            self.refuse("value", "NaN", "a number")
+
+    def multiplier(self, field: str, value: np.float32) -> None:
+        """A factor computed from scales: those of a hostile file can overflow it."""
+        if not np.isfinite(value):
+            self.refuse(
+                field, f"the scales give the factor {value}", "factors of scales are finite in float32"
+            )
+
+    def window(self, window: Window) -> None:
+        for field, value, least in (
+            ("kernel", window.kernel, 1),
+            ("stride", window.stride, 1),
+            ("dilation", window.dilation, 1),
+            ("pad before", window.before, 0),
+            ("pad after", window.after, 0),
+        ):
+            if not least <= value <= MAX_GEOMETRY:
+                self.refuse(f"{window.axis} {field}", value, f"{least} … {MAX_GEOMETRY}")
+
+    def window_output(self, window: Window, size: int, output: int) -> None:
+        padded = size + window.before + window.after
+        if window.reach > padded:
+            self.refuse(
+                window.axis, f"the kernel reaches over {window.reach}", f"the padded input has {padded}"
+            )
+        expected = (padded - window.reach) // window.stride + 1
+        if output != expected:
+            self.refuse(window.axis, f"the output has {output}", f"expected {expected}")
+
+
+def scale_of(qparams: QuantParams | None) -> np.float32:
+    """The scale of an activation that has one."""
+    assert qparams is not None
+    return qparams.scale

@@ -1,0 +1,139 @@
+"""The two readers accept the same files, show the same of them, and of a bad one name the same field."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from ptq_core.flatfile.program import DType, OpKind
+from ptq_core.flatfile.writer import write_program
+from tests.flatfile.both_readers import CppReader, compare, find_flat_reader, sealed
+from tests.flatfile.generated import kinds_and_types, one_op_program
+from tests.flatfile.programs import every_kind, tiny_program
+from tests.flatfile.update_golden import GOLDEN
+
+TINY = write_program(tiny_program())
+EVERY_KIND = write_program(every_kind())
+MASKS = (1, 2, 4, 8, 16, 32, 64, 128, 255)
+# Numbers that fields know, or that break them.
+WORDS = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    7,
+    8,
+    63,
+    64,
+    127,
+    128,
+    255,
+    256,
+    65535,
+    65536,
+    2**31 - 1,
+    2**31,
+    2**32 - 128,
+    2**32 - 1,
+)
+WORDS += (0x7F800000, 0xFF800000, 0x7FC00000, 0x3F800000, 0x00000001, 0x7F7FFFFF, 0x40101, 0x40102, 0x10203)
+
+
+@pytest.fixture(scope="module")
+def cpp() -> Iterator[CppReader]:
+    with CppReader(find_flat_reader()) as reader:
+        yield reader
+
+
+def generated(kind: OpKind, dtype: DType, seed: int) -> bytes:
+    return write_program(one_op_program(kind, dtype, np.random.default_rng([seed, kind, dtype])))
+
+
+def check(cpp: CppReader, cases: Iterator[tuple[str, bytes]]) -> int:
+    """Ask both about every case; returns how many were accepted."""
+    accepted = 0
+    for name, data in cases:
+        good, problem = compare(cpp, data)
+        assert problem is None, f"{name}: {problem}"
+        accepted += good
+    return accepted
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.parent.rglob("*.nb")), ids=lambda path: path.name)
+def test_kept_files(cpp: CppReader, path: object) -> None:
+    data = path.read_bytes()  # type: ignore[attr-defined]
+    assert check(cpp, iter([(str(path), data)])) == 1
+
+
+@pytest.mark.parametrize(("kind", "dtype"), kinds_and_types())
+def test_generated_programs(cpp: CppReader, kind: OpKind, dtype: DType) -> None:
+    assert check(cpp, ((f"seed {seed}", generated(kind, dtype, seed)) for seed in range(10))) == 10
+
+
+def test_every_truncation(cpp: CppReader) -> None:
+    assert check(cpp, ((f"{size} bytes", TINY[:size]) for size in range(len(TINY)))) == 0
+    check(cpp, ((f"{size} bytes, sealed", sealed(TINY[:size])) for size in range(len(TINY))))
+
+
+def flips(data: bytes, masks: Callable[[int], tuple[int, ...]]) -> Iterator[tuple[str, bytes]]:
+    for position in range(len(data)):
+        for mask in masks(position):
+            changed = bytearray(data)
+            changed[position] ^= mask
+            yield f"byte {position} ^ {mask:#x}", bytes(changed)
+
+
+def test_every_flip(cpp: CppReader) -> None:
+    """Every byte with each of its bits flipped, and all; a newer minor version, bytes 10 and 11, is no fault."""
+    assert check(cpp, flips(TINY, lambda at: MASKS if at < 128 else (1, 255))) == 2 * len(MASKS)
+    resealed = ((name, sealed(data)) for name, data in flips(TINY, lambda _: MASKS))
+    assert check(cpp, resealed) > 100  # weights and names may take other values
+
+
+def test_flips_in_every_operator(cpp: CppReader) -> None:
+    resealed = ((name, sealed(data)) for name, data in flips(EVERY_KIND, lambda at: (MASKS[at % 9],)))
+    assert check(cpp, resealed) > 100
+
+
+def broken(data: bytes, random: np.random.Generator) -> bytes:
+    """``data`` with one to three fields set to other numbers, or copied from elsewhere in the file."""
+    changed = bytearray(data)
+    begin = struct.unpack_from("<I", data, 28)[0] * 32 + 64
+    for _ in range(int(random.integers(1, 4))):
+        width = int(random.choice([1, 2, 4, 8]))
+        at = int(random.integers(begin if random.integers(4) else 0, len(data) - 8)) // width * width
+        if random.integers(2):
+            value = WORDS[int(random.integers(len(WORDS)))] & (2 ** (8 * width) - 1)
+            changed[at : at + width] = value.to_bytes(width, "little")
+        else:
+            other = int(random.integers(begin, len(data) - 8)) // width * width
+            changed[at : at + width] = data[other : other + width]
+    return sealed(changed)
+
+
+@pytest.mark.parametrize(("kind", "dtype"), kinds_and_types())
+def test_broken_programs(cpp: CppReader, kind: OpKind, dtype: DType) -> None:
+    random = np.random.default_rng([7, kind, dtype])
+    cases = (
+        (f"seed {seed}, case {case}", broken(generated(kind, dtype, seed), random))
+        for seed in range(10)
+        for case in range(20)
+    )
+    check(cpp, cases)
+
+
+def test_a_disagreement_is_seen(cpp: CppReader) -> None:
+    class Deaf(CppReader):
+        def __init__(self) -> None:
+            pass
+
+        def ask(self, data: bytes) -> object:  # type: ignore[override]
+            return cpp.ask(TINY)
+
+    assert compare(Deaf(), EVERY_KIND)[1] is not None
+    assert compare(Deaf(), TINY[:100])[1] is not None
+    assert compare(Deaf(), TINY)[1] is None

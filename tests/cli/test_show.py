@@ -145,7 +145,7 @@ def test_calibration_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     [
         ("none.onnx", None, "No such file"),
         ("folder.nb", None, "cannot read"),
-        ("short.nb", b"PTQ", "magic"),
+        ("short.nb", b"PTQ", "file size"),
         ("x.bin", b"\xff" * 40, "cannot read"),
         ("x.npz", b"PK\x03\x04", "no file of the calibration cache"),
     ],

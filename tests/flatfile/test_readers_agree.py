@@ -69,7 +69,7 @@ def test_kept_files(cpp: CppReader, path: object) -> None:
     assert check(cpp, iter([(str(path), data)])) == 1
 
 
-@pytest.mark.parametrize(("kind", "dtype"), kinds_and_types())
+@pytest.mark.parametrize(("kind", "dtype"), list(kinds_and_types()))
 def test_generated_programs(cpp: CppReader, kind: OpKind, dtype: DType) -> None:
     assert check(cpp, ((f"seed {seed}", generated(kind, dtype, seed)) for seed in range(10))) == 10
 
@@ -115,7 +115,7 @@ def broken(data: bytes, random: np.random.Generator) -> bytes:
     return sealed(changed)
 
 
-@pytest.mark.parametrize(("kind", "dtype"), kinds_and_types())
+@pytest.mark.parametrize(("kind", "dtype"), list(kinds_and_types()))
 def test_broken_programs(cpp: CppReader, kind: OpKind, dtype: DType) -> None:
     random = np.random.default_rng([7, kind, dtype])
     cases = (

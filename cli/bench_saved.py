@@ -50,7 +50,7 @@ def compare_reports(files: tuple[Path, Path] | None, fail_above: float | None) -
     comparison = compare(*files, fail_above)
     for text in render_comparison(comparison):
         click.echo(text)
-    slower = comparison.regressions
+    slower = comparison.of("regression")
     if slower:
         raise MissedTargetError(
             f"{len(slower)} of {len(comparison.cases)} cases regressed, the worst"

@@ -43,6 +43,12 @@ def render_comparison(comparison: Comparison) -> Iterator[str]:
     yield from table([header, *rows], left=2)
     for difference in comparison.differences:
         yield f"differs: {difference}"
+    unclear = len(comparison.of("unclear"))
+    if unclear:
+        yield (
+            f"warning: {unclear} of {len(comparison.cases)} cases vary too much to tell whether they are within the limit;"
+            " raise --repeats on a quiet device"
+        )
 
 
 def _device(settings: Settings, device: DeviceReport) -> Iterator[str]:

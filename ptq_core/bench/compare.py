@@ -12,9 +12,9 @@ from ptq_core.bench.saved import load_record
 from ptq_core.bench.statistics import Ratio, ratio_of_medians
 from ptq_core.errors import InputError
 
-Verdict = Literal["regression", "slower", "same", "faster"]
+Verdict = Literal["regression", "slower", "unclear", "same", "faster"]
 """regression: the ratio is above the limit and its interval above 1. slower, faster: the interval lies above, below 1.
-same: it holds 1."""
+unclear: it holds 1, and the limit too: the samples vary more than the limit allows. same: it holds 1, not the limit."""
 
 CONTEXT_FIELDS = ("cpu_model", "soc", "model", "android_version", "abi", "cores", "kernel", "ptq_version")
 CASE_FIELDS = ("runtime_version", "cpu_features", "cpus")
@@ -54,10 +54,9 @@ class Comparison:
     differences: tuple[str, ...]
     fail_above: float | None
 
-    @property
-    def regressions(self) -> tuple[ComparedCase, ...]:
-        """The cases beyond the limit."""
-        return tuple(case for case in self.cases if case.verdict == "regression")
+    def of(self, verdict: Verdict) -> tuple[ComparedCase, ...]:
+        """The cases with that verdict."""
+        return tuple(case for case in self.cases if case.verdict == verdict)
 
 
 def load_report(path: Path) -> BenchReport:
@@ -118,8 +117,11 @@ def _measured(report: BenchReport) -> dict[Key, tuple[CaseResult, ModelResult]]:
 def _compared(key: Key, old: ModelResult, new: ModelResult, fail_above: float | None) -> ComparedCase:
     ratio = ratio_of_medians(new.samples_ms, old.samples_ms, paired=False)
     verdict: Verdict = "slower" if ratio.low > 1 else "faster" if ratio.high < 1 else "same"
-    if verdict == "slower" and fail_above is not None and ratio.ratio > fail_above:
-        verdict = "regression"
+    if fail_above is not None:
+        if verdict == "slower" and ratio.ratio > fail_above:
+            verdict = "regression"
+        elif verdict == "same" and ratio.high > fail_above:
+            verdict = "unclear"
     return ComparedCase(key, old.latency.median_ms, new.latency.median_ms, ratio, verdict)
 
 

@@ -42,13 +42,17 @@ def test_a_saved_report_is_read_back_whole(tmp_path: Path) -> None:
         (0.8, None, "faster"),
         (1.2, 1.3, "slower"),
         (1.2, 1.1, "regression"),
-        (1.01, 1.0, "same"),  # above the limit, but within the noise of the samples
+        (1.01, 1.0, "unclear"),  # above the limit, but within the noise of the samples
+        (1.0, 1.02, "unclear"),
+        (1.0, 1.03, "same"),
         (0.8, 1.0, "faster"),
     ],
 )
 def test_verdicts(tmp_path: Path, factor: float, limit: float | None, verdict: str) -> None:
     fp32, int8 = compare(*two(tmp_path, factor), limit).cases
-    assert fp32.verdict == "same"
+    assert fp32.verdict == "same" or (
+        fp32.verdict == "unclear" and limit is not None and fp32.ratio.high > limit
+    )
     assert (fp32.ratio.ratio, int8.ratio.ratio) == (1.0, pytest.approx(factor))
     assert (int8.old_ms, int8.new_ms) == (pytest.approx(2.05), pytest.approx(2.05 * factor))
     assert int8.ratio.low <= int8.ratio.ratio <= int8.ratio.high
@@ -69,6 +73,19 @@ def test_a_regression_ends_with_4(tmp_path: Path, capfd: pytest.CaptureFixture[s
     assert int8.endswith("regression")
     assert "1 of 2 cases regressed, the worst 1.200 times its old median" in err
     assert "more than 1.05 times" in err
+
+
+def test_cases_that_vary_too_much_are_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    noisy = [1.0, 3.0] * 10
+    old, new = files(
+        tmp_path, report(device("R58M", case(noisy, noisy))), report(device("R58M", case(noisy, noisy)))
+    )
+    assert run(["bench", "--compare", str(old), str(new), "--fail-above", "1.05"]) == 0
+    out = capfd.readouterr().out
+    assert out.count("unclear") == 2
+    assert "warning: 2 of 2 cases vary too much" in out
+    assert run(["bench", "--compare", str(old), str(new)]) == 0
+    assert "unclear" not in capfd.readouterr().out
 
 
 def test_what_differs_is_named(tmp_path: Path) -> None:

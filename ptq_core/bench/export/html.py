@@ -25,7 +25,15 @@ from ptq_core.bench.export.words import (
     times,
 )
 from ptq_core.bench.profile import gain_eater, op_pairs
-from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult, Precision, threads_words
+from ptq_core.bench.report import (
+    BenchReport,
+    CaseResult,
+    DeviceReport,
+    ModelResult,
+    Precision,
+    is_emulated,
+    threads_words,
+)
 from ptq_core.version import VERSION
 
 
@@ -122,8 +130,9 @@ def _tile(label: str, value: str, below: str, css: str = "") -> str:
 
 
 def _speed_ups(report: BenchReport) -> str:
-    """The chart of all cases, where there is more than one to compare."""
-    several = len(report.devices) > 1
+    """The chart of all cases on real processors, where there is more than one to compare."""
+    devices = [device for device in report.devices if not is_emulated(device.device)]
+    several = len(devices) > 1
     named = [
         (
             f"{device_title(device)}, {threads_words(case.threads)}"
@@ -131,7 +140,7 @@ def _speed_ups(report: BenchReport) -> str:
             else threads_words(case.threads),
             gain,
         )
-        for device in report.devices
+        for device in devices
         for case in device.cases
         if (gain := case.speed_up) is not None
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ptq_core.reports import PassReport, VerifyReport
+from cli.options import size_text
+from ptq_core.reports import CompressReport, PassReport, VerifyReport
 
 
 def explain(passes: Iterable[PassReport]) -> str:
@@ -35,3 +36,18 @@ def verification(report: VerifyReport | None) -> str:
         else f"{report.worst_share:.1%} of the allowed difference"
     )
     return f"verified: this machine's runtime against onnxruntime, one random input, {values}: {same}"
+
+
+def compression(report: CompressReport) -> str:
+    """One line: what weight-only compression saved, and what it changed."""
+    if not report.tensors:
+        return f"weights: {report.quant_type} found no float weights to compress"
+    outputs = (
+        ""
+        if report.output_sqnr_db is None
+        else f"; outputs of one random input {report.output_sqnr_db:.1f} dB"
+    )
+    return (
+        f"weights: {report.tensors} tensors, {size_text(report.bytes_before)} → {size_text(report.bytes_after)}, "
+        f"signal to noise {report.weight_sqnr_db:.1f} dB{outputs}; `ptq eval` tells what that costs in accuracy"
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import opt_kernels, opt_listings
-from cli.explain import explain, verification
+from cli.explain import compression, explain, verification
 from cli.opt_flags import Flags, add_options
 from cli.options import CONTEXT, GroupedCommand, size_text
 from ptq_core.errors import InputError, PtqError
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from ptq_core.tailoring import Tailoring
+
+DEFAULT_QUANT_TYPE = "QUANT_INT16"
+"""As in Paddle-Lite: nearly exact, half the size."""
 
 OUT_TYPES = {"naive_buffer": ".nb", "protobuf": ".onnx"}
 
@@ -51,6 +54,12 @@ def opt(**given: Any) -> int:
             f"--optimize-out-type {flags.optimize_out_type}",
             rule=f"the output types are {' and '.join(OUT_TYPES)}",
             fix="leave the flag out for the runtime's flat file",
+        )
+    if _quant_type(flags) is not None and flags.optimize_out_type != "naive_buffer":
+        raise InputError(
+            f"--quant-model with --optimize-out-type {flags.optimize_out_type}",
+            rule="compressed weights are those of a flat file",
+            fix="leave one of the two out; `ptq quantize --algo weight_only` makes such an ONNX model",
         )
     if flags.record_tailoring_info and flags.optimize_out_type != "naive_buffer":
         raise InputError(
@@ -139,6 +148,27 @@ def _load(flags: Flags, source: Path) -> ir.Model:
     return load_model(source, params_filename=_params_filename(flags, source), input_shape=flags.shapes)
 
 
+def _quant_type(flags: Flags) -> str | None:
+    """How weights are stored as integers; None: not at all."""
+    from ptq_core.optimize.compress_weights import TYPES
+
+    if flags.quant_type is not None and flags.quant_type not in TYPES:
+        raise InputError(
+            f"--quant-type {flags.quant_type}",
+            rule=f"the types are {' and '.join(TYPES)}",
+            fix="choose one of them",
+        )
+    if flags.quant_model:
+        return flags.quant_type or DEFAULT_QUANT_TYPE
+    if flags.quant_type is not None:
+        raise InputError(
+            f"--quant-type {flags.quant_type} without --quant-model",
+            rule="the type belongs to weight-only compression, which --quant-model asks for",
+            fix="add --quant-model, or leave --quant-type out",
+        )
+    return None
+
+
 def _with_suffix(flags: Flags, out: Path) -> Path:
     suffix = OUT_TYPES[flags.optimize_out_type]
     return out if out.suffix == suffix else out.with_name(out.name + suffix)
@@ -163,6 +193,7 @@ def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
         prefer_int8_kernel=flags.prefer_int8_kernel,
         params_filename=_params_filename(flags, source),
         input_shape=flags.shapes,
+        quant_type=_quant_type(flags),
         verify=not flags.no_verify,
     )
     if flags.explain:
@@ -172,6 +203,8 @@ def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
         f"{report.arena_bytes / max(report.arena_least_bytes, 1):.3f} x the least possible"
     )
     yield verification(report.verified)
+    if report.compressed is not None:
+        yield compression(report.compressed)
     yield f"{size_text(report.size_bytes)} in {report.seconds:.1f} s"
     yield f"model:  {report.path}"
 

@@ -35,6 +35,8 @@ class Flags:
     optimize_out_type: str
     valid_targets: str
     prefer_int8_kernel: bool
+    quant_model: bool
+    quant_type: str | None
     explain: bool
     no_verify: bool
     print_supported_ops: bool
@@ -123,6 +125,17 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "write NAME.tailor, what a runtime for this model needs: make runtime TAILOR=NAME.tailor",
     ),
     _switch(INT8, "--prefer-int8-kernel", "run QDQ models in int8; false runs them in float", default=True),
+    _switch(
+        INT8,
+        "--quant-model",
+        "store the weights of float operators as integers: a smaller file, computed in float as before",
+    ),
+    _option(
+        INT8,
+        "--quant-type",
+        metavar="TYPE",
+        help="of --quant-model: QUANT_INT8, a quarter of the size, or QUANT_INT16, half of it [default: QUANT_INT16]",
+    ),
     _switch(LISTS, "--print-supported-ops", "the operators that --valid-targets can run"),
     _switch(LISTS, "--print-all-ops", "the operators, and which target runs each"),
     _switch(LISTS, "--print-all-ops-in-md-format", "the same in Markdown"),

@@ -45,6 +45,22 @@ class VerifyReport:
 
 
 @dataclass(frozen=True)
+class CompressReport:
+    """What weight-only compression did to the weights of float operators: how many tensors, their bytes, their error.
+
+    ``weight_sqnr_db`` is Σ w² over Σ (w − stored w)². ``output_sqnr_db`` is the same of the outputs for one random input, by this
+    machine's runtime; None if that was not run.
+    """
+
+    quant_type: str
+    tensors: int
+    bytes_before: int
+    bytes_after: int
+    weight_sqnr_db: float
+    output_sqnr_db: float | None = None
+
+
+@dataclass(frozen=True)
 class OptimizeReport:
     """What `opt` wrote. No memory plan needs less than ``arena_least_bytes`` (flatfile/lifetimes.py).
 
@@ -58,6 +74,7 @@ class OptimizeReport:
     op_count: int
     int8_op_count: int
     passes: tuple[PassReport, ...]
+    compressed: CompressReport | None
     verified: VerifyReport | None
     seconds: float
 

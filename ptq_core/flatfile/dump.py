@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ptq_core.flatfile.attributes import NAMED_VALUES, Clamp
-from ptq_core.flatfile.layout import ALIGNMENT, OPS, VERSION_MAJOR, VERSION_MINOR
+from ptq_core.flatfile.compressed import lowest_minor
+from ptq_core.flatfile.layout import ALIGNMENT, OPS, VERSION_MAJOR
 from ptq_core.flatfile.lifetimes import buffers, lower_bound
 from ptq_core.flatfile.program import Op, Program, QuantParams, Tensor
 from ptq_core.flatfile.writer import meta_text
@@ -79,7 +80,7 @@ def describe_program(program: Program) -> dict[str, Any]:
 
 
 def _version(program: Program) -> str:
-    major, minor = program.version or (VERSION_MAJOR, VERSION_MINOR)
+    major, minor = program.version or (VERSION_MAJOR, lowest_minor(program))
     return f"{major}.{minor}"
 
 

@@ -33,6 +33,7 @@ from ptq_core.flatfile.attributes import (
     Unary,
     UnaryFunction,
 )
+from ptq_core.flatfile.compressed import expand_weights
 from ptq_core.flatfile.interpreter import (
     conv_window,
     evaluate_unary,
@@ -58,6 +59,7 @@ def error_bounds(program: Program, inputs: Sequence[Array]) -> list[Array]:
     exact where what they read is. Raises ValueError where it is not: one flipped rounding is not small there, and such
     programs are compared with ==.
     """
+    program = expand_weights(program)
     values = interpret(program, inputs)
     bounds: dict[int, Array] = {
         i: np.zeros(t.dims) for i, t in enumerate(program.tensors) if t.is_constant or i in program.inputs

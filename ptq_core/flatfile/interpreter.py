@@ -29,6 +29,7 @@ from ptq_core.flatfile.attributes import (
     Unary,
     UnaryFunction,
 )
+from ptq_core.flatfile.compressed import expand_weights
 from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
 from ptq_core.numerics import functions, reference
 from ptq_core.numerics.reference import Scales, Window
@@ -40,6 +41,8 @@ def interpret(program: Program, inputs: Sequence[Array]) -> list[Array | None]:
 
     ``inputs`` are aligned with ``program.inputs`` and must have their dims and dtypes (ValueError otherwise).
     """
+    count = len(program.tensors)
+    program = expand_weights(program)
     values: list[Array | None] = [tensor.data for tensor in program.tensors]
     for index, value in zip(program.inputs, inputs, strict=True):
         tensor = program.tensors[index]
@@ -56,7 +59,7 @@ def interpret(program: Program, inputs: Sequence[Array]) -> list[Array | None]:
         if result.shape != out.dims or result.dtype != out.dtype.numpy:
             raise ValueError(f"{op.kind.label} {op.name} gives {result.dtype}{list(result.shape)}, not {out}")
         values[op.outputs[0]] = result
-    return values
+    return values[:count]
 
 
 def run(program: Program, inputs: Sequence[Array]) -> list[Array]:

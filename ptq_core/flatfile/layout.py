@@ -28,7 +28,8 @@ from ptq_core.flatfile.program import OpKind
 
 MAGIC = b"PTQNB\r\n\x1a"
 VERSION_MAJOR = 1
-VERSION_MINOR = 1
+VERSION_MINOR = 2
+"""The newest that this reader knows all of; the writer takes the lowest that holds the program (compressed.py)."""
 ALIGNMENT = 64
 MAX_RANK = 8
 MAX_ELEMENTS = 2**31 - 1  # of a tensor

@@ -22,6 +22,7 @@ class DType(enum.IntEnum):
     F32 = 1
     I8 = 2
     I32 = 3
+    I16 = 4
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -35,7 +36,7 @@ class DType(enum.IntEnum):
 
     @property
     def label(self) -> str:
-        """The name of the page: `f32`, `i8`, `i32`."""
+        """The name of the page: `f32`, `i8`, `i32`, `i16`."""
         return self.name.lower()
 
 
@@ -43,6 +44,7 @@ NUMPY_TYPES: dict[DType, np.dtype[Any]] = {
     DType.F32: np.dtype("<f4"),
     DType.I8: np.dtype("i1"),
     DType.I32: np.dtype("<i4"),
+    DType.I16: np.dtype("<i2"),
 }
 
 

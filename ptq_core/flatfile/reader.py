@@ -156,10 +156,12 @@ class _Reader:
         name = self._string(name_at, f"tensor {i} name")
         where = f"tensor {i} {shown(name)}"
         if code not in DType.__members__.values():
-            raise FlatFileError(f"{where} dtype", f"{code}", "1 f32, 2 i8, 3 i32")
+            raise FlatFileError(f"{where} dtype", f"{code}", ", ".join(f"{known.value} {known.label}" for known in DType))
         dtype = DType(code)
         if storage not in (layout.STORAGE_ARENA, layout.STORAGE_CONSTANT):
             raise FlatFileError(f"{where} storage", f"{storage}", "1 arena, 2 constant")
+        if dtype == DType.I16 and storage != layout.STORAGE_CONSTANT:
+            raise FlatFileError(f"{where} storage", f"{storage} with dtype i16", "an i16 tensor is a constant")
         if rank > layout.MAX_RANK:
             raise FlatFileError(f"{where} rank", f"{rank}", f"0 … {layout.MAX_RANK}")
         if reserved_a or reserved_b:
@@ -205,8 +207,10 @@ class _Reader:
         self, where: str, dtype: DType, dims: tuple[int, ...], index: int, scales: Array
     ) -> QuantParams | None:
         if index == layout.ABSENT:
-            if dtype == DType.I8:
-                raise FlatFileError(f"{where} qparams", "none", "an i8 tensor has quantization parameters")
+            if dtype in (DType.I8, DType.I16):
+                raise FlatFileError(
+                    f"{where} qparams", "none", f"an {dtype.label} tensor has quantization parameters"
+                )
             return None
         if dtype == DType.F32:
             raise FlatFileError(
@@ -221,9 +225,9 @@ class _Reader:
             raise FlatFileError(
                 where, f"scales {begin} … {begin + scale_count}", f"1 or more of the {len(scales)} in SCAL"
             )
-        if not -128 <= zero_point <= 127 or (zero_point and (scale_count > 1 or dtype == DType.I32)):
+        if not -128 <= zero_point <= 127 or (zero_point and (scale_count > 1 or dtype != DType.I8)):
             raise FlatFileError(
-                where, f"zero_point {zero_point}", "−128 … 127, and 0 with several scales or for i32"
+                where, f"zero_point {zero_point}", "−128 … 127, and 0 with several scales or beside i8"
             )
         counted = 0 <= axis < len(dims) and dims[axis] == scale_count
         if axis != -1 if scale_count == 1 else not counted:

@@ -31,6 +31,7 @@ from ptq_core.flatfile.attributes import (
     UnaryFunction,
 )
 from ptq_core.flatfile.checks import FLOAT_OR_INT8, Operator, Window, scale_of
+from ptq_core.flatfile.compressed import is_compressed
 from ptq_core.flatfile.layout import MAX_RANK
 from ptq_core.flatfile.program import DType, OpKind, Program, Tensor
 from ptq_core.flatfile.refusal import shown
@@ -139,7 +140,9 @@ def _convolution(
     """``scale`` and ``clamp`` are those of the convolution's own output, the scale None for f32."""
     x, w, y = c.input(0), c.input(1), c.output
     c.dtype("x", x, FLOAT_OR_INT8)
-    c.dtype("w", w, (x.dtype,))
+    compressed = is_compressed(x, w) and w.is_constant
+    if not compressed:
+        c.dtype("w", w, (x.dtype,))
     quantized = x.dtype == DType.I8
     c.dtype("output", y, FLOAT_OR_INT8 if quantized else (DType.F32,))
     if bias is not None:
@@ -147,9 +150,10 @@ def _convolution(
     if not w.is_constant or (bias is not None and not bias.is_constant):
         c.refuse("storage", "w or b in the arena", "w and b are constants")
     if quantized:
-        assert w.qparams is not None
         c.per_tensor("x", x)
         c.per_tensor("output", y)
+    if quantized or compressed:
+        assert w.qparams is not None
         if w.qparams.zero_point:
             c.refuse(f"w {shown(w.name)} zero_point", w.qparams.zero_point, "weights have zero point 0")
         if not w.qparams.per_tensor and w.qparams.axis != 0:

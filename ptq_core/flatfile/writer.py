@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ptq_core.flatfile import layout
+from ptq_core.flatfile.compressed import lowest_minor
 from ptq_core.flatfile.program import Array, Op, Program, Tensor
 from ptq_core.version import VERSION
 
@@ -107,7 +108,7 @@ class _Writer:
         header = layout.HEADER.pack(
             layout.MAGIC,
             layout.VERSION_MAJOR,
-            layout.VERSION_MINOR,
+            lowest_minor(program),
             layout.HEADER.size,
             end,
             0,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx_ir as ir
@@ -15,19 +17,21 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
 from ptq_core.flatfile import layout
+from ptq_core.flatfile.compressed import is_compressed
 from ptq_core.flatfile.lifetimes import lower_bound
-from ptq_core.flatfile.program import DType, Op, Program
+from ptq_core.flatfile.program import Array, DType, Op, Program
 from ptq_core.flatfile.reader import read_program
 from ptq_core.flatfile.writer import write_file
 from ptq_core.graph.io import InputShapes, load_model, save_model, to_bytes
 from ptq_core.graph.passes import simplify
 from ptq_core.graph.weights import release_constants
+from ptq_core.optimize.compress_weights import compress_weights
 from ptq_core.optimize.lowering.lower import lower_graph
 from ptq_core.optimize.memory_plan import plan_memory
 from ptq_core.optimize.passes import run_passes
-from ptq_core.optimize.verify import random_inputs
+from ptq_core.optimize.verify import output_sqnr_db, random_inputs
 from ptq_core.optimize.verify import verify as check
-from ptq_core.reports import OptimizeReport, PassReport, SimplifyReport
+from ptq_core.reports import CompressReport, OptimizeReport, PassReport, SimplifyReport
 
 _X86_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "i686": "x86", "i386": "x86"}
 _ARM_MACHINES = {"aarch64": "arm64", "arm64": "arm64", "armv7l": "armv7", "armv8l": "armv7"}
@@ -51,15 +55,18 @@ def optimize(
     prefer_int8_kernel: bool = True,
     params_filename: str | None = None,
     input_shape: InputShapes | None = None,
+    quant_type: str | None = None,
     verify: bool = False,
 ) -> OptimizeReport:
     """Write ``model`` as the flat file ``out`` (atomically) and read it back to check it.
 
     ``targets`` are keys of TARGET_NAMES. An open batch dimension becomes 1; ``input_shape`` fixes others and ``params_filename``
     names the external data, both with a path only (ValueError): they belong to load_model. ``prefer_int8_kernel`` False runs a
-    QDQ model in float. With ``verify`` the file must compute what onnxruntime computes (optimize/verify.py), else PtqError and
-    no file. Raises InputError for a model, a shape or a target that the runtime cannot run; all refused nodes are named at
-    once. A path takes less memory than a model: the weights are freed once they are lowered.
+    QDQ model in float. ``quant_type``, a key of compress_weights.TYPES, stores the weights of float operators as integers; what
+    that changes is in the report, and the program before it is what is verified. With ``verify`` the file must compute what
+    onnxruntime computes (optimize/verify.py), else PtqError and no file. Raises InputError for a model, a shape or a target that
+    the runtime cannot run; all refused nodes are named at once. A path takes less memory than a model: the weights are freed
+    once they are lowered.
     """
     start = time.perf_counter()
     mask = resolve_targets(targets)
@@ -83,16 +90,17 @@ def optimize(
         "sha256": _sha256(source),
         "precision": "int8" if int8_ops else "fp32",
     }
+    verified = compressed = None
     with atomic_path(out) as temporary:
-        with temporary.open("wb") as stream:
-            size = write_file(program, stream)
-        # The reader's checks hold for what we write; a failure here is a bug and must not reach a phone.
-        read_program(temporary.read_bytes())
-        for index, tensor in enumerate(program.tensors):  # free the weights
-            program.tensors[index] = dataclasses.replace(tensor, data=None)
-        verified = None
-        if verify:
-            verified = check(temporary, source, random_inputs(program), len(program.ops), int8=int8_ops > 0)
+        size = _write_checked(program, temporary)
+        inputs = random_inputs(program) if verify else []
+        with _compressed(program, quant_type, temporary, inputs) as (whole, compressed):
+            if compressed is not None:
+                size = temporary.stat().st_size
+            for index, tensor in enumerate(program.tensors):  # free the weights
+                program.tensors[index] = dataclasses.replace(tensor, data=None)
+            if verify:
+                verified = check(whole, source, inputs, len(program.ops), int8=int8_ops > 0)
     return OptimizeReport(
         path=out,
         size_bytes=size,
@@ -101,9 +109,37 @@ def optimize(
         op_count=len(program.ops),
         int8_op_count=int8_ops,
         passes=passes,
+        compressed=compressed,
         verified=verified,
         seconds=time.perf_counter() - start,
     )
+
+
+def _write_checked(program: Program, path: Path) -> int:
+    """Write ``program``; returns the file's size. The reader's checks must hold for it: a failure is a bug, and stays here."""
+    with path.open("wb") as stream:
+        size = write_file(program, stream)
+    read_program(path.read_bytes())
+    return size
+
+
+@contextmanager
+def _compressed(
+    program: Program, quant_type: str | None, path: Path, inputs: Sequence[Array]
+) -> Iterator[tuple[Path, CompressReport | None]]:
+    """Compress ``program``, whose file is ``path``, and write it again; yields the file of before and a report.
+
+    Without ``quant_type`` nothing happens. With ``inputs`` the report has what it does to the outputs, if a runtime is built.
+    """
+    if quant_type is None:
+        yield path, None
+        return
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.") as folder:
+        whole = Path(folder, "whole.nb")
+        path.rename(whole)
+        report = compress_weights(program, quant_type)
+        _write_checked(program, path)
+        yield whole, dataclasses.replace(report, output_sqnr_db=output_sqnr_db(whole, path, inputs))
 
 
 def simplify_to_onnx(model: ir.Model, source: Path, out: Path) -> SimplifyReport:
@@ -169,8 +205,9 @@ def resolve_targets(targets: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def runs_on_int8(program: Program, op: Op) -> bool:
-    """True if ``op`` computes on int8; dequantize only converts, so it does not count."""
-    reads = [program.tensors[index].dtype for index in op.reads]
+    """True if ``op`` computes on int8; dequantize only converts, and compressed weights are floats to their operator."""
+    x, *others = (program.tensors[index] for index in op.reads)
+    reads = [x.dtype, *(tensor.dtype for tensor in others if not is_compressed(x, tensor))]
     return DType.I8 in reads and op.kind.label != "dequantize"
 
 

@@ -78,6 +78,27 @@ def verify(
     return VerifyReport(outputs=len(shares), identical=shares.count(0.0), worst_share=max(shares))
 
 
+def output_sqnr_db(whole: Path, other: Path, inputs: Sequence[Array]) -> float | None:
+    """Σ y² over Σ (y − y')² in dB, over all outputs of two flat files of one model; inf if equal, None if it cannot be told.
+
+    It cannot without ``inputs``, without a runtime for this machine, or where an output is not finite.
+    """
+    from ptq_core.runtime import Program as RuntimeProgram
+
+    if not inputs:
+        return None
+    try:
+        with RuntimeProgram(whole) as before, RuntimeProgram(other) as after:
+            pairs = list(zip(before.run(*inputs), after.run(*inputs), strict=True))
+    except DeviceError:
+        return None
+    signal = sum(float((y.astype(np.float64) ** 2).sum()) for y, _ in pairs)
+    noise = sum(float(((y.astype(np.float64) - z.astype(np.float64)) ** 2).sum()) for y, z in pairs)
+    if not (np.isfinite(signal) and np.isfinite(noise)) or not signal:
+        return None
+    return float(10 * np.log10(signal / noise)) if noise else float("inf")
+
+
 def _equal(mine: Array, theirs: Array) -> Array:
     """Where both have one value or are no number; False for other shapes."""
     if mine.shape != theirs.shape:

@@ -18,6 +18,7 @@ from ptq_core.flatfile import layout
 from ptq_core.flatfile.reader import load_program
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.supported import SUPPORTED
+from ptq_core.runtime import Program
 from tests.models import Builder, mobile_block, save
 
 
@@ -262,3 +263,66 @@ def test_mistakes(models: Path, capsys: pytest.CaptureFixture[str], arguments: l
     assert code == 2
     assert words in err
     assert sorted(models.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("quant_type", "ratio", "least_db"), [("QUANT_INT8", 3.5, 40), (None, 1.9, 90)])
+def test_weight_only_compression(
+    digits: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    quant_type: str | None,
+    ratio: float,
+    least_db: float,
+) -> None:
+    """The file shrinks by about 4 or 2, float operators stay float, and the outputs stay near."""
+    one = ["--model-dir", str(digits / "model"), "--valid-targets", "host"]
+    whole, small = tmp_path / "whole.nb", tmp_path / "small.nb"
+    assert opt(capsys, *one, "--optimize-out", str(whole))[0] == 0
+    given = ["--quant_model=true", *([] if quant_type is None else [f"--quant_type={quant_type}"])]
+    code, out, err = opt(capsys, *one, "--optimize-out", str(small), *given)
+    assert (code, err) == (0, "")
+    assert "20 operators, 0 in int8" in out
+    assert "verified: " in out
+    assert "weights: 16 tensors" in out
+    assert whole.stat().st_size > ratio * small.stat().st_size
+    program = load_program(small)
+    assert program.version == (1, 2)
+    x = np.random.default_rng(0).uniform(-1, 1, program.tensors[program.inputs[0]].dims).astype(np.float32)
+    with Program(whole) as before, Program(small) as after:
+        logits = [
+            loaded.run_observed(x)[name][1]
+            for loaded, name in ((before, "head/logits/out"), (after, "head/logits/out"))
+        ]
+    noise = ((logits[0] - logits[1]).astype(np.float64) ** 2).sum()
+    db = 10 * np.log10((logits[0].astype(np.float64) ** 2).sum() / noise)
+    assert least_db / 2 < db
+    assert float(out.split("signal to noise ")[1].split()[0]) > least_db
+    assert sorted(tmp_path.iterdir()) == [small, whole]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--quant-type", "QUANT_INT8"], "without --quant-model"),
+        (["--quant-model", "--quant-type", "QUANT_INT4"], "QUANT_INT8 and QUANT_INT16"),
+        (["--quant-model", "--optimize-out-type", "protobuf"], "weight_only"),
+    ],
+)
+def test_compression_mistakes(
+    models: Path, capsys: pytest.CaptureFixture[str], given: list[str], words: str
+) -> None:
+    code, _, err = opt(capsys, "--model-dir", "models/good", "--optimize-out", "c", *given)
+    assert code == 2
+    assert words in err
+    assert not list(Path().glob("c*"))
+
+
+def test_an_int8_model_has_little_to_compress(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Weights that int8 operators read are not touched; without float weights the file stays as it is."""
+    b = Builder()
+    save(b.model(b.node("Relu", "relu", ["input"])), models / "relu")
+    given = ["--model-dir", "models/relu", "--optimize-out", "relu"]
+    code, out, _ = opt(capsys, *given, "--quant-model")
+    assert code == 0
+    assert "found no float weights" in out
+    assert load_program(Path("relu.nb")).version == (1, 1)

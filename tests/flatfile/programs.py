@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from ptq_core.flatfile.attributes import (
     ArgMax,
+    Attributes,
     Clamp,
     Concat,
     Conv2d,
@@ -118,5 +121,46 @@ def every_kind() -> Program:
     best = op(OpKind.RESHAPE, (best,), (1, 42), NoAttributes(), dtype=DType.I32)
     r = op(OpKind.REDUCE, (r,), (1, 1, 1, 3), Reduce(function=ReduceFunction.L2, axes=0b110))
     program.inputs, program.outputs = [x, other], [t, flat, best, r]
+    plan_memory(program)
+    return program
+
+
+def compressed_program() -> Program:
+    """Float operators whose weights are stored as i8 and i16, with one scale and with one per channel (format 1.2).
+
+    A convolution by gemm, one that Winograd suits, a depthwise one, one with a residual, a fully connected layer.
+    """
+    random = np.random.default_rng(2)
+    program = Program(targets=("arm64", "x86_64"), producer="ptq test")
+
+    def weights(dtype: DType, per_channel: bool, *dims: int) -> int:
+        most = np.iinfo(dtype.numpy).max
+        data = random.integers(-most, most + 1, dims).astype(dtype.numpy)
+        scales = (random.uniform(0.5, 1, dims[0] if per_channel else 1) / most).astype(np.float32)
+        qparams = QuantParams(scales, 0, 0 if per_channel else -1)
+        return program.add(Tensor(f"w{len(program.tensors)}", dtype, dims, qparams, data))
+
+    def op(
+        kind: OpKind, inputs: tuple[int | None, ...], dims: tuple[int, ...], attributes: Attributes
+    ) -> int:
+        name = f"{kind.label}{len(program.ops)}"
+        out = program.add(Tensor(f"{name}/out", DType.F32, dims))
+        program.ops.append(Op(kind, name, inputs, (out,), attributes))
+        return out
+
+    same = Conv2d(pad_top=1, pad_left=1, pad_bottom=1, pad_right=1)
+    image = (1, 8, 8, 32)
+    x = program.add(Tensor("x", DType.F32, image))
+    bias = program.add(Tensor("b", DType.F32, (32,), None, random.standard_normal(32).astype(np.float32)))
+    t = op(OpKind.CONV2D, (x, weights(DType.I16, True, 32, 1, 1, 32), bias), image, Conv2d(lo=0.0))
+    t = op(OpKind.CONV2D, (t, weights(DType.I8, True, 32, 3, 3, 32)), image, same)
+    depthwise = dataclasses.replace(same, groups=32)
+    t = op(OpKind.CONV2D, (t, weights(DType.I8, False, 32, 3, 3, 1), bias), image, depthwise)
+    shared = weights(DType.I16, False, 32, 1, 1, 32)
+    t = op(OpKind.CONV2D_ADD, (t, shared, x, bias), image, Conv2dAdd())
+    t = op(OpKind.CONV2D, (t, shared), image, Conv2d())
+    flat = op(OpKind.RESHAPE, (t,), (1, 2048), NoAttributes())
+    y = op(OpKind.FULLY_CONNECTED, (flat, weights(DType.I8, True, 5, 2048), None), (1, 5), Clamp())
+    program.inputs, program.outputs = [x], [y]
     plan_memory(program)
     return program

@@ -12,11 +12,11 @@ from ptq_core.flatfile.interpreter import run
 from ptq_core.flatfile.program import OpKind, Program
 from ptq_core.flatfile.reader import read_program
 from ptq_core.flatfile.writer import write_program
-from tests.flatfile.programs import every_kind, tiny_program
+from tests.flatfile.programs import compressed_program, every_kind, tiny_program
 from tests.flatfile.update_golden import GOLDEN, PROGRAMS
 
 
-@pytest.mark.parametrize("make", [tiny_program, every_kind])
+@pytest.mark.parametrize("make", [tiny_program, every_kind, compressed_program])
 def test_round_trip(make: Callable[[], Program]) -> None:
     program = make()
     data = write_program(program)

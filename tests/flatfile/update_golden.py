@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ptq_core.flatfile.dump import dump_program
 from ptq_core.flatfile.writer import write_program
-from tests.flatfile.programs import every_kind, tiny_program
+from tests.flatfile.programs import compressed_program, every_kind, tiny_program
 
 GOLDEN = Path(__file__).parent / "golden"
-PROGRAMS = {"tiny": tiny_program, "every_kind": every_kind}
+PROGRAMS = {"tiny": tiny_program, "every_kind": every_kind, "compressed": compressed_program}
 
 
 def main() -> None:

@@ -5,7 +5,7 @@
 
 namespace ptq {
 
-size_t ElementSize(DType dtype) { return dtype == kI8 ? 1 : 4; }
+size_t ElementSize(DType dtype) { return dtype == kI8 ? 1 : dtype == kI16 ? 2 : 4; }
 
 const char* DTypeName(uint8_t dtype) {
   switch (dtype) {
@@ -15,6 +15,8 @@ const char* DTypeName(uint8_t dtype) {
       return "i8";
     case kI32:
       return "i32";
+    case kI16:
+      return "i16";
     default:
       return "?";
   }

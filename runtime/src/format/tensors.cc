@@ -44,12 +44,14 @@ ptq_status ReadScales(const Section& section, FlatFile* file) {
 // Shape, storage and size of the entry, filled into `tensor`.
 ptq_status ReadShape(const TensorEntry& entry, const Section& weights, uint64_t arena_size,
                      Tensor* tensor) {
-  if (entry.dtype < kF32 || entry.dtype > kI32) {
-    return Fail(PTQ_BAD_FILE, "dtype: %u is not 1 (f32), 2 (i8) or 3 (i32)", entry.dtype);
+  if (entry.dtype < kF32 || entry.dtype > kI16) {
+    return Fail(PTQ_BAD_FILE, "dtype: %u is not 1 (f32), 2 (i8), 3 (i32) or 4 (i16)", entry.dtype);
   }
   if (entry.storage != kArena && entry.storage != kConstant) {
     return Fail(PTQ_BAD_FILE, "storage: %u is not 1 (arena) or 2 (constant)", entry.storage);
   }
+  if (entry.dtype == kI16 && entry.storage != kConstant)
+    return Fail(PTQ_BAD_FILE, "storage: an i16 tensor is a constant");
   if (entry.rank > kMaxRank)
     return Fail(PTQ_BAD_FILE, "rank: %u is more than %zu", entry.rank, kMaxRank);
   if (entry.reserved != 0 || entry.reserved2 != 0) return Fail(PTQ_BAD_FILE, "reserved: not 0");
@@ -96,7 +98,8 @@ ptq_status ReadQparams(const TensorEntry& entry, const Section& qparams, const F
                        Tensor* tensor) {
   if (entry.qparams == kNone) {
     tensor->axis = -1;
-    return tensor->dtype == kI8 ? Fail(PTQ_BAD_FILE, "qparams: none, but dtype is i8") : PTQ_OK;
+    if (tensor->dtype != kI8 && tensor->dtype != kI16) return PTQ_OK;
+    return Fail(PTQ_BAD_FILE, "qparams: none, but dtype is %s", DTypeName(tensor->dtype));
   }
   if (tensor->dtype == kF32)
     return Fail(PTQ_BAD_FILE, "qparams: %" PRIu32 ", but dtype is f32", entry.qparams);
@@ -114,11 +117,11 @@ ptq_status ReadQparams(const TensorEntry& entry, const Section& qparams, const F
                 entry.qparams, q.scale_begin, q.scale_count, scales);
   }
   if (q.zero_point < -128 || q.zero_point > 127 ||
-      (q.zero_point != 0 && (q.scale_count > 1 || tensor->dtype == kI32))) {
+      (q.zero_point != 0 && (q.scale_count > 1 || tensor->dtype != kI8))) {
     return Fail(PTQ_BAD_FILE,
                 "QPRM entry %" PRIu32 ": zero_point %" PRId32
                 " (must be -128 ... 127, and 0 with several "
-                "scales or dtype i32)",
+                "scales or another dtype than i8)",
                 entry.qparams, q.zero_point);
   }
   const bool counted = q.axis >= 0 && q.axis < static_cast<int32_t>(tensor->rank) &&

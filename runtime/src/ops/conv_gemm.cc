@@ -68,7 +68,7 @@ Panel MakePanel(const PreparedOp& op, size_t group, size_t column) {
   const size_t width = s.panel_blocks * s.nr, slots = s.blocks * s.nr,
                columns = Min(width, s.geometry.GroupOutputs() - column);
   const size_t end = group * slots + Min(column + width, slots),
-               read = end * s.packed_products * ElementSize(op.Input(1)->dtype);
+               read = end * s.packed_products * ElementSize(op.Input(0)->dtype);
   const uint8_t* weights = static_cast<const uint8_t*>(op.weights.data);
   const bool last = read == op.weights.bytes;
   return {columns, group * slots + column,

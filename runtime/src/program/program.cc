@@ -7,6 +7,7 @@
 #include "base/budget.h"
 #include "base/math.h"
 #include "ops/registry.h"
+#include "program/expanded_weights.h"
 
 ptq_program::~ptq_program() {
   for (ptq::PreparedOp& op : ops) {
@@ -38,6 +39,8 @@ ptq_status ptq_program::PrepareOperator(size_t index, size_t file_size, uint32_t
   if (implementation == nullptr) {
     return ptq::Fail(PTQ_UNSUPPORTED, "is not in this runtime, which was tailored to other models");
   }
+  ptq::ExpandedWeights weights;
+  PTQ_RETURN_IF_ERROR(weights.Expand(op, &file));
   PTQ_RETURN_IF_ERROR(implementation->prepare(features, prepared));
   const uint64_t steps = ptq::OperatorWork(file, op);
   if (steps > ptq::kMaxWork - work) {
@@ -62,11 +65,12 @@ ptq_status ptq_program::PrepareOperator(size_t index, size_t file_size, uint32_t
 ptq_status ptq_program::Load(const uint8_t* data, size_t size, uint32_t features) {
   ptq::Budget budget(ptq::MemoryLimit(size, 0));
   PTQ_RETURN_IF_ERROR(ptq::ParseFlatFile(data, size, &file));
-  budget.Extend(4 * file.arena_size);
+  const uint64_t expanded = ptq::ExpandedBytes(file, size);
+  budget.Extend(4 * (file.arena_size + expanded));
   mapped.DropPages();  // the checksum read all of them
   PTQ_RETURN_IF_ERROR(ops.Allocate(file.operators.size()));
   for (size_t i = 0; i < ops.size(); ++i) {
-    const ptq_status status = PrepareOperator(i, size, features);
+    const ptq_status status = PrepareOperator(i, size + expanded, features);
     if (status != PTQ_OK) {
       ptq::PrefixLastError("operator %zu '%.60s' (%s) ", i, file.operators[i].name,
                            file.operators[i].kind->name);

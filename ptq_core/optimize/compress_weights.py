@@ -1,0 +1,68 @@
+"""`ptq opt --quant-model`: weights of float operators as integers make a smaller file; the runtime computes in float."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from ptq_core.flatfile.compressed import weights_of
+from ptq_core.flatfile.program import DType, Program, QuantParams, Tensor
+from ptq_core.numerics.qparams import quantize, weight_scales
+from ptq_core.reports import CompressReport
+
+TYPES: dict[str, tuple[DType, int]] = {"QUANT_INT8": (DType.I8, 8), "QUANT_INT16": (DType.I16, 16)}
+"""Paddle-Lite's names → the type that is stored, and its bits."""
+
+
+def compress_weights(program: Program, quant_type: str) -> CompressReport:
+    """Weights of float conv2d, depthwise, conv2d_add and fully_connected ⇒ integers with one abs-max scale per output channel.
+
+    Changes ``program`` in place. A weight that is not finite stays as it is. Weights that int8 operators read stay int8.
+    """
+    dtype, bits = TYPES[quant_type]
+    made: dict[int, int] = {}
+    signal = noise = 0.0
+    before = after = 0
+    for position, op in enumerate(program.ops):
+        index = weights_of(program, op)
+        w = None if index is None else program.tensors[index]
+        if index is None or w is None or w.data is None or w.dtype != DType.F32:
+            continue
+        if not np.isfinite(w.data).all():
+            continue
+        if index not in made:
+            scales = weight_scales(w.data, 0, bits)
+            integers = quantize(w.data, scales, axis=0, bits=bits)
+            qparams = QuantParams(scales, 0, 0 if len(scales) > 1 else -1)
+            made[index] = program.add(Tensor(w.name, dtype, w.dims, qparams, integers))
+            real = w.data.astype(np.float64)
+            steps = scales.astype(np.float64).reshape(-1, *[1] * (w.data.ndim - 1))
+            signal += float((real**2).sum())
+            noise += float(((integers * steps - real) ** 2).sum())
+            before += w.size_bytes
+            after += integers.nbytes + scales.nbytes
+        inputs = (op.inputs[0], made[index], *op.inputs[2:])
+        program.ops[position] = dataclasses.replace(op, inputs=inputs)
+    _drop_unread(program, made)
+    sqnr = 10 * np.log10(signal / noise) if noise else np.inf
+    return CompressReport(quant_type, len(made), before, after, float(sqnr))
+
+
+def _drop_unread(program: Program, replaced: dict[int, int]) -> None:
+    """Remove the float constants that nothing reads any more; indices move up."""
+    read = {index for op in program.ops for index in op.reads}
+    gone = set(replaced) - read
+    kept = [index for index in range(len(program.tensors)) if index not in gone]
+    place = {index: position for position, index in enumerate(kept)}
+    program.tensors = [program.tensors[index] for index in kept]
+    program.ops = [
+        dataclasses.replace(
+            op,
+            inputs=tuple(None if index is None else place[index] for index in op.inputs),
+            outputs=tuple(place[index] for index in op.outputs),
+        )
+        for op in program.ops
+    ]
+    program.inputs = [place[index] for index in program.inputs]
+    program.outputs = [place[index] for index in program.outputs]

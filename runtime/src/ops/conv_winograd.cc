@@ -284,9 +284,10 @@ ptq_status PrepareWinograd(uint32_t features, const Tensor* b, PreparedOp* op) {
 void RunWinogradConvolution(const PreparedOp& op, const RunContext& run) {
   const ConvState& s = op.State<ConvState>();
   const size_t tiles = TileGrid(s.geometry).Count(s.geometry);
-  // At least a block for each thread, none smaller than a tile of the gemm.
+  // As many blocks for each thread, none smaller than a tile of the gemm.
   const size_t blocks =
-      Max(CeilDiv(tiles, s.winograd_tiles), Min(run.pool->thread_count(), CeilDiv(tiles, s.mr)));
+      Min(static_cast<size_t>(RoundUp(CeilDiv(tiles, s.winograd_tiles), run.pool->thread_count())),
+          CeilDiv(tiles, s.mr));
   auto body = [&](size_t begin, size_t end, size_t thread) {
     for (size_t i = begin; i < end; ++i)
       Block(op, run, thread, i * tiles / blocks, (i + 1) * tiles / blocks, i + 1 == blocks).Run();

@@ -70,7 +70,8 @@ void TestGemmI8(const ptq::GemmI8Kernel& kernel) {
     List<float> multiplier(slots);
     for (size_t j = 0; j < columns; ++j) {
       bias[j] = random.Int(-9000, 9000);
-      multiplier[j] = random.Float(0.0001f, 0.02f);
+      // Also results beyond int32.
+      multiplier[j] = depth == 3 ? random.Float(1e5f, 1e7f) : random.Float(0.0001f, 0.02f);
       folded[j] = bias[j];
       for (size_t k = 0; k < products; ++k) folded[j] -= kernel.input_offset * w[j * products + k];
     }
@@ -97,6 +98,37 @@ void TestGemmI8(const ptq::GemmI8Kernel& kernel) {
     kernel.run(tile);
     // Also: nothing is written between the rows.
     SameBytes(y.data(), expected.data(), y.size(), "gemm i8");
+    tile.small_results = depth != 3;
+    memset(y.data(), 0xFF, y.size());
+    kernel.run(tile);
+    SameBytes(y.data(), expected.data(), y.size(), "gemm i8, small results");
+    if (kernel.adds_residual) {
+      const Guarded<int8_t> r(random.Int8s(y.size()), 0);
+      Guarded<int8_t> expected_sum(y.size());
+      for (size_t i = 0; i < rows; ++i) {
+        for (size_t j = i * stride; j < i * stride + columns; ++j) {
+          expected_sum[j] = ReferenceQuantize(
+              static_cast<float>(expected[j] + 4) * 0.7f + static_cast<float>(r[j] - 9) * 0.31f, 5,
+              -100, 99);
+        }
+      }
+      const ptq::BinaryI8Row add = {nullptr,
+                                    r.data(),
+                                    1,
+                                    1,
+                                    nullptr,
+                                    0,
+                                    -4,
+                                    9,
+                                    0.7f,
+                                    0.31f,
+                                    ptq::MakeOutputRange(5, -100, 99)};
+      tile.add = &add;
+      memset(y.data(), 0xFF, y.size());
+      kernel.run(tile);
+      SameBytes(y.data(), expected_sum.data(), y.size(), "gemm i8, residual");
+      tile.add = nullptr;
+    }
     tile.output_i8 = nullptr;
     tile.output_f32 = y_f32.data();
     tile.lo = -INFINITY;

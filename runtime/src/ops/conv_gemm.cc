@@ -48,6 +48,7 @@ GemmI8Tile MakeTile(const PreparedOp& op, const int8_t* const* rows, const Panel
   tile.lo = s.lo;
   tile.hi = s.hi;
   tile.shifted_sums = s.shifted_sums;
+  tile.small_results = s.small_results;
   return tile;
 }
 
@@ -61,6 +62,22 @@ void SetOutput(GemmI8Tile* tile, void* output, DType dtype) {
   } else {
     tile->output_f32 = static_cast<float*>(output);
   }
+}
+
+// Lets a kernel that can add the residual itself, which begins at element `at`; false if it cannot.
+bool SetResidual(const PreparedOp&, const RunContext&, const GemmF32Kernel&, size_t, BinaryI8Row*,
+                 GemmF32Tile*) {
+  return false;
+}
+
+bool SetResidual(const PreparedOp& op, const RunContext& run, const GemmI8Kernel& kernel, size_t at,
+                 BinaryI8Row* add, GemmI8Tile* tile) {
+  const Residual& residual = op.State<ConvState>().residual;
+  if (!kernel.adds_residual || !residual.small || tile->columns < kernel.nr) return false;
+  *add = residual.i8_parameters;
+  add->b = ReadData<int8_t>(*op.Input(2), run) + at;
+  tile->add = add;
+  return true;
 }
 
 Panel MakePanel(const PreparedOp& op, size_t group, size_t column) {
@@ -100,22 +117,24 @@ void RunGemm(const PreparedOp& op, const RunContext& run, const Kernel& kernel, 
                    column = begin / tiles % panels * panel_width, group = begin / tiles / panels;
       const Panel panel = MakePanel(op, group, column);
       auto tile = MakeTile(op, rows, panel, run.Workspace(thread));
-      tile.output_stride = s.residual.Present() ? panel.columns : g.out_c;
       size_t pixel = (first * least + Min(first, larger)) * step, prefetched = first * share;
       for (size_t index = first; index < last; ++index) {
         const size_t count = Min((least + (index < larger ? 1 : 0)) * step, pixels - pixel),
                      at = pixel * g.out_c + group * outputs + column;
         CollectTile(s, input + group * g.GroupInputs(), padding, pixel, count, rows, patches);
         tile.valid_rows = count;
-        SetOutput(
-            &tile,
-            s.residual.Present() ? sums : WriteData<uint8_t>(op.Output(), run) + at * element_size,
-            dtype);
+        BinaryI8Row add;
+        const bool add_after =
+            s.residual.Present() && !SetResidual(op, run, kernel, at, &add, &tile);
+        tile.output_stride = add_after ? panel.columns : g.out_c;
+        SetOutput(&tile,
+                  add_after ? sums : WriteData<uint8_t>(op.Output(), run) + at * element_size,
+                  dtype);
         const bool more = prefetched < panel.next.bytes;
         tile.next = more ? static_cast<const uint8_t*>(panel.next.data) + prefetched : nullptr;
         tile.next_bytes = more ? Min(share, panel.next.bytes - prefetched) : 0;
         kernel.run(tile);
-        if (s.residual.Present()) AddResidual(op, run, sums, at, count, panel.columns);
+        if (add_after) AddResidual(op, run, sums, at, count, panel.columns);
         pixel += count;
         prefetched += share;
       }

@@ -106,6 +106,7 @@ ptq_status PrepareChannelI8(const Convolution& conv, size_t output, size_t slot,
   float m = x.scales[0] * w.scales[w.scale_count == 1 ? 0 : output];
   if (conv.output.dtype == kI8) m = m / conv.output.scale;
   state->multiplier[slot] = m;
+  if (m >= 1.0f) state->small_results = false;
   if (!FitsShiftedSum(bounds.low, bounds.high, m, conv.output.zero_point))
     state->shifted_sums = false;
   return CheckMultiplier("requantization", m);
@@ -136,8 +137,8 @@ void ChooseRows(size_t mr, size_t nr, size_t kd, size_t element_size, size_t lea
     state->rows = lines ? kLineRows : kPatchRows;
     state->gemm_taps = lines ? g.h.kernel : 1;
     state->gemm_depth = g.Taps() * g.GroupInputs() / state->gemm_taps;
-    // A copy in whole chunks writes up to 15 bytes beyond its patch.
-    const size_t patch = g.Taps() * g.GroupInputs() * element_size + 15;
+    // A copy in whole chunks writes up to 31 bytes beyond its patch.
+    const size_t patch = g.Taps() * g.GroupInputs() * element_size + 31;
     state->patch_stride = CeilDiv(patch, kAlignment) * kAlignment / element_size;
   } else {
     state->rows = kIndirectRows;
@@ -197,6 +198,7 @@ ptq_status PrepareGemmI8(uint32_t features, const Convolution& conv, ConvState* 
   ChooseRows(kernel->mr, kernel->nr, kernel->kd, sizeof(int8_t), 1, state);
   const size_t slots = state->blocks * state->nr, outputs = g.GroupOutputs();
   state->shifted_sums = kernel->shifted_sums && conv.output.dtype == kI8;
+  state->small_results = true;
   PTQ_RETURN_IF_ERROR(
       PackGroups(conv.W(), kernel->kr, kernel->kd, state, conv.op.pool, &state->weights_i8));
   PTQ_RETURN_IF_ERROR(state->bias_i32.Allocate(g.groups * slots));

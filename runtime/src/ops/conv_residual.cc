@@ -26,6 +26,7 @@ ptq_status PrepareResidual(uint32_t features, const Conv2dAddAttrs& attrs, Prepa
     row->range = MakeOutputRange(y.zero_point, attrs.clamp.q_min, attrs.clamp.q_max);
     PTQ_RETURN_IF_ERROR(CheckMultiplier("scale", row->a_multiplier));
     PTQ_RETURN_IF_ERROR(CheckMultiplier("r", row->b_multiplier));
+    residual->small = Max(row->a_multiplier, row->b_multiplier) < 1 << 20;
   }
   // A tile of a gemm, or a row of a depthwise convolution.
   const uint64_t elements = state->mr != 0

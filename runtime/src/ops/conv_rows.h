@@ -58,6 +58,15 @@ class WindowCursor {
     return x >= 0 && x < width_;
   }
 
+  // For taps side by side: in a row of the window, the first that is not left of the picture, and
+  // the first that is right of it.
+  size_t FirstColumn() const {
+    return static_cast<size_t>(Min<int64_t>(Max<int64_t>(-x_, 0), g_.w.kernel));
+  }
+  size_t EndColumn() const {
+    return static_cast<size_t>(Min<int64_t>(Max<int64_t>(width_ - x_, 0), g_.w.kernel));
+  }
+
   // The input pixel of a tap that is inside.
   const T* Tap(uint32_t ky, uint32_t kx) const {
     const int64_t y = y_ + static_cast<int64_t>(ky) * g_.h.dilation,
@@ -78,17 +87,22 @@ class WindowCursor {
 template <typename T>
 void CollectTaps(const ConvGeometry& g, const WindowCursor<T>& window, const T* padding,
                  size_t stride, const T** rows) {
-  if (window.Inside()) {
-    const T* line = window.Tap(0, 0);
-    const size_t step = g.w.dilation * g.in_c, line_step = g.h.dilation * g.in_w * g.in_c;
-    for (uint32_t ky = 0; ky < g.h.kernel; ++ky, line += line_step) {
-      for (uint32_t kx = 0; kx < g.w.kernel; ++kx, rows += stride) *rows = line + kx * step;
-    }
-    return;
-  }
   for (uint32_t ky = 0; ky < g.h.kernel; ++ky) {
     for (uint32_t kx = 0; kx < g.w.kernel; ++kx, rows += stride) {
       *rows = window.RowInside(ky) && window.ColumnInside(kx) ? window.Tap(ky, kx) : padding;
+    }
+  }
+}
+
+// The same for `count` pixels of a row, all of them inside.
+template <typename T>
+void CollectTapsInside(const ConvGeometry& g, const WindowCursor<T>& window, size_t count,
+                       size_t stride, const T** rows) {
+  const size_t step = g.w.stride * g.in_c;
+  for (uint32_t ky = 0; ky < g.h.kernel; ++ky) {
+    for (uint32_t kx = 0; kx < g.w.kernel; ++kx, rows += stride) {
+      const T* tap = window.Tap(ky, kx);
+      for (size_t i = 0; i < count; ++i, tap += step) rows[i] = tap;
     }
   }
 }
@@ -101,16 +115,35 @@ PTQ_INLINE T* CopyRun(const T* from, size_t count, T* to) {
   return to + count;
 }
 
+template <typename T>
+T* Fill(T value, size_t count, T* to) {
+  for (size_t i = 0; i < count; ++i) to[i] = value;
+  return to + count;
+}
+
 // Writes the window as one contiguous row, [taps][GroupInputs()].
 template <typename T>
 void CollectPatch(const ConvGeometry& g, const WindowCursor<T>& window, T padding, T* patch) {
   const size_t depth = g.GroupInputs();
+  if (g.groups == 1 && g.w.dilation == 1) {  // neighbouring taps lie side by side in memory
+    const size_t end = window.EndColumn(), first = Min(window.FirstColumn(), end);
+    for (uint32_t ky = 0; ky < g.h.kernel; ++ky) {
+      if (window.RowInside(ky) && first < end) {
+        patch = Fill(padding, first * depth, patch);
+        patch = CopyRun(window.Tap(ky, static_cast<uint32_t>(first)), (end - first) * depth, patch);
+        patch = Fill(padding, (g.w.kernel - end) * depth, patch);
+      } else {
+        patch = Fill(padding, g.w.kernel * depth, patch);
+      }
+    }
+    return;
+  }
   for (uint32_t ky = 0; ky < g.h.kernel; ++ky) {
     for (uint32_t kx = 0; kx < g.w.kernel; ++kx) {
       if (window.RowInside(ky) && window.ColumnInside(kx)) {
         patch = CopyRun(window.Tap(ky, kx), depth, patch);
       } else {
-        for (size_t i = 0; i < depth; ++i) *patch++ = padding;
+        patch = Fill(padding, depth, patch);
       }
     }
   }
@@ -126,6 +159,8 @@ void CollectPatchesInside(const ConvGeometry& g, const WindowCursor<T>& window, 
     const T* line = window.Tap(ky, 0);
     if (length * sizeof(T) <= 16) {
       for (size_t i = 0; i < count; ++i) memcpy(patches + i * patch_stride, line + i * step, 16);
+    } else if (length * sizeof(T) <= 32) {
+      for (size_t i = 0; i < count; ++i) memcpy(patches + i * patch_stride, line + i * step, 32);
     } else {
       for (size_t i = 0; i < count; ++i)
         CopyRun(line + i * step, length, patches + i * patch_stride);
@@ -203,8 +238,17 @@ void CollectTile(const ConvState& s, const T* input, const T* padding, size_t pi
         i += run;
       }
     } else {
-      for (size_t i = 0; i < count; ++i, window.Advance(1))
-        CollectTaps(g, window, padding, s.mr, rows + i);
+      for (size_t i = 0; i < count;) {
+        size_t run = window.InsideRun(count - i);
+        if (run > 0) {
+          CollectTapsInside(g, window, run, s.mr, rows + i);
+        } else {
+          CollectTaps(g, window, padding, s.mr, rows + i);
+          run = 1;
+        }
+        window.Advance(run);
+        i += run;
+      }
     }
   }
   if (count == s.mr) return;

@@ -44,6 +44,7 @@ struct Residual {
   const BinaryF32Kernel* f32;
   const BinaryI8Kernel* i8;
   BinaryI8Row i8_parameters;
+  bool small;    // i8: both multipliers are such as GemmI8Tile::add may have
   float lo, hi;  // of f32
 
   bool Present() const { return f32 != nullptr || i8 != nullptr; }
@@ -82,7 +83,8 @@ struct ConvState {
   Pooled<int8_t> weights_i8;
   Array<float> bias_f32, multiplier;
   Array<int32_t> bias_i32;
-  bool shifted_sums;  // the bias has kSumShift added
+  bool shifted_sums;   // the bias has kSumShift added
+  bool small_results;  // every multiplier is below 1
   // What taps in the padding point at: in_c zeros or input zero points.
   Array<float> padding_f32;
   Array<int8_t> padding_i8;

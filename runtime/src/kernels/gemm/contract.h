@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/elementwise/contract.h"
 #include "numerics/requantize.h"
 
 namespace ptq {
@@ -51,6 +52,12 @@ struct GemmI8Tile {
   // The bias has kSumShift added (numerics/shifted_sum.h), and every sum of the tile's columns
   // fits.
   bool shifted_sums = false;
+  // Every multiplier is below 1: no sum times its multiplier is beyond int32.
+  bool small_results = false;
+  // For kernels with adds_residual: what is added to the quantized outputs, if not null. Its b is
+  // the first pixel's residual, and lies as the output does; a, y and count are not read. Both
+  // multipliers are less than 2^20.
+  const BinaryI8Row* add = nullptr;
 };
 
 struct GemmF32Kernel {
@@ -76,6 +83,7 @@ struct GemmI8Kernel {
   void (*run)(const GemmI8Tile&);
   size_t group_rows = 1;      // as in GemmF32Kernel
   bool shifted_sums = false;  // gains from shifted sums
+  bool adds_residual = false;
 };
 
 // Best first; the last one runs everywhere.

@@ -21,7 +21,7 @@ const size_t kGemmF32KernelCount = sizeof kGemmF32Kernels / sizeof kGemmF32Kerne
 const GemmI8Kernel kGemmI8Kernels[] = {
 #if defined(__x86_64__)
     {"gemm_i8_64x32__amx", kCpuAvx2 | kCpuAvx512Vnni | kCpuAmxInt8, 64, 32, 4, 64, 0,
-     gemm_i8_64x32__amx},
+     gemm_i8_64x32__amx, 32, false, true},
     {"gemm_i8_12x32__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, 12, 32, 4, 4, 128,
      gemm_i8_12x32__avx512vnni},
     {"gemm_i8_6x16__avxvnni", kCpuAvx2 | kCpuAvxVnni, 6, 16, 4, 4, 128, gemm_i8_6x16__avxvnni},

@@ -12,9 +12,13 @@ import onnx
 import pytest
 
 from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.flatfile.compressed import expand_weights
+from ptq_core.flatfile.program import DType, Tensor
+from ptq_core.flatfile.writer import write_program
 from ptq_core.quantize.pipeline import quantize
 from ptq_core.runtime import cpu_features, runtime_binary, runtime_folder
 from tests.agreement import flat_file
+from tests.flatfile.programs import compressed_program
 
 pytestmark = pytest.mark.qemu
 
@@ -55,8 +59,10 @@ def int8_network(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def output_bytes(folder: Path, abi: str, emulator: str, cpu: str, level: str = "") -> bytes:
-    """The logits' bytes; ``cpu`` is what qemu emulates, ``level`` the instruction set that is forced."""
+def output_bytes(
+    folder: Path, abi: str, emulator: str, cpu: str, level: str = "", name: str = "int8"
+) -> bytes:
+    """The outputs' bytes; ``cpu`` is what qemu emulates, ``level`` the instruction set that is forced."""
     out = folder / f"{abi}_{cpu}_{level}.bin"
     command = [
         str(runtime_binary(abi)),
@@ -65,7 +71,7 @@ def output_bytes(folder: Path, abi: str, emulator: str, cpu: str, level: str = "
         "--result_filename=",
         f"--input={folder / 'input.bin'}",
     ]
-    command += [f"--dump_output={out}", str(folder / "int8.nb")]
+    command += [f"--dump_output={out}", str(folder / f"{name}.nb")]
     if emulator:
         command.insert(0, emulator)
     environment = {**os.environ, "QEMU_CPU": cpu, "PTQ_CPU": level}
@@ -82,6 +88,31 @@ def test_same_bytes_as_this_machine(int8_network: Path, abi: str, emulator: str,
     here = output_bytes(int8_network, "host", "", "")
     assert len(here) == 10 * 4
     assert output_bytes(int8_network, abi, emulator, cpu) == here
+
+
+@pytest.mark.parametrize(("abi", "emulator", "cpu"), CPUS)
+def test_compressed_weights(tmp_path: Path, abi: str, emulator: str, cpu: str) -> None:
+    """A file with i8 and i16 weights gives the bytes of the one with the float32 weights that they stand for."""
+    if emulator and shutil.which(emulator) is None:
+        pytest.skip(f"{emulator} is not installed (apt package qemu-user-static)")
+    if not runtime_folder(abi).is_dir():
+        pytest.skip(f"the runtime for {abi} is not built (make runtime-all)")
+    small = compressed_program()
+    whole = expand_weights(small)
+    read = {index for op in whole.ops for index in op.reads}
+    whole.tensors[:] = [
+        tensor
+        if not tensor.is_constant or index in read
+        else Tensor(tensor.name, DType.F32, (1,), None, np.zeros(1, np.float32))
+        for index, tensor in enumerate(whole.tensors)
+    ]
+    x = np.random.default_rng(0).uniform(-1, 1, (1, 8, 8, 32)).astype(np.float32)
+    (tmp_path / "input.bin").write_bytes(x.tobytes())
+    for name, program in (("small", small), ("whole", whole)):
+        (tmp_path / f"{name}.nb").write_bytes(write_program(program))
+    got = output_bytes(tmp_path, abi, emulator, cpu, name="small")
+    assert len(got) == 5 * 4
+    assert got == output_bytes(tmp_path, abi, emulator, cpu, name="whole")
 
 
 @pytest.mark.skipif(not runtime_folder("host").is_dir(), reason="the runtime is not built (make runtime)")

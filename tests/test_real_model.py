@@ -15,6 +15,7 @@ from ptq_core.calibration.preprocess import read_picture
 from ptq_core.calibration.readers import labelled_pictures
 from ptq_core.config import PreprocessConfig, QuantizeConfig, load_config
 from ptq_core.evaluate.accuracy import evaluate
+from ptq_core.optimize.pipeline import optimize
 from ptq_core.quantize.pipeline import quantize
 from ptq_core.runtime import Program as RuntimeProgram
 from tests.agreement import Array, compare, flat_file, onnxruntime_integers, reference_integers
@@ -69,6 +70,19 @@ def test_accuracy_stays_within_one_and_a_half_points(
     assert fp32 - accuracy(quantized, shared_data) <= 3  # 1.5 points
     flat_file(quantized, tmp_path / "int8.nb")
     assert fp32 - accuracy(tmp_path / "int8.nb", shared_data) <= 3
+
+
+@pytest.mark.parametrize(("quant_type", "lost", "ratio"), [("QUANT_INT16", 0, 1.9), ("QUANT_INT8", 2, 3.8)])
+def test_weight_only_compression(
+    shared_data: Path, tmp_path: Path, quant_type: str, lost: int, ratio: float
+) -> None:
+    """`opt --quant-model`: int16 weights change no answer, int8 ones at most a point; the file is a half or a quarter."""
+    source = shared_data / "models" / "mobilenet_v1_075.onnx"
+    report = optimize(source, tmp_path / "small.nb", targets=("host",), quant_type=quant_type, verify=True)
+    assert report.compressed is not None
+    assert report.compressed.tensors == 28
+    assert source.stat().st_size / report.size_bytes > ratio
+    assert abs(FP32_HITS - accuracy(tmp_path / "small.nb", shared_data)) <= lost
 
 
 @pytest.mark.parametrize(("recipe", "lost"), [("fast", 3), ("accurate", 1), ("per_tensor", 10)])

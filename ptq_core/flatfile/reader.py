@@ -156,12 +156,16 @@ class _Reader:
         name = self._string(name_at, f"tensor {i} name")
         where = f"tensor {i} {shown(name)}"
         if code not in DType.__members__.values():
-            raise FlatFileError(f"{where} dtype", f"{code}", ", ".join(f"{known.value} {known.label}" for known in DType))
+            raise FlatFileError(
+                f"{where} dtype", f"{code}", ", ".join(f"{known.value} {known.label}" for known in DType)
+            )
         dtype = DType(code)
         if storage not in (layout.STORAGE_ARENA, layout.STORAGE_CONSTANT):
             raise FlatFileError(f"{where} storage", f"{storage}", "1 arena, 2 constant")
         if dtype == DType.I16 and storage != layout.STORAGE_CONSTANT:
-            raise FlatFileError(f"{where} storage", f"{storage} with dtype i16", "an i16 tensor is a constant")
+            raise FlatFileError(
+                f"{where} storage", f"{storage} with dtype i16", "an i16 tensor is a constant"
+            )
         if rank > layout.MAX_RANK:
             raise FlatFileError(f"{where} rank", f"{rank}", f"0 … {layout.MAX_RANK}")
         if reserved_a or reserved_b:

@@ -113,3 +113,10 @@ def test_tiles_and_packings_of_gemm_kernels_are_those_of_their_list() -> None:
         if name.startswith("gemm")
     }
     assert documented == listed
+
+
+def test_every_flag_of_opt_is_documented() -> None:
+    text = (ROOT / "docs" / "opt.md").read_text(encoding="utf-8")
+    assert [
+        flag for flag in sorted(flags_of("opt")) if f"`{flag}" not in text and flag not in ("-h", "--help")
+    ] == []

@@ -12,7 +12,8 @@ from google.protobuf.message import DecodeError
 
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
-from ptq_core.graph.weights import Array, all_tensors, attach, detach, location
+from ptq_core.graph.guards import check_external_data, doubles, external_files, open_impossible_dims
+from ptq_core.graph.weights import Array, attach, detach
 
 Shape = tuple[int, ...]
 InputShapes = Shape | Sequence[Shape] | Mapping[str, Shape]
@@ -110,6 +111,7 @@ def load_model(
     proto = _read(path)
     order = {tensor.name: rank for rank, tensor in enumerate(proto.graph.initializer)}
     proto, weights = _without_weights(proto, path, params_filename)
+    open_impossible_dims(proto)
     try:
         onnx.checker.check_model(proto)
     except Exception as error:  # the checker raises unrelated classes
@@ -123,7 +125,9 @@ def load_model(
         _fix_input_shape(proto, input_shape, weights)
     _name_nodes(proto)
     try:
-        proto = onnx.shape_inference.infer_shapes(proto, strict_mode=False, data_prop=True)
+        proto = onnx.shape_inference.infer_shapes(
+            proto, strict_mode=False, data_prop=not doubles(proto.graph)
+        )
     except Exception as error:
         raise InputError(
             f"shapes of {path} do not fit: {_first_line(error)}",
@@ -139,7 +143,7 @@ def _without_weights(
     proto: onnx.ModelProto, path: Path, params_filename: str | None
 ) -> tuple[onnx.ModelProto, dict[str, Array]]:
     """``proto`` without its large constants, and these; a protobuf frees its memory only as a whole, so it is made anew."""
-    _check_external_data(proto, path, params_filename)
+    check_external_data(proto, path, params_filename)
     _drop_constant_inputs(proto)
     weights = detach(proto, path.parent)
     try:
@@ -227,7 +231,7 @@ def upgrade_opset(model: ir.Model, opset: int) -> ir.Model:
 def size_bytes(path: Path) -> int:
     """Size of a model file together with its external data, in bytes."""
     proto = onnx.load(str(path), load_external_data=False)
-    return path.stat().st_size + sum((path.parent / name).stat().st_size for name in _external_files(proto))
+    return path.stat().st_size + sum((path.parent / name).stat().st_size for name in external_files(proto))
 
 
 def picture_input(model: ir.Model) -> ir.Value:
@@ -282,39 +286,6 @@ def _read(path: Path) -> onnx.ModelProto:
             fix="check that the file is an ONNX model",
         )
     return proto
-
-
-def _external_files(proto: onnx.ModelProto) -> set[str]:
-    return {where.get("location", "") for where in map(location, all_tensors(proto.graph)) if where}
-
-
-def _check_external_data(proto: onnx.ModelProto, path: Path, params_filename: str | None) -> None:
-    locations = _external_files(proto)
-    for name in sorted(locations):
-        target = (path.parent / name.replace("\0", "")).resolve()
-        if "\0" in name or not target.is_relative_to(path.parent.resolve()):
-            raise InputError(
-                f"{path} refers to external data outside its folder: {name!r}",
-                rule="external data lies in the model's folder",
-                fix="do not trust this model, or put the data beside it",
-            )
-        if not target.is_file():
-            raise InputError(
-                f"{path} needs its external data {name}, which is missing",
-                rule="external data lies beside the model",
-                fix=f"copy {name} to {path.parent}",
-            )
-    if params_filename is not None and params_filename not in locations:
-        raise InputError(
-            f"params_filename is `{params_filename}`, but {path.name} "
-            + (
-                f"keeps its weights in {', '.join(sorted(locations))}"
-                if locations
-                else "holds its weights itself"
-            ),
-            rule="params_filename names the external-data file that the model refers to",
-            fix="correct params_filename or remove it",
-        )
 
 
 def _drop_constant_inputs(proto: onnx.ModelProto) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
 from ptq_core.flatfile.attributes import Attributes, NoAttributes, Transpose
+from ptq_core.flatfile.layout import MAX_ELEMENTS
 from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
+from ptq_core.flatfile.writer import pack_attributes
 from ptq_core.numerics import reference
 
 TO_NHWC = (0, 2, 3, 1)
@@ -53,6 +57,8 @@ class Lowering:
     def __init__(self, opset: int) -> None:
         self.program = Program()
         self.opset = opset
+        self.growth = 0
+        """Bytes by which folded constants exceed what they were computed from."""
         self._entries: dict[ir.Value, Entry] = {}
         self._names: set[str] = set()
         self._converted: dict[tuple[int, bool], int] = {}
@@ -134,6 +140,8 @@ class Lowering:
         self, name: str, dims: tuple[int, ...], dtype: DType = DType.F32, qparams: QuantParams | None = None
     ) -> int:
         """A tensor that an operator writes or the caller feeds."""
+        if math.prod(dims) > MAX_ELEMENTS:
+            raise Unsupported(f"its result {list(dims)} has 2^31 elements or more")
         return self.program.add(Tensor(self._unique(name), dtype, tuple(int(d) for d in dims), qparams))
 
     def emit(
@@ -146,6 +154,10 @@ class Lowering:
     ) -> int:
         """Append an operator that writes tensor ``out``; returns ``out``."""
         op = Op(kind, node_name, inputs, (out,), NoAttributes() if attributes is None else attributes)
+        try:
+            pack_attributes(op)
+        except struct.error:
+            raise Unsupported("a number among its attributes has more than 32 bits") from None
         self.program.ops.append(op)
         self._producers[out] = op
         return out

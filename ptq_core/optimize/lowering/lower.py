@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from ptq_core.errors import InputError
 from ptq_core.flatfile.attributes import ReduceFunction, UnaryFunction
+from ptq_core.flatfile.layout import MAX_ELEMENTS
 from ptq_core.flatfile.program import DType, Op, OpKind, Program
 from ptq_core.graph.io import static_shape
 from ptq_core.optimize.lowering import (
@@ -187,7 +188,8 @@ def _stand_in(context: Lowering, node: ir.Node) -> None:
     """Let the walk go on behind a refused node, to find all of them: its outputs become tensors if their shape is known."""
     for value in node.outputs:
         dims = [d if isinstance(d, int) else 1 for d in value.shape] if value.shape is not None else []
-        if context.find(value) is None and dims and min(dims) > 0 and len(dims) <= 8:
+        fits = dims and min(dims) > 0 and len(dims) <= 8 and math.prod(dims) <= MAX_ELEMENTS
+        if context.find(value) is None and fits:
             context.bind(value, Activation(context.arena_tensor(str(value.name), tuple(dims))))
 
 

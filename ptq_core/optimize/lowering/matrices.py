@@ -81,6 +81,8 @@ def _bias(
     ):
         return bias, None
     real = bias.real.astype(np.float32) * np.float32(beta)
+    if real.ndim and real.shape[-1] not in (1, outputs):
+        raise Unsupported(f"its matrix C {list(real.shape)} does not fit {outputs} outputs")
     if real.ndim > 1 and math.prod(real.shape[:-1]) != 1:
         return None, Constant(real)
     return Constant(np.ascontiguousarray(np.broadcast_to(real.reshape(-1), (outputs,)))), None

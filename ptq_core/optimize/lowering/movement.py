@@ -105,6 +105,8 @@ def lower_unsqueeze(context: Lowering, node: ir.Node) -> None:
     axes = get_axes(context, node) or ()
     rank = len(dims) + len(axes)
     added = {normal_axis(axis, rank) for axis in axes}
+    if len(added) != len(axes):
+        raise Unsupported(f"its axes {list(axes)} name one twice")
     rest = iter(dims)
     _reshape(context, node, tuple(1 if i in added else next(rest) for i in range(rank)))
 

@@ -23,10 +23,10 @@ def lower_quantize(context: Lowering, node: ir.Node) -> None:
     entry = context.find(node.inputs[0])
     if entry is None:
         raise Unsupported("its input is missing")
-    rank = len(context.dims(entry))
-    qparams = _qparams(context, node, rank, np.dtype(np.int8), default_type="uint8")
+    dims = context.dims(entry)
+    qparams = _qparams(context, node, dims, np.dtype(np.int8), default_type="uint8")
     if isinstance(entry, Constant):
-        scales = spread(qparams, rank)
+        scales = spread(qparams, len(dims))
         quantized = reference.quantize(entry.real.astype(np.float32), scales, qparams.zero_point)
         context.bind(node.outputs[0], Constant(quantized))
         return
@@ -49,17 +49,17 @@ def lower_dequantize(context: Lowering, node: ir.Node) -> None:
     entry = context.find(node.inputs[0])
     if entry is None:
         raise Unsupported("its input is missing")
-    rank = len(context.dims(entry))
+    dims = context.dims(entry)
     if isinstance(entry, Constant):
         if entry.array.dtype not in (np.int8, np.int32):
             raise Unsupported(f"it reads {entry.array.dtype}; int8 kernels need int8 (bias: int32)")
-        qparams = _qparams(context, node, rank, entry.array.dtype, default_type=str(entry.array.dtype))
+        qparams = _qparams(context, node, dims, entry.array.dtype, default_type=str(entry.array.dtype))
         context.bind(node.outputs[0], Constant(entry.array, qparams))
         return
     tensor = context.tensor(entry)
     if tensor.dtype != DType.I8:
         raise Unsupported("its input is not quantized")
-    qparams = _qparams(context, node, rank, np.dtype(np.int8), default_type="int8")
+    qparams = _qparams(context, node, dims, np.dtype(np.int8), default_type="int8")
     if tensor.qparams != QuantParams(qparams.scales, qparams.zero_point):
         raise Unsupported("its scale or zero point differs from that of the QuantizeLinear before it")
     out = context.arena_tensor(str(node.outputs[0].name), tensor.dims)
@@ -68,7 +68,7 @@ def lower_dequantize(context: Lowering, node: ir.Node) -> None:
 
 
 def _qparams(
-    context: Lowering, node: ir.Node, rank: int, dtype: np.dtype[np.generic], default_type: str
+    context: Lowering, node: ir.Node, dims: tuple[int, ...], dtype: np.dtype[np.generic], default_type: str
 ) -> QuantParams:
     scales = np.asarray(context.required(node, 1, "scale").real, np.float32)
     found = context.constant(node, 2, "zero point")
@@ -92,4 +92,7 @@ def _qparams(
     zero_point = values.pop()
     if scales.size == 1:
         return QuantParams(scales.reshape(1), zero_point)
-    return QuantParams(scales, zero_point, normal_axis(get_int(node, "axis", 1), rank))
+    axis = normal_axis(get_int(node, "axis", 1), len(dims))
+    if scales.size != dims[axis]:
+        raise Unsupported(f"it has {scales.size} scales for {dims[axis]} channels of {list(dims)}")
+    return QuantParams(scales, zero_point, axis)

@@ -56,6 +56,10 @@ def window_axes(
         raise Unsupported("its window is not two-dimensional")
     if min(pads) < 0:
         raise Unsupported(f"its pads {list(pads)} are negative")
+    if min(*strides, *dilations, *kernel) < 1:
+        raise Unsupported(
+            f"its kernel {list(kernel)}, strides {list(strides)} or dilations {list(dilations)} are not positive"
+        )
     axes = []
     for i in range(2):
         axis = Axis(sizes[i], kernel[i], strides[i], dilations[i], pads[i], pads[i + 2])

@@ -80,8 +80,15 @@ class _Builder:
         self.inputs.append(self.program.add(Tensor(f"c{len(self.inputs)}", dtype, data.shape, qparams, data)))
 
     def weights(self, dims: Dims, bias: bool) -> None:
-        """Constant weights and a bias, of the activations' type."""
-        if self.dtype == DType.F32:
+        """Constant weights and a bias, of the activations' type or, of float ones, compressed."""
+        stored = DType(self.random.choice([DType.F32, DType.I8, DType.I16]))
+        if self.dtype == DType.F32 and stored != DType.F32:
+            most = np.iinfo(stored.numpy).max
+            count = dims[0] if self.random.integers(2) else 1
+            scales = (self.random.uniform(0.5, 1, count) / most).astype(np.float32)
+            values = self.random.integers(-most, most + 1, dims)
+            self.constant(values, stored, QuantParams(scales, 0, 0 if count > 1 else -1))
+        elif self.dtype == DType.F32:
             self.constant(self.random.standard_normal(dims), DType.F32, None)
         else:
             values = self.random.integers(-127, 128, dims)

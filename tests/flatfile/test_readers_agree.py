@@ -12,11 +12,12 @@ from ptq_core.flatfile.program import DType, OpKind
 from ptq_core.flatfile.writer import write_program
 from tests.flatfile.both_readers import CppReader, compare, find_flat_reader, sealed
 from tests.flatfile.generated import kinds_and_types, one_op_program
-from tests.flatfile.programs import every_kind, tiny_program
+from tests.flatfile.programs import compressed_program, every_kind, tiny_program
 from tests.flatfile.update_golden import GOLDEN
 
 TINY = write_program(tiny_program())
 EVERY_KIND = write_program(every_kind())
+COMPRESSED = write_program(compressed_program())
 MASKS = (1, 2, 4, 8, 16, 32, 64, 128, 255)
 # Numbers that fields know, or that break them.
 WORDS = (
@@ -96,6 +97,16 @@ def test_every_flip(cpp: CppReader) -> None:
 
 def test_flips_in_every_operator(cpp: CppReader) -> None:
     resealed = ((name, sealed(data)) for name, data in flips(EVERY_KIND, lambda at: (MASKS[at % 9],)))
+    assert check(cpp, resealed) > 100
+
+
+def test_flips_of_compressed_weights(cpp: CppReader) -> None:
+    """Not in the weights themselves, of which any value is good."""
+    end = COMPRESSED.index(np.ascontiguousarray(compressed_program().tensors[2].data).tobytes())
+    resealed = (
+        (name, sealed(data + COMPRESSED[end:]))
+        for name, data in flips(COMPRESSED[:end], lambda at: (MASKS[at % 9],))
+    )
     assert check(cpp, resealed) > 100
 
 

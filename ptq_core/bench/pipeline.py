@@ -6,6 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -94,37 +95,26 @@ def _measure_all(
 
     On an interrupt they end what they run and clean up, then the interrupt goes on.
     """
-    interrupted = threading.Event()
     lanes: dict[str, list[str]] = {}
     for name in devices:
         lanes.setdefault("here" if runs_here(name) else name, []).append(name)
 
     def measure(names: Sequence[str]) -> None:
         for name in names:
-            if not interrupted.is_set():
-                _measure_one(name, devices[name], work, recorder, progress, interrupted)
+            if not work.interrupted.is_set():
+                _measure_one(name, devices[name], work, recorder, progress)
 
-    pool = [threading.Thread(target=measure, args=(names,), name=lane) for lane, names in lanes.items()]
-    for thread in pool:
-        thread.start()
-    try:
-        for thread in pool:
-            thread.join()
-    except BaseException:
-        interrupted.set()
-        kill_running()
-        for thread in pool:
-            thread.join()
-        raise
+    with ThreadPoolExecutor(len(lanes)) as pool:  # not Thread.join, which an interrupt breaks in Python 3.11
+        try:
+            wait([pool.submit(measure, names) for names in lanes.values()])
+        except BaseException:
+            work.interrupted.set()
+            kill_running()
+            raise
 
 
 def _measure_one(
-    name: str,
-    opener: Opener,
-    work: Work,
-    recorder: _Recorder,
-    progress: Progress | None,
-    interrupted: threading.Event,
+    name: str, opener: Opener, work: Work, recorder: _Recorder, progress: Progress | None
 ) -> None:
     settings = work.settings
     total = len(settings.threads)
@@ -136,7 +126,7 @@ def _measure_one(
             for index, threads in enumerate(settings.threads):
                 if progress is not None:
                     progress(name, index, total, f"{threads} thread(s)")
-                if index > 0 and interrupted.wait(settings.cool_down_s):
+                if index > 0 and work.interrupted.wait(settings.cool_down_s):
                     return
                 recorder.measured(name, session.measure(threads))
             if progress is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ptq_core.bench import protocol
@@ -24,12 +25,13 @@ LONGEST_PATH_SAID = 140
 
 @dataclass(frozen=True)
 class Work:
-    """What every device measures; ``references`` belong to ``subjects``."""
+    """What every device measures; ``references`` belong to ``subjects``. ``interrupted`` ends it early."""
 
     subjects: tuple[Subject, ...]
     references: tuple[Reference, ...]
     settings: Settings
     timeout_s: float
+    interrupted: threading.Event = field(default_factory=threading.Event)
 
 
 class Session:
@@ -113,6 +115,8 @@ class Session:
         self, indices: Sequence[int], flags: Sequence[str], threads: int, repeats: int
     ) -> protocol.BenchmarkRun:
         """Run `benchmark_bin` once and check its answer. Its own words are in the error when it fails."""
+        if self._work.interrupted.is_set():
+            raise DeviceError("interrupted", rule="a measurement runs to its end", fix="start it again")
         self._runs += 1  # an answer of an earlier run can never be taken for this one's
         answer = f"{self._device.folder}/answer{self._runs}.json"
         common = [f"--threads={threads}", f"--json={answer}", "--result_filename="]

@@ -8,7 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
+
+from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.optimize.pipeline import optimize
+from ptq_core.quantize.pipeline import quantize
+from tests.standin.fixtures import adb_server as adb_server
+from tests.standin.fixtures import plug as plug
 
 Fake = Callable[..., None]
 
@@ -40,3 +47,26 @@ def models(tmp_path: Path) -> tuple[Path, Path]:
     for path, size in zip(paths, (4000, 1000), strict=True):
         path.write_bytes(bytes(size))
     return paths
+
+
+@pytest.fixture(scope="session")
+def digits_models(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The embedded demo's network as FP32 and INT8 flat files, without the Softmax: all of the second is exact."""
+    folder = tmp_path_factory.mktemp("digits")
+    model = onnx.load(str(digits / "model" / "model.onnx"))
+    softmax = model.graph.node.pop()
+    model.graph.output[0].name = softmax.input[0]
+    (folder / "fp32").mkdir()
+    onnx.save(model, str(folder / "fp32" / "model.onnx"))
+    quantize(
+        QuantizeConfig(
+            model_dir=folder / "fp32",
+            save_model_path=folder / "int8",
+            image_dir=digits / "calibration_images",
+            preprocess=PreprocessConfig(resize=(32, 32), mean=(127.5,), std=(127.5,)),
+            batch_nums=1,
+        )
+    )
+    for precision in ("fp32", "int8"):
+        optimize(folder / precision / "model.onnx", folder / f"{precision}.nb", targets=("host", "arm"))
+    return folder / "fp32.nb", folder / "int8.nb"

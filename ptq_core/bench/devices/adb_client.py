@@ -48,7 +48,8 @@ TROUBLE = (
         "unlock the phone, confirm the question about USB debugging, and run again",
     ),
     (
-        r"device.* not found|no devices|offline|closed|protocol fault|connect|reset|EOF|failed to (read|get)|Broken pipe",
+        r"device.* not found|no devices|offline|closed|protocol fault|connect|reset|EOF|failed to (read|get)|Broken pipe"
+        r"|couldn't (read|write)|was cut off",
         "the connection to {serial} broke: {said}",
         "the phone must stay connected until the end",
         "check cable, USB port and battery (adb devices shows the phone as `device`), and run again",
@@ -139,12 +140,11 @@ class Adb:
         said = next(
             (line for line in lines if re.search(r"error|failed|adb:", line)), lines[-1] if lines else ""
         )
-        said = said.strip().removeprefix("adb: ").removeprefix("error: ")[:200] or "adb said nothing"
+        said = said.strip().removeprefix("adb: ").removeprefix("error: ")[:200]
+        said = said or ("its shell was cut off" if finished.exit_code == 0 else "adb said nothing")
         for pattern, problem, rule, fix in TROUBLE:
-            if re.search(pattern, finished.stderr + finished.stdout, re.IGNORECASE):
+            if re.search(pattern, "\n".join((said, *lines)), re.IGNORECASE):
                 return DeviceError(problem.format(serial=self.serial or "adb", said=said), rule=rule, fix=fix)
-        if finished.exit_code == 0:  # the shell ended without its last line
-            said = "the phone's shell was cut off"
         return DeviceError(
             f"{self.serial or 'adb'}: {said}",
             rule="adb must do what it is told",

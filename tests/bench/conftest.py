@@ -51,8 +51,12 @@ def models(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def digits_models(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The embedded demo's network as FP32 and INT8 flat files, without the Softmax: all of the second is exact."""
-    folder = tmp_path_factory.mktemp("digits")
+    """The embedded demo's network as FP32 and INT8 flat files; of the second all but the logits is integers."""
+    return make_digits_models(digits, tmp_path_factory.mktemp("digits"), full=True)
+
+
+def make_digits_models(digits: Path, folder: Path, *, full: bool) -> tuple[Path, Path]:
+    """The demo's network without its Softmax in ``folder``; ``full`` is `is_full_quantize`."""
     model = onnx.load(str(digits / "model" / "model.onnx"))
     softmax = model.graph.node.pop()
     model.graph.output[0].name = softmax.input[0]
@@ -64,6 +68,8 @@ def digits_models(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
             save_model_path=folder / "int8",
             image_dir=digits / "calibration_images",
             preprocess=PreprocessConfig(resize=(32, 32), mean=(127.5,), std=(127.5,)),
+            is_full_quantize=full,
+            skip_quant=(),
             batch_nums=1,
         )
     )

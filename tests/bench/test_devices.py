@@ -1,0 +1,161 @@
+"""What needs no phone: adb's words, the choice of devices, checksums, properties."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ptq_core.bench.devices.adb_client import Adb, find_adb, quote
+from ptq_core.bench.devices.adb_discovery import STATES, Found, choose_automatically, parse_devices
+from ptq_core.bench.devices.checksums import CHECKSUM_PROGRAMS, answers
+from ptq_core.bench.devices.phone import choose_abi, parse_properties
+from ptq_core.bench.devices.process import Finished, run_process
+from ptq_core.bench.devices.selection import runs_here, select_devices
+from ptq_core.errors import DeviceError, InputError
+
+LISTED = """\
+* daemon not running; starting now at tcp:5037
+* daemon started successfully
+List of devices attached
+R58M123ABC             device usb:1-2 product:beyond1 model:SM_G973F device:beyond1 transport_id:3
+192.168.1.5:5555       offline transport_id:4
+emulator-5554          unauthorized transport_id:5
+????????????           no permissions (user in plugdev group; are your udev rules wrong?); see [http://x] usb:1-4 transport_id:6
+
+"""
+
+
+def test_the_list_of_devices() -> None:
+    found = parse_devices(LISTED)
+    assert [(phone.serial, phone.state) for phone in found] == [
+        ("R58M123ABC", "device"),
+        ("192.168.1.5:5555", "offline"),
+        ("emulator-5554", "unauthorized"),
+        ("????????????", "no permissions"),
+    ]
+    assert [phone.ready for phone in found] == [True, False, False, False]
+    assert choose_automatically(found) == "R58M123ABC"
+    assert parse_devices("") == ()
+
+
+@pytest.mark.parametrize("state", [*STATES, "dreaming"])
+def test_every_state_has_a_next_step(state: str) -> None:
+    refusal = Found("R58M", state, "").refusal()
+    assert "R58M" in refusal.problem
+    assert refusal.exit_code == 3
+    assert refusal.fix
+
+
+def test_a_phone_that_cannot_be_used_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+    assert choose_automatically(()) is None
+    with pytest.raises(DeviceError, match="no permission") as caught:
+        choose_automatically((Found("R58M", "no permissions", ""),))
+    assert "udev" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("stderr", "said"),
+    [
+        ("adb: error: failed to copy 'a' to 'b': remote couldn't create file: No space left on device", "no space"),
+        ("adb: error: failed to copy 'a' to 'b': remote couldn't create file: Permission denied", "cannot be written"),
+        ("error: device 'R58M' not found", "connection to R58M broke"),
+        ("adb: error: failed to copy 'a' to 'b': couldn't read from device", "connection to R58M broke"),
+        ("error: device unauthorized.\nThis adb server's $ADB_VENDOR_KEYS is not set", "no longer accepts"),
+        ("error: closed", "connection to R58M broke"),
+        ("adb: something new", "R58M: something new"),
+        ("", "R58M: adb said nothing"),
+    ],
+)  # fmt: skip
+def test_what_adb_says_becomes_an_error(stderr: str, said: str) -> None:
+    error = Adb("adb", "R58M").trouble(Finished(1, "", stderr))
+    assert said in error.problem
+    assert error.fix
+
+
+def test_adb_is_found_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_sdk = tmp_path / "sdk" / "platform-tools" / "adb"
+    in_sdk.parent.mkdir(parents=True)
+    for path in (in_sdk, tmp_path / "mine"):
+        path.write_text("#!/bin/sh\n", encoding="utf-8")
+        path.chmod(0o755)
+    for name in ("ADB", "ANDROID_HOME", "ANDROID_SDK_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    with pytest.raises(DeviceError, match="there is no adb") as caught:
+        find_adb()
+    assert "apt install adb" in caught.value.fix
+    assert select_devices("auto").note == "there is no adb on this machine: measuring here, not on a phone"
+    monkeypatch.setenv("ANDROID_HOME", str(tmp_path / "sdk"))
+    assert find_adb().program == str(in_sdk)
+    monkeypatch.setenv("ADB", str(tmp_path / "gone"))
+    for wanted in ("auto", "R58M"):
+        with pytest.raises(DeviceError, match="gone is no program"):
+            select_devices(wanted)
+    assert find_adb(str(tmp_path / "mine")).program == str(tmp_path / "mine")
+
+
+def test_several_devices() -> None:
+    assert list(select_devices("local, qemu:max,sve=off,qemu:cortex-a7").devices) == [
+        "local",
+        "qemu:max,sve=off",
+        "qemu:cortex-a7",
+    ]
+    assert [runs_here(name) for name in ("local", "qemu:max", "R58M")] == [True, True, False]
+
+
+@pytest.mark.parametrize("wanted", ["", "local,", "local,local"])
+def test_a_wrong_list_of_devices(wanted: str) -> None:
+    with pytest.raises(InputError, match="--device"):
+        select_devices(wanted)
+
+
+@pytest.mark.parametrize("cpu", ["cortex-a1000", ""])
+def test_a_cpu_that_qemu_does_not_have(cpu: str) -> None:
+    if shutil.which("qemu-aarch64-static") is None:
+        pytest.skip("missing apt package: qemu-user-static")
+    with pytest.raises(InputError, match="--device qemu:") as caught:
+        select_devices(f"qemu:{cpu}").devices[f"qemu:{cpu}"]()
+    assert "cortex-a53" in caught.value.fix
+
+
+@pytest.mark.parametrize("program", CHECKSUM_PROGRAMS)
+@pytest.mark.parametrize("size", [0, 1, 255, 70_000])
+def test_checksums_are_those_of_the_programs(program: str, size: int, tmp_path: Path) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"this machine has no {program}")
+    data = os.urandom(size)
+    file = tmp_path / "file"
+    file.write_bytes(data)
+    printed = subprocess.run([program, str(file)], capture_output=True, text=True, check=True).stdout
+    assert answers(program, printed, data)
+    assert not answers(program, printed, data + b"\0")
+    assert not answers(program, "no such file", data)
+
+
+def test_properties_and_abis() -> None:
+    properties = parse_properties(
+        "[ro.product.cpu.abilist]: [arm64-v8a,armeabi-v7a]\n[empty]: []\r\ngarbage\n"
+    )
+    assert properties == {"ro.product.cpu.abilist": "arm64-v8a,armeabi-v7a", "empty": ""}
+    assert choose_abi("R58M", properties) == "arm64-v8a"
+    assert choose_abi("R58M", {"ro.product.cpu.abi": "armeabi-v7a"}) == "armeabi-v7a"
+    assert choose_abi("R58M", {"ro.product.cpu.abilist": "x86_64,arm64-v8a"}) == "x86_64"
+    for abilist in ("x86", "riscv64", ""):
+        with pytest.raises(DeviceError, match="R58M runs programs for"):
+            choose_abi("R58M", {"ro.product.cpu.abilist": abilist})
+
+
+def test_quoting_is_undone_by_a_shell() -> None:
+    odd = ["a b", "", "it's", "$HOME", "`x`", "\\", "*", "ü\n"]
+    finished = run_process(["sh", "-c", f"printf '%s|' {quote(*odd)}"], timeout_s=10)
+    assert finished.stdout == "".join(f"{word}|" for word in odd)
+
+
+def test_a_process_that_does_not_end_is_killed_with_its_children() -> None:
+    with pytest.raises(TimeoutError):
+        run_process(["sh", "-c", "sleep 60 & sleep 60"], timeout_s=0.2)

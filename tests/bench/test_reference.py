@@ -1,0 +1,75 @@
+"""A device's outputs beside this machine's: when they are the same, close, different, or cannot be judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptq_core.bench.reference import Reference
+from ptq_core.bench.report import Precision
+from ptq_core.bench.subjects import Subject
+from ptq_core.runtime import RUNTIME_DIR_VARIABLE, Program, runtime_folder
+from tests.bench.conftest import make_digits_models
+
+pytestmark = pytest.mark.skipif(
+    not (runtime_folder("host") / "libptq.so").is_file(), reason="the runtime is not built: make runtime"
+)
+
+Models = tuple[Path, Path]
+
+
+def reference(model: Path, precision: Precision, scratch: Path) -> tuple[Reference, np.ndarray]:
+    """The reference of ``model``, and the outputs that it expects."""
+    made = Reference(Subject(precision, model, model), scratch)
+    files = made.prepare()
+    assert files is not None
+    with Program(model) as program:
+        inputs = [
+            np.fromfile(file, info.dtype).reshape(info.shape)
+            for file, info in zip(files, program.inputs, strict=True)
+        ]
+        (output,) = program.run(*inputs)
+    return made, output
+
+
+def test_floats_may_differ_by_rounding(digits_models: Models, tmp_path: Path) -> None:
+    made, output = reference(digits_models[0], "fp32", tmp_path)
+    assert made.compare(output.tobytes()) == "identical"
+    assert made.compare(np.nextafter(output, np.float32(np.inf)).tobytes()) == "close"
+    for wrong in (output * np.float32(1.5) + 1, np.full_like(output, np.nan), output[..., ::-1]):
+        assert made.compare(wrong.tobytes()) == "different"
+    assert made.compare(output.tobytes()[:-4]) == "different"
+    assert made.compare(b"") == "different"
+
+
+def test_integers_may_not_differ_at_all(digits_models: Models, tmp_path: Path) -> None:
+    made, output = reference(digits_models[1], "int8", tmp_path)
+    assert made.compare(output.tobytes()) == "identical"
+    assert made.compare(np.nextafter(output, np.float32(np.inf)).tobytes()) == "different"
+
+
+def test_floats_before_integers_cannot_be_judged(digits: Path, tmp_path: Path) -> None:
+    """An error of a float operator may turn a rounding to int8, and no bound is known of what follows."""
+    model = make_digits_models(digits, tmp_path, full=False)[1]
+    made, output = reference(model, "int8", tmp_path)
+    assert made.compare(output.tobytes()) == "identical"
+    assert made.compare((output + 1).tobytes()) is None
+
+
+def test_models_with_the_same_inputs_get_the_same(digits_models: Models, tmp_path: Path) -> None:
+    files = [
+        reference(path, p, tmp_path)[0].prepare()
+        for path, p in zip(digits_models, ("fp32", "int8"), strict=True)
+    ]  # type: ignore[arg-type]
+    assert files[0] is not None
+    assert files[1] is not None
+    assert [file.read_bytes() for file in files[0]] == [file.read_bytes() for file in files[1]]
+
+
+def test_without_a_runtime_here_nothing_is_compared(
+    digits_models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(RUNTIME_DIR_VARIABLE, str(tmp_path))
+    assert Reference(Subject("int8", digits_models[1], digits_models[1]), tmp_path).prepare() is None

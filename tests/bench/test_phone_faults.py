@@ -103,7 +103,8 @@ def test_the_automatic_choice(
     second = plug("x86_64", "--model=Second")
     assert run(flags) == 3
     said = capfd.readouterr().err
-    assert f"2 phones are connected: {first.serial} (device, First), {second.serial} (device, Second)" in said
+    listed = sorted((f"{first.serial} (device, First)", f"{second.serial} (device, Second)"))
+    assert f"2 phones are connected: {', '.join(listed)}" in said
     assert "--device all" in said
     monkeypatch.setenv("ANDROID_SERIAL", second.serial)
     assert run(flags) == 0

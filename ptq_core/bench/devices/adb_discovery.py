@@ -71,12 +71,12 @@ def parse_devices(text: str) -> tuple[Found, ...]:
 
 
 def list_devices(adb: Adb) -> tuple[Found, ...]:
-    """All that adb sees. Raises DeviceError if adb fails."""
+    """All that adb sees, by serial: its own order changes. Raises DeviceError if adb fails."""
     adb.start_server()
     finished = adb.call("devices", "-l")
     if finished.exit_code != 0:
         raise adb.trouble(finished)
-    return parse_devices(finished.stdout)
+    return tuple(sorted(parse_devices(finished.stdout), key=lambda phone: phone.serial))
 
 
 def find_serial(serial: str, found: tuple[Found, ...]) -> str:

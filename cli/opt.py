@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 DEFAULT_QUANT_TYPE = "QUANT_INT16"
 """As in Paddle-Lite: nearly exact, half the size."""
 
+FLAT_FILE_ONLY: dict[str, tuple[object, str]] = {
+    "prefer_int8_kernel": (True, "kernels are those of a flat file's operators"),
+    "quant_model": (
+        False,
+        "only a flat file has compressed weights; `ptq quantize --algo weight_only` makes such an ONNX model",
+    ),
+    "record_tailoring_info": (False, "kernels are chosen for a flat file"),
+    "explain": (False, "the passes that it explains rewrite flat files"),
+}
+"""Flags that mean nothing for an ONNX output: their value that asks for nothing, and why."""
+
 OUT_TYPES = {"naive_buffer": ".nb", "protobuf": ".onnx"}
 
 
@@ -55,18 +66,7 @@ def opt(**given: Any) -> int:
             rule=f"the output types are {' and '.join(OUT_TYPES)}",
             fix="leave the flag out for the runtime's flat file",
         )
-    if _quant_type(flags) is not None and flags.optimize_out_type != "naive_buffer":
-        raise InputError(
-            f"--quant-model with --optimize-out-type {flags.optimize_out_type}",
-            rule="compressed weights are those of a flat file",
-            fix="leave one of the two out; `ptq quantize --algo weight_only` makes such an ONNX model",
-        )
-    if flags.record_tailoring_info and flags.optimize_out_type != "naive_buffer":
-        raise InputError(
-            f"--record-tailoring-info with --optimize-out-type {flags.optimize_out_type}",
-            rule="kernels are chosen for a flat file",
-            fix="leave one of the two out",
-        )
+    _check_together(flags)
     if flags.model_set_dir is not None:
         return _optimize_set(flags, flags.model_set_dir, flags.optimize_out)
     out = _with_suffix(flags, flags.optimize_out)
@@ -75,6 +75,26 @@ def opt(**given: Any) -> int:
     if flags.record_tailoring_info:
         click.echo(_write_tailoring(out.with_suffix(""), {out.stem: _tailoring(out)}))
     return 0
+
+
+def _check_together(flags: Flags) -> None:
+    """Raise InputError for flags that do not go together, before anything is written; DeviceError for a missing tool."""
+    from ptq_core.kernels import TOOLS, levels
+    from ptq_core.optimize.pipeline import resolve_targets
+
+    _quant_type(flags)
+    targets = resolve_targets(flags.targets)
+    for name, (plain, reason) in FLAT_FILE_ONLY.items():
+        if flags.optimize_out_type != "naive_buffer" and getattr(flags, name) != plain:
+            raise InputError(
+                f"--{name.replace('_', '-')} with --optimize-out-type {flags.optimize_out_type}",
+                rule=reason,
+                fix="leave one of the two out",
+            )
+    if flags.record_tailoring_info:
+        for target in targets:
+            if target in TOOLS:
+                levels(target)
 
 
 def _listing(flags: Flags) -> Iterator[str] | None:
@@ -100,6 +120,12 @@ def _display_kernels(flags: Flags) -> Iterator[str]:
     wanted = dict.fromkeys(target for name in flags.targets for target in TARGET_NAMES[name])
     targets = tuple(target for target in wanted if target in TOOLS)
     this_machine = flags.targets == ("host",)
+    if not targets:
+        raise InputError(
+            f"--valid-targets {flags.valid_targets}",
+            rule=f"kernels are known of {', '.join(TOOLS)}; there is no 32-bit build for x86",
+            fix="name another target",
+        )
     if flags.optimized_nb_model_path is not None:
         yield from opt_kernels.chosen_kernels(
             flags.optimized_nb_model_path, targets, this_machine=this_machine
@@ -109,7 +135,8 @@ def _display_kernels(flags: Flags) -> Iterator[str]:
     else:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder, "model.nb")
-            for _ in _optimize_one(dataclasses.replace(flags, no_verify=True), find_source(flags), out):
+            plain = dataclasses.replace(flags, no_verify=True, optimize_out_type="naive_buffer")
+            for _ in _optimize_one(plain, find_source(flags), out):
                 pass
             yield from opt_kernels.chosen_kernels(out, targets, this_machine=this_machine)
 

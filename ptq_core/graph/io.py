@@ -32,6 +32,10 @@ RESIZE_WITH_COORDINATES = 11
 """The opset whose Resize says where its pixels lie; before, they lie at i / scale, rounded down."""
 
 
+PADDLE_FILES = ("__model__", "inference.pdmodel", "model.pdmodel", "inference.json")
+"""What PaddlePaddle calls a saved model."""
+
+
 def find_model(model_dir: Path, model_filename: str | None = None) -> Path:
     """The model file in ``model_dir``: ``model_filename``, or the only ``.onnx`` there; a path to a file is taken as it is."""
     if model_dir.is_file() and model_filename is None:
@@ -55,6 +59,12 @@ def find_model(model_dir: Path, model_filename: str | None = None) -> Path:
         )
     if len(found) == 1:
         return found[0]
+    if not found and any((model_dir / name).exists() for name in PADDLE_FILES):
+        raise InputError(
+            f"{model_dir} holds a PaddlePaddle model",
+            rule="models are .onnx files",
+            fix="convert it with paddle2onnx",
+        )
     names = ", ".join(p.name for p in found) or "none"
     raise InputError(
         f"{model_dir} holds {len(found)} .onnx files ({names})",

@@ -25,7 +25,7 @@ from ptq_core.flatfile.writer import write_file
 from ptq_core.graph.io import InputShapes, load_model, save_model, to_bytes
 from ptq_core.graph.passes import simplify
 from ptq_core.graph.weights import release_constants
-from ptq_core.optimize.compress_weights import compress_weights
+from ptq_core.optimize.compress_weights import TYPES, compress_weights
 from ptq_core.optimize.lowering.lower import lower_graph
 from ptq_core.optimize.memory_plan import plan_memory
 from ptq_core.optimize.passes import run_passes
@@ -138,6 +138,8 @@ def _compressed(
         whole = Path(folder, "whole.nb")
         path.rename(whole)
         report = compress_weights(program, quant_type)
+        if report.tensors:
+            program.meta = {**program.meta, "weights": TYPES[quant_type][0].label}
         _write_checked(program, path)
         yield whole, dataclasses.replace(report, output_sqnr_db=output_sqnr_db(whole, path, inputs))
 

@@ -287,6 +287,7 @@ def test_weight_only_compression(
     assert whole.stat().st_size > ratio * small.stat().st_size
     program = load_program(small)
     assert program.version == (1, 2)
+    assert program.meta["weights"] == ("i16" if quant_type is None else "i8")
     x = np.random.default_rng(0).uniform(-1, 1, program.tensors[program.inputs[0]].dims).astype(np.float32)
     with Program(whole) as before, Program(small) as after:
         logits = [
@@ -306,9 +307,12 @@ def test_weight_only_compression(
         (["--quant-type", "QUANT_INT8"], "without --quant-model"),
         (["--quant-model", "--quant-type", "QUANT_INT4"], "QUANT_INT8 and QUANT_INT16"),
         (["--quant-model", "--optimize-out-type", "protobuf"], "weight_only"),
+        (["--explain", "--optimize-out-type", "protobuf"], "rewrite flat files"),
+        (["--prefer-int8-kernel=false", "--optimize-out-type", "protobuf"], "--prefer-int8-kernel with"),
+        (["--valid-targets", "gpu", "--optimize-out-type", "protobuf"], "unknown target gpu"),
     ],
 )
-def test_compression_mistakes(
+def test_flags_that_do_not_go_together(
     models: Path, capsys: pytest.CaptureFixture[str], given: list[str], words: str
 ) -> None:
     code, _, err = opt(capsys, "--model-dir", "models/good", "--optimize-out", "c", *given)

@@ -138,3 +138,11 @@ def test_one_float_input_is_needed(tmp_path: Path) -> None:
     model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
     with pytest.raises(InputError):
         io.picture_input(io.load_model(save(model, tmp_path)))
+
+
+@pytest.mark.parametrize("name", io.PADDLE_FILES)
+def test_a_paddle_model_is_recognised(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(InputError, match="PaddlePaddle model") as caught:
+        io.find_model(tmp_path)
+    assert "paddle2onnx" in caught.value.fix

@@ -104,6 +104,7 @@ class Program:
         self._check(status)
         self._handle = handle
         self.arena_bytes: int = self._library.ptq_program_arena_bytes(handle)
+        self.work: int = self._library.ptq_program_work(handle)
         self.inputs = self._tensors("input")
         self.outputs = self._tensors("output")
         self.ops = self._operators()
@@ -285,12 +286,14 @@ _OUT = ctypes.POINTER(ctypes.c_void_p)
 
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "ptq_version": (ctypes.c_char_p, ()),
+    "ptq_api_version": (ctypes.c_int32, ()),
     "ptq_last_error": (ctypes.c_char_p, ()),
     "ptq_cpu_features": (ctypes.c_char_p, ()),
     "ptq_program_load": (_STATUS, (ctypes.c_char_p, _OUT)),
     "ptq_program_from_memory": (_STATUS, (_POINTER, _SIZE, _OUT)),
     "ptq_program_destroy": (None, (_POINTER,)),
     "ptq_program_arena_bytes": (_SIZE, (_POINTER,)),
+    "ptq_program_work": (ctypes.c_uint64, (_POINTER,)),
     "ptq_program_input_count": (_SIZE, (_POINTER,)),
     "ptq_program_output_count": (_SIZE, (_POINTER,)),
     "ptq_program_op_count": (_SIZE, (_POINTER,)),

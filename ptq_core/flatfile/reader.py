@@ -106,15 +106,29 @@ class _Reader:
             version=self._header.version,
         )
         check_plan(program)
-        work = 0
+        self._check_operators(program, operators)
+        program.meta = self._meta()
+        return program
+
+    def _check_operators(self, program: Program, operators: list[_Operand]) -> None:
+        """Each operator's own rules, and the limits of all together."""
+        work = packed = 0
+        limit = memory_limit(len(self._data), program.arena_size)
         for step, (op, operator) in enumerate(zip(program.ops, operators, strict=True)):
+            where = f"operator {step} {shown(op.name)} ({op.kind.label})"
+            packed += sum(
+                program.tensors[index].size_bytes for index in op.reads if program.tensors[index].is_constant
+            )
+            if packed > limit:
+                raise FlatFileError(
+                    f"{where} memory", f"constants of {packed} bytes so far", f"at most {limit}"
+                )
             check_operator(program, step, operator.entries)
             work += operator_work(program, op)
             if work > MAX_WORK:
-                where = f"operator {step} {shown(op.name)} ({op.kind.label}) work"
-                raise FlatFileError(where, f"{work} steps so far", f"a program has at most {MAX_WORK}")
-        program.meta = self._meta()
-        return program
+                raise FlatFileError(
+                    f"{where} work", f"{work} steps so far", f"a program has at most {MAX_WORK}"
+                )
 
     # Entries
 

@@ -48,6 +48,8 @@ extern "C" {
 
 const char* ptq_version(void) { return "0.1.0"; }
 
+int32_t ptq_api_version(void) { return PTQ_API_VERSION; }
+
 const char* ptq_last_error(void) { return ptq::LastError(); }
 
 const char* ptq_cpu_features(void) {

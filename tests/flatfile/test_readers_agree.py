@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from ptq_core.flatfile.program import DType, OpKind
+from ptq_core.flatfile.attributes import Clamp
+from ptq_core.flatfile.program import DType, Op, OpKind, Program, Tensor
 from ptq_core.flatfile.writer import write_program
-from tests.flatfile.both_readers import CppReader, compare, find_flat_reader, sealed
+from tests.flatfile.both_readers import OUT_OF_MEMORY, CppReader, compare, find_flat_reader, sealed
 from tests.flatfile.generated import kinds_and_types, one_op_program
 from tests.flatfile.programs import compressed_program, every_kind, tiny_program
 from tests.flatfile.update_golden import GOLDEN
@@ -135,6 +136,43 @@ def test_broken_programs(cpp: CppReader, kind: OpKind, dtype: DType) -> None:
         for case in range(20)
     )
     check(cpp, cases)
+
+
+def chain(count: int, width: int) -> bytes:
+    """``count`` fully connected operators that share one weight of ``width`` × ``width``."""
+    place = [(1 + i) * 4 * width for i in range(3)]
+    program = Program(targets=("arm64",), producer="ptq test", arena_size=12 * width)
+    weight = np.zeros((width, width), np.float32)
+    last = program.add(Tensor("x", DType.F32, (1, width), None, None, 0))
+    shared = program.add(Tensor("w", DType.F32, weight.shape, None, weight))
+    program.inputs = [last]
+    for i in range(count):
+        y = program.add(Tensor("y", DType.F32, (1, width), None, None, place[i % 2]))
+        program.ops.append(Op(OpKind.FULLY_CONNECTED, "fc", (last, shared), (y,), Clamp()))
+        last = y
+    program.outputs = [last]
+    return write_program(program)
+
+
+def with_count(kind: bytes, count: int) -> bytes:
+    """TINY with another number of entries in a section, which are zeros at the file's end."""
+    data = bytearray(TINY)
+    entry = next(at for at in range(64, 64 + 64 * 32, 32) if data[at : at + 4] == kind)
+    size = struct.unpack_from("<I", data, entry + 28)[0]
+    data += bytes(-len(data) % 64)
+    struct.pack_into("<QQI", data, entry + 8, len(data), count * size, count)
+    old = struct.unpack_from("<QQ", TINY, entry + 8)
+    data[old[0] : old[0] + old[1]] = bytes(old[1])
+    return sealed(data + bytes(count * size))
+
+
+def test_a_small_file_cannot_ask_for_much(cpp: CppReader) -> None:
+    """Weights that many operators share, endless tables: refused, soon and without the memory that they ask for."""
+    assert check(cpp, iter([("few", chain(20, 128)), ("a few more", chain(100, 128))])) == 2
+    assert check(cpp, iter([("many", chain(600, 128))])) == 0
+    assert cpp.ask(chain(600, 128)).status == OUT_OF_MEMORY
+    counts = ((str(kind), with_count(kind, 65537)) for kind in (b"TENS", b"OPRS"))
+    assert check(cpp, counts) == 0
 
 
 def test_a_disagreement_is_seen(cpp: CppReader) -> None:

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import struct
-import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ptq_core import runtime
 from ptq_core.errors import InputError
 from ptq_core.flatfile import layout
 from ptq_core.flatfile.attributes import Clamp, Conv2d
-from ptq_core.flatfile.program import OpKind, Program
-from ptq_core.flatfile.reader import read_program
+from ptq_core.flatfile.program import DType, OpKind, Program, Tensor
+from ptq_core.flatfile.reader import load_program, read_program
 from ptq_core.flatfile.writer import write_program
+from ptq_core.runtime import runtime_folder
+from tests.flatfile.both_readers import sealed
 from tests.flatfile.programs import Y, every_kind, tiny_program
 
 TINY = write_program(tiny_program())
-
-
-def sealed(data: bytearray) -> bytes:
-    """``data`` with its size and checksum corrected, so that the checks behind them are reached."""
-    struct.pack_into("<Q", data, 16, len(data))
-    struct.pack_into("<I", data, 24, zlib.crc32(memoryview(data)[layout.CRC_BEGIN :]))
-    return bytes(data)
 
 
 def patched(offset: int, code: str, value: object, data: bytes = TINY) -> bytes:
@@ -277,3 +274,44 @@ def test_rule(name: str) -> None:
     change(program)
     with pytest.raises(InputError, match=named):
         read_program(write_program(program))
+
+
+@pytest.fixture
+def not_files(tmp_path: Path) -> list[Path]:
+    """A folder, a pipe that nobody writes to, an endless device."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    return [tmp_path, pipe, Path("/dev/zero")]
+
+
+def test_only_regular_files_are_read(not_files: list[Path], tmp_path: Path) -> None:
+    for path in not_files:
+        with pytest.raises(InputError, match=r"not a regular file|Is a directory"):
+            load_program(path)
+    with pytest.raises(InputError, match="No such file"):
+        load_program(tmp_path / "absent.nb")
+    empty = tmp_path / "empty.nb"
+    empty.touch()
+    with pytest.raises(InputError, match="file size: 0 bytes"):
+        load_program(empty)
+
+
+@pytest.mark.skipif(not (runtime_folder("host") / "libptq.so").is_file(), reason="the runtime is not built")
+def test_the_runtime_reads_only_regular_files(not_files: list[Path]) -> None:
+    for path in not_files:
+        with pytest.raises(InputError, match="is not a regular file"):
+            runtime.Program(path)
+
+
+def test_names_that_fill_the_memory() -> None:
+    """65,536 names that are the ends of one long string."""
+    program = tiny_program()
+    program.tensors[0] = dataclasses.replace(program.tensors[0], name="n" * 100_000)
+    for i in range(2000):
+        data = np.zeros(1, np.float32)
+        program.tensors.append(Tensor(f"{i}", DType.F32, (1,), None, data))
+    data = bytearray(write_program(program))
+    for i in range(2000):
+        struct.pack_into("<I", data, start_of(b"TENS", data) + (6 + i) * 64, i)
+    with pytest.raises(InputError, match="bytes of names"):
+        read_program(sealed(data))

@@ -31,9 +31,9 @@ from tests.flatfile.generated import kinds_and_types, one_op_program  # noqa: E4
 
 FOLDER = ROOT / "runtime" / "test" / "fuzz"
 TARGETS = ("load", "run")
-MAX_BYTES = 16384
+MAX_BYTES = 32768
 TIMEOUT_SECONDS = 10
-SEEDS_PER_OPERATOR = 3
+SEEDS_PER_OPERATOR = 4
 COVERED = ("format", "program", "api.cc")
 
 LIBFUZZER_OPTIONS = {

@@ -31,7 +31,7 @@ from ptq_core.flatfile.attributes import (
     UnaryFunction,
 )
 from ptq_core.flatfile.checks import FLOAT_OR_INT8, Operator, Window, scale_of
-from ptq_core.flatfile.compressed import is_compressed
+from ptq_core.flatfile.compressed import WEIGHTED, is_compressed
 from ptq_core.flatfile.layout import MAX_RANK
 from ptq_core.flatfile.program import DType, OpKind, Program, Tensor
 from ptq_core.flatfile.refusal import shown
@@ -54,8 +54,13 @@ Entries = Mapping[str, tuple[int, ...]]
 
 def check_operator(program: Program, step: int, entries: Entries) -> None:
     """Raise FlatFileError for the first rule that operator ``step`` breaks; ``entries`` are its whole attribute arrays."""
+    operator = Operator(program, step)
+    if operator.op.kind in WEIGHTED:
+        w = operator.input(1)
+        if w.is_constant and is_compressed(operator.input(0), w):
+            _weight_scales(operator)
     with np.errstate(over="ignore", invalid="ignore"):
-        RULES[program.ops[step].kind](Operator(program, step), entries)
+        RULES[operator.op.kind](operator, entries)
 
 
 def _clamp(c: Operator, a: Clamp) -> None:
@@ -152,15 +157,19 @@ def _convolution(
     if quantized:
         c.per_tensor("x", x)
         c.per_tensor("output", y)
-    if quantized or compressed:
-        assert w.qparams is not None
-        if w.qparams.zero_point:
-            c.refuse(f"w {shown(w.name)} zero_point", w.qparams.zero_point, "weights have zero point 0")
-        if not w.qparams.per_tensor and w.qparams.axis != 0:
-            c.refuse(f"w {shown(w.name)} axis", w.qparams.axis, "scales count the outputs, axis 0")
+        _weight_scales(c)
     c.clamp(*clamp)
     if quantized:
         _channels(c, bias, scale if y.dtype == DType.I8 else None)
+
+
+def _weight_scales(c: Operator) -> None:
+    w = c.input(1)
+    assert w.qparams is not None
+    if w.qparams.zero_point:
+        c.refuse(f"w {shown(w.name)} zero_point", w.qparams.zero_point, "weights have zero point 0")
+    if not w.qparams.per_tensor and w.qparams.axis != 0:
+        c.refuse(f"w {shown(w.name)} axis", w.qparams.axis, "scales count the outputs, axis 0")
 
 
 def _channels(c: Operator, bias: Tensor | None, scale: np.float32 | None) -> None:

@@ -19,7 +19,8 @@
 // their program. Strings and infos are the program's and live as long as it.
 //
 // Files from strangers. Any bytes may be loaded: they are checked first, and loading takes at most
-// 4 * (size of the file + its arena) + 16 MiB of memory. Creating a context takes
+// 4 * (size of the file + its arena) + 16 MiB of memory, compressed weights counted as floats.
+// Creating a context takes
 // ptq_program_arena_bytes() and workspaces for each thread, bounded likewise; a run takes a time
 // that follows from ptq_program_work(). Callers who do not trust the file compare both numbers with
 // limits of their own before they create a context. A file is mapped, not copied: while a program

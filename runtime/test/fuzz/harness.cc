@@ -89,9 +89,10 @@ size_t AllowedMemory(const uint8_t* data, size_t size) {
     memcpy(&arena, data + entry.offset, sizeof arena);
     break;
   }
-  // Arrays are rounded up and have slack: 128 bytes for each of at most a few dozen per 32 bytes.
   if (arena > (uint64_t{1} << 49)) arena = 0;
-  return static_cast<size_t>(ptq::MemoryLimit(size, arena) * 5 / 4);
+  // Compressed weights count as what they stand for, at most four times the file. Arrays have slack
+  // for alignment and for reads beyond their end.
+  return static_cast<size_t>(ptq::MemoryLimit(5 * size, arena) * 5 / 4);
 }
 
 void Broken(const char* what) {

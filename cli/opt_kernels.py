@@ -55,11 +55,4 @@ def _why(chosen: list[Choice]) -> Iterator[str]:
         if not others:
             yield f"    {kernel} is the only one"
         for reason, names in reasons.items():
-            plural = (
-                "need" + reason.removeprefix("needs")
-                if reason.startswith("needs") and len(names) > 1
-                else reason
-            )
-            if len(names) > 1:
-                plural = plural.replace("is behind", "are behind").replace("is made", "are made")
-            yield f"    {kernel}: {', '.join(names)} {plural}"
+            yield f"    {kernel}, not {', '.join(names)}: {reason}"

@@ -118,7 +118,7 @@ void PrintOthers(const char* chosen, uint32_t features) {
     if (missing != 0) {
       ptq::PrintMissing(stdout, missing);
     } else {
-      fputs(behind ? "is behind it in the list, best first" : "is made for another shape", stdout);
+      fputs(behind ? "behind it in the list, best first" : "made for another shape", stdout);
     }
     fputc('\n', stdout);
   }

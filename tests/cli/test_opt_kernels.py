@@ -72,7 +72,7 @@ def test_reasons() -> None:
     assert gemm.kernel == "gemm_f32_6x16__avx2"
     assert dict(gemm.others) == {
         "gemm_f32_12x32__avx512vnni": "needs avx512vnni",
-        "gemm_f32_4x8__scalar": "is behind it in the list, best first",
+        "gemm_f32_4x8__scalar": "behind it in the list, best first",
     }
 
 

@@ -13,6 +13,7 @@ from cli.main import run
 from ptq_core.bench.devices.adb_client import Adb
 from ptq_core.bench.pipeline import bench
 from ptq_core.errors import DeviceError
+from ptq_core.runtime import RUNTIME_DIR_VARIABLE, runtime_folder
 from tests.standin.fixtures import Plug
 from tests.standin.server import AdbServer
 
@@ -75,6 +76,18 @@ def test_a_phone_that_nothing_is_built_for(plug: Plug, digits_models: Models) ->
     with pytest.raises(DeviceError, match="runs programs for x86") as caught:
         bench(int8=digits_models[1], device="auto")
     assert "arm64-v8a" in caught.value.rule
+
+
+def test_a_program_that_is_not_built(
+    plug: Plug, digits_models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = plug()
+    (tmp_path / "runtime").mkdir()
+    (tmp_path / "runtime" / "host").symlink_to(runtime_folder("host"))
+    monkeypatch.setenv(RUNTIME_DIR_VARIABLE, str(tmp_path / "runtime"))
+    with pytest.raises(DeviceError, match="no benchmark_bin for x86_64") as caught:
+        bench(int8=digits_models[1], device=phone.serial)
+    assert "make runtime-all" in caught.value.fix
 
 
 def test_a_phone_that_is_gone(plug: Plug, adb_server: AdbServer, digits_models: Models) -> None:

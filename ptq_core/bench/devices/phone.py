@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import hashlib
 import os
 import platform
@@ -51,7 +50,7 @@ class Phone:
     def __init__(self, adb: Adb, *, keep: bool = False) -> None:
         self._adb, self._keep = adb, keep
         self.name = adb.serial
-        owner = f"{getpass.getuser()}@{platform.node()}"
+        owner = f"{os.environ.get('USER', '')}@{platform.node()}"
         self._root = f"{SCRATCH}/ptq-{hashlib.sha256(owner.encode()).hexdigest()[:12]}"
         self.folder = f"{self._root}/run-{secrets.token_hex(4)}"
 

@@ -11,7 +11,7 @@ ABIS := host,arm64-v8a,armeabi-v7a,x86_64
 QEMU ?= yes
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance accuracy runtime runtime-all wheel clean distclean check-python check-qemu check-chromium check-sanitizer
+.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance accuracy runtime runtime-all wheel clean distclean check-python check-qemu check-chromium check-adb check-sanitizer
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -59,7 +59,11 @@ bench-phone: $(BIN)/.setup  ## MODEL_DIR=...: fp32 and int8 models in it, measur
 check-chromium:
 	@command -v chromium >/dev/null || { echo "missing apt package: chromium (the tests look at the page of ptq bench --html in it)"; exit 3; }
 
-test: check-qemu check-chromium $(BIN)/.dev  ## the whole test suite: C++ (host and, through qemu, Arm), then Python
+check-adb:
+	@command -v adb >/dev/null && command -v mksh >/dev/null && command -v toybox >/dev/null || \
+	  { echo "missing apt packages: adb mksh toybox (the tests run ptq bench on stand-ins for phones)"; exit 3; }
+
+test: check-qemu check-chromium check-adb $(BIN)/.dev  ## the whole test suite: C++ (host and, through qemu, Arm), then Python
 ifeq ($(QEMU),no)
 	$(BIN)/python scripts/build_runtime.py --abi host --test
 else

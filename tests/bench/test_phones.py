@@ -171,6 +171,9 @@ def test_what_does_not_end_is_killed_on_the_phone(plug: Plug) -> None:
     with Phone(Adb("adb", phone.serial)) as device:
         with pytest.raises(DeviceError, match=r"did not finish within 0\.5 s"):
             device.run(["sleep", "7654321"], timeout_s=0.5)
-        processes = device.run(["ps", "-A", "-o", "ARGS"], timeout_s=10).stdout
+        for _ in range(50):  # the shell around it has to notice
+            processes = device.run(["ps", "-A", "-o", "ARGS"], timeout_s=10).stdout
+            if "sleep 7654321" not in processes:
+                break
     assert "ps -A" in processes
     assert "sleep 7654321" not in processes

@@ -218,6 +218,7 @@ def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
         out,
         targets=flags.targets,
         prefer_int8_kernel=flags.prefer_int8_kernel,
+        enable_fp16=flags.enable_fp16,
         params_filename=_params_filename(flags, source),
         input_shape=flags.shapes,
         quant_type=_quant_type(flags),
@@ -225,8 +226,9 @@ def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
     )
     if flags.explain:
         yield explain(report.passes)
+    halves = f", {report.fp16_op_count} in fp16" if report.fp16_op_count else ""
     yield (
-        f"{report.op_count} operators, {report.int8_op_count} in int8; arena {size_text(report.arena_bytes)}, "
+        f"{report.op_count} operators, {report.int8_op_count} in int8{halves}; arena {size_text(report.arena_bytes)}, "
         f"{report.arena_bytes / max(report.arena_least_bytes, 1):.3f} x the least possible"
     )
     yield verification(report.verified)

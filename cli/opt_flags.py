@@ -37,6 +37,7 @@ class Flags:
     prefer_int8_kernel: bool
     quant_model: bool
     quant_type: str | None
+    enable_fp16: bool
     explain: bool
     no_verify: bool
     print_supported_ops: bool
@@ -127,6 +128,11 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _switch(INT8, "--prefer-int8-kernel", "run QDQ models in int8; false runs them in float", default=True),
     _switch(
         INT8,
+        "--enable-fp16",
+        "store and run what is float in half precision: half the size, on Armv8.2 nearly twice the speed",
+    ),
+    _switch(
+        INT8,
         "--quant-model",
         "store the weights of float operators as integers: a smaller file, computed in float as before",
     ),
@@ -175,10 +181,6 @@ _NO_SPARSE = Refusal(
     "leave the flag out; `ptq quantize` makes the model smaller and faster",
 )
 REFUSED: Mapping[str, Refusal] = {
-    "--enable-fp16": Refusal(
-        "there are no half-precision kernels yet, neither for Armv8.2 nor elsewhere",
-        "leave the flag out for float32, or use `ptq quantize` for int8",
-    ),
     "--sparse-model": _NO_SPARSE,
     "--sparse-threshold": _NO_SPARSE,
     "--nnadapter-mixed-precision-quantization-config-path": _NO_NPU,

@@ -38,6 +38,7 @@ TOOLS: dict[str, Tool] = {
 CPUS: dict[str, str] = {
     "scalar": "any",
     "neon": "Cortex-A53, A72, A73",
+    "fp16": "Cortex-A55, A75, A76 and newer, for what --enable-fp16 wrote",
     "dotprod": "Cortex-A55, A75, A76 to A78, X1",
     "i8mm": "Cortex-A510, A710, X2 and newer",
     "avx2": "Haswell, Zen and newer",

@@ -73,6 +73,7 @@ class OptimizeReport:
     arena_least_bytes: int
     op_count: int
     int8_op_count: int
+    fp16_op_count: int
     passes: tuple[PassReport, ...]
     compressed: CompressReport | None
     verified: VerifyReport | None

@@ -152,12 +152,13 @@ class Loop:
     macs: int
 
     @property
-    def int8(self) -> str:
-        """Which multiplication it is made of: "mmla", "dot", "smlal", or "" for float and none."""
+    def kind(self) -> str:
+        """Which multiplication it is made of: "mmla", "dot", "smlal", "half", or "" for float and none."""
         for kind, pattern in (
             ("mmla", r"[su]+mmla "),
             ("dot", r"[su]+dot "),
             ("smlal", r"[su]m(ul|la|ls)l2? v"),
+            ("half", r"f(mla|mls) v\d+\.8h"),
         ):
             if any(re.match(pattern, line) for line in self.code):
                 return kind

@@ -46,6 +46,7 @@ KINDS = {
     "dot": Kind("neoverse-n1", 32, 28),
     "smlal": Kind("neoverse-n1", 8, 7.5),
     "float": Kind("neoverse-n1", 8, 7),
+    "half": Kind("neoverse-n1", 16, 14),
 }
 
 
@@ -78,6 +79,8 @@ ROWS = (
     Row("mobilenet_v2", "int8", "cortex-a53", "LiteRT", 132.3, None, 125),
     Row("mobilenet_v1", "fp32", "cortex-a76", "MNN", 173.1, 78.8, 170, 77, 71.1),
     Row("mobilenet_v2", "fp32", "cortex-a76", "ncnn", 101.2, 48.4, 100, 47, 37.6),
+    Row("mobilenet_v1", "fp16", "cortex-a76", "MNN", 90.7, 40.4, 90.7, 40.4, 35.5),
+    Row("mobilenet_v2", "fp16", "cortex-a76", "MNN", 57.2, 26.5, 57.2, 26.5, 18.8),
 )
 """The peers were measured in the same way: onnxruntime 1.32, LiteRT 2.3 with XNNPACK, MNN 3.6, ncnn."""
 
@@ -166,7 +169,7 @@ def bench_loops(binary: Path, pattern: str, show_code: bool) -> bool:
             rows.append((name, "", "", "", "", "", "no loop found", "", "MISS"))
             good = False
             continue
-        kind = KINDS[loop.int8 or "float"]
+        kind = KINDS[loop.kind or "float"]
         (cost,) = arm_code.model([loop.code], kind.model_cpu)
         target = loop_target(name, kind)
         word = verdict([(-loop.macs / cost.cycles, None if target is None else -target)])
@@ -255,7 +258,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--models", type=Path, default=ROOT / "build" / "models", help="folder of MODEL/PRECISION.nb"
     )
     inferences.add_argument("--model", help="e.g. mobilenet_v2")
-    inferences.add_argument("--precision", choices=("fp32", "int8"))
+    inferences.add_argument("--precision", choices=("fp32", "fp16", "int8"))
     inferences.add_argument("--cpu", help="cortex-a53, cortex-a76, max or another of QEMU's")
     inferences.add_argument("--hot", type=int, default=0, metavar="N", help="print N symbols")
     inferences.add_argument(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-OP_ROW = re.compile(r"\n    \{k(\w+), Prepare\w+\},")
+OP_ROW = re.compile(r"\n    \{k(\w+), Prepare\w+(?:, \w+)?\},")
 KERNEL_ROW = re.compile(r'\n    \{"(\w+?_\w+?)",.*?\},(?=\n)', re.DOTALL)
 ONLY_RECORDED = ("gemm", "depthwise")
 """Families whose kernels are chosen by conv2d and fully_connected alone. Of the others, operators also use kernels that are not

@@ -15,6 +15,8 @@ from ptq_core.flatfile.refusal import FlatFileError, shown
 
 MAX_GEOMETRY = 65535
 FLOAT_OR_INT8 = (DType.F32, DType.I8)
+FLOATS = (DType.F32, DType.F16)
+ANY_REAL = (*FLOATS, DType.I8)
 
 
 @dataclass(frozen=True)

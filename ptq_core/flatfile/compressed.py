@@ -66,4 +66,6 @@ def expand_weights(program: Program) -> Program:
 
 def lowest_minor(program: Program) -> int:
     """The first minor version of the format that can hold ``program``."""
+    if any(tensor.dtype == DType.F16 for tensor in program.tensors):
+        return 3
     return 2 if next(compressed_ops(program), None) is not None else 1

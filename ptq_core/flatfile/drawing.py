@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ptq_core.errors import DeviceError
 from ptq_core.flatfile.program import DType, Op, Program, Tensor
 
-FILLS = {DType.I8: "#d5e8d4", DType.F32: "#dae8fc", DType.I32: "#fff2cc"}
+FILLS = {DType.I8: "#d5e8d4", DType.F32: "#dae8fc", DType.I32: "#fff2cc", DType.F16: "#e1d5e7"}
 """By the type that an operator writes."""
 
 TIMEOUT_S = 120

@@ -42,18 +42,21 @@ from ptq_core.flatfile.interpreter import (
     reduced_axes,
     resize_places,
 )
-from ptq_core.flatfile.program import Array, Op, OpKind, Program
+from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program
 from ptq_core.numerics import functions, reference
 
-UNIT = 2.0**-24
-"""The unit roundoff of float32."""
+UNITS = {DType.F32: 2.0**-24, DType.F16: 2.0**-11}
+"""Unit roundoffs."""
+
+SUBNORMAL_STEP = 2.0**-24
+"""So far apart are the smallest numbers of half precision; those of float32 are beyond notice."""
 
 SLACK = 8
 """Roundings granted beside the sum of k products: epilogue, folded constants, polynomial exp."""
 
 
 def error_bounds(program: Program, inputs: Sequence[Array]) -> list[Array]:
-    """Per output, a float64 array: how large |float32 kernel − exact| may be for these inputs, in real units.
+    """Per output, a float64 array: how large |float kernel − exact| may be for these inputs, in real units.
 
     Two programs that both keep to docs/numerics.md differ by at most twice that. Operators that read or write integers are
     exact where what they read is. Raises ValueError where it is not: one flipped rounding is not small there, and such
@@ -69,101 +72,106 @@ def error_bounds(program: Program, inputs: Sequence[Array]) -> list[Array]:
         operands = [cast(Array, values[i]) for i in op.reads]
         y = cast(Array, values[op.outputs[0]])
         floats = operands[:1] if op.kind == OpKind.GATHER else operands
-        if propagate is None or any(v.dtype != np.float32 for v in (*floats, y)):
+        if propagate is None or any(v.dtype not in (np.float32, np.float16) for v in (*floats, y)):
             if any(bounds[i].any() for i in op.reads):
                 raise ValueError(
                     f"{op.kind.label} {op.name} is not a float operator and reads inexact values"
                 )
             bounds[op.outputs[0]] = np.zeros(y.shape)
             continue
-        bounds[op.outputs[0]] = propagate(
-            op, [v.astype(np.float64) for v in operands], [bounds[i] for i in op.reads], y.astype(np.float64)
-        )
+        dtype, exact = program.tensors[op.outputs[0]].dtype, y.astype(np.float64)
+        wide, incoming = [v.astype(np.float64) for v in operands], [bounds[i] for i in op.reads]
+        bound = propagate(op, wide, incoming, exact, UNITS[dtype])
+        if dtype == DType.F16:  # every operator rounds what it writes
+            bound = _joined(bound, UNITS[dtype] * np.abs(exact)) + SLACK * SUBNORMAL_STEP
+        bounds[op.outputs[0]] = bound
     return [bounds[i] for i in program.outputs]
 
 
-Rule = Callable[[Op, list[Array], list[Array], Array], Array]
+Rule = Callable[[Op, list[Array], list[Array], Array, float], Array]
+"""(operator, inputs, their bounds, output, unit roundoff) → the output's bound."""
 
 
-def _products(k: int, incoming: Array, magnitude: Array, bias: Array | None) -> Array:
+def _products(k: int, incoming: Array, magnitude: Array, bias: Array | None, unit: float) -> Array:
     """Joins the propagated error with the page's bound for k products; ``incoming`` is Σ (w · e)²."""
-    return _joined(np.sqrt(incoming), _own(k, magnitude, bias))
+    return _joined(np.sqrt(incoming), _own(k, magnitude, bias, unit))
 
 
-def _own(k: int, magnitude: Array, bias: Array | None) -> Array:
+def _own(k: int, magnitude: Array, bias: Array | None, unit: float) -> Array:
     total = magnitude if bias is None else magnitude + np.abs(bias)
-    return np.asarray((k + SLACK) * UNIT * total)
+    return np.asarray((k + SLACK) * unit * total)
 
 
 def _joined(*errors: Array) -> Array:
     return np.asarray(np.sqrt(sum(e * e for e in errors)))
 
 
-def _conv2d(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _conv2d(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     a = cast(Conv2d, op.attributes)
     window = conv_window(a, x[1].shape)
     incoming = reference.conv2d_sums(e[0] ** 2, x[1] ** 2, window, a.groups)
     magnitude = reference.conv2d_sums(np.abs(x[0]), np.abs(x[1]), window, a.groups)
     bias = x[2] if len(x) > 2 else None
-    own = _own(int(np.prod(x[1].shape[1:])), magnitude, bias)
+    own = _own(int(np.prod(x[1].shape[1:])), magnitude, bias, unit)
     if winograd.is_candidate(window, a.groups):
-        own = np.maximum(own, _own(x[0].shape[3], winograd.magnitude(x[0], x[1], window), bias))
+        by_winograd = winograd.magnitude(x[0], x[1], window)
+        own = np.maximum(own, _own(x[0].shape[3], by_winograd, bias, UNITS[DType.F32]))
     return _joined(np.sqrt(incoming), own)
 
 
-def _conv2d_add(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
-    own = _conv2d(op, [x[0], x[1], *x[3:]], [e[0], e[1]], y)
+def _conv2d_add(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
+    own = _conv2d(op, [x[0], x[1], *x[3:]], [e[0], e[1]], y, unit)
     a = cast(Conv2dAdd, op.attributes)
     convolution = reference.conv2d_sums(np.abs(x[0]), np.abs(x[1]), conv_window(a, x[1].shape), a.groups)
     if len(x) > 3:
         convolution = convolution + np.abs(x[3])
-    return _joined(own, e[2], SLACK * UNIT * (convolution + np.abs(x[2])))
+    return _joined(own, e[2], SLACK * unit * (convolution + np.abs(x[2])))
 
 
-def _fully_connected(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _fully_connected(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     incoming = e[0] ** 2 @ (x[1] ** 2).T
     magnitude = np.abs(x[0]) @ np.abs(x[1]).T
-    return _products(x[1].shape[1], incoming, magnitude, x[2] if len(x) > 2 else None)
+    return _products(x[1].shape[1], incoming, magnitude, x[2] if len(x) > 2 else None, unit)
 
 
-def _sum(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _sum(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     # |a| + |b| instead of |y|: another kernel may have folded the addend into a bias before a clamp or a multiplication.
-    return _joined(e[0], e[1], SLACK * UNIT * (np.abs(x[0]) + np.abs(x[1])))
+    return _joined(e[0], e[1], SLACK * unit * (np.abs(x[0]) + np.abs(x[1])))
 
 
-def _mul(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _mul(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     a, b = np.abs(x[0]), np.abs(x[1])
-    return _joined(a * e[1], b * e[0], SLACK * UNIT * a * b)
+    return _joined(a * e[1], b * e[0], SLACK * unit * a * b)
 
 
-def _div(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _div(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     smallest = np.maximum(np.abs(x[1]) - e[1], np.finfo(np.float32).tiny)
     quotient = np.abs(x[0]) / smallest
-    return _joined(e[0] / smallest, quotient * e[1] / smallest, SLACK * UNIT * quotient)
+    return _joined(e[0] / smallest, quotient * e[1] / smallest, SLACK * unit * quotient)
 
 
-def _max_pool2d(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _max_pool2d(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     return reference.max_pool2d(e[0], pool_window(cast(Pool2d, op.attributes)))
 
 
-def _average_pool2d(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _average_pool2d(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     a = cast(Pool2d, op.attributes)
     window, n = pool_window(a), a.kernel_h * a.kernel_w
     counts = reference.window_counts(x[0].shape[1], x[0].shape[2], window, bool(a.count_include_pad))
     incoming = np.asarray(sum(v for _, _, v in window.taps(e[0] ** 2, 0.0)))
     magnitude = np.asarray(sum(v for _, _, v in window.taps(np.abs(x[0]), 0.0)))
-    return np.asarray(_products(n, incoming, magnitude, None) / counts)
+    return np.asarray(_products(n, incoming, magnitude, None, unit) / counts)
 
 
-def _softmax(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _softmax(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     # exp(x + e) / Σ: numerator and denominator each move by at most a factor exp(max e).
     axis = cast(Softmax, op.attributes).axis
     worst = 2 * e[0].max(axis=axis, keepdims=True)
-    bound: Array = y * (np.expm1(worst) + (y.shape[axis] + 2 * SLACK) * UNIT)
+    bound: Array = y * (np.expm1(worst) + (y.shape[axis] + 2 * SLACK) * unit)
     return bound
 
 
-def _pad(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _pad(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     a = cast(Pad, op.attributes)
     return np.pad(e[0], tuple(zip(a.before, a.after, strict=True)))
 
@@ -189,14 +197,14 @@ _GATED = {UnaryFunction.HARD_SWISH, UnaryFunction.SILU, UnaryFunction.MISH, Unar
 _EXACT = {UnaryFunction.ABS, UnaryFunction.NEG, UnaryFunction.FLOOR, UnaryFunction.CEIL, UnaryFunction.ROUND}
 
 
-def _unary(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _unary(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     a = cast(Unary, op.attributes)
     with np.errstate(all="ignore"):
-        own = SLACK * UNIT * _magnitude(a, x[0], y)
+        own = SLACK * unit * _magnitude(a, x[0], y)
         if a.function in _SLOPES:
             return _joined(_SLOPES[UnaryFunction(a.function)] * e[0], own)
         if a.function == UnaryFunction.RECIPROCAL:
-            return _div(op, [np.ones_like(y), x[0]], [np.zeros_like(y), e[0]], y)
+            return _div(op, [np.ones_like(y), x[0]], [np.zeros_like(y), e[0]], y, unit)
         # Monotone: the ends of the interval are the worst.
         ends = [np.abs(evaluate_unary(a, x[0] + sign * e[0]) - evaluate_unary(a, x[0])) for sign in (-1, 1)]
         worst = np.where(e[0] > 0, np.maximum(*ends), 0.0)
@@ -214,34 +222,34 @@ def _magnitude(a: Unary, x: Array, y: Array) -> Array:
     return np.abs(y)
 
 
-def _extremum(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _extremum(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     return np.asarray(np.maximum(e[0], e[1]))
 
 
-def _pow(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _pow(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     with np.errstate(all="ignore"):
         # A base of 0 with an exact exponent: the power rises from 0 to e^b.
         along_a = np.abs(np.power(np.abs(x[0]) + e[0], x[1]) - np.power(np.abs(x[0]), x[1]))
         along_b = np.where(e[1] > 0, np.abs(y * np.log(np.abs(x[0]))) * e[1], 0.0)
     slope = np.where(x[1] < 1, 2.0, 1.0)  # a root is steeper below x than above it
-    return _joined(slope * along_a, along_b, SLACK * UNIT * np.abs(y))
+    return _joined(slope * along_a, along_b, SLACK * unit * np.abs(y))
 
 
-def _resize(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _resize(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     a = cast(Resize, op.attributes)
     rows, columns = resize_places(a, x[0].shape, y.shape)
     if a.mode == ResizeMode.NEAREST:
         return functions.resize_nearest(e[0], rows, columns, Rounding(a.rounding).name.lower())
     magnitude = functions.resize_linear(np.abs(x[0]), rows, columns)
-    return _joined(functions.resize_linear(e[0], rows, columns), SLACK * UNIT * magnitude)
+    return _joined(functions.resize_linear(e[0], rows, columns), SLACK * unit * magnitude)
 
 
-def _slice(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _slice(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     a = cast(Slice, op.attributes)
     return functions.strided_slice(e[0], a.start, a.step, y.shape)
 
 
-def _reduce(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
+def _reduce(op: Op, x: list[Array], e: list[Array], y: Array, unit: float) -> Array:
     a = cast(Reduce, op.attributes)
     axes = reduced_axes(a, x[0].ndim)
     keys: dict[str, Any] = {"axis": axes, "keepdims": True}
@@ -250,11 +258,11 @@ def _reduce(op: Op, x: list[Array], e: list[Array], y: Array) -> Array:
         return np.asarray(e[0].max(**keys))
     if a.function == ReduceFunction.PROD:
         size = np.abs(x[0])
-        return _joined((size + e[0]).prod(**keys) - size.prod(**keys), (n + SLACK) * UNIT * np.abs(y))
+        return _joined((size + e[0]).prod(**keys) - size.prod(**keys), (n + SLACK) * unit * np.abs(y))
     incoming = (e[0] ** 2).sum(**keys)
     if a.function == ReduceFunction.L2:
-        return _products(n, incoming, np.abs(y), None)
-    total = _products(n, incoming, np.abs(x[0]).sum(**keys), None)
+        return _products(n, incoming, np.abs(y), None, unit)
+    total = _products(n, incoming, np.abs(x[0]).sum(**keys), None, unit)
     return total / n if a.function == ReduceFunction.MEAN else total
 
 
@@ -268,11 +276,11 @@ _RULES: dict[OpKind, Rule] = {
     OpKind.DIV: _div,
     OpKind.MAX_POOL2D: _max_pool2d,
     OpKind.AVERAGE_POOL2D: _average_pool2d,
-    OpKind.CONCAT: lambda op, x, e, y: np.concatenate(e, cast(Concat, op.attributes).axis),
+    OpKind.CONCAT: lambda op, x, e, y, unit: np.concatenate(e, cast(Concat, op.attributes).axis),
     OpKind.SOFTMAX: _softmax,
-    OpKind.CLAMP: lambda op, x, e, y: e[0],
-    OpKind.TRANSPOSE: lambda op, x, e, y: e[0].transpose(cast(Transpose, op.attributes).perm),
-    OpKind.RESHAPE: lambda op, x, e, y: e[0].reshape(y.shape),
+    OpKind.CLAMP: lambda op, x, e, y, unit: e[0],
+    OpKind.TRANSPOSE: lambda op, x, e, y, unit: e[0].transpose(cast(Transpose, op.attributes).perm),
+    OpKind.RESHAPE: lambda op, x, e, y, unit: e[0].reshape(y.shape),
     OpKind.PAD: _pad,
     OpKind.UNARY: _unary,
     OpKind.MAXIMUM: _extremum,
@@ -280,7 +288,8 @@ _RULES: dict[OpKind, Rule] = {
     OpKind.POW: _pow,
     OpKind.RESIZE: _resize,
     OpKind.SLICE: _slice,
-    OpKind.GATHER: lambda op, x, e, y: e[0].take(x[1].astype(np.int64), cast(Gather, op.attributes).axis),
+    OpKind.GATHER: lambda op, x, e, y, unit: e[0].take(x[1].astype(np.int64), cast(Gather, op.attributes).axis),
     OpKind.REDUCE: _reduce,
-    OpKind.DILATE: lambda op, x, e, y: functions.dilate(e[0], cast(Dilate, op.attributes).step, 0.0),
+    OpKind.CONVERT: lambda op, x, e, y, unit: e[0],
+    OpKind.DILATE: lambda op, x, e, y, unit: functions.dilate(e[0], cast(Dilate, op.attributes).step, 0.0),
 }

@@ -52,14 +52,26 @@ def interpret(program: Program, inputs: Sequence[Array]) -> list[Array | None]:
             )
         values[index] = value
     for op in program.ops:
-        operands = [None if index is None else values[index] for index in op.inputs]
+        operands = [None if index is None else _widened(cast(Array, values[index])) for index in op.inputs]
         tensors = [None if index is None else program.tensors[index] for index in op.inputs]
         out = program.tensors[op.outputs[0]]
         result = _OPERATORS[op.kind](_Call(op, tensors, operands, out))
+        if out.dtype == DType.F16:
+            result = half(result)
         if result.shape != out.dims or result.dtype != out.dtype.numpy:
             raise ValueError(f"{op.kind.label} {op.name} gives {result.dtype}{list(result.shape)}, not {out}")
         values[op.outputs[0]] = result
     return values[:count]
+
+
+def _widened(values: Array) -> Array:
+    return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
+def half(values: Array) -> Array:
+    """``values`` rounded to half precision; beyond 65504 they are infinite."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16)
 
 
 def run(program: Program, inputs: Sequence[Array]) -> list[Array]:
@@ -362,4 +374,5 @@ _OPERATORS: dict[OpKind, Callable[[_Call], Array]] = {
     OpKind.REDUCE: _reduce,
     OpKind.DILATE: _dilate,
     OpKind.ARG_MAX: _arg_max,
+    OpKind.CONVERT: lambda call: call.value(0),  # interpret rounds
 }

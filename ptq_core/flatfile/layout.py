@@ -28,7 +28,7 @@ from ptq_core.flatfile.program import OpKind
 
 MAGIC = b"PTQNB\r\n\x1a"
 VERSION_MAJOR = 1
-VERSION_MINOR = 2
+VERSION_MINOR = 3
 """The newest that this reader knows all of; the writer takes the lowest that holds the program (compressed.py)."""
 ALIGNMENT = 64
 MAX_RANK = 8
@@ -160,6 +160,7 @@ OPS: dict[OpKind, OpFormat] = {
         Conv2dAdd, (*_CONV, *_CONV_CLAMP, ("scale", "f"), ("zero_point", "i"), *_CLAMP), 3, 4
     ),
     OpKind.ARG_MAX: OpFormat(ArgMax, _u32("axis", "select_last"), 1, 1),
+    OpKind.CONVERT: OpFormat(NoAttributes, (), 1, 1),
 }
 
 

@@ -23,6 +23,7 @@ class DType(enum.IntEnum):
     I8 = 2
     I32 = 3
     I16 = 4
+    F16 = 5
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -36,7 +37,7 @@ class DType(enum.IntEnum):
 
     @property
     def label(self) -> str:
-        """The name of the page: `f32`, `i8`, `i32`, `i16`."""
+        """The name of the page: `f32`, `i8`, `i32`, `i16`, `f16`."""
         return self.name.lower()
 
 
@@ -45,6 +46,7 @@ NUMPY_TYPES: dict[DType, np.dtype[Any]] = {
     DType.I8: np.dtype("i1"),
     DType.I32: np.dtype("<i4"),
     DType.I16: np.dtype("<i2"),
+    DType.F16: np.dtype("<f2"),
 }
 
 
@@ -79,6 +81,7 @@ class OpKind(enum.IntEnum):
     DILATE = 26
     ARG_MAX = 27
     CONV2D_ADD = 28
+    CONVERT = 29
 
     @property
     def label(self) -> str:

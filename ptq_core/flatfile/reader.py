@@ -230,9 +230,9 @@ class _Reader:
                     f"{where} qparams", "none", f"an {dtype.label} tensor has quantization parameters"
                 )
             return None
-        if dtype == DType.F32:
+        if dtype in (DType.F32, DType.F16):
             raise FlatFileError(
-                f"{where} qparams", f"{index}", "an f32 tensor has no quantization parameters"
+                f"{where} qparams", f"{index}", f"an {dtype.label} tensor has no quantization parameters"
             )
         count = self._sections[b"QPRM"].count
         if index >= count:

@@ -30,7 +30,7 @@ from ptq_core.flatfile.attributes import (
     Unary,
     UnaryFunction,
 )
-from ptq_core.flatfile.checks import FLOAT_OR_INT8, Operator, Window, scale_of
+from ptq_core.flatfile.checks import ANY_REAL, FLOAT_OR_INT8, FLOATS, Operator, Window, scale_of
 from ptq_core.flatfile.compressed import WEIGHTED, is_compressed
 from ptq_core.flatfile.layout import MAX_RANK
 from ptq_core.flatfile.program import DType, OpKind, Program, Tensor
@@ -40,6 +40,26 @@ MAX_INT32 = 2**31 - 1
 MAX_WINDOW = 2**22
 """Elements of a pooling window, and of an int8 mean: their int32 sum stays exact."""
 
+F16_KINDS = frozenset(
+    {
+        OpKind.CONV2D,
+        OpKind.CONV2D_ADD,
+        OpKind.FULLY_CONNECTED,
+        OpKind.ADD,
+        OpKind.SUB,
+        OpKind.MUL,
+        OpKind.DIV,
+        OpKind.MAXIMUM,
+        OpKind.MINIMUM,
+        OpKind.MAX_POOL2D,
+        OpKind.AVERAGE_POOL2D,
+        OpKind.CONCAT,
+        OpKind.CLAMP,
+        OpKind.RESHAPE,
+        OpKind.UNARY,
+    }
+)
+"""Operators that have an f16 form: all their tensors are f16."""
 INT8_BINARIES = frozenset({OpKind.ADD, OpKind.SUB, OpKind.MUL})
 SELECTIONS = frozenset({ReduceFunction.MAX, ReduceFunction.MIN})
 PARAMETERS: dict[int, tuple[str, ...]] = {
@@ -144,14 +164,14 @@ def _convolution(
 ) -> None:
     """``scale`` and ``clamp`` are those of the convolution's own output, the scale None for f32."""
     x, w, y = c.input(0), c.input(1), c.output
-    c.dtype("x", x, FLOAT_OR_INT8)
+    c.dtype("x", x, ANY_REAL)
     compressed = is_compressed(x, w) and w.is_constant
     if not compressed:
         c.dtype("w", w, (x.dtype,))
     quantized = x.dtype == DType.I8
-    c.dtype("output", y, FLOAT_OR_INT8 if quantized else (DType.F32,))
+    c.dtype("output", y, FLOAT_OR_INT8 if quantized else (x.dtype,))
     if bias is not None:
-        c.dtype("b", bias, (DType.I32 if quantized else DType.F32,))
+        c.dtype("b", bias, (DType.I32 if quantized else x.dtype,))
     if not w.is_constant or (bias is not None and not bias.is_constant):
         c.refuse("storage", "w or b in the arena", "w and b are constants")
     if quantized:
@@ -205,7 +225,8 @@ def _channels(c: Operator, bias: Tensor | None, scale: np.float32 | None) -> Non
 
 def _binary(c: Operator, _: Entries) -> None:
     x, b, y = c.input(0), c.input(1), c.output
-    c.dtype("a", x, FLOAT_OR_INT8 if c.op.kind in INT8_BINARIES else (DType.F32,))
+    allowed = ANY_REAL if c.op.kind in INT8_BINARIES else FLOATS
+    c.dtype("a", x, (DType.F32,) if c.op.kind == OpKind.POW else allowed)
     c.dtype("b", b, (x.dtype,))
     c.dtype("output", y, (x.dtype,))
     assert isinstance(c.op.attributes, Clamp)
@@ -231,7 +252,7 @@ def _binary(c: Operator, _: Entries) -> None:
 
 def _clamp_operator(c: Operator, _: Entries) -> None:
     x, y = c.input(0), c.output
-    c.dtype("x", x, FLOAT_OR_INT8)
+    c.dtype("x", x, ANY_REAL)
     c.dtype("output", y, (x.dtype,))
     c.same_shape(x, y)
     assert isinstance(c.op.attributes, Clamp)
@@ -256,11 +277,18 @@ def _dequantize(c: Operator, _: Entries) -> None:
     c.per_tensor("x", x)
 
 
+def _convert(c: Operator, _: Entries) -> None:
+    x, y = c.input(0), c.output
+    c.dtype("x", x, FLOATS)
+    c.dtype("output", y, (DType.F16 if x.dtype == DType.F32 else DType.F32,))
+    c.same_shape(x, y)
+
+
 def _unary(c: Operator, _: Entries) -> None:
     x, y, a = c.input(0), c.output, c.op.attributes
     assert isinstance(a, Unary)
-    c.dtype("x", x, (DType.F32,))
-    c.dtype("output", y, (DType.F32,))
+    c.dtype("x", x, FLOATS)
+    c.dtype("output", y, (x.dtype,))
     c.same_shape(x, y)
     c.below("function", a.function, len(UnaryFunction))
     for name in ("alpha", "beta"):
@@ -302,7 +330,7 @@ def _pool(c: Operator, _: Entries) -> None:
     maximum = c.op.kind == OpKind.MAX_POOL2D
     height = Window("height", a.kernel_h, a.stride_h, a.dilation_h, a.pad_top, a.pad_bottom)
     width = Window("width", a.kernel_w, a.stride_w, a.dilation_w, a.pad_left, a.pad_right)
-    c.dtype("x", x, FLOAT_OR_INT8)
+    c.dtype("x", x, ANY_REAL)
     c.dtype("output", y, (x.dtype,))
     c.rank("x", x, 4)
     c.rank("output", y, 4)
@@ -421,7 +449,7 @@ def _moved(c: Operator) -> tuple[Tensor, Tensor]:
 def _concat(c: Operator, _: Entries) -> None:
     y, a = c.output, c.op.attributes
     assert isinstance(a, Concat)
-    c.dtype("output", y, FLOAT_OR_INT8)
+    c.dtype("output", y, ANY_REAL)
     _clamp(c, a)
     c.axis(a.axis, y)
     inputs = [c.input(i) for i in range(len(c.inputs))]
@@ -558,4 +586,5 @@ RULES: dict[OpKind, Callable[[Operator, Entries], None]] = {
     OpKind.REDUCE: _reduce,
     OpKind.DILATE: _dilate,
     OpKind.ARG_MAX: _arg_max,
+    OpKind.CONVERT: _convert,
 }

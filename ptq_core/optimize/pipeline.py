@@ -53,6 +53,7 @@ def optimize(
     *,
     targets: tuple[str, ...] = ("arm",),
     prefer_int8_kernel: bool = True,
+    enable_fp16: bool = False,
     params_filename: str | None = None,
     input_shape: InputShapes | None = None,
     quant_type: str | None = None,
@@ -62,14 +63,21 @@ def optimize(
 
     ``targets`` are keys of TARGET_NAMES. An open batch dimension becomes 1; ``input_shape`` fixes others and ``params_filename``
     names the external data, both with a path only (ValueError): they belong to load_model. ``prefer_int8_kernel`` False runs a
-    QDQ model in float. ``quant_type``, a key of compress_weights.TYPES, stores the weights of float operators as integers; what
-    that changes is in the report, and the program before it is what is verified. With ``verify`` the file must compute what
-    onnxruntime computes (optimize/verify.py), else PtqError and no file. Raises InputError for a model, a shape or a target that
-    the runtime cannot run; all refused nodes are named at once. A path takes less memory than a model: the weights are freed
-    once they are lowered.
+    QDQ model in float. ``enable_fp16`` stores and runs what is float in half precision, but for inputs and outputs.
+    ``quant_type``, a key of compress_weights.TYPES, stores the weights of float operators as integers; what that changes is in
+    the report, and the program before it is what is verified. With ``verify`` the file must compute what onnxruntime computes
+    (optimize/verify.py), else PtqError and no file. Raises InputError for a model, a shape or a target that the runtime cannot
+    run; all refused nodes are named at once; and for both ``enable_fp16`` and ``quant_type``. A path takes less memory than a
+    model: the weights are freed once they are lowered.
     """
     start = time.perf_counter()
     mask = resolve_targets(targets)
+    if enable_fp16 and quant_type is not None:
+        raise InputError(
+            "both enable_fp16 and quant_model",
+            rule="weights are stored either in half precision or as integers of float32 weights",
+            fix="leave one of the two out",
+        )
     source: Path | bytes
     if isinstance(model, Path):
         source, name = model, model.stem
@@ -82,13 +90,16 @@ def optimize(
     outputs = [str(value.name) for value in loaded.graph.outputs]
     if loaded is not model:  # ours: free the weights now, not when the garbage of a graph is collected
         release_constants(loaded)
-    passes = lowered + rewrite(program, outputs, prefer_int8_kernel=prefer_int8_kernel)
+    passes = lowered + rewrite(
+        program, outputs, prefer_int8_kernel=prefer_int8_kernel, enable_fp16=enable_fp16
+    )
     program.targets = mask
     int8_ops = sum(runs_on_int8(program, op) for op in program.ops)
+    fp16_ops = sum(program.tensors[op.outputs[0]].dtype == DType.F16 for op in program.ops)
     program.meta = {
         "model": name,
         "sha256": _sha256(source),
-        "precision": "int8" if int8_ops else "fp32",
+        "precision": "int8" if int8_ops else "fp16" if fp16_ops else "fp32",
     }
     verified = compressed = None
     with atomic_path(out) as temporary:
@@ -100,7 +111,9 @@ def optimize(
             for index, tensor in enumerate(program.tensors):  # free the weights
                 program.tensors[index] = dataclasses.replace(tensor, data=None)
             if verify:
-                verified = check(whole, source, inputs, len(program.ops), int8=int8_ops > 0)
+                verified = check(
+                    whole, source, inputs, len(program.ops), int8=int8_ops > 0, fp16=fp16_ops > 0
+                )
     return OptimizeReport(
         path=out,
         size_bytes=size,
@@ -108,6 +121,7 @@ def optimize(
         arena_least_bytes=lower_bound(program, layout.ALIGNMENT),
         op_count=len(program.ops),
         int8_op_count=int8_ops,
+        fp16_op_count=fp16_ops,
         passes=passes,
         compressed=compressed,
         verified=verified,
@@ -162,20 +176,21 @@ def simplify_to_onnx(model: ir.Model, source: Path, out: Path) -> SimplifyReport
     return SimplifyReport(out, out.stat().st_size, before, len(model.graph))
 
 
-def lower_to_program(model: ir.Model, *, prefer_int8_kernel: bool = True) -> Program:
+def lower_to_program(
+    model: ir.Model, *, prefer_int8_kernel: bool = True, enable_fp16: bool = False
+) -> Program:
     """Lower ``model`` (see graph.io.load_model), run all passes and plan the memory. Targets and meta are left open."""
     program, _ = lower_graph(model)
-    rewrite(
-        program, [str(value.name) for value in model.graph.outputs], prefer_int8_kernel=prefer_int8_kernel
-    )
+    outputs = [str(value.name) for value in model.graph.outputs]
+    rewrite(program, outputs, prefer_int8_kernel=prefer_int8_kernel, enable_fp16=enable_fp16)
     return program
 
 
 def rewrite(
-    program: Program, outputs: Sequence[str], *, prefer_int8_kernel: bool = True
+    program: Program, outputs: Sequence[str], *, prefer_int8_kernel: bool = True, enable_fp16: bool = False
 ) -> tuple[PassReport, ...]:
     """Run all passes, give the program's ``outputs`` their names and plan the memory; a report per pass, in their order."""
-    reports = run_passes(program, prefer_int8_kernel=prefer_int8_kernel)
+    reports = run_passes(program, prefer_int8_kernel=prefer_int8_kernel, enable_fp16=enable_fp16)
     _name_tensors(program, outputs)
     plan_memory(program)
     return reports

@@ -64,10 +64,8 @@ class Rewriter:
         return self.program.add(Tensor(name, dtype, dims, qparams))
 
     def constant(self, name: str, data: Array, qparams: QuantParams | None = None) -> int:
-        """A new constant tensor of f32, i8 or i32 ``data``."""
-        dtype = {np.dtype(np.float32): DType.F32, np.dtype(np.int8): DType.I8, np.dtype(np.int32): DType.I32}[
-            data.dtype
-        ]
+        """A new constant tensor of f32, f16, i8 or i32 ``data``."""
+        dtype = next(dtype for dtype in DType if dtype.numpy == data.dtype)
         data = np.ascontiguousarray(data)
         return self.program.add(Tensor(name, dtype, tuple(data.shape), qparams, data))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from ptq_core.reports import VerifyReport
 MOVED = 2.0**-13
 """Share of its range by which the input is moved to see how steep the model is at that place."""
 
-UNIT = 2.0**-24
-"""The unit roundoff of float32."""
+UNIT, UNIT_FP16 = 2.0**-24, 2.0**-11
+"""The unit roundoffs of float32 and of half precision."""
 
 
 def random_inputs(program: Program, seed: int = 0) -> list[Array]:
@@ -33,21 +34,29 @@ def random_inputs(program: Program, seed: int = 0) -> list[Array]:
     return arrays
 
 
-def moved(inputs: Sequence[Array], seed: int = 1) -> list[Array]:
-    """Each element of ``inputs`` up or down by MOVED of the largest magnitude."""
+def moved(inputs: Sequence[Array], share: float = MOVED, seed: int = 1) -> list[Array]:
+    """Each element of ``inputs`` up or down by ``share`` of the largest magnitude."""
     random = np.random.default_rng(seed)
-    steps = [np.float32(np.abs(x).max(initial=0.0) * MOVED) * random.choice([-1, 1], x.shape) for x in inputs]
+    steps = [np.float32(np.abs(x).max(initial=0.0) * share) * random.choice([-1, 1], x.shape) for x in inputs]
     return [(x + step).astype(np.float32) for x, step in zip(inputs, steps, strict=True)]
 
 
 def verify(
-    flat: Path, model: Path | bytes, inputs: Sequence[Array], operators: int, *, int8: bool
+    flat: Path,
+    model: Path | bytes,
+    inputs: Sequence[Array],
+    operators: int,
+    *,
+    int8: bool,
+    fp16: bool = False,
 ) -> VerifyReport:
     """Compare the outputs of the flat file with those of ``model`` (its file, or ModelProto bytes).
 
     onnxruntime runs every node on its own; those of an ``int8`` file as it fuses them, in integers (docs/numerics.md).
     An output may differ by as much as onnxruntime's own moves when the input is `moved`, and by ``operators`` roundings: another
-    order of summing, or a step of an int8 tensor, is like a small change of the input; a wrong operator is not.
+    order of summing, or a step of an int8 tensor, is like a small change of the input; a wrong operator is not. With ``fp16``
+    roundings are those of half precision; as each operator makes one of its weights and one of its values, and 2n independent ones
+    add up to √(2n), the input is moved by so many.
     Raises PtqError (exit code 1) beyond that, also for other shapes. What this machine lacks, or onnxruntime cannot run, is
     the reason in the report.
     """
@@ -66,13 +75,14 @@ def verify(
         wanted = [np.asarray(values) for values in session.run(None, dict(zip(feeds, inputs, strict=True)))]
         if all(_equal(mine, theirs).all() for mine, theirs in zip(got, wanted, strict=True)):
             return VerifyReport(outputs=len(got), identical=len(got))
-        shaken = session.run(None, dict(zip(feeds, moved(inputs), strict=True)))
+        share = UNIT_FP16 * math.sqrt(2 * operators) if fp16 else MOVED
+        shaken = session.run(None, dict(zip(feeds, moved(inputs, share), strict=True)))
     except InputError as error:
         return VerifyReport(reason=error.problem)
     except Exception as error:  # onnxruntime's exceptions share no base class
         return VerifyReport(reason=f"onnxruntime cannot run the model: {str(error).splitlines()[0]}")
     shares = [
-        _share(name, mine, theirs, np.asarray(other), operators)
+        _share(name, mine, theirs, np.asarray(other), operators * (UNIT_FP16 if fp16 else UNIT))
         for name, mine, theirs, other in zip(names, got, wanted, shaken, strict=True)
     ]
     return VerifyReport(outputs=len(shares), identical=shares.count(0.0), worst_share=max(shares))
@@ -106,7 +116,7 @@ def _equal(mine: Array, theirs: Array) -> Array:
     return np.asarray((mine == theirs) | ((mine != mine) & (theirs != theirs)))
 
 
-def _share(name: str, got: Array, wanted: Array, shaken: Array, operators: int) -> float:
+def _share(name: str, got: Array, wanted: Array, shaken: Array, roundings: float) -> float:
     """The largest difference of one output as a share of the allowed one; PtqError if it is more than 1."""
     if got.shape != wanted.shape:
         raise _mismatch(name, f"of shape {list(got.shape)}, onnxruntime's of {list(wanted.shape)}")
@@ -118,7 +128,7 @@ def _share(name: str, got: Array, wanted: Array, shaken: Array, operators: int) 
         difference = np.where(same, 0.0, np.abs(mine - theirs))
         moves, size = np.abs(other - theirs), np.abs(theirs)
     finite = np.isfinite(moves) & np.isfinite(size)
-    allowed = float(moves[finite].max(initial=0.0) + operators * UNIT * size[finite].max(initial=0.0))
+    allowed = float(moves[finite].max(initial=0.0) + roundings * size[finite].max(initial=0.0))
     worst = float(np.where(np.isnan(difference), np.inf, difference).max())
     if not worst <= allowed:
         raise _mismatch(name, f"up to {worst:.3g} away from onnxruntime's, where {allowed:.3g} is allowed")

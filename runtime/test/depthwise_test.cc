@@ -142,21 +142,22 @@ void TestDepthwiseI8(const ptq::DepthwiseI8Kernel& kernel) {
   CHECK((shifted > 20) == kernel.shifted_sums);
 }
 
-void TestDepthwiseF32(const ptq::DepthwiseF32Kernel& kernel) {
+template <typename T>
+void TestDepthwiseReal(const ptq::DepthwiseKernel<T, ptq::DepthwiseRealRow<T>>& kernel) {
   Random random(14);
   ForEachSize(kernel, [&](const ptq::DepthwiseShape& shape, size_t outputs) {
     const size_t channels = shape.channels, taps = shape.kernel_h * shape.kernel_w;
-    const Data<float> d(kernel, shape, outputs,
-                        random.Floats(channels * shape.Columns(outputs) * shape.kernel_h),
-                        random.Floats(channels * taps));
-    const List<float> bias = random.Floats(ptq::RoundUp(channels, ptq::kDepthwiseChannelBlock));
-    Guarded<float> y(outputs * channels);
+    const Data<T> d(kernel, shape, outputs,
+                    random.Reals<T>(channels * shape.Columns(outputs) * shape.kernel_h),
+                    random.Reals<T>(channels * taps));
+    const List<T> bias = random.Reals<T>(ptq::RoundUp(channels, ptq::kDepthwiseChannelBlock));
+    Guarded<T> y(outputs * channels);
     List<double> expected(y.size()), magnitude(y.size());
     for (size_t i = 0; i < outputs; ++i) {
       for (size_t c = 0; c < channels; ++c) {
-        double sum = static_cast<double>(bias[c]), total = fabs(sum);
-        d.ForEachTap(shape, i, c, [&](float x, float w) {
-          const double product = static_cast<double>(x) * static_cast<double>(w);
+        double sum = ToDouble(bias[c]), total = fabs(sum);
+        d.ForEachTap(shape, i, c, [&](T x, T w) {
+          const double product = ToDouble(x) * ToDouble(w);
           sum += product;
           total += fabs(product);
         });
@@ -166,7 +167,7 @@ void TestDepthwiseF32(const ptq::DepthwiseF32Kernel& kernel) {
     }
     kernel.run({d.columns.data(), shape, outputs, d.packed.data(), bias.data(), y.data(), channels,
                 -3.0f, 3.0f});
-    WithinBound(y.data(), expected.data(), magnitude.data(), taps, y.size(), "depthwise f32");
+    WithinBound(y.data(), expected.data(), magnitude.data(), taps, y.size(), "depthwise of reals");
   });
 }
 
@@ -175,6 +176,8 @@ void TestDepthwiseF32(const ptq::DepthwiseF32Kernel& kernel) {
 int main() {
   WalkList("depthwise i8", ptq::kDepthwiseI8Kernels, ptq::kDepthwiseI8KernelCount, TestDepthwiseI8);
   WalkList("depthwise f32", ptq::kDepthwiseF32Kernels, ptq::kDepthwiseF32KernelCount,
-           TestDepthwiseF32);
+           TestDepthwiseReal<float>);
+  WalkHalfList("depthwise f16", ptq::kDepthwiseF16Kernels, ptq::kDepthwiseF16KernelCount,
+               TestDepthwiseReal<ptq::Half>);
   return Finish("depthwise_test");
 }

@@ -152,25 +152,25 @@ void TestGemmI8(const ptq::GemmI8Kernel& kernel) {
   CHECK((shifted > 100) == kernel.shifted_sums);
 }
 
-void TestGemmF32(const ptq::GemmF32Kernel& kernel) {
+template <typename T>
+void TestGemmReal(const ptq::GemmRealKernel<T>& kernel) {
   Random random(12);
   ForEachSize(kernel, [&](size_t depth, size_t taps, size_t rows, size_t columns) {
     const size_t products = taps * depth, slots = ptq::RoundUp(columns, kernel.nr);
-    const List<float> inputs = random.Floats(rows * products),
-                      w = random.Floats(columns * products);
-    const Rows<float> x(inputs, rows, taps, depth, kernel.mr);
-    const List<float> bias = random.Floats(slots);
-    ptq::Array<float> packed;
+    const List<T> inputs = random.Reals<T>(rows * products),
+                  w = random.Reals<T>(columns * products);
+    const Rows<T> x(inputs, rows, taps, depth, kernel.mr);
+    const List<T> bias = random.Reals<T>(slots);
+    ptq::Array<T> packed;
     CHECK_OK(packed.Allocate(slots * products));
     ptq::PackGemmWeights(w.data(), columns, taps, depth, kernel.nr, 1, 1, packed.data());
-    Guarded<float> y(rows * columns);
+    Guarded<T> y(rows * columns);
     List<double> expected(y.size()), magnitude(y.size());
     for (size_t i = 0; i < rows; ++i) {
       for (size_t j = 0; j < columns; ++j) {
-        double sum = static_cast<double>(bias[j]), total = fabs(sum);
+        double sum = ToDouble(bias[j]), total = fabs(sum);
         for (size_t k = 0; k < products; ++k) {
-          const double product = static_cast<double>(inputs[i * products + k]) *
-                                 static_cast<double>(w[j * products + k]);
+          const double product = ToDouble(inputs[i * products + k]) * ToDouble(w[j * products + k]);
           sum += product;
           total += fabs(product);
         }
@@ -178,11 +178,11 @@ void TestGemmF32(const ptq::GemmF32Kernel& kernel) {
         magnitude[i * columns + j] = total;
       }
     }
-    Guarded<float> scratch(kernel.ScratchFloats(taps, depth));
+    Guarded<T> scratch(kernel.ScratchElements(taps, depth));
     kernel.run({x.pointers.data(), taps, depth, packed.data(), bias.data(), rows, columns, y.data(),
                 columns, -1.0f, 6.0f, rows % 2 == 0 ? packed.data() : nullptr,
-                rows % 2 == 0 ? packed.size() * sizeof(float) : 0, scratch.data()});
-    WithinBound(y.data(), expected.data(), magnitude.data(), products, y.size(), "gemm f32");
+                rows % 2 == 0 ? packed.size() * sizeof(T) : 0, scratch.data()});
+    WithinBound(y.data(), expected.data(), magnitude.data(), products, y.size(), "gemm of reals");
   });
 }
 
@@ -203,6 +203,7 @@ void TestPacking() {
 int main() {
   TestPacking();
   WalkList("gemm i8", ptq::kGemmI8Kernels, ptq::kGemmI8KernelCount, TestGemmI8);
-  WalkList("gemm f32", ptq::kGemmF32Kernels, ptq::kGemmF32KernelCount, TestGemmF32);
+  WalkList("gemm f32", ptq::kGemmF32Kernels, ptq::kGemmF32KernelCount, TestGemmReal<float>);
+  WalkHalfList("gemm f16", ptq::kGemmF16Kernels, ptq::kGemmF16KernelCount, TestGemmReal<ptq::Half>);
   return Finish("gemm_test");
 }

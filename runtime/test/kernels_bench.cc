@@ -25,6 +25,10 @@
 #include "test/support/list.h"
 #include "test/support/random.h"
 
+namespace ptq_test {
+void BenchHalf();  // kernels_bench_f16.cc
+}  // namespace ptq_test
+
 namespace {
 
 using namespace ptq_test;
@@ -71,7 +75,7 @@ void BenchGemm() {
     tile.columns = tile.output_stride = kColumns;
     tile.output = y.data();
     tile.hi = 6;
-    Data<float> scratch(kernel.ScratchFloats(1, kDepth));
+    Data<float> scratch(kernel.ScratchElements(1, kDepth));
     tile.scratch = scratch.data();
     Time(kernel, "mr x 256 x 256", kernel.mr * kDepth * kColumns, "MAC", [&] { kernel.run(tile); });
   }
@@ -415,10 +419,10 @@ void BenchWinograd() {
   }
 }
 
-void (*const kFamilies[])() = {BenchGemm,    BenchDepthwise, BenchElementwise, BenchConvert,
-                               BenchPool,    BenchMove,      BenchFunctions,   BenchReduce,
-                               BenchCopy,    BenchArgMax,    BenchResize,      BenchCrc32,
-                               BenchWinograd};
+void (*const kFamilies[])() = {BenchGemm,    BenchHalf,    BenchDepthwise, BenchElementwise,
+                               BenchConvert, BenchPool,    BenchMove,      BenchFunctions,
+                               BenchReduce,  BenchCopy,    BenchArgMax,    BenchResize,
+                               BenchCrc32,   BenchWinograd};
 
 }  // namespace
 

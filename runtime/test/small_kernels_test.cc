@@ -87,18 +87,19 @@ void TestPoolI8(const ptq::PoolI8Kernel& kernel, bool maximum) {
   }
 }
 
-void TestPoolF32(const ptq::PoolF32Kernel& kernel, bool maximum) {
+template <typename T>
+void TestPoolReal(const ptq::PoolRealKernel<T>& kernel, bool maximum) {
   Random random(16);
   for (size_t channels : kSizes) {
     for (size_t count : {1, 4, 9, 49, 256}) {
-      const Guarded<float> x = Guard(random.Floats(channels * count));
-      const List<const float*> rows = Rows(x, count, channels);
-      Output<float> y(channels);
+      const Guarded<T> x = Guard(random.Reals<T>(channels * count));
+      const List<const T*> rows = Rows(x, count, channels);
+      Output<T> y(channels);
       List<double> expected(channels), magnitude(channels);
       for (size_t c = 0; c < channels; ++c) {
         double sum = 0, best = -1e9;
         for (size_t i = 0; i < count; ++i) {
-          const double value = static_cast<double>(x[i * channels + c]);
+          const double value = ToDouble(x[i * channels + c]);
           sum += value / static_cast<double>(count);
           magnitude[c] += maximum ? 0 : fabs(value) / static_cast<double>(count);
           best = fmax(best, value);
@@ -106,7 +107,7 @@ void TestPoolF32(const ptq::PoolF32Kernel& kernel, bool maximum) {
         expected[c] = fmin(fmax(maximum ? best : sum, -1.0), 1.25);
       }
       kernel.run({rows.data(), count, channels, static_cast<float>(count), y.data(), -1.0f, 1.25f});
-      WithinBound(y.data(), expected.data(), magnitude.data(), count, channels, "pool f32");
+      WithinBound(y.data(), expected.data(), magnitude.data(), count, channels, "pool of reals");
       y.ExpectPoison();
     }
   }
@@ -189,6 +190,71 @@ void TestLookup(const ptq::LookupKernel& kernel) {
   }
 }
 
+// Every half, and back: exact but for NaN, of which only that it is one is asked.
+void TestToFloat(const ptq::ToFloatKernel& kernel) {
+  List<ptq::Half> halves(65536);
+  List<float> expected(65536);
+  for (uint32_t bits = 0; bits < 65536; ++bits) {
+    halves[bits] = {static_cast<uint16_t>(bits)};
+    const int exponent = static_cast<int>(bits >> 10 & 31),
+              fraction = static_cast<int>(bits & 1023);
+    const float magnitude = exponent == 31 ? fraction == 0 ? INFINITY : NAN
+                            : exponent == 0
+                                ? ldexpf(static_cast<float>(fraction), -24)
+                                : ldexpf(static_cast<float>(1024 + fraction), exponent - 25);
+    expected[bits] = bits >> 15 != 0 ? -magnitude : magnitude;
+  }
+  List<float> got(65536);
+  kernel.run(halves.data(), got.data(), got.size());
+  size_t wrong = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const bool both_nan = isnan(got[i]) && isnan(expected[i]);
+    wrong += !both_nan && memcmp(&got[i], &expected[i], sizeof(float)) != 0;
+  }
+  CHECK(wrong == 0);
+  for (size_t count : kSizes) {
+    const Guarded<ptq::Half> x = Guard(Random(count).Halves(count));
+    Output<float> y(count);
+    List<float> floats(count);
+    for (size_t i = 0; i < count; ++i) floats[i] = ptq::ToFloat(x[i]);
+    kernel.run(x.data(), y.data(), count);
+    y.Expect(floats, "to float");
+  }
+}
+
+// Around every half: itself, the tie with the next one, and the floats beside the tie.
+void TestToHalf(const ptq::ToHalfKernel& kernel) {
+  List<float> x;
+  List<ptq::Half> expected;
+  for (uint16_t bits = 0; bits < 0x7C00; ++bits) {  // 0 to 65504
+    const uint16_t above = bits + 1;
+    const float value = ptq::ToFloat({bits}),
+                next = above == 0x7C00 ? 65536.0f : ptq::ToFloat({above}),
+                tie = value + (next - value) / 2;
+    const uint16_t even = bits % 2 == 0 ? bits : above;
+    x.Append((const float[]){value, tie, nextafterf(tie, 0), nextafterf(tie, INFINITY), -tie}, 5);
+    const uint16_t minus = static_cast<uint16_t>(even | 0x8000);
+    expected.Append((const ptq::Half[]){{bits}, {even}, {bits}, {above}, {minus}}, 5);
+  }
+  x.Append((const float[]){INFINITY, -INFINITY, 3e38f, -70000.0f, 1e-30f, -0.0f}, 6);
+  expected.Append((const ptq::Half[]){{0x7C00}, {0xFC00}, {0x7C00}, {0xFC00}, {0x0000}, {0x8000}},
+                  6);
+  List<ptq::Half> got(x.size());
+  kernel.run(x.data(), got.data(), x.size());
+  SameBytes(got.data(), expected.data(), got.size(), "to half");
+  const float nan = NAN;
+  kernel.run(&nan, got.data(), 1);
+  CHECK(isnan(ptq::ToFloat(got[0])));
+  for (size_t count : kSizes) {
+    const Guarded<float> floats = Guard(Random(count).Floats(count));
+    Output<ptq::Half> y(count);
+    List<ptq::Half> halves(count);
+    for (size_t i = 0; i < count; ++i) halves[i] = ptq::ToHalf(floats[i]);
+    kernel.run(floats.data(), y.data(), count);
+    y.Expect(halves, "to half");
+  }
+}
+
 // Runs a binary kernel on rows with every pattern of steps, into an output of its own and into each
 // operand that moves. expect(a, b) is the result of two elements.
 template <typename T, typename Run, typename Expect>
@@ -236,29 +302,38 @@ void TestBinaryI8(const ptq::BinaryI8Kernel& kernel) {
   }
 }
 
-void TestBinaryF32(const ptq::BinaryF32Kernel& kernel) {
+// The float result, rounded: for two halves that is the exact result rounded once, since a float
+// has more than twice the digits (Figueroa, "When is double rounding innocuous?", 1995).
+template <typename T>
+void TestBinaryReal(const ptq::BinaryRealKernel<T>& kernel) {
   Random random(22);
-  const auto expect = [&](float a, float b) {
-    return fminf(fmaxf(ReferenceBinary(kernel.op, a, b), -1.5f), 1.5f);
+  const auto expect = [&](T a, T b) {
+    const float value = ReferenceBinary(kernel.op, static_cast<float>(ToDouble(a)),
+                                        static_cast<float>(ToDouble(b)));
+    return Real<T>::From(fminf(fmaxf(value, -1.5f), 1.5f));
   };
   for (size_t count : kSizes) {
-    const auto run = [&](const float* a, size_t a_step, const float* b, size_t b_step, float* y) {
+    const auto run = [&](const T* a, size_t a_step, const T* b, size_t b_step, T* y) {
       kernel.run({a, b, a_step, b_step, y, count, -1.5f, 1.5f});
     };
     const float lowest = kernel.op == ptq::kPow ? 0.0f : -2.0f;
-    TestBinary(random.Floats(count, lowest, 2), random.Floats(count, 0.5f, 2), run, expect,
-               "binary f32");
+    TestBinary(random.Reals<T>(count, lowest, 2), random.Reals<T>(count, 0.5f, 2), run, expect,
+               "binary of reals");
   }
 }
 
-void TestClamp(const ptq::ClampF32Kernel& kernel) {
+template <typename T>
+void TestClamp(const ptq::ClampRealKernel<T>& kernel) {
   Random random(23);
   for (size_t count : kSizes) {
-    const Guarded<float> x = Guard(random.Floats(count));
-    Output<float> y(count);
-    List<float> expected(count);
-    for (size_t i = 0; i < count; ++i) expected[i] = fminf(fmaxf(x[i], -0.5f), 1.5f);
-    kernel.run(x.data(), y.data(), count, -0.5f, 1.5f);
+    const Guarded<T> x = Guard(random.Reals<T>(count));
+    Output<T> y(count);
+    List<T> expected(count);
+    for (size_t i = 0; i < count; ++i) {
+      const float value = static_cast<float>(ToDouble(x[i]));
+      expected[i] = Real<T>::From(fminf(fmaxf(value, -0.3f), 1.5f));
+    }
+    kernel.run(x.data(), y.data(), count, -0.3f, 1.5f);
     y.Expect(expected, "clamp");
   }
 }
@@ -307,17 +382,26 @@ int main() {
   WalkList("average pool i8", ptq::kAveragePoolI8Kernels, ptq::kAveragePoolI8KernelCount,
            [](const ptq::PoolI8Kernel& kernel) { TestPoolI8(kernel, false); });
   WalkList("max pool f32", ptq::kMaxPoolF32Kernels, ptq::kMaxPoolF32KernelCount,
-           [](const ptq::PoolF32Kernel& kernel) { TestPoolF32(kernel, true); });
+           [](const ptq::PoolF32Kernel& kernel) { TestPoolReal(kernel, true); });
   WalkList("average pool f32", ptq::kAveragePoolF32Kernels, ptq::kAveragePoolF32KernelCount,
-           [](const ptq::PoolF32Kernel& kernel) { TestPoolF32(kernel, false); });
+           [](const ptq::PoolF32Kernel& kernel) { TestPoolReal(kernel, false); });
+  WalkHalfList("max pool f16", ptq::kMaxPoolF16Kernels, ptq::kMaxPoolF16KernelCount,
+               [](const ptq::PoolF16Kernel& kernel) { TestPoolReal(kernel, true); });
+  WalkHalfList("average pool f16", ptq::kAveragePoolF16Kernels, ptq::kAveragePoolF16KernelCount,
+               [](const ptq::PoolF16Kernel& kernel) { TestPoolReal(kernel, false); });
   WalkList("transpose", ptq::kTransposeKernels, ptq::kTransposeKernelCount, TestTransposes);
   WalkList("softmax", ptq::kSoftmaxKernels, ptq::kSoftmaxKernelCount, TestSoftmax);
   WalkList("quantize", ptq::kQuantizeKernels, ptq::kQuantizeKernelCount, TestQuantize);
   WalkList("dequantize", ptq::kDequantizeKernels, ptq::kDequantizeKernelCount, TestDequantize);
+  WalkList("to half", ptq::kToHalfKernels, ptq::kToHalfKernelCount, TestToHalf);
+  WalkList("to float", ptq::kToFloatKernels, ptq::kToFloatKernelCount, TestToFloat);
   WalkList("lookup", ptq::kLookupKernels, ptq::kLookupKernelCount, TestLookup);
   WalkList("binary i8", ptq::kBinaryI8Kernels, ptq::kBinaryI8KernelCount, TestBinaryI8);
-  WalkList("binary f32", ptq::kBinaryF32Kernels, ptq::kBinaryF32KernelCount, TestBinaryF32);
-  WalkList("clamp f32", ptq::kClampF32Kernels, ptq::kClampF32KernelCount, TestClamp);
+  WalkList("binary f32", ptq::kBinaryF32Kernels, ptq::kBinaryF32KernelCount, TestBinaryReal<float>);
+  WalkHalfList("binary f16", ptq::kBinaryF16Kernels, ptq::kBinaryF16KernelCount,
+               TestBinaryReal<ptq::Half>);
+  WalkList("clamp f32", ptq::kClampF32Kernels, ptq::kClampF32KernelCount, TestClamp<float>);
+  WalkList("clamp f16", ptq::kClampF16Kernels, ptq::kClampF16KernelCount, TestClamp<ptq::Half>);
   TestOutput();
   return Finish("small_kernels_test");
 }

@@ -146,6 +146,29 @@ void TestPositions(const ptq::UnaryF32Kernel& kernel) {
   }
 }
 
+// A kernel on halves gives what the portable kernel gives on the same floats, rounded; nothing
+// beyond the row is touched.
+void TestHalves(const ptq::UnaryF16Kernel& kernel) {
+  Random random(64);
+  const ptq::UnaryF32Kernel& portable = ptq::kUnaryF32Kernels[ptq::kUnaryF32KernelCount - 1];
+  for (const FunctionCase& f : kFunctions) {
+    Row("%s, function %d", kernel.name, f.function);
+    for (size_t count : {1, 3, 7, 8, 9, 16, 31, 32, 33, 100, 4000}) {
+      const Guarded<ptq::Half> x(random.Halves(count, -6, 6), 0);
+      List<float> wide(count), expected(count);
+      for (size_t i = 0; i < count; ++i) wide[i] = ptq::ToFloat(x[i]);
+      portable.run(RowOf(f.function, wide.data(), expected.data(), count));
+      Guarded<ptq::Half> y(count);
+      const ptq::UnaryF32Row row = RowOf(f.function, nullptr, nullptr, 0);
+      kernel.run({f.function, x.data(), y.data(), count, row.alpha, row.beta, row.lo, row.hi});
+      for (size_t i = 0; i < count; ++i) {
+        CHECK(y[i].bits == ptq::ToHalf(expected[i]).bits ||
+              (isnan(expected[i]) && isnan(ptq::ToFloat(y[i]))));
+      }
+    }
+  }
+}
+
 void TestOperators() {
   Random random(62);
   for (const Dims& dims : {Dims{}, Dims{7}, Dims{1, 50, 50, 19}}) {
@@ -229,6 +252,7 @@ void TestRefusals() {
 int main() {
   WalkList("unary", ptq::kUnaryF32Kernels, ptq::kUnaryF32KernelCount, TestAccuracy);
   WalkList("unary", ptq::kUnaryF32Kernels, ptq::kUnaryF32KernelCount, TestPositions);
+  WalkHalfList("unary f16", ptq::kUnaryF16Kernels, ptq::kUnaryF16KernelCount, TestHalves);
   TestOperators();
   TestLookup();
   TestRefusals();

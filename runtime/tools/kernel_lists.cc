@@ -33,6 +33,7 @@ struct FeatureName {
 };
 constexpr FeatureName kFeatureNames[] = {
     {kCpuNeon, "neon"},
+    {kCpuFp16, "fp16"},
     {kCpuDotprod, "dotprod"},
     {kCpuI8mm, "i8mm"},
     {kCpuAvx2, "avx2"},
@@ -42,6 +43,7 @@ constexpr FeatureName kFeatureNames[] = {
     {kCpuPclmul, "pclmul"},
     {kCpuCrc, "crc"},
     {kCpuAvx512Vbmi, "avx512vbmi"},
+    {kCpuF16c, "f16c"},
 };
 
 // Characters of `<op>_<dtype>`.
@@ -57,17 +59,24 @@ size_t OperationLength(const char* kernel) {
 
 const KernelList kKernelLists[] = {
     {kGemmF32KernelCount, RowOf<kGemmF32Kernels>},
+    {kGemmF16KernelCount, RowOf<kGemmF16Kernels>},
     {kGemmI8KernelCount, RowOf<kGemmI8Kernels>},
     {kDepthwiseF32KernelCount, RowOf<kDepthwiseF32Kernels>},
+    {kDepthwiseF16KernelCount, RowOf<kDepthwiseF16Kernels>},
     {kDepthwiseI8KernelCount, RowOf<kDepthwiseI8Kernels>},
     {kWinogradKernelCount, RowOf<kWinogradKernels>},
     {kBinaryF32KernelCount, RowOf<kBinaryF32Kernels>},
+    {kBinaryF16KernelCount, RowOf<kBinaryF16Kernels>},
     {kBinaryI8KernelCount, RowOf<kBinaryI8Kernels>},
     {kClampF32KernelCount, RowOf<kClampF32Kernels>},
+    {kClampF16KernelCount, RowOf<kClampF16Kernels>},
     {kUnaryF32KernelCount, RowOf<kUnaryF32Kernels>},
+    {kUnaryF16KernelCount, RowOf<kUnaryF16Kernels>},
     {kSoftmaxKernelCount, RowOf<kSoftmaxKernels>},
     {kMaxPoolF32KernelCount, RowOf<kMaxPoolF32Kernels>},
     {kAveragePoolF32KernelCount, RowOf<kAveragePoolF32Kernels>},
+    {kMaxPoolF16KernelCount, RowOf<kMaxPoolF16Kernels>},
+    {kAveragePoolF16KernelCount, RowOf<kAveragePoolF16Kernels>},
     {kMaxPoolI8KernelCount, RowOf<kMaxPoolI8Kernels>},
     {kAveragePoolI8KernelCount, RowOf<kAveragePoolI8Kernels>},
     {kReduceF32KernelCount, RowOf<kReduceF32Kernels>},
@@ -77,6 +86,8 @@ const KernelList kKernelLists[] = {
     {kResizeF32KernelCount, RowOf<kResizeF32Kernels>},
     {kQuantizeKernelCount, RowOf<kQuantizeKernels>},
     {kDequantizeKernelCount, RowOf<kDequantizeKernels>},
+    {kToHalfKernelCount, RowOf<kToHalfKernels>},
+    {kToFloatKernelCount, RowOf<kToFloatKernels>},
     {kLookupKernelCount, RowOf<kLookupKernels>},
     {kTransposeKernelCount, RowOf<kTransposeKernels>},
     {kCopyKernelCount, RowOf<kCopyKernels>},

@@ -22,7 +22,7 @@ from tests.flatfile.update_golden import GOLDEN
 from tests.models import mobile_block, save
 
 LEVELS = {
-    "arm64": ["scalar", "neon", "dotprod", "i8mm"],
+    "arm64": ["scalar", "neon", "fp16", "dotprod", "i8mm"],
     "armv7": ["scalar", "neon"],
     "x86_64": ["scalar", "avx2", "avxvnni", "avx512vnni", "amx"],
 }

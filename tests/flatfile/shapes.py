@@ -201,6 +201,7 @@ SHAPES: dict[OpKind, Callable[[Any, list[Dims], Dims], Dims]] = {
     OpKind.SOFTMAX: _softmax,
     OpKind.QUANTIZE: _same,
     OpKind.DEQUANTIZE: _same,
+    OpKind.CONVERT: _same,
     OpKind.CLAMP: _same,
     OpKind.TRANSPOSE: _transpose,
     OpKind.RESHAPE: _reshape,

@@ -21,6 +21,7 @@ from ptq_core.optimize.passes.fuse_residual import fuse_residual
 from ptq_core.optimize.passes.hoist_quantize import hoist_quantize
 from ptq_core.optimize.passes.hoist_transpose import hoist_transpose
 from ptq_core.optimize.passes.lower_others_to_int8 import lower_others_to_int8
+from ptq_core.optimize.passes.lower_to_fp16 import lower_to_fp16
 from ptq_core.optimize.passes.lower_weighted_to_int8 import lower_weighted_to_int8
 from ptq_core.optimize.passes.merge_reshapes import merge_reshapes
 from ptq_core.optimize.passes.share_common import share_common
@@ -34,10 +35,11 @@ Rewrite = Callable[[Program], list[str]]
 
 @dataclass(frozen=True)
 class Pass:
-    """A rewrite; ``int8`` ones recognise int8 operators and run only if int8 kernels are preferred."""
+    """A rewrite; ``int8`` ones recognise int8 operators and run only if int8 kernels are preferred, ``fp16`` ones on request."""
 
     rewrite: Rewrite
     int8: bool = False
+    fp16: bool = False
 
 
 PASSES: tuple[Pass, ...] = (
@@ -67,18 +69,21 @@ PASSES: tuple[Pass, ...] = (
     Pass(drop_trivial),
     Pass(share_common),
     Pass(fuse_residual),
+    Pass(lower_to_fp16, fp16=True),
     Pass(drop_dead),
 )
 """The order of the passes. Float rewrites first, so that a batch norm or Relu does not hide a pattern, and scales of inputs
 behind the activations, whose last division they would take; int8 next; the second round cleans up what int8 made equal or
-adjacent. Residuals last: no other rewrite looks for a conv2d_add."""
+adjacent. Residuals late: no other rewrite looks for a conv2d_add, or at half precision."""
 
 
-def run_passes(program: Program, *, prefer_int8_kernel: bool = True) -> tuple[PassReport, ...]:
+def run_passes(
+    program: Program, *, prefer_int8_kernel: bool = True, enable_fp16: bool = False
+) -> tuple[PassReport, ...]:
     """Apply PASSES in order, each until it finds nothing more to change; returns a report per pass."""
     reports = []
     for entry in PASSES:
-        if entry.int8 and not prefer_int8_kernel:
+        if (entry.int8 and not prefer_int8_kernel) or (entry.fp16 and not enable_fp16):
             continue
         before, changes = len(program.ops), []
         while found := entry.rewrite(program):

@@ -20,6 +20,7 @@ namespace ptq {
 const CpuLevel kCpuLevels[] = {
     {"scalar", kCpuScalar},
     {"neon", kCpuNeon},
+    {"fp16", kCpuNeon | kCpuFp16},
     {"dotprod", kCpuNeon | kCpuDotprod},
     {"i8mm", kCpuNeon | kCpuDotprod | kCpuI8mm},
     {"avx2", kCpuAvx2},
@@ -58,11 +59,12 @@ uint32_t DetectCpuFeatures() {
   if (!__get_cpuid(1, &a, &b, &c, &d)) return kCpuScalar;
   uint32_t features = kCpuScalar;
   if ((c & (1u << 1)) && (c & (1u << 19))) features |= kCpuPclmul;  // with SSE4.1
-  const bool osxsave = c & (1u << 27), fma = c & (1u << 12);
+  const bool osxsave = c & (1u << 27), fma = c & (1u << 12), f16c = c & (1u << 29);
   if (!osxsave || !fma) return features;
   const uint32_t xcr0 = ReadXcr0();
   if ((xcr0 & 0x06) != 0x06 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return features;
   if (b & (1u << 5)) features |= kCpuAvx2;
+  if (f16c) features |= kCpuF16c;
   const uint32_t avx512 = (1u << 8) | (1u << 16) | (1u << 30) | (1u << 31);  // BMI2, F, BW, VL
   const bool vnni = c & (1u << 11);
   if ((features & kCpuAvx2) && (b & avx512) == avx512 && vnni && (xcr0 & 0xE6) == 0xE6) {
@@ -84,9 +86,11 @@ uint32_t DetectCpuFeatures() {
 #elif defined(__aarch64__) && defined(__linux__)
 
 uint32_t DetectCpuFeatures() {
-  uint32_t features = kCpuNeon;                                    // part of the base architecture
-  if (getauxval(AT_HWCAP) & (1ul << 7)) features |= kCpuCrc;       // HWCAP_CRC32
-  if (getauxval(AT_HWCAP) & (1ul << 20)) features |= kCpuDotprod;  // HWCAP_ASIMDDP
+  uint32_t features = kCpuNeon;  // part of the base architecture
+  const unsigned long capabilities = getauxval(AT_HWCAP);
+  if (capabilities & (1ul << 7)) features |= kCpuCrc;                               // HWCAP_CRC32
+  if (capabilities & (1ul << 10)) features |= kCpuFp16;                             // HWCAP_ASIMDHP
+  if (capabilities & (1ul << 20)) features |= kCpuDotprod;                          // HWCAP_ASIMDDP
   if ((features & kCpuDotprod) && (getauxval(26 /* AT_HWCAP2 */) & (1ul << 13))) {  // HWCAP2_I8MM
     features |= kCpuI8mm;
   }

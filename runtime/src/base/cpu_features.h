@@ -22,9 +22,11 @@ enum CpuFeature : uint32_t {
   kCpuAvx512Vnni = 1u << 4,
   kCpuAvxVnni = 1u << 5,  // VNNI for registers of 256 bits
   kCpuAmxInt8 = 1u << 6,
+  kCpuFp16 = 1u << 7,  // arithmetic in half precision (Armv8.2)
   kCpuPclmul = 1u << 16,
   kCpuCrc = 1u << 17,
   kCpuAvx512Vbmi = 1u << 18,
+  kCpuF16c = 1u << 19,  // conversions of half precision
 };
 
 // A value of PTQ_CPU: the features it asks for, including those of the levels below it.

@@ -5,7 +5,9 @@
 
 namespace ptq {
 
-size_t ElementSize(DType dtype) { return dtype == kI8 ? 1 : dtype == kI16 ? 2 : 4; }
+size_t ElementSize(DType dtype) {
+  return dtype == kI8 ? 1 : dtype == kI16 || dtype == kF16 ? 2 : 4;
+}
 
 const char* DTypeName(uint8_t dtype) {
   switch (dtype) {
@@ -17,6 +19,8 @@ const char* DTypeName(uint8_t dtype) {
       return "i32";
     case kI16:
       return "i16";
+    case kF16:
+      return "f16";
     default:
       return "?";
   }

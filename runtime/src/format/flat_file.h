@@ -44,6 +44,13 @@ struct FlatFile {
   Array<Tensor> tensors;
   Array<Operator> operators;
   uint64_t arena_size;
+
+  bool HoldsF16() const {
+    for (const Tensor& tensor : tensors) {
+      if (tensor.dtype == kF16) return true;
+    }
+    return false;
+  }
 };
 
 size_t ElementSize(DType dtype);

@@ -15,7 +15,7 @@ namespace ptq {
 
 constexpr uint8_t kMagic[8] = {0x50, 0x54, 0x51, 0x4E, 0x42, 0x0D, 0x0A, 0x1A};
 constexpr uint16_t kVersionMajor = 1;
-constexpr uint16_t kVersionMinor = 2;  // the newest that this runtime knows all of
+constexpr uint16_t kVersionMinor = 3;  // the newest that this runtime knows all of
 constexpr uint32_t kMaxSections = 64;
 constexpr uint32_t kSectionRequired = 1;
 constexpr uint32_t kNone = 0xFFFFFFFF;  // absent qparams, absent optional input
@@ -23,7 +23,7 @@ constexpr size_t kMaxRank = 8;
 constexpr size_t kCrcBegin = 28;  // first byte that the checksum covers
 
 enum Target : uint32_t { kTargetArm64 = 1, kTargetArmv7 = 2, kTargetX86_64 = 4, kTargetX86 = 8 };
-enum DType : uint8_t { kF32 = 1, kI8 = 2, kI32 = 3, kI16 = 4 };
+enum DType : uint8_t { kF32 = 1, kI8 = 2, kI32 = 3, kI16 = 4, kF16 = 5 };
 enum Storage : uint8_t { kArena = 1, kConstant = 2 };
 
 struct FileHeader {

@@ -34,6 +34,7 @@ const OpKind kOpKinds[] = {
     {kDilate, "dilate", 1, 1, sizeof(DilateAttrs)},
     {kArgMax, "arg_max", 1, 1, sizeof(ArgMaxAttrs)},
     {kConv2dAdd, "conv2d_add", 3, 4, sizeof(Conv2dAddAttrs)},
+    {kConvert, "convert", 1, 1, 0},
 };
 const size_t kOpKindCount = sizeof kOpKinds / sizeof kOpKinds[0];
 

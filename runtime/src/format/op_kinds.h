@@ -36,6 +36,7 @@ enum OpKindId : uint16_t {
   kDilate,
   kArgMax,
   kConv2dAdd,
+  kConvert,
 };
 
 struct OpKind {

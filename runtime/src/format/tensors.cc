@@ -44,8 +44,9 @@ ptq_status ReadScales(const Section& section, FlatFile* file) {
 // Shape, storage and size of the entry, filled into `tensor`.
 ptq_status ReadShape(const TensorEntry& entry, const Section& weights, uint64_t arena_size,
                      Tensor* tensor) {
-  if (entry.dtype < kF32 || entry.dtype > kI16) {
-    return Fail(PTQ_BAD_FILE, "dtype: %u is not 1 (f32), 2 (i8), 3 (i32) or 4 (i16)", entry.dtype);
+  if (entry.dtype < kF32 || entry.dtype > kF16) {
+    return Fail(PTQ_BAD_FILE, "dtype: %u is not 1 (f32), 2 (i8), 3 (i32), 4 (i16) or 5 (f16)",
+                entry.dtype);
   }
   if (entry.storage != kArena && entry.storage != kConstant) {
     return Fail(PTQ_BAD_FILE, "storage: %u is not 1 (arena) or 2 (constant)", entry.storage);
@@ -101,8 +102,10 @@ ptq_status ReadQparams(const TensorEntry& entry, const Section& qparams, const F
     if (tensor->dtype != kI8 && tensor->dtype != kI16) return PTQ_OK;
     return Fail(PTQ_BAD_FILE, "qparams: none, but dtype is %s", DTypeName(tensor->dtype));
   }
-  if (tensor->dtype == kF32)
-    return Fail(PTQ_BAD_FILE, "qparams: %" PRIu32 ", but dtype is f32", entry.qparams);
+  if (tensor->dtype == kF32 || tensor->dtype == kF16) {
+    return Fail(PTQ_BAD_FILE, "qparams: %" PRIu32 ", but dtype is %s", entry.qparams,
+                DTypeName(entry.dtype));
+  }
   if (entry.qparams >= qparams.count) {
     return Fail(PTQ_BAD_FILE, "qparams: %" PRIu32 ", but QPRM has %" PRIu32 " entries",
                 entry.qparams, qparams.count);

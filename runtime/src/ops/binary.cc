@@ -1,4 +1,5 @@
-// add, sub, mul (f32, i8), div, maximum, minimum and pow (f32) with numpy broadcasting.
+// add, sub, mul (f32, f16, i8), div, maximum, minimum (f32, f16) and pow (f32) with numpy
+// broadcasting.
 #include "kernels/elementwise/contract.h"
 #include "ops/broadcast.h"
 #include "ops/checks.h"
@@ -12,20 +13,29 @@ constexpr size_t kGrainElements = 16384;
 struct BinaryState {
   BroadcastPlan plan;
   const BinaryF32Kernel* f32;
+  const BinaryF16Kernel* f16;
   const BinaryI8Kernel* i8;
   BinaryI8Row i8_parameters;  // without the operands
   ClampAttrs clamp;
 };
 
-void RunF32(const PreparedOp& op, const RunContext& run) {
+template <typename T>
+void RunReal(const PreparedOp& op, const RunContext& run, const BinaryRealKernel<T>& kernel) {
   const BinaryState& s = op.State<BinaryState>();
-  float* y = WriteData<float>(op.Output(), run);
+  T* y = WriteData<T>(op.Output(), run);
   ForBroadcastRows(
-      s.plan, ReadData<float>(*op.Input(0), run), ReadData<float>(*op.Input(1), run), run,
-      kGrainElements,
-      [&](const float* a, size_t a_step, const float* b, size_t b_step, size_t at, size_t count) {
-        s.f32->run({a, b, a_step, b_step, y + at, count, s.clamp.lo, s.clamp.hi});
+      s.plan, ReadData<T>(*op.Input(0), run), ReadData<T>(*op.Input(1), run), run, kGrainElements,
+      [&](const T* a, size_t a_step, const T* b, size_t b_step, size_t at, size_t count) {
+        kernel.run({a, b, a_step, b_step, y + at, count, s.clamp.lo, s.clamp.hi});
       });
+}
+
+void RunF32(const PreparedOp& op, const RunContext& run) {
+  RunReal(op, run, *op.State<BinaryState>().f32);
+}
+
+void RunF16(const PreparedOp& op, const RunContext& run) {
+  RunReal(op, run, *op.State<BinaryState>().f16);
 }
 
 void RunI8(const PreparedOp& op, const RunContext& run) {
@@ -72,7 +82,8 @@ ptq_status PrepareBinary(uint32_t features, PreparedOp* op) {
   const Tensor &a = *op->Input(0), &b = *op->Input(1), &y = op->Output();
   const uint16_t kind = op->op->kind->id;
   const bool has_i8 = kind == kAdd || kind == kSub || kind == kMul;
-  PTQ_RETURN_IF_ERROR(CheckDType("a", a, 1u << kF32 | (has_i8 ? 1u << kI8 : 0)));
+  const uint32_t others = (has_i8 ? 1u << kI8 : 0) | (kind != kPow ? 1u << kF16 : 0);
+  PTQ_RETURN_IF_ERROR(CheckDType("a", a, 1u << kF32 | others));
   PTQ_RETURN_IF_ERROR(CheckDType("b", b, 1u << a.dtype));
   PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << a.dtype));
   const ClampAttrs clamp = op->GetAttrs<ClampAttrs>();
@@ -82,6 +93,12 @@ ptq_status PrepareBinary(uint32_t features, PreparedOp* op) {
   state->clamp = clamp;
   PTQ_RETURN_IF_ERROR(MakeBroadcastPlan(a, b, y, &state->plan));
   if (a.dtype == kI8) return PrepareI8(features, a, b, y, op, state);
+  if (a.dtype == kF16) {
+    state->f16 = SelectBinaryF16Kernel(kind, features);
+    op->kernel = state->f16->name;
+    op->run = RunF16;
+    return PTQ_OK;
+  }
   state->f32 = SelectBinaryF32Kernel(kind, features);
   op->kernel = state->f32->name;
   op->run = RunF32;

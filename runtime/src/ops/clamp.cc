@@ -12,18 +12,28 @@ constexpr size_t kGrainElements = 32768;
 struct ClampState {
   ClampAttrs clamp;
   const ClampF32Kernel* f32;
+  const ClampF16Kernel* f16;
   const LookupKernel* i8;
   Int8Table table;
 };
 
-void RunF32(const PreparedOp& op, const RunContext& run) {
-  const ClampState& s = op.State<ClampState>();
-  const float* x = ReadData<float>(*op.Input(0), run);
-  float* y = WriteData<float>(op.Output(), run);
+template <typename T>
+void RunReal(const PreparedOp& op, const RunContext& run, const ClampRealKernel<T>& kernel) {
+  const ClampAttrs& clamp = op.State<ClampState>().clamp;
+  const T* x = ReadData<T>(*op.Input(0), run);
+  T* y = WriteData<T>(op.Output(), run);
   auto body = [&](size_t begin, size_t end, size_t) {
-    s.f32->run(x + begin, y + begin, end - begin, s.clamp.lo, s.clamp.hi);
+    kernel.run(x + begin, y + begin, end - begin, clamp.lo, clamp.hi);
   };
   run.pool->ParallelFor(static_cast<size_t>(op.Output().elements), kGrainElements, body);
+}
+
+void RunF32(const PreparedOp& op, const RunContext& run) {
+  RunReal(op, run, *op.State<ClampState>().f32);
+}
+
+void RunF16(const PreparedOp& op, const RunContext& run) {
+  RunReal(op, run, *op.State<ClampState>().f16);
 }
 
 void RunI8(const PreparedOp& op, const RunContext& run) {
@@ -40,7 +50,7 @@ void RunI8(const PreparedOp& op, const RunContext& run) {
 
 ptq_status PrepareClamp(uint32_t features, PreparedOp* op) {
   const Tensor &x = *op->Input(0), &y = op->Output();
-  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kI8));
+  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kF16 | 1u << kI8));
   PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << x.dtype));
   PTQ_RETURN_IF_ERROR(CheckSameShape(x, y));
   ClampState* state = op->MakeState<ClampState>();
@@ -51,6 +61,12 @@ ptq_status PrepareClamp(uint32_t features, PreparedOp* op) {
     state->f32 = SelectKernel(kClampF32Kernels, kClampF32KernelCount, features);
     op->kernel = state->f32->name;
     op->run = RunF32;
+    return PTQ_OK;
+  }
+  if (x.dtype == kF16) {
+    state->f16 = SelectKernel(kClampF16Kernels, kClampF16KernelCount, features);
+    op->kernel = state->f16->name;
+    op->run = RunF16;
     return PTQ_OK;
   }
   state->i8 = SelectKernel(kLookupKernels, kLookupKernelCount, features);

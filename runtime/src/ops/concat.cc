@@ -1,5 +1,5 @@
-// concat: x0, x1, ... -> y along one axis; f32 clamps, i8 requantizes each input to the output's
-// scale.
+// concat: x0, x1, ... -> y along one axis; f32 and f16 clamp, i8 requantizes each input to the
+// output's scale.
 #include <math.h>
 
 #include "kernels/convert/contract.h"
@@ -18,9 +18,10 @@ struct ConcatState {
   size_t outer;  // product of the dimensions before the axis
   size_t y_row;  // elements of y from the axis on
   const CopyKernel* copy;
-  bool clamps;  // f32: the clamp does something
+  bool clamps;  // f32, f16: the clamp does something
   ClampAttrs clamp;
   const ClampF32Kernel* f32;
+  const ClampF16Kernel* f16;
   const LookupKernel* i8;
   Array<Int8Table> tables;  // one per input
 };
@@ -29,7 +30,7 @@ struct ConcatState {
 template <typename T>
 void CopyPart(const ConcatState& s, uint32_t i, const T* x, size_t x_row, T* y, size_t count,
               size_t rows) {
-  const bool plain = sizeof(T) == sizeof(float) ? !s.clamps : s.tables[i].identity;
+  const bool plain = sizeof(T) > 1 ? !s.clamps : s.tables[i].identity;
   if (plain) {
     if (static_cast<const void*>(x) == y) return;  // the memory plan put it there
     s.copy->rows({reinterpret_cast<const uint8_t*>(x), static_cast<ptrdiff_t>(x_row * sizeof(T)),
@@ -40,6 +41,8 @@ void CopyPart(const ConcatState& s, uint32_t i, const T* x, size_t x_row, T* y, 
   for (size_t row = 0; row < rows; ++row, x += x_row, y += s.y_row) {
     if constexpr (sizeof(T) == sizeof(float)) {
       s.f32->run(x, y, count, s.clamp.lo, s.clamp.hi);
+    } else if constexpr (sizeof(T) == sizeof(Half)) {
+      s.f16->run(x, y, count, s.clamp.lo, s.clamp.hi);
     } else {
       s.i8->run(x, y, count, s.tables[i].values);
     }
@@ -101,7 +104,7 @@ ptq_status CheckInputs(const PreparedOp& op, uint32_t axis) {
 ptq_status PrepareConcat(uint32_t features, PreparedOp* op) {
   const Tensor& y = op->Output();
   const ConcatAttrs attrs = op->GetAttrs<ConcatAttrs>();
-  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << kF32 | 1u << kI8));
+  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << kF32 | 1u << kF16 | 1u << kI8));
   PTQ_RETURN_IF_ERROR(CheckClamp(attrs.clamp));
   PTQ_RETURN_IF_ERROR(CheckAxis(attrs.axis, y));
   PTQ_RETURN_IF_ERROR(CheckInputs(*op, attrs.axis));
@@ -113,10 +116,17 @@ ptq_status PrepareConcat(uint32_t features, PreparedOp* op) {
   for (uint32_t d = 0; d < attrs.axis; ++d) state->outer *= y.dims[d];
   state->y_row = static_cast<size_t>(y.elements) / state->outer;
   state->copy = SelectKernel(kCopyKernels, kCopyKernelCount, features);
-  op->run = y.dtype == kF32 ? RunConcat<float> : RunConcat<int8_t>;
+  op->run = y.dtype == kF32   ? RunConcat<float>
+            : y.dtype == kF16 ? RunConcat<Half>
+                              : RunConcat<int8_t>;
   if (y.dtype == kF32) {
     state->f32 = SelectKernel(kClampF32Kernels, kClampF32KernelCount, features);
     op->kernel = state->clamps ? state->f32->name : state->copy->name;
+    return PTQ_OK;
+  }
+  if (y.dtype == kF16) {
+    state->f16 = SelectKernel(kClampF16Kernels, kClampF16KernelCount, features);
+    op->kernel = state->clamps ? state->f16->name : state->copy->name;
     return PTQ_OK;
   }
   state->i8 = SelectKernel(kLookupKernels, kLookupKernelCount, features);

@@ -69,6 +69,15 @@ void RunDepthwiseConvolution(const PreparedOp& op, const RunContext& run) {
         });
     return;
   }
+  if (s.depthwise_f16 != nullptr) {
+    RunDepthwise(
+        op, run, InputData<Half>(op, run, s.input_f16), s.padding_f16.data(),
+        [&](const Half* const* columns, void* y) {
+          s.depthwise_f16->run({columns, s.depthwise_shape, outputs, s.weights_f16.data(),
+                                s.bias_f16.data(), static_cast<Half*>(y), channels, s.lo, s.hi});
+        });
+    return;
+  }
   const bool float_output = op.Output().dtype == kF32;
   RunDepthwise(op, run, InputData<int8_t>(op, run, s.input_i8), s.padding_i8.data(),
                [&](const int8_t* const* columns, void* y) {

@@ -17,21 +17,33 @@ struct Panel {
   Weights next;  // what is read after it: the next panel's weights, or the next operator's
 };
 
-// What a kernel is told of a panel; tiles fill in pixels and output.
-GemmF32Tile MakeTile(const PreparedOp& op, const float* const* rows, const Panel& panel,
-                     uint8_t* workspace) {
-  const ConvState& s = op.State<ConvState>();
-  GemmF32Tile tile = {};
+template <typename T>
+GemmRealTile<T> MakeRealTile(const ConvState& s, const T* const* rows, const Panel& panel,
+                             const T* weights, const T* bias, uint8_t* workspace) {
+  GemmRealTile<T> tile = {};
   tile.rows = rows;
   tile.taps = s.gemm_taps;
   tile.depth = s.gemm_depth;
-  tile.weights = s.weights_f32.data() + panel.slot * s.packed_products;
-  tile.bias = s.bias_f32.data() + panel.slot;
-  tile.scratch = reinterpret_cast<float*>(workspace + s.scratch_offset);
+  tile.weights = weights + panel.slot * s.packed_products;
+  tile.bias = bias + panel.slot;
+  tile.scratch = reinterpret_cast<T*>(workspace + s.scratch_offset);
   tile.columns = panel.columns;
   tile.lo = s.lo;
   tile.hi = s.hi;
   return tile;
+}
+
+// What a kernel is told of a panel; tiles fill in pixels and output.
+GemmF32Tile MakeTile(const PreparedOp& op, const float* const* rows, const Panel& panel,
+                     uint8_t* workspace) {
+  const ConvState& s = op.State<ConvState>();
+  return MakeRealTile(s, rows, panel, s.weights_f32.data(), s.bias_f32.data(), workspace);
+}
+
+GemmF16Tile MakeTile(const PreparedOp& op, const Half* const* rows, const Panel& panel,
+                     uint8_t* workspace) {
+  const ConvState& s = op.State<ConvState>();
+  return MakeRealTile(s, rows, panel, s.weights_f16.data(), s.bias_f16.data(), workspace);
 }
 
 GemmI8Tile MakeTile(const PreparedOp& op, const int8_t* const* rows, const Panel& panel, uint8_t*) {
@@ -52,8 +64,9 @@ GemmI8Tile MakeTile(const PreparedOp& op, const int8_t* const* rows, const Panel
   return tile;
 }
 
-void SetOutput(GemmF32Tile* tile, void* output, DType) {
-  tile->output = static_cast<float*>(output);
+template <typename T>
+void SetOutput(GemmRealTile<T>* tile, void* output, DType) {
+  tile->output = static_cast<T*>(output);
 }
 
 void SetOutput(GemmI8Tile* tile, void* output, DType dtype) {
@@ -151,6 +164,8 @@ void RunGemmConvolution(const PreparedOp& op, const RunContext& run) {
   const ConvState& s = op.State<ConvState>();
   if (s.gemm_i8 != nullptr) {
     RunGemm(op, run, *s.gemm_i8, InputData<int8_t>(op, run, s.input_i8), s.padding_i8.data());
+  } else if (s.gemm_f16 != nullptr) {
+    RunGemm(op, run, *s.gemm_f16, InputData<Half>(op, run, s.input_f16), s.padding_f16.data());
   } else {
     RunGemm(op, run, *s.gemm_f32, InputData<float>(op, run, s.input_f32), s.padding_f32.data());
   }

@@ -26,11 +26,11 @@ constexpr size_t kPatchDepth = 16;
 
 ptq_status CheckTypes(const PreparedOp& op, const Tensor* b) {
   const Tensor &x = *op.Input(0), &w = *op.Input(1), &y = op.Output();
-  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kI8));
+  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kF16 | 1u << kI8));
   PTQ_RETURN_IF_ERROR(CheckDType("w", w, 1u << x.dtype));
   const bool quantized = x.dtype == kI8;
-  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << kF32 | (quantized ? 1u << kI8 : 0)));
-  if (b != nullptr) PTQ_RETURN_IF_ERROR(CheckDType("b", *b, 1u << (quantized ? kI32 : kF32)));
+  PTQ_RETURN_IF_ERROR(CheckDType("output", y, quantized ? 1u << kF32 | 1u << kI8 : 1u << x.dtype));
+  if (b != nullptr) PTQ_RETURN_IF_ERROR(CheckDType("b", *b, 1u << (quantized ? kI32 : x.dtype)));
   if (w.storage != kConstant || (b != nullptr && b->storage != kConstant)) {
     return Fail(PTQ_UNSUPPORTED, "storage: w and b must be constants");
   }
@@ -174,21 +174,31 @@ ptq_status PackGroups(const Tensor& w, size_t kr, size_t kd, ConvState* state, P
   return PTQ_OK;
 }
 
-ptq_status PrepareGemmF32(uint32_t features, const Convolution& conv, ConvState* state) {
+// T: float or Half.
+template <typename T>
+ptq_status PrepareGemmReal(const GemmRealKernel<T>& kernel, const Convolution& conv,
+                           ConvState* state, Pooled<T>* weights, Array<T>* bias) {
   const ConvGeometry& g = state->geometry;
-  const GemmF32Kernel* kernel = SelectKernel(kGemmF32Kernels, kGemmF32KernelCount, features);
-  state->gemm_f32 = kernel;
-  ChooseRows(kernel->mr, kernel->nr, 1, sizeof(float), kernel->packs_rows ? kPackedRowColumns : 1,
-             state);
+  ChooseRows(kernel.mr, kernel.nr, 1, sizeof(T), kernel.packs_rows ? kPackedRowColumns : 1, state);
   const size_t slots = state->blocks * state->nr, outputs = g.GroupOutputs();
-  PTQ_RETURN_IF_ERROR(PackGroups(conv.W(), 1, 1, state, conv.op.pool, &state->weights_f32));
-  PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(g.groups * slots));
+  PTQ_RETURN_IF_ERROR(PackGroups(conv.W(), 1, 1, state, conv.op.pool, weights));
+  PTQ_RETURN_IF_ERROR(bias->Allocate(g.groups * slots));
   if (conv.b == nullptr) return PTQ_OK;
   for (size_t group = 0; group < g.groups; ++group) {
-    memcpy(state->bias_f32.data() + group * slots,
-           static_cast<const float*>(conv.b->data) + group * outputs, outputs * sizeof(float));
+    memcpy(bias->data() + group * slots, static_cast<const T*>(conv.b->data) + group * outputs,
+           outputs * sizeof(T));
   }
   return PTQ_OK;
+}
+
+ptq_status PrepareGemmF32(uint32_t features, const Convolution& conv, ConvState* state) {
+  state->gemm_f32 = SelectKernel(kGemmF32Kernels, kGemmF32KernelCount, features);
+  return PrepareGemmReal(*state->gemm_f32, conv, state, &state->weights_f32, &state->bias_f32);
+}
+
+ptq_status PrepareGemmF16(uint32_t features, const Convolution& conv, ConvState* state) {
+  state->gemm_f16 = SelectKernel(kGemmF16Kernels, kGemmF16KernelCount, features);
+  return PrepareGemmReal(*state->gemm_f16, conv, state, &state->weights_f16, &state->bias_f16);
 }
 
 ptq_status PrepareGemmI8(uint32_t features, const Convolution& conv, ConvState* state) {
@@ -226,19 +236,34 @@ ptq_status PackFilters(const Tensor& w, const Kernel& kernel, const DepthwiseSha
   return PTQ_OK;
 }
 
+// T: float or Half.
+template <typename T>
+ptq_status PrepareDepthwiseReal(const DepthwiseKernel<T, DepthwiseRealRow<T>>& kernel,
+                                const Convolution& conv, ConvState* state, Pooled<T>* weights,
+                                Array<T>* bias) {
+  const size_t channels = state->geometry.out_c;
+  PTQ_RETURN_IF_ERROR(PackFilters(conv.W(), kernel, state->depthwise_shape, conv.op.pool, weights));
+  PTQ_RETURN_IF_ERROR(
+      bias->Allocate(static_cast<size_t>(RoundUp(channels, kDepthwiseChannelBlock))));
+  if (conv.b != nullptr) memcpy(bias->data(), conv.b->data, channels * sizeof(T));
+  return PTQ_OK;
+}
+
 ptq_status PrepareDepthwise(uint32_t features, const Convolution& conv, ConvState* state) {
   const ConvGeometry& g = state->geometry;
   const size_t slots = static_cast<size_t>(RoundUp(g.out_c, kDepthwiseChannelBlock));
   state->depthwise_shape = {g.out_c, g.h.kernel, g.w.kernel, g.w.stride, g.w.dilation};
   if (conv.X().dtype == kF32) {
-    const auto* kernel = SelectDepthwise(kDepthwiseF32Kernels, kDepthwiseF32KernelCount, features,
-                                         state->depthwise_shape);
-    state->depthwise_f32 = kernel;
-    PTQ_RETURN_IF_ERROR(
-        PackFilters(conv.W(), *kernel, state->depthwise_shape, conv.op.pool, &state->weights_f32));
-    PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(slots));
-    if (conv.b != nullptr) memcpy(state->bias_f32.data(), conv.b->data, g.out_c * sizeof(float));
-    return PTQ_OK;
+    state->depthwise_f32 = SelectDepthwise(kDepthwiseF32Kernels, kDepthwiseF32KernelCount, features,
+                                           state->depthwise_shape);
+    return PrepareDepthwiseReal(*state->depthwise_f32, conv, state, &state->weights_f32,
+                                &state->bias_f32);
+  }
+  if (conv.X().dtype == kF16) {
+    state->depthwise_f16 = SelectDepthwise(kDepthwiseF16Kernels, kDepthwiseF16KernelCount, features,
+                                           state->depthwise_shape);
+    return PrepareDepthwiseReal(*state->depthwise_f16, conv, state, &state->weights_f16,
+                                &state->bias_f16);
   }
   const auto* kernel = SelectDepthwise(kDepthwiseI8Kernels, kDepthwiseI8KernelCount, features,
                                        state->depthwise_shape);
@@ -252,6 +277,39 @@ ptq_status PrepareDepthwise(uint32_t features, const Convolution& conv, ConvStat
     PTQ_RETURN_IF_ERROR(PrepareChannelI8(conv, c, c, g.Taps(), state));
   ShiftBias(state);
   return PTQ_OK;
+}
+
+// What a gemm kernel with these `weights` needs of the operator.
+template <typename T, typename Kernel>
+void SetGemm(const Kernel& kernel, const Pooled<T>& weights, PreparedOp* op, ConvState* state) {
+  op->run = RunGemmConvolution;
+  op->weights = {weights.data(), weights.size() * sizeof(T)};
+  op->kernel = kernel.name;
+  const uint64_t mr = state->mr;
+  op->TakeWorkspace(mr * state->gemm_taps * sizeof(void*) + mr * state->patch_stride * sizeof(T) +
+                    kReadSlack);
+  if constexpr (sizeof(T) > 1) {
+    state->scratch_offset = op->TakeWorkspace(
+        uint64_t{sizeof(T)} * kernel.ScratchElements(state->gemm_taps, state->gemm_depth));
+  }
+}
+
+ptq_status PrepareGemm(uint32_t features, const Convolution& conv, PreparedOp* op,
+                       ConvState* state) {
+  switch (conv.X().dtype) {
+    case kF32:
+      PTQ_RETURN_IF_ERROR(PrepareGemmF32(features, conv, state));
+      SetGemm(*state->gemm_f32, state->weights_f32, op, state);
+      return PTQ_OK;
+    case kF16:
+      PTQ_RETURN_IF_ERROR(PrepareGemmF16(features, conv, state));
+      SetGemm(*state->gemm_f16, state->weights_f16, op, state);
+      return PTQ_OK;
+    default:
+      PTQ_RETURN_IF_ERROR(PrepareGemmI8(features, conv, state));
+      SetGemm(*state->gemm_i8, state->weights_i8, op, state);
+      return PTQ_OK;
+  }
 }
 
 // A constant input has no kReadSlack behind it in the file: it is copied.
@@ -285,45 +343,36 @@ ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
 
   const Convolution conv = {*op, b, output};
   const Tensor& x = conv.X();
-  const bool quantized = x.dtype == kI8;
   const bool depthwise =
       geometry.groups == geometry.in_c && geometry.out_c == geometry.in_c && geometry.groups > 1;
   if (depthwise) {
     PTQ_RETURN_IF_ERROR(PrepareDepthwise(features, conv, state));
     op->run = RunDepthwiseConvolution;
-    op->kernel =
-        state->depthwise_i8 != nullptr ? state->depthwise_i8->name : state->depthwise_f32->name;
+    op->kernel = state->depthwise_i8 != nullptr    ? state->depthwise_i8->name
+                 : state->depthwise_f16 != nullptr ? state->depthwise_f16->name
+                                                   : state->depthwise_f32->name;
     op->TakeWorkspace(uint64_t{sizeof(void*)} * geometry.h.kernel *
                       state->depthwise_shape.Columns(geometry.out_w));
-  } else if (!quantized && SuitsWinograd(geometry)) {
+  } else if (x.dtype == kF32 && SuitsWinograd(geometry)) {
     PTQ_RETURN_IF_ERROR(PrepareWinograd(features, b, op));
   } else {
-    PTQ_RETURN_IF_ERROR(quantized ? PrepareGemmI8(features, conv, state)
-                                  : PrepareGemmF32(features, conv, state));
-    op->run = RunGemmConvolution;
-    op->weights =
-        quantized ? Weights{state->weights_i8.data(), state->weights_i8.size()}
-                  : Weights{state->weights_f32.data(), state->weights_f32.size() * sizeof(float)};
-    op->kernel = state->gemm_i8 != nullptr ? state->gemm_i8->name : state->gemm_f32->name;
-    const uint64_t mr = state->mr;
-    op->TakeWorkspace(mr * state->gemm_taps * sizeof(void*) +
-                      mr * state->patch_stride * ElementSize(x.dtype) + kReadSlack);
-    if (state->gemm_f32 != nullptr) {
-      state->scratch_offset =
-          op->TakeWorkspace(uint64_t{sizeof(float)} *
-                            state->gemm_f32->ScratchFloats(state->gemm_taps, state->gemm_depth));
-    }
+    PTQ_RETURN_IF_ERROR(PrepareGemm(features, conv, op, state));
   }
 
   const size_t padding = Max(geometry.in_c, state->gemm_depth);  // a pixel or a line
-  if (!quantized) {
-    PTQ_RETURN_IF_ERROR(CopyConstant(x, &state->input_f32));
-    return state->padding_f32.Allocate(padding);
+  switch (x.dtype) {
+    case kF32:
+      PTQ_RETURN_IF_ERROR(CopyConstant(x, &state->input_f32));
+      return state->padding_f32.Allocate(padding);
+    case kF16:
+      PTQ_RETURN_IF_ERROR(CopyConstant(x, &state->input_f16));
+      return state->padding_f16.Allocate(padding);
+    default:
+      PTQ_RETURN_IF_ERROR(CopyConstant(x, &state->input_i8));
+      PTQ_RETURN_IF_ERROR(state->padding_i8.Allocate(padding));
+      memset(state->padding_i8.data(), x.zero_point, padding);
+      return PTQ_OK;
   }
-  PTQ_RETURN_IF_ERROR(CopyConstant(x, &state->input_i8));
-  PTQ_RETURN_IF_ERROR(state->padding_i8.Allocate(padding));
-  memset(state->padding_i8.data(), x.zero_point, padding);
-  return PTQ_OK;
 }
 
 }  // namespace ptq

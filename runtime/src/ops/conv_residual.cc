@@ -10,10 +10,12 @@ ptq_status PrepareResidual(uint32_t features, const Conv2dAddAttrs& attrs, Prepa
   const Tensor &r = *op->Input(2), &y = op->Output();
   Residual* residual = &state->residual;
   PTQ_RETURN_IF_ERROR(CheckClamp(attrs.clamp));
+  residual->lo = attrs.clamp.lo;
+  residual->hi = attrs.clamp.hi;
   if (y.dtype == kF32) {
     residual->f32 = SelectBinaryF32Kernel(kAdd, features);
-    residual->lo = attrs.clamp.lo;
-    residual->hi = attrs.clamp.hi;
+  } else if (y.dtype == kF16) {
+    residual->f16 = SelectBinaryF16Kernel(kAdd, features);
   } else {
     PTQ_RETURN_IF_ERROR(CheckPerTensor("r", r));
     residual->i8 = SelectBinaryI8Kernel(kAdd, features);
@@ -36,6 +38,18 @@ ptq_status PrepareResidual(uint32_t features, const Conv2dAddAttrs& attrs, Prepa
   return PTQ_OK;
 }
 
+namespace {
+
+template <typename T>
+void AddReal(const PreparedOp& op, const RunContext& run, const BinaryRealKernel<T>& kernel,
+             const void* tile, size_t at, size_t columns) {
+  const Residual& residual = op.State<ConvState>().residual;
+  kernel.run({static_cast<const T*>(tile), ReadData<T>(*op.Input(2), run) + at, 1, 1,
+              WriteData<T>(op.Output(), run) + at, columns, residual.lo, residual.hi});
+}
+
+}  // namespace
+
 void AddResidual(const PreparedOp& op, const RunContext& run, const void* tile, size_t at,
                  size_t rows, size_t columns) {
   const ConvState& s = op.State<ConvState>();
@@ -46,9 +60,11 @@ void AddResidual(const PreparedOp& op, const RunContext& run, const void* tile, 
   }
   for (size_t i = 0; i < rows; ++i, at += out_c) {
     if (s.residual.f32 != nullptr) {
-      s.residual.f32->run(
-          {static_cast<const float*>(tile) + i * columns, ReadData<float>(*op.Input(2), run) + at,
-           1, 1, WriteData<float>(op.Output(), run) + at, columns, s.residual.lo, s.residual.hi});
+      AddReal(op, run, *s.residual.f32, static_cast<const float*>(tile) + i * columns, at, columns);
+      continue;
+    }
+    if (s.residual.f16 != nullptr) {
+      AddReal(op, run, *s.residual.f16, static_cast<const Half*>(tile) + i * columns, at, columns);
       continue;
     }
     BinaryI8Row row = s.residual.i8_parameters;

@@ -39,23 +39,26 @@ struct ConvOutput {
   ClampAttrs clamp;
 };
 
-// The add of conv2d_add; one of the two kernels is set, none for other operators.
+// The add of conv2d_add; one of the three kernels is set, none for other operators.
 struct Residual {
   const BinaryF32Kernel* f32;
+  const BinaryF16Kernel* f16;
   const BinaryI8Kernel* i8;
   BinaryI8Row i8_parameters;
   bool small;    // i8: both multipliers are such as GemmI8Tile::add may have
-  float lo, hi;  // of f32
+  float lo, hi;  // of f32 and f16
 
-  bool Present() const { return f32 != nullptr || i8 != nullptr; }
+  bool Present() const { return f32 != nullptr || f16 != nullptr || i8 != nullptr; }
 };
 
 struct ConvState {
   ConvGeometry geometry;
-  // One of the four is set; gemm_f32 also computes the products of winograd.
+  // One of the six is set; gemm_f32 also computes the products of winograd.
   const GemmF32Kernel* gemm_f32;
+  const GemmF16Kernel* gemm_f16;
   const GemmI8Kernel* gemm_i8;
   const DepthwiseF32Kernel* depthwise_f32;
+  const DepthwiseF16Kernel* depthwise_f16;
   const DepthwiseI8Kernel* depthwise_i8;
 
   // gemm
@@ -80,16 +83,20 @@ struct ConvState {
   // Per output channel, padded with zeros to whole blocks of each group (gemm) or of all channels
   // (depthwise).
   Pooled<float> weights_f32;
+  Pooled<Half> weights_f16;
   Pooled<int8_t> weights_i8;
   Array<float> bias_f32, multiplier;
+  Array<Half> bias_f16;
   Array<int32_t> bias_i32;
   bool shifted_sums;   // the bias has kSumShift added
   bool small_results;  // every multiplier is below 1
   // What taps in the padding point at: in_c zeros or input zero points.
   Array<float> padding_f32;
+  Array<Half> padding_f16;
   Array<int8_t> padding_i8;
   // A copy of a constant input, which in the file has no kReadSlack behind it; empty otherwise.
   Array<float> input_f32;
+  Array<Half> input_f16;
   Array<int8_t> input_i8;
 
   OutputRange range;

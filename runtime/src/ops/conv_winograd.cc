@@ -273,7 +273,7 @@ ptq_status PrepareWinograd(uint32_t features, const Tensor* b, PreparedOp* op) {
       take(kWinogradPositions * PositionStride(state->winograd_tiles, g.in_c));
   state->winograd_sums = take(kWinogradPositions * PositionStride(state->winograd_tiles, columns));
   state->winograd_unused = take(columns);
-  state->scratch_offset = take(state->gemm_f32->ScratchFloats(1, g.in_c));
+  state->scratch_offset = take(state->gemm_f32->ScratchElements(1, g.in_c));
   op->weights = {state->weights_f32.data(), state->weights_f32.size() * sizeof(float)};
   op->kernel = state->winograd->name;
   op->macs = uint64_t{TileGrid(g).Count(g)} * kWinogradPositions * g.in_c * g.out_c;

@@ -17,6 +17,7 @@ namespace ptq {
 
 struct RunContext {
   uint8_t* arena;
+  uint8_t* scratch;    // one piece for all threads, as large as any operator asked for
   uint8_t* workspace;  // workspace_stride bytes per thread
   size_t workspace_stride;
   ThreadPool* pool;
@@ -36,6 +37,7 @@ struct PreparedOp {
   Pool* pool;                     // for packed weights; lives as long as the operator
   const char* kernel;             // name of the chosen kernel
   uint64_t workspace_per_thread;  // bytes; ptq_program checks the sum
+  uint64_t scratch;               // bytes of the context's scratch that a run uses
   uint64_t macs;                  // multiply-accumulates of one run, 0 where that says nothing
   Weights weights, next_weights;  // its own, and those of the next operator that has any
   void (*run)(const PreparedOp&, const RunContext&);

@@ -17,6 +17,7 @@ struct PoolState {
   Window h, w;
   bool maximum, count_include_pad;
   const PoolF32Kernel* f32;
+  const PoolF16Kernel* f16;
   const PoolI8Kernel* i8;
   OutputRange range;
   ClampAttrs clamp;
@@ -75,14 +76,23 @@ size_t Divisor(const PoolState& s, size_t count) {
   return s.count_include_pad ? static_cast<size_t>(s.h.kernel) * s.w.kernel : count;
 }
 
-void RunF32(const PreparedOp& op, const RunContext& run) {
+template <typename T>
+void RunReal(const PreparedOp& op, const RunContext& run, const PoolRealKernel<T>& kernel) {
   const PoolState& s = op.State<PoolState>();
   const size_t channels = op.Output().dims[3];
-  float* y = WriteData<float>(op.Output(), run);
-  RunPool<float>(op, run, [&](const float* const* rows, size_t count, size_t at) {
-    s.f32->run({rows, count, channels, static_cast<float>(Divisor(s, count)), y + at, s.clamp.lo,
+  T* y = WriteData<T>(op.Output(), run);
+  RunPool<T>(op, run, [&](const T* const* rows, size_t count, size_t at) {
+    kernel.run({rows, count, channels, static_cast<float>(Divisor(s, count)), y + at, s.clamp.lo,
                 s.clamp.hi});
   });
+}
+
+void RunF32(const PreparedOp& op, const RunContext& run) {
+  RunReal(op, run, *op.State<PoolState>().f32);
+}
+
+void RunF16(const PreparedOp& op, const RunContext& run) {
+  RunReal(op, run, *op.State<PoolState>().f16);
 }
 
 void RunI8(const PreparedOp& op, const RunContext& run) {
@@ -101,7 +111,7 @@ void RunI8(const PreparedOp& op, const RunContext& run) {
 ptq_status CheckPool(const PreparedOp& op, const Pool2dAttrs& attrs, const Window& h,
                      const Window& w, bool maximum) {
   const Tensor &x = *op.Input(0), &y = op.Output();
-  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kI8));
+  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kF16 | 1u << kI8));
   PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << x.dtype));
   PTQ_RETURN_IF_ERROR(CheckRank("x", x, 4));
   PTQ_RETURN_IF_ERROR(CheckRank("output", y, 4));
@@ -156,6 +166,12 @@ ptq_status PreparePool2d(uint32_t features, PreparedOp* op) {
                         : SelectKernel(kAveragePoolI8Kernels, kAveragePoolI8KernelCount, features);
     op->kernel = state->i8->name;
     op->run = RunI8;
+  } else if (op->Input(0)->dtype == kF16) {
+    state->f16 = maximum
+                     ? SelectKernel(kMaxPoolF16Kernels, kMaxPoolF16KernelCount, features)
+                     : SelectKernel(kAveragePoolF16Kernels, kAveragePoolF16KernelCount, features);
+    op->kernel = state->f16->name;
+    op->run = RunF16;
   } else {
     state->f32 = maximum
                      ? SelectKernel(kMaxPoolF32Kernels, kMaxPoolF32KernelCount, features)

@@ -1,31 +1,31 @@
-// The table of operators.
+// The table of operators, and preparing by it.
 #include "ops/registry.h"
 
 namespace ptq {
 namespace {
 
 constexpr OpImplementation kImplementations[] = {
-    {kConv2dAdd, PrepareConv2dAdd},
-    {kConv2d, PrepareConv2d},
-    {kFullyConnected, PrepareFullyConnected},
-    {kAdd, PrepareBinary},
-    {kSub, PrepareBinary},
-    {kMul, PrepareBinary},
-    {kDiv, PrepareBinary},
-    {kMaxPool2d, PreparePool2d},
-    {kAveragePool2d, PreparePool2d},
-    {kConcat, PrepareConcat},
+    {kConv2dAdd, PrepareConv2dAdd, kCpuFp16},
+    {kConv2d, PrepareConv2d, kCpuFp16},
+    {kFullyConnected, PrepareFullyConnected, kCpuFp16},
+    {kAdd, PrepareBinary, kCpuFp16},
+    {kSub, PrepareBinary, kCpuFp16},
+    {kMul, PrepareBinary, kCpuFp16},
+    {kDiv, PrepareBinary, kCpuFp16},
+    {kMaxPool2d, PreparePool2d, kCpuFp16},
+    {kAveragePool2d, PreparePool2d, kCpuFp16},
+    {kConcat, PrepareConcat, kCpuScalar},
     {kSoftmax, PrepareSoftmax},
     {kQuantize, PrepareQuantize},
     {kDequantize, PrepareDequantize},
-    {kClamp, PrepareClamp},
+    {kClamp, PrepareClamp, kCpuScalar},
     {kTranspose, PrepareTranspose},
-    {kReshape, PrepareReshape},
+    {kReshape, PrepareReshape, kCpuScalar},
     {kPad, PreparePad},
-    {kUnary, PrepareUnary},
+    {kUnary, PrepareUnary, kCpuFp16},
     {kLookup, PrepareLookup},
-    {kMaximum, PrepareBinary},
-    {kMinimum, PrepareBinary},
+    {kMaximum, PrepareBinary, kCpuFp16},
+    {kMinimum, PrepareBinary, kCpuFp16},
     {kPow, PrepareBinary},
     {kResize, PrepareResize},
     {kSlice, PrepareSlice},
@@ -33,7 +33,16 @@ constexpr OpImplementation kImplementations[] = {
     {kReduce, PrepareReduce},
     {kDilate, PrepareDilate},
     {kArgMax, PrepareArgMax},
+    {kConvert, PrepareConvert, kCpuScalar},
 };
+
+bool HoldsF16(const PreparedOp& op) {
+  for (uint32_t i = 0; i < op.op->input_count; ++i) {
+    const Tensor* x = op.Input(i);
+    if (x != nullptr && x->dtype == kF16) return true;
+  }
+  return op.Output().dtype == kF16;
+}
 
 }  // namespace
 
@@ -42,6 +51,14 @@ const OpImplementation* FindOpImplementation(uint16_t kind) {
     if (implementation.kind == kind) return &implementation;
   }
   return nullptr;
+}
+
+ptq_status PrepareOp(const OpImplementation& implementation, uint32_t features, PreparedOp* op) {
+  // Where the operator has no f16 form, it finds the tensor and refuses it by name.
+  const bool native = (implementation.f16_features & ~features) == 0;
+  if (native || implementation.f16_features == kNoF16 || !HoldsF16(*op))
+    return implementation.prepare(features, op);
+  return PrepareThroughF32(features, op);
 }
 
 }  // namespace ptq

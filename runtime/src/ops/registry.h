@@ -6,14 +6,25 @@
 
 namespace ptq {
 
+constexpr uint32_t kNoF16 = 0xFFFFFFFF;
+
 struct OpImplementation {
   uint16_t kind;  // OpKindId
   ptq_status (*prepare)(uint32_t features, PreparedOp* op);
+  // What the CPU needs for f16 tensors to be taken as they are; without it the operator runs in
+  // float32 (ops/through_f32.cc). kNoF16: the operator has no f16 form.
+  uint32_t f16_features = kNoF16;
 };
 
 // Null for a kind that a tailored runtime was built without; else never null for a kind of kOpKinds
 // (a test holds the two tables together).
 const OpImplementation* FindOpImplementation(uint16_t kind);
+
+// In the types of the tensors, or f16 through float32.
+ptq_status PrepareOp(const OpImplementation& implementation, uint32_t features, PreparedOp* op);
+
+// f16 on a CPU that does not compute in it.
+ptq_status PrepareThroughF32(uint32_t features, PreparedOp* op);
 
 // One per file of this folder.
 ptq_status PrepareConv2d(uint32_t features, PreparedOp* op);
@@ -37,6 +48,7 @@ ptq_status PrepareGather(uint32_t features, PreparedOp* op);
 ptq_status PrepareReduce(uint32_t features, PreparedOp* op);
 ptq_status PrepareDilate(uint32_t features, PreparedOp* op);
 ptq_status PrepareArgMax(uint32_t features, PreparedOp* op);
+ptq_status PrepareConvert(uint32_t features, PreparedOp* op);
 
 }  // namespace ptq
 

@@ -12,19 +12,29 @@ namespace {
 constexpr size_t kGrainElements = 4096;
 
 struct UnaryState {
-  const UnaryF32Kernel* kernel;
+  const UnaryF32Kernel* f32;  // one of the two is set
+  const UnaryF16Kernel* f16;
   UnaryAttrs attrs;
 };
 
-void RunUnary(const PreparedOp& op, const RunContext& run) {
-  const UnaryState& s = op.State<UnaryState>();
-  const float* x = ReadData<float>(*op.Input(0), run);
-  float* y = WriteData<float>(op.Output(), run);
+template <typename T>
+void RunReal(const PreparedOp& op, const RunContext& run, const UnaryRealKernel<T>& kernel) {
+  const UnaryAttrs& a = op.State<UnaryState>().attrs;
+  const T* x = ReadData<T>(*op.Input(0), run);
+  T* y = WriteData<T>(op.Output(), run);
   auto body = [&](size_t begin, size_t end, size_t) {
-    s.kernel->run({static_cast<UnaryFunction>(s.attrs.function), x + begin, y + begin, end - begin,
-                   s.attrs.alpha, s.attrs.beta, s.attrs.clamp.lo, s.attrs.clamp.hi});
+    kernel.run({static_cast<UnaryFunction>(a.function), x + begin, y + begin, end - begin, a.alpha,
+                a.beta, a.clamp.lo, a.clamp.hi});
   };
   run.pool->ParallelFor(static_cast<size_t>(op.Output().elements), kGrainElements, body);
+}
+
+void RunF32(const PreparedOp& op, const RunContext& run) {
+  RunReal(op, run, *op.State<UnaryState>().f32);
+}
+
+void RunF16(const PreparedOp& op, const RunContext& run) {
+  RunReal(op, run, *op.State<UnaryState>().f16);
 }
 
 ptq_status CheckParameter(const char* name, float value, bool used) {
@@ -49,16 +59,22 @@ ptq_status CheckUnary(const UnaryAttrs& attrs) {
 
 ptq_status PrepareUnary(uint32_t features, PreparedOp* op) {
   const Tensor &x = *op->Input(0), &y = op->Output();
-  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32));
-  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << kF32));
+  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kF16));
+  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << x.dtype));
   PTQ_RETURN_IF_ERROR(CheckSameShape(x, y));
   UnaryState* state = op->MakeState<UnaryState>();
   if (state == nullptr) return OutOfMemory();
   state->attrs = op->GetAttrs<UnaryAttrs>();
   PTQ_RETURN_IF_ERROR(CheckUnary(state->attrs));
-  state->kernel = SelectKernel(kUnaryF32Kernels, kUnaryF32KernelCount, features);
-  op->kernel = state->kernel->name;
-  op->run = RunUnary;
+  if (x.dtype == kF16) {
+    state->f16 = SelectKernel(kUnaryF16Kernels, kUnaryF16KernelCount, features);
+    op->kernel = state->f16->name;
+    op->run = RunF16;
+    return PTQ_OK;
+  }
+  state->f32 = SelectKernel(kUnaryF32Kernels, kUnaryF32KernelCount, features);
+  op->kernel = state->f32->name;
+  op->run = RunF32;
   return PTQ_OK;
 }
 

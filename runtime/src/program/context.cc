@@ -26,6 +26,7 @@ ptq_status ptq_context::Create(const ptq_program* source, size_t threads) {
   }
   PTQ_RETURN_IF_ERROR(pages.Allocate(static_cast<size_t>(arena), &memory));
   PTQ_RETURN_IF_ERROR(pages.Allocate(static_cast<size_t>(workspaces), &workspace));
+  PTQ_RETURN_IF_ERROR(pages.Allocate(source->scratch, &scratch));
   return pool.Start(threads);
 }
 
@@ -35,7 +36,8 @@ void* ptq_context::TensorData(const ptq::Tensor& tensor) const {
 }
 
 void ptq_context::Run() {
-  ptq::RunContext run = {memory.data(), workspace.data(), program->workspace_per_thread, &pool};
+  ptq::RunContext run = {memory.data(), scratch.data(), workspace.data(),
+                         program->workspace_per_thread, &pool};
   for (size_t i = 0; i < program->ops.size(); ++i) {
     const ptq::PreparedOp& op = program->ops[i];
     if (observer == nullptr) {

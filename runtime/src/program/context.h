@@ -16,6 +16,7 @@ struct ptq_context {
   ptq::Pool pages{0};              // no more than is asked for
   ptq::Pooled<uint8_t> memory;     // the arena
   ptq::Pooled<uint8_t> workspace;  // one per thread
+  ptq::Pooled<uint8_t> scratch;    // one for all
   ptq_observer observer = nullptr;
   void* observer_user = nullptr;
 };

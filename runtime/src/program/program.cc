@@ -41,7 +41,7 @@ ptq_status ptq_program::PrepareOperator(size_t index, size_t file_size, uint32_t
   }
   ptq::ExpandedWeights weights;
   PTQ_RETURN_IF_ERROR(weights.Expand(op, &file));
-  PTQ_RETURN_IF_ERROR(implementation->prepare(features, prepared));
+  PTQ_RETURN_IF_ERROR(ptq::PrepareOp(*implementation, features, prepared));
   const uint64_t steps = ptq::OperatorWork(file, op);
   if (steps > ptq::kMaxWork - work) {
     return ptq::Fail(PTQ_BAD_FILE,
@@ -51,12 +51,14 @@ ptq_status ptq_program::PrepareOperator(size_t index, size_t file_size, uint32_t
   work += steps;
   const uint64_t most =
       ptq::Min<uint64_t>(ptq::MemoryLimit(file_size, file.arena_size), SIZE_MAX / 2);
-  if (prepared->workspace_per_thread > most) {
+  const uint64_t wanted = ptq::Max(prepared->workspace_per_thread, prepared->scratch);
+  if (wanted > most) {
     return ptq::Fail(PTQ_OUT_OF_MEMORY,
                      "cannot allocate a workspace of %" PRIu64 " bytes, at most %" PRIu64
                      " for a file and an arena of this size",
-                     prepared->workspace_per_thread, most);
+                     wanted, most);
   }
+  scratch = ptq::Max(scratch, static_cast<size_t>(prepared->scratch));
   workspace_per_thread =
       ptq::Max(workspace_per_thread, static_cast<size_t>(prepared->workspace_per_thread));
   return PTQ_OK;
@@ -67,6 +69,8 @@ ptq_status ptq_program::Load(const uint8_t* data, size_t size, uint32_t features
   PTQ_RETURN_IF_ERROR(ptq::ParseFlatFile(data, size, &file));
   const uint64_t expanded = ptq::ExpandedBytes(file, size);
   budget.Extend(4 * (file.arena_size + expanded));
+  // What f16 becomes in float32 is the load of a file of twice the size.
+  if (file.HoldsF16()) budget.Extend(ptq::MemoryLimit(size, 0));
   mapped.DropPages();  // the checksum read all of them
   PTQ_RETURN_IF_ERROR(ops.Allocate(file.operators.size()));
   for (size_t i = 0; i < ops.size(); ++i) {

@@ -25,6 +25,7 @@ struct ptq_program {
   ptq::Array<ptq::PreparedOp> ops;
   uint64_t work = 0;                // elementary steps of a run
   size_t workspace_per_thread = 0;  // bytes, a multiple of 64: the most that any operator needs
+  size_t scratch = 0;               // likewise, one for all threads
 
  private:
   ptq_status Load(const uint8_t* data, size_t size, uint32_t features);

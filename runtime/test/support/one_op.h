@@ -24,19 +24,20 @@ void Expect(const List<uint8_t>& file, const List<InputData>& inputs, const List
   });
 }
 
-// Output 0 lies within (products + 8) * 2^-24 * magnitude of `expected`.
-inline void ExpectWithin(const List<uint8_t>& file, const List<InputData>& inputs,
-                         const List<double>& expected, const List<double>& magnitude,
-                         size_t products, const char* what) {
+// Output 0 lies within (products + 8) unit roundoffs of T times magnitude of `expected`.
+template <typename T = float>
+void ExpectWithin(const List<uint8_t>& file, const List<InputData>& inputs,
+                  const List<double>& expected, const List<double>& magnitude, size_t products,
+                  const char* what) {
   RunEverywhere(file, inputs, [&](const ptq_context* context) {
-    WithinBound(static_cast<const float*>(ptq_context_output(context, 0)), expected.data(),
+    WithinBound(static_cast<const T*>(ptq_context_output(context, 0)), expected.data(),
                 magnitude.data(), products, expected.size(), what);
   });
 }
 
 template <typename T>
 constexpr ptq::DType DTypeOf() {
-  return sizeof(T) == 1 ? ptq::kI8 : ptq::kF32;
+  return sizeof(T) == 1 ? ptq::kI8 : sizeof(T) == 2 ? ptq::kF16 : ptq::kF32;
 }
 
 // The operator x -> y of one dtype; i8 with the same scale on both sides.

@@ -2,6 +2,7 @@
 #ifndef PTQ_TEST_SUPPORT_RANDOM_H_
 #define PTQ_TEST_SUPPORT_RANDOM_H_
 
+#include "numerics/half.h"
 #include "test/support/list.h"
 
 namespace ptq_test {
@@ -36,6 +37,20 @@ class Random {
     List<float> values(count);
     for (size_t i = 0; i < count; ++i) values[i] = Float(lo, hi);
     return values;
+  }
+  List<ptq::Half> Halves(size_t count, float lo = -2, float hi = 2) {
+    List<ptq::Half> values(count);
+    for (size_t i = 0; i < count; ++i) values[i] = ptq::ToHalf(Float(lo, hi));
+    return values;
+  }
+  // Floats or halves.
+  template <typename T>
+  List<T> Reals(size_t count, float lo = -2, float hi = 2) {
+    if constexpr (sizeof(T) == 2) {
+      return Halves(count, lo, hi);
+    } else {
+      return Floats(count, lo, hi);
+    }
   }
   List<int32_t> Ints(size_t count, int lo, int hi) {
     List<int32_t> values(count);

@@ -38,4 +38,24 @@ const LookupKernel kLookupKernels[] = {
 };
 const size_t kLookupKernelCount = sizeof kLookupKernels / sizeof kLookupKernels[0];
 
+const ToHalfKernel kToHalfKernels[] = {
+#if defined(__x86_64__)
+    {"to_half_f32_x8__f16c", kCpuF16c, to_half_f32_x8__f16c},
+#elif defined(__aarch64__)
+    {"to_half_f32_x8__neon", kCpuNeon, to_half_f32_x8__neon},
+#endif
+    {"to_half_f32_x1__scalar", kCpuScalar, to_half_f32_x1__scalar},
+};
+const size_t kToHalfKernelCount = sizeof kToHalfKernels / sizeof kToHalfKernels[0];
+
+const ToFloatKernel kToFloatKernels[] = {
+#if defined(__x86_64__)
+    {"to_float_f16_x8__f16c", kCpuF16c, to_float_f16_x8__f16c},
+#elif defined(__aarch64__)
+    {"to_float_f16_x8__neon", kCpuNeon, to_float_f16_x8__neon},
+#endif
+    {"to_float_f16_x1__scalar", kCpuScalar, to_float_f16_x1__scalar},
+};
+const size_t kToFloatKernelCount = sizeof kToFloatKernels / sizeof kToFloatKernels[0];
+
 }  // namespace ptq

@@ -86,4 +86,22 @@ void lookup_i8_x16__neon(const int8_t* x, int8_t* y, size_t count, const int8_t*
 
 #endif
 
+#if defined(__aarch64__)
+void to_half_f32_x8__neon(const float* x, Half* y, size_t count) {
+  ForSteps<8>(x, y, count, [](const float* from, Half* to) __attribute__((always_inline)) {
+    const float16x8_t half = vcvt_high_f16_f32(vcvt_f16_f32(vld1q_f32(from)), vld1q_f32(from + 4));
+    memcpy(to, &half, sizeof half);
+  });
+}
+
+void to_float_f16_x8__neon(const Half* x, float* y, size_t count) {
+  ForSteps<8>(x, y, count, [](const Half* from, float* to) __attribute__((always_inline)) {
+    float16x8_t half;
+    memcpy(&half, from, sizeof half);
+    vst1q_f32(to, vcvt_f32_f16(vget_low_f16(half)));
+    vst1q_f32(to + 4, vcvt_high_f32_f16(half));
+  });
+}
+#endif
+
 }  // namespace ptq

@@ -19,4 +19,12 @@ void lookup_i8_x1__scalar(const int8_t* x, int8_t* y, size_t count, const int8_t
   for (size_t i = 0; i < count; ++i) y[i] = table[x[i] + 128];
 }
 
+void to_half_f32_x1__scalar(const float* x, Half* y, size_t count) {
+  for (size_t i = 0; i < count; ++i) y[i] = ToHalf(x[i]);
+}
+
+void to_float_f16_x1__scalar(const Half* x, float* y, size_t count) {
+  for (size_t i = 0; i < count; ++i) y[i] = ToFloat(x[i]);
+}
+
 }  // namespace ptq

@@ -11,6 +11,7 @@ namespace ptq {
 namespace {
 
 struct F32 {
+  using Element = float;
   using Vector = __m512;
   static constexpr size_t kLanes = 16;
 
@@ -127,23 +128,15 @@ struct I8 {
 
 }  // namespace
 
-void depthwise_f32_3x3s1__avx512vnni(const DepthwiseF32Row& row) {
-  SquareRowF32<F32, 3, 1, 2>(row);
-}
+void depthwise_f32_3x3s1__avx512vnni(const DepthwiseF32Row& row) { SquareRow<F32, 3, 1, 2>(row); }
 
-void depthwise_f32_3x3s2__avx512vnni(const DepthwiseF32Row& row) {
-  SquareRowF32<F32, 3, 2, 2>(row);
-}
+void depthwise_f32_3x3s2__avx512vnni(const DepthwiseF32Row& row) { SquareRow<F32, 3, 2, 2>(row); }
 
-void depthwise_f32_5x5s1__avx512vnni(const DepthwiseF32Row& row) {
-  SquareRowF32<F32, 5, 1, 1>(row);
-}
+void depthwise_f32_5x5s1__avx512vnni(const DepthwiseF32Row& row) { SquareRow<F32, 5, 1, 1>(row); }
 
-void depthwise_f32_5x5s2__avx512vnni(const DepthwiseF32Row& row) {
-  SquareRowF32<F32, 5, 2, 1>(row);
-}
+void depthwise_f32_5x5s2__avx512vnni(const DepthwiseF32Row& row) { SquareRow<F32, 5, 2, 1>(row); }
 
-void depthwise_f32_1x64__avx512vnni(const DepthwiseF32Row& row) { AnyRowF32<F32>(row); }
+void depthwise_f32_1x64__avx512vnni(const DepthwiseF32Row& row) { AnyRow<F32>(row); }
 
 void depthwise_i8_3x3s1__avx512vnni(const DepthwiseI8Row& row) { SquareRowI8<I8, 3, 1>(row); }
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "numerics/half.h"
 #include "numerics/requantize.h"
 
 namespace ptq {
@@ -29,17 +30,21 @@ struct DepthwiseShape {
   }
 };
 
-struct DepthwiseF32Row {
+// T: float, or Half for kernels that multiply and add in half precision.
+template <typename T>
+struct DepthwiseRealRow {
   // [columns][kernel_h]; output x, tap (ky, kx) reads columns[x * stride + kx * dilation][ky].
-  const float* const* columns;
+  const T* const* columns;
   DepthwiseShape shape;
-  size_t outputs;        // pixels of the row, at least 1
-  const float* weights;  // packed by the kernel's pack
-  const float* bias;
-  float* output;  // [outputs][output_stride]
+  size_t outputs;    // pixels of the row, at least 1
+  const T* weights;  // packed by the kernel's pack
+  const T* bias;
+  T* output;  // [outputs][output_stride]
   size_t output_stride;
   float lo, hi;
 };
+using DepthwiseF32Row = DepthwiseRealRow<float>;
+using DepthwiseF16Row = DepthwiseRealRow<Half>;
 
 struct DepthwiseI8Row {
   const int8_t* const* columns;
@@ -77,11 +82,16 @@ struct DepthwiseKernel {
 };
 
 using DepthwiseF32Kernel = DepthwiseKernel<float, DepthwiseF32Row>;
+using DepthwiseF16Kernel = DepthwiseKernel<Half, DepthwiseF16Row>;
 using DepthwiseI8Kernel = DepthwiseKernel<int8_t, DepthwiseI8Row>;
 
 // Best first; the last one runs everywhere, on every shape.
 extern const DepthwiseF32Kernel kDepthwiseF32Kernels[];
 extern const size_t kDepthwiseF32KernelCount;
+// Only for CPUs that compute in half precision, where the last one takes every shape; null where
+// there are none.
+extern const DepthwiseF16Kernel* const kDepthwiseF16Kernels;
+extern const size_t kDepthwiseF16KernelCount;
 extern const DepthwiseI8Kernel kDepthwiseI8Kernels[];
 extern const size_t kDepthwiseI8KernelCount;
 
@@ -115,6 +125,11 @@ void depthwise_f32_3x3s2__neon(const DepthwiseF32Row& row);
 void depthwise_f32_5x5s1__neon(const DepthwiseF32Row& row);
 void depthwise_f32_5x5s2__neon(const DepthwiseF32Row& row);
 void depthwise_f32_1x16__neon(const DepthwiseF32Row& row);
+void depthwise_f16_3x3s1__neon_fp16(const DepthwiseF16Row& row);
+void depthwise_f16_3x3s2__neon_fp16(const DepthwiseF16Row& row);
+void depthwise_f16_5x5s1__neon_fp16(const DepthwiseF16Row& row);
+void depthwise_f16_5x5s2__neon_fp16(const DepthwiseF16Row& row);
+void depthwise_f16_1x32__neon_fp16(const DepthwiseF16Row& row);
 void depthwise_i8_3x3s1__neon(const DepthwiseI8Row& row);
 void depthwise_i8_3x3s2__neon(const DepthwiseI8Row& row);
 void depthwise_i8_5x5__neon(const DepthwiseI8Row& row);

@@ -1,5 +1,5 @@
 // Float depthwise kernels on vectors of channels, for any instruction set. `Isa` names them:
-//   Vector, kLanes
+//   Element, Vector, kLanes
 //   Load(p), Store(p, v), StoreFirst(p, count, v), Splat(value), MultiplyAdd(a, b, sum)
 //   Clamp(v, lo, hi)   lets a NaN pass
 //   Prefetch(p)
@@ -15,6 +15,9 @@
 
 namespace ptq {
 namespace {  // its own copy in each file that includes it, for that file's instruction set
+
+template <typename Isa>
+using RealRow = DepthwiseRealRow<typename Isa::Element>;
 
 PTQ_INLINE size_t TapStride(const DepthwiseShape& shape) {
   return RoundUp(shape.channels, kDepthwiseChannelBlock);
@@ -39,12 +42,12 @@ struct FloatStrip {
   };
   static constexpr size_t kChannels = kVectors * Isa::kLanes;
 
-  const DepthwiseF32Row& row;
+  const RealRow<Isa>& row;
   size_t first;  // channel
   Vector weights[kKernel * kKernel][kVectors];
   Vector lo, hi;
 
-  PTQ_INLINE FloatStrip(const DepthwiseF32Row& row, size_t first)
+  PTQ_INLINE FloatStrip(const RealRow<Isa>& row, size_t first)
       : row(row), first(first), lo(Isa::Splat(row.lo)), hi(Isa::Splat(row.hi)) {
     const size_t tap_stride = TapStride(row.shape);
 #pragma unroll
@@ -69,7 +72,7 @@ struct FloatStrip {
     Column values;
 #pragma unroll
     for (size_t ky = 0; ky < kKernel; ++ky) {
-      const float* x = row.columns[column * kKernel + ky] + first;
+      const typename Isa::Element* x = row.columns[column * kKernel + ky] + first;
 #pragma unroll
       for (size_t i = 0; i < kVectors; ++i) {
         values.rows[ky][i] = Isa::Load(x + i * Isa::kLanes);
@@ -96,7 +99,7 @@ struct FloatStrip {
 #pragma unroll
     for (size_t i = 0; i < kVectors; ++i) {
       const size_t c = first + i * Isa::kLanes;
-      float* y = row.output + x * row.output_stride + c;
+      typename Isa::Element* y = row.output + x * row.output_stride + c;
       const Vector value = Isa::Clamp(sum.vectors[i], lo, hi);
       if constexpr (kFull) {
         Isa::Store(y, value);
@@ -108,39 +111,39 @@ struct FloatStrip {
 };
 
 template <typename Isa, size_t kKernel, size_t kStride, size_t kVectors, bool kFull>
-PTQ_INLINE void SquareStripF32(const DepthwiseF32Row& row, size_t first) {
+PTQ_INLINE void SquareStrip(const RealRow<Isa>& row, size_t first) {
   const FloatStrip<Isa, kKernel, kStride, kVectors, kFull> strip(row, first);
   WalkColumns<kKernel, kStride>(strip, row.outputs);
 }
 
 // Square filters, dilation 1.
 template <typename Isa, size_t kKernel, size_t kStride, size_t kVectors>
-PTQ_INLINE void SquareRowF32(const DepthwiseF32Row& row) {
+PTQ_INLINE void SquareRow(const RealRow<Isa>& row) {
   constexpr size_t kChannels = kVectors * Isa::kLanes;
-  DepthwiseF32Row tile = row;
+  RealRow<Isa> tile = row;
   for (size_t x = 0; x < row.outputs; x += kTileOutputs) {
     tile.columns = row.columns + x * kStride * kKernel;
     tile.outputs = Min(kTileOutputs, row.outputs - x);
     tile.output = row.output + x * row.output_stride;
     size_t c = 0;
     for (; c + kChannels <= row.shape.channels; c += kChannels)
-      SquareStripF32<Isa, kKernel, kStride, kVectors, true>(tile, c);
+      SquareStrip<Isa, kKernel, kStride, kVectors, true>(tile, c);
     for (; c < row.shape.channels; c += Isa::kLanes)
-      SquareStripF32<Isa, kKernel, kStride, 1, false>(tile, c);
+      SquareStrip<Isa, kKernel, kStride, 1, false>(tile, c);
   }
 }
 
 // kVectors vectors of channels of one output, any shape.
 template <typename Isa, size_t kVectors>
-PTQ_INLINE void BlockF32(const DepthwiseF32Row& row, size_t x, size_t first) {
+PTQ_INLINE void RealBlock(const RealRow<Isa>& row, size_t x, size_t first) {
   const DepthwiseShape& shape = row.shape;
   const size_t tap_stride = TapStride(shape);
   typename Isa::Vector sums[kVectors];
 #pragma unroll
   for (size_t i = 0; i < kVectors; ++i) sums[i] = Isa::Load(row.bias + first + i * Isa::kLanes);
-  const float* const* column = row.columns + x * shape.stride * shape.kernel_h;
+  const typename Isa::Element* const* column = row.columns + x * shape.stride * shape.kernel_h;
   for (size_t kx = 0; kx < shape.kernel_w; ++kx, column += shape.dilation * shape.kernel_h) {
-    const float* w = row.weights + kx * tap_stride + first;
+    const typename Isa::Element* w = row.weights + kx * tap_stride + first;
     for (size_t ky = 0; ky < shape.kernel_h; ++ky, w += shape.kernel_w * tap_stride) {
 #pragma unroll
       for (size_t i = 0; i < kVectors; ++i) {
@@ -159,13 +162,13 @@ PTQ_INLINE void BlockF32(const DepthwiseF32Row& row, size_t x, size_t first) {
 }
 
 template <typename Isa>
-PTQ_INLINE void AnyRowF32(const DepthwiseF32Row& row) {
+PTQ_INLINE void AnyRow(const RealRow<Isa>& row) {
   constexpr size_t kVectors = 4;  // independent sums, and uses of each pointer
   for (size_t x = 0; x < row.outputs; ++x) {
     size_t c = 0;
     for (; c + kVectors * Isa::kLanes <= row.shape.channels; c += kVectors * Isa::kLanes)
-      BlockF32<Isa, kVectors>(row, x, c);
-    for (; c < row.shape.channels; c += Isa::kLanes) BlockF32<Isa, 1>(row, x, c);
+      RealBlock<Isa, kVectors>(row, x, c);
+    for (; c < row.shape.channels; c += Isa::kLanes) RealBlock<Isa, 1>(row, x, c);
   }
 }
 

@@ -66,6 +66,28 @@ const DepthwiseF32Kernel kDepthwiseF32Kernels[] = {
 const size_t kDepthwiseF32KernelCount =
     sizeof kDepthwiseF32Kernels / sizeof kDepthwiseF32Kernels[0];
 
+#if defined(__aarch64__)
+constexpr uint32_t kFp16 = kCpuNeon | kCpuFp16;
+constexpr auto kHalfTapsOutermost = PackTapsOutermost<Half>();
+static const DepthwiseF16Kernel kF16Kernels[] = {
+    {"depthwise_f16_3x3s1__neon_fp16", kFp16, 3, 3, 1, 1, 0, kHalfTapsOutermost,
+     depthwise_f16_3x3s1__neon_fp16},
+    {"depthwise_f16_3x3s2__neon_fp16", kFp16, 3, 3, 2, 1, 0, kHalfTapsOutermost,
+     depthwise_f16_3x3s2__neon_fp16},
+    {"depthwise_f16_5x5s1__neon_fp16", kFp16, 5, 5, 1, 1, 0, kHalfTapsOutermost,
+     depthwise_f16_5x5s1__neon_fp16},
+    {"depthwise_f16_5x5s2__neon_fp16", kFp16, 5, 5, 2, 1, 0, kHalfTapsOutermost,
+     depthwise_f16_5x5s2__neon_fp16},
+    {"depthwise_f16_1x32__neon_fp16", kFp16, 0, 0, 0, 0, 0, kHalfTapsOutermost,
+     depthwise_f16_1x32__neon_fp16},
+};
+const DepthwiseF16Kernel* const kDepthwiseF16Kernels = kF16Kernels;
+const size_t kDepthwiseF16KernelCount = sizeof kF16Kernels / sizeof kF16Kernels[0];
+#else
+const DepthwiseF16Kernel* const kDepthwiseF16Kernels = nullptr;
+const size_t kDepthwiseF16KernelCount = 0;
+#endif
+
 const DepthwiseI8Kernel kDepthwiseI8Kernels[] = {
 #if defined(__x86_64__)
     {"depthwise_i8_3x3s1__avx512vnni", kAvx512Vnni, 3, 3, 1, 1, 128, kRowQuads,

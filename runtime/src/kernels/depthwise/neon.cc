@@ -19,6 +19,7 @@ constexpr size_t kF32Vectors = 1, kI8Vectors = 2;
 #endif
 
 struct F32 {
+  using Element = float;
   using Vector = float32x4_t;
   static constexpr size_t kLanes = 4;
 
@@ -169,20 +170,20 @@ PTQ_INLINE void Row5x5I8(const DepthwiseI8Row& row) {
 }  // namespace
 
 void depthwise_f32_3x3s1__neon(const DepthwiseF32Row& row) {
-  SquareRowF32<F32, 3, 1, kF32Vectors>(row);
+  SquareRow<F32, 3, 1, kF32Vectors>(row);
 }
 
 void depthwise_f32_3x3s2__neon(const DepthwiseF32Row& row) {
-  SquareRowF32<F32, 3, 2, kF32Vectors>(row);
+  SquareRow<F32, 3, 2, kF32Vectors>(row);
 }
 
 #if defined(__aarch64__)
-void depthwise_f32_5x5s1__neon(const DepthwiseF32Row& row) { SquareRowF32<F32, 5, 1, 1>(row); }
+void depthwise_f32_5x5s1__neon(const DepthwiseF32Row& row) { SquareRow<F32, 5, 1, 1>(row); }
 
-void depthwise_f32_5x5s2__neon(const DepthwiseF32Row& row) { SquareRowF32<F32, 5, 2, 1>(row); }
+void depthwise_f32_5x5s2__neon(const DepthwiseF32Row& row) { SquareRow<F32, 5, 2, 1>(row); }
 #endif
 
-void depthwise_f32_1x16__neon(const DepthwiseF32Row& row) { AnyRowF32<F32>(row); }
+void depthwise_f32_1x16__neon(const DepthwiseF32Row& row) { AnyRow<F32>(row); }
 
 void depthwise_i8_3x3s1__neon(const DepthwiseI8Row& row) { Row3x3I8<1>(row); }
 

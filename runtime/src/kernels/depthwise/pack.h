@@ -21,7 +21,7 @@ constexpr DepthwisePacking<T> PackTapsOutermost() {
                          stride = RoundUp(shape.channels, kDepthwiseChannelBlock);
             for (size_t tap = 0; tap < taps; ++tap) {
               for (size_t c = 0; c < stride; ++c)
-                packed[tap * stride + c] = c < shape.channels ? weights[c * taps + tap] : T(0);
+                packed[tap * stride + c] = c < shape.channels ? weights[c * taps + tap] : T{};
             }
           }};
 }
@@ -40,7 +40,7 @@ constexpr DepthwisePacking<T> PackChannelBlocks() {
                   for (size_t c = first; c < first + kBlock; ++c) {
                     *packed++ = c < shape.channels
                                     ? weights[(c * shape.kernel_h + ky) * shape.kernel_w + kx]
-                                    : T(0);
+                                    : T{};
                   }
                 }
               }

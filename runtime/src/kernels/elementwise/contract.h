@@ -6,17 +6,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "numerics/half.h"
 #include "numerics/requantize.h"
 
 namespace ptq {
 
-struct BinaryF32Row {
-  const float *a, *b;
+// T: float, or Half for kernels that compute in half precision.
+template <typename T>
+struct BinaryRealRow {
+  const T *a, *b;
   size_t a_step, b_step;  // 0 or 1
-  float* y;
+  T* y;
   size_t count;
   float lo, hi;
 };
+using BinaryF32Row = BinaryRealRow<float>;
+using BinaryF16Row = BinaryRealRow<Half>;
 
 struct BinaryI8Row {
   const int8_t *a, *b;
@@ -29,12 +34,15 @@ struct BinaryI8Row {
   OutputRange range;
 };
 
-struct BinaryF32Kernel {
+template <typename T>
+struct BinaryRealKernel {
   const char* name;
   uint32_t requires_features;
-  uint16_t op;  // OpKindId: kAdd, kSub, kMul, kDiv, kMaximum, kMinimum or kPow
-  void (*run)(const BinaryF32Row&);
+  uint16_t op;  // OpKindId: kAdd, kSub, kMul, kDiv, kMaximum, kMinimum or, on floats, kPow
+  void (*run)(const BinaryRealRow<T>&);
 };
+using BinaryF32Kernel = BinaryRealKernel<float>;
+using BinaryF16Kernel = BinaryRealKernel<Half>;
 
 struct BinaryI8Kernel {
   const char* name;
@@ -43,11 +51,14 @@ struct BinaryI8Kernel {
   void (*run)(const BinaryI8Row&);
 };
 
-struct ClampF32Kernel {
+template <typename T>
+struct ClampRealKernel {
   const char* name;
   uint32_t requires_features;
-  void (*run)(const float* x, float* y, size_t count, float lo, float hi);
+  void (*run)(const T* x, T* y, size_t count, float lo, float hi);
 };
+using ClampF32Kernel = ClampRealKernel<float>;
+using ClampF16Kernel = ClampRealKernel<Half>;
 
 // For each op the best kernel first, a scalar one last.
 extern const BinaryF32Kernel kBinaryF32Kernels[];
@@ -56,9 +67,16 @@ extern const BinaryI8Kernel kBinaryI8Kernels[];
 extern const size_t kBinaryI8KernelCount;
 extern const ClampF32Kernel kClampF32Kernels[];
 extern const size_t kClampF32KernelCount;
+// Only for CPUs that compute in half precision; null where there are none. The clamp needs no such
+// CPU: its list has a row for every one.
+extern const BinaryF16Kernel* const kBinaryF16Kernels;
+extern const size_t kBinaryF16KernelCount;
+extern const ClampF16Kernel kClampF16Kernels[];
+extern const size_t kClampF16KernelCount;
 
 // The first kernel for `op` that `features` allows; null if the list has none for `op`.
 const BinaryF32Kernel* SelectBinaryF32Kernel(uint16_t op, uint32_t features);
+const BinaryF16Kernel* SelectBinaryF16Kernel(uint16_t op, uint32_t features);
 const BinaryI8Kernel* SelectBinaryI8Kernel(uint16_t op, uint32_t features);
 
 // One file per instruction set.
@@ -73,6 +91,14 @@ void clamp_f32_x8__scalar(const float* x, float* y, size_t count, float lo, floa
 void add_i8_x1__scalar(const BinaryI8Row& row);
 void sub_i8_x1__scalar(const BinaryI8Row& row);
 void mul_i8_x1__scalar(const BinaryI8Row& row);
+void clamp_f16_x1__scalar(const Half* x, Half* y, size_t count, float lo, float hi);
+void add_f16_x16__neon_fp16(const BinaryF16Row& row);
+void sub_f16_x16__neon_fp16(const BinaryF16Row& row);
+void mul_f16_x16__neon_fp16(const BinaryF16Row& row);
+void div_f16_x16__neon_fp16(const BinaryF16Row& row);
+void maximum_f16_x16__neon_fp16(const BinaryF16Row& row);
+void minimum_f16_x16__neon_fp16(const BinaryF16Row& row);
+void clamp_f16_x16__neon_fp16(const Half* x, Half* y, size_t count, float lo, float hi);
 void add_i8_x16__neon(const BinaryI8Row& row);
 void sub_i8_x16__neon(const BinaryI8Row& row);
 void mul_i8_x16__neon(const BinaryI8Row& row);

@@ -60,6 +60,30 @@ const ClampF32Kernel kClampF32Kernels[] = {
 };
 const size_t kClampF32KernelCount = sizeof kClampF32Kernels / sizeof kClampF32Kernels[0];
 
+const ClampF16Kernel kClampF16Kernels[] = {
+#if defined(__aarch64__)
+    {"clamp_f16_x16__neon_fp16", kCpuNeon | kCpuFp16, clamp_f16_x16__neon_fp16},
+#endif
+    {"clamp_f16_x1__scalar", kCpuScalar, clamp_f16_x1__scalar},
+};
+const size_t kClampF16KernelCount = sizeof kClampF16Kernels / sizeof kClampF16Kernels[0];
+
+#if defined(__aarch64__)
+static const BinaryF16Kernel kF16Kernels[] = {
+    {"add_f16_x16__neon_fp16", kCpuNeon | kCpuFp16, kAdd, add_f16_x16__neon_fp16},
+    {"sub_f16_x16__neon_fp16", kCpuNeon | kCpuFp16, kSub, sub_f16_x16__neon_fp16},
+    {"mul_f16_x16__neon_fp16", kCpuNeon | kCpuFp16, kMul, mul_f16_x16__neon_fp16},
+    {"div_f16_x16__neon_fp16", kCpuNeon | kCpuFp16, kDiv, div_f16_x16__neon_fp16},
+    {"maximum_f16_x16__neon_fp16", kCpuNeon | kCpuFp16, kMaximum, maximum_f16_x16__neon_fp16},
+    {"minimum_f16_x16__neon_fp16", kCpuNeon | kCpuFp16, kMinimum, minimum_f16_x16__neon_fp16},
+};
+const BinaryF16Kernel* const kBinaryF16Kernels = kF16Kernels;
+const size_t kBinaryF16KernelCount = sizeof kF16Kernels / sizeof kF16Kernels[0];
+#else
+const BinaryF16Kernel* const kBinaryF16Kernels = nullptr;
+const size_t kBinaryF16KernelCount = 0;
+#endif
+
 namespace {
 
 template <typename Kernel>
@@ -74,6 +98,10 @@ const Kernel* SelectForOp(const Kernel* list, size_t count, uint16_t op, uint32_
 
 const BinaryF32Kernel* SelectBinaryF32Kernel(uint16_t op, uint32_t features) {
   return SelectForOp(kBinaryF32Kernels, kBinaryF32KernelCount, op, features);
+}
+
+const BinaryF16Kernel* SelectBinaryF16Kernel(uint16_t op, uint32_t features) {
+  return SelectForOp(kBinaryF16Kernels, kBinaryF16KernelCount, op, features);
 }
 
 const BinaryI8Kernel* SelectBinaryI8Kernel(uint16_t op, uint32_t features) {

@@ -45,6 +45,10 @@ void clamp_f32_x8__scalar(const float* x, float* y, size_t count, float lo, floa
   ClampF32(x, y, count, lo, hi);
 }
 
+void clamp_f16_x1__scalar(const Half* x, Half* y, size_t count, float lo, float hi) {
+  for (size_t i = 0; i < count; ++i) y[i] = ToHalf(Clamp(ToFloat(x[i]), lo, hi));
+}
+
 void add_i8_x1__scalar(const BinaryI8Row& row) {
   BinaryI8(row, [](float a, float b) { return a + b; });
 }

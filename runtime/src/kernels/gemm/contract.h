@@ -14,25 +14,30 @@
 #include <stdint.h>
 
 #include "kernels/elementwise/contract.h"
+#include "numerics/half.h"
 #include "numerics/requantize.h"
 
 namespace ptq {
 
-struct GemmF32Tile {
-  const float* const* rows;  // [taps][mr]; every pointer is valid, also beyond valid_rows
+// T: float, or Half for kernels that multiply and add in half precision.
+template <typename T>
+struct GemmRealTile {
+  const T* const* rows;  // [taps][mr]; every pointer is valid, also beyond valid_rows
   size_t taps, depth;
-  const float* weights;  // packed blocks of nr channels, each [taps * depth][nr]
-  const float* bias;     // [columns rounded up to nr]
-  size_t valid_rows;     // pixels to compute: 1 ... mr
-  size_t columns;        // output channels to compute: at least 1
-  float* output;
+  const T* weights;   // packed blocks of nr channels, each [taps * depth][nr]
+  const T* bias;      // [columns rounded up to nr]
+  size_t valid_rows;  // pixels to compute: 1 ... mr
+  size_t columns;     // output channels to compute: at least 1
+  T* output;
   size_t output_stride;  // elements from one pixel to the next
   float lo, hi;
   // Read soon by another call: kernels may bring it into the cache while they compute.
   const void* next = nullptr;
   size_t next_bytes = 0;
-  float* scratch = nullptr;  // the kernel's ScratchFloats
+  T* scratch = nullptr;  // the kernel's ScratchElements
 };
+using GemmF32Tile = GemmRealTile<float>;
+using GemmF16Tile = GemmRealTile<Half>;
 
 struct GemmI8Tile {
   const int8_t* const* rows;
@@ -47,7 +52,7 @@ struct GemmI8Tile {
   float* output_f32;
   float lo, hi;  // for output_f32
   size_t output_stride;
-  const void* next = nullptr;  // as in GemmF32Tile
+  const void* next = nullptr;  // as in GemmRealTile
   size_t next_bytes = 0;
   // The bias has kSumShift added (numerics/shifted_sum.h), and every sum of the tile's columns
   // fits.
@@ -60,18 +65,22 @@ struct GemmI8Tile {
   const BinaryI8Row* add = nullptr;
 };
 
-struct GemmF32Kernel {
+template <typename T>
+struct GemmRealKernel {
   const char* name;
   uint32_t requires_features;
   size_t mr, nr;
-  void (*run)(const GemmF32Tile&);
+  void (*run)(const GemmRealTile<T>&);
   size_t group_rows = 1;    // computed together: tiles are multiples of it where they can be
   bool packs_rows = false;  // copies a tile's rows into its scratch, which pays for many columns
 
-  size_t ScratchFloats(size_t taps, size_t depth) const {
-    return packs_rows ? mr * (taps * depth + 4) : 0;
+  // Copies run over by less than 16 bytes for each row.
+  size_t ScratchElements(size_t taps, size_t depth) const {
+    return packs_rows ? mr * (taps * depth + 16 / sizeof(T)) : 0;
   }
 };
+using GemmF32Kernel = GemmRealKernel<float>;
+using GemmF16Kernel = GemmRealKernel<Half>;
 
 struct GemmI8Kernel {
   const char* name;
@@ -81,7 +90,7 @@ struct GemmI8Kernel {
   size_t kd;             // each tap's depth is packed as a multiple of this, itself one of kr
   int32_t input_offset;  // the kernel multiplies x + input_offset: 128 where x must be unsigned
   void (*run)(const GemmI8Tile&);
-  size_t group_rows = 1;      // as in GemmF32Kernel
+  size_t group_rows = 1;      // as in GemmRealKernel
   bool shifted_sums = false;  // gains from shifted sums
   bool adds_residual = false;
 };
@@ -89,6 +98,9 @@ struct GemmI8Kernel {
 // Best first; the last one runs everywhere.
 extern const GemmF32Kernel kGemmF32Kernels[];
 extern const size_t kGemmF32KernelCount;
+// Only for CPUs that compute in half precision; null where there are none.
+extern const GemmF16Kernel* const kGemmF16Kernels;
+extern const size_t kGemmF16KernelCount;
 extern const GemmI8Kernel kGemmI8Kernels[];
 extern const size_t kGemmI8KernelCount;
 
@@ -96,6 +108,7 @@ extern const size_t kGemmI8KernelCount;
 void gemm_f32_4x8__scalar(const GemmF32Tile& tile);
 void gemm_i8_4x8__scalar(const GemmI8Tile& tile);
 void gemm_f32_12x8__neon(const GemmF32Tile& tile);
+void gemm_f16_12x16__neon_fp16(const GemmF16Tile& tile);
 void gemm_i8_4x4__neon(const GemmI8Tile& tile);
 void gemm_i8_5x16__dotprod(const GemmI8Tile& tile);
 void gemm_i8_6x16__i8mm(const GemmI8Tile& tile);

@@ -18,6 +18,17 @@ const GemmF32Kernel kGemmF32Kernels[] = {
 };
 const size_t kGemmF32KernelCount = sizeof kGemmF32Kernels / sizeof kGemmF32Kernels[0];
 
+#if defined(__aarch64__)
+static const GemmF16Kernel kF16Kernels[] = {
+    {"gemm_f16_12x16__neon_fp16", kCpuNeon | kCpuFp16, 36, 16, gemm_f16_12x16__neon_fp16, 12, true},
+};
+const GemmF16Kernel* const kGemmF16Kernels = kF16Kernels;
+const size_t kGemmF16KernelCount = sizeof kF16Kernels / sizeof kF16Kernels[0];
+#else
+const GemmF16Kernel* const kGemmF16Kernels = nullptr;
+const size_t kGemmF16KernelCount = 0;
+#endif
+
 const GemmI8Kernel kGemmI8Kernels[] = {
 #if defined(__x86_64__)
     {"gemm_i8_64x32__amx", kCpuAvx2 | kCpuAvx512Vnni | kCpuAmxInt8, 64, 32, 4, 64, 0,

@@ -10,7 +10,8 @@
 
 namespace ptq {
 
-PTQ_INLINE void SkipRows(size_t rows, GemmF32Tile* tile) {
+template <typename T>
+PTQ_INLINE void SkipRows(size_t rows, GemmRealTile<T>* tile) {
   tile->rows += rows;
   tile->output += rows * tile->output_stride;
 }

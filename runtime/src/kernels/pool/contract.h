@@ -6,17 +6,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "numerics/half.h"
 #include "numerics/requantize.h"
 
 namespace ptq {
 
-struct PoolF32Pixel {
-  const float* const* rows;  // [row_count], at least one, each to `channels` values
+// T: float, or Half for kernels that take it as it is; those too add up an average in float.
+template <typename T>
+struct PoolRealPixel {
+  const T* const* rows;  // [row_count], at least one, each to `channels` values
   size_t row_count, channels;
   float divisor;  // average: the number of elements counted
-  float* output;
+  T* output;
   float lo, hi;
 };
+using PoolF32Pixel = PoolRealPixel<float>;
+using PoolF16Pixel = PoolRealPixel<Half>;
 
 struct PoolI8Pixel {
   const int8_t* const* rows;
@@ -28,11 +33,14 @@ struct PoolI8Pixel {
   int32_t q_min, q_max;  // maximum
 };
 
-struct PoolF32Kernel {
+template <typename T>
+struct PoolRealKernel {
   const char* name;
   uint32_t requires_features;
-  void (*run)(const PoolF32Pixel&);
+  void (*run)(const PoolRealPixel<T>&);
 };
+using PoolF32Kernel = PoolRealKernel<float>;
+using PoolF16Kernel = PoolRealKernel<Half>;
 
 struct PoolI8Kernel {
   const char* name;
@@ -42,6 +50,9 @@ struct PoolI8Kernel {
 
 extern const PoolF32Kernel kMaxPoolF32Kernels[], kAveragePoolF32Kernels[];
 extern const size_t kMaxPoolF32KernelCount, kAveragePoolF32KernelCount;
+// Only for CPUs that compute in half precision; null where there are none.
+extern const PoolF16Kernel *const kMaxPoolF16Kernels, *const kAveragePoolF16Kernels;
+extern const size_t kMaxPoolF16KernelCount, kAveragePoolF16KernelCount;
 extern const PoolI8Kernel kMaxPoolI8Kernels[], kAveragePoolI8Kernels[];
 extern const size_t kMaxPoolI8KernelCount, kAveragePoolI8KernelCount;
 
@@ -50,6 +61,8 @@ void max_pool_f32_1x16__scalar(const PoolF32Pixel& pixel);
 void average_pool_f32_1x16__scalar(const PoolF32Pixel& pixel);
 void max_pool_i8_1x64__scalar(const PoolI8Pixel& pixel);
 void average_pool_i8_1x32__scalar(const PoolI8Pixel& pixel);
+void max_pool_f16_1x32__neon_fp16(const PoolF16Pixel& pixel);
+void average_pool_f16_1x16__neon_fp16(const PoolF16Pixel& pixel);
 void max_pool_f32_1x32__avx2(const PoolF32Pixel& pixel);
 void average_pool_f32_1x32__avx2(const PoolF32Pixel& pixel);
 void max_pool_i8_1x128__avx2(const PoolI8Pixel& pixel);

@@ -24,6 +24,22 @@ const PoolF32Kernel kAveragePoolF32Kernels[] = {
 const size_t kAveragePoolF32KernelCount =
     sizeof kAveragePoolF32Kernels / sizeof kAveragePoolF32Kernels[0];
 
+#if defined(__aarch64__)
+static const PoolF16Kernel kMaxF16Kernels[] = {
+    {"max_pool_f16_1x32__neon_fp16", kCpuNeon | kCpuFp16, max_pool_f16_1x32__neon_fp16},
+};
+static const PoolF16Kernel kAverageF16Kernels[] = {
+    {"average_pool_f16_1x16__neon_fp16", kCpuNeon | kCpuFp16, average_pool_f16_1x16__neon_fp16},
+};
+const PoolF16Kernel *const kMaxPoolF16Kernels = kMaxF16Kernels, *const kAveragePoolF16Kernels =
+                                                                    kAverageF16Kernels;
+const size_t kMaxPoolF16KernelCount = sizeof kMaxF16Kernels / sizeof kMaxF16Kernels[0],
+             kAveragePoolF16KernelCount = sizeof kAverageF16Kernels / sizeof kAverageF16Kernels[0];
+#else
+const PoolF16Kernel *const kMaxPoolF16Kernels = nullptr, *const kAveragePoolF16Kernels = nullptr;
+const size_t kMaxPoolF16KernelCount = 0, kAveragePoolF16KernelCount = 0;
+#endif
+
 const PoolI8Kernel kMaxPoolI8Kernels[] = {
 #if defined(__x86_64__)
     {"max_pool_i8_1x256__avx512vnni", kCpuAvx2 | kCpuAvx512Vnni, max_pool_i8_1x256__avx512vnni},

@@ -33,8 +33,8 @@ PTQ_INLINE V LoadVector(const T* x) {
   return value;
 }
 
-template <typename V, typename T>
-PTQ_INLINE void StoreClamped(T* y, V value, T lo, T hi) {
+template <typename V, typename T, typename Out>
+PTQ_INLINE void StoreClamped(Out* y, V value, T lo, T hi) {
   const V least = V{} + lo, most = V{} + hi;
   value = value < least ? least : value;
   value = value > most ? most : value;

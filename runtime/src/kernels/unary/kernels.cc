@@ -13,4 +13,15 @@ const UnaryF32Kernel kUnaryF32Kernels[] = {
 };
 const size_t kUnaryF32KernelCount = sizeof kUnaryF32Kernels / sizeof kUnaryF32Kernels[0];
 
+#if defined(__aarch64__)
+static const UnaryF16Kernel kF16Kernels[] = {
+    {"unary_f16_x8__neon_fp16", kCpuNeon | kCpuFp16, unary_f16_x8__neon_fp16},
+};
+const UnaryF16Kernel* const kUnaryF16Kernels = kF16Kernels;
+const size_t kUnaryF16KernelCount = sizeof kF16Kernels / sizeof kF16Kernels[0];
+#else
+const UnaryF16Kernel* const kUnaryF16Kernels = nullptr;
+const size_t kUnaryF16KernelCount = 0;
+#endif
+
 }  // namespace ptq

@@ -8,25 +8,36 @@
 namespace ptq {
 namespace {
 
+PTQ_INLINE VecF LoadReal(const float* x) { return Load(x); }
+PTQ_INLINE void StoreReal(float* y, VecF value) { Store(y, value); }
+#if defined(__aarch64__)
+typedef __fp16 VecHalf __attribute__((vector_size(2 * kLanes)));
+PTQ_INLINE VecF LoadReal(const Half* x) { return __builtin_convertvector(Load<VecHalf>(x), VecF); }
+PTQ_INLINE void StoreReal(Half* y, VecF value) {
+  Store(y, __builtin_convertvector(value, VecHalf));
+}
+#endif
+
 // The last elements pass through a whole vector like all others.
-template <typename F>
-PTQ_INLINE void Map(const UnaryF32Row& row, F f) {
-  const auto apply = [&](const float* x, float* y) __attribute__((always_inline)) {
-    Store(y, AtMost(AtLeast(f(Load(x)), row.lo), row.hi));
+template <typename T, typename F>
+PTQ_INLINE void Map(const UnaryRealRow<T>& row, F f) {
+  const auto apply = [&](const T* x, T* y) __attribute__((always_inline)) {
+    StoreReal(y, AtMost(AtLeast(f(LoadReal(x)), row.lo), row.hi));
   };
   size_t i = 0;
   for (; i + kLanes <= row.count; i += kLanes) apply(row.x + i, row.y + i);
   if (i == row.count) return;
-  float tail[kLanes] = {};
-  memcpy(tail, row.x + i, (row.count - i) * sizeof(float));
+  T tail[kLanes] = {};
+  memcpy(tail, row.x + i, (row.count - i) * sizeof(T));
   apply(tail, tail);
-  memcpy(row.y + i, tail, (row.count - i) * sizeof(float));
+  memcpy(row.y + i, tail, (row.count - i) * sizeof(T));
 }
 
 // A lambda around a vector function that is certain to be inlined.
 #define PTQ_LAMBDA(expression) [=](VecF x) __attribute__((always_inline)) { return expression; }
 
-PTQ_INLINE void Row(const UnaryF32Row& row) {
+template <typename T>
+PTQ_INLINE void Row(const UnaryRealRow<T>& row) {
   const float alpha = row.alpha, beta = row.beta;
   switch (row.function) {
     case kSigmoid:

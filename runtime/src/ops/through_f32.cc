@@ -1,0 +1,118 @@
+// f16 operators on a CPU that does not compute in half precision: the same operator in float32,
+// with its inputs widened before it and its output rounded after it. Constants are widened once, at
+// load.
+#include "kernels/convert/contract.h"
+#include "ops/checks.h"
+#include "ops/registry.h"
+
+namespace ptq {
+namespace {
+
+constexpr size_t kGrainElements = 16384;
+constexpr uint32_t kMostInputs = 4;
+
+// The operator in float32. Its tensors lie in the scratch as others lie in the arena.
+struct ThroughF32State {
+  Tensor tensors[kMostInputs + 1];  // inputs, then the output
+  uint32_t indices[kMostInputs + 1];
+  Array<float> constants[kMostInputs];  // by input
+  Operator op;
+  PreparedOp inner;
+  const ToFloatKernel* widen;
+  const ToHalfKernel* narrow;
+
+  ~ThroughF32State() {
+    if (inner.destroy_state != nullptr) inner.destroy_state(inner.state);
+  }
+};
+
+void RunThroughF32(const PreparedOp& op, const RunContext& run) {
+  const ThroughF32State& s = op.State<ThroughF32State>();
+  RunContext inner_run = run;
+  inner_run.arena = run.scratch;
+  for (uint32_t i = 0; i < op.op->input_count; ++i) {
+    const Tensor* x = op.Input(i);
+    if (x == nullptr || x->storage == kConstant) continue;
+    const Half* from = ReadData<Half>(*x, run);
+    float* to = WriteData<float>(s.tensors[i], inner_run);
+    auto body = [&](size_t begin, size_t end, size_t) {
+      s.widen->run(from + begin, to + begin, end - begin);
+    };
+    run.pool->ParallelFor(static_cast<size_t>(x->elements), kGrainElements, body);
+  }
+  s.inner.run(s.inner, inner_run);
+  const float* from = ReadData<float>(s.inner.Output(), inner_run);
+  Half* to = WriteData<Half>(op.Output(), run);
+  auto body = [&](size_t begin, size_t end, size_t) {
+    s.narrow->run(from + begin, to + begin, end - begin);
+  };
+  run.pool->ParallelFor(static_cast<size_t>(op.Output().elements), kGrainElements, body);
+}
+
+// `half` in float32, without a place.
+ptq_status Widened(const char* what, const Tensor& half, Tensor* wide) {
+  PTQ_RETURN_IF_ERROR(CheckDType(what, half, 1u << kF16));
+  *wide = half;
+  wide->dtype = kF32;
+  wide->size = 2 * half.size;
+  return PTQ_OK;
+}
+
+// Convolutions have packed what they read of their constants.
+bool PacksConstants(const Operator& op) {
+  return op.kind->id == kConv2d || op.kind->id == kConv2dAdd || op.kind->id == kFullyConnected;
+}
+
+}  // namespace
+
+ptq_status PrepareThroughF32(uint32_t features, PreparedOp* op) {
+  const Operator& half = *op->op;
+  if (half.input_count > kMostInputs) return Fail(PTQ_UNSUPPORTED, "input_count: too many of f16");
+  ThroughF32State* state = op->MakeState<ThroughF32State>();
+  if (state == nullptr) return OutOfMemory();
+  state->widen = SelectKernel(kToFloatKernels, kToFloatKernelCount, features);
+  state->narrow = SelectKernel(kToHalfKernels, kToHalfKernelCount, features);
+  const auto place = [op](Tensor* tensor) {
+    tensor->offset = op->scratch;
+    op->scratch += RoundUp(tensor->size + kReadSlack, kAlignment);
+  };
+  for (uint32_t i = 0; i < half.input_count; ++i) {
+    const Tensor* x = op->Input(i);
+    state->indices[i] = x != nullptr ? i : kNone;
+    if (x == nullptr) continue;
+    Tensor* wide = &state->tensors[i];
+    PTQ_RETURN_IF_ERROR(Widened("input", *x, wide));
+    if (x->storage != kConstant) {
+      place(wide);
+      continue;
+    }
+    Array<float>* values = &state->constants[i];
+    const size_t count = static_cast<size_t>(x->elements);
+    PTQ_RETURN_IF_ERROR(values->Allocate(count));
+    state->widen->run(static_cast<const Half*>(x->data), values->data(), count);
+    wide->data = values->data();
+  }
+  Tensor* y = &state->tensors[half.input_count];
+  PTQ_RETURN_IF_ERROR(Widened("output", op->Output(), y));
+  place(y);
+  state->indices[half.input_count] = half.input_count;
+
+  state->op = half;
+  state->op.inputs = state->indices;
+  state->op.outputs = state->indices + half.input_count;
+  PreparedOp* inner = &state->inner;
+  inner->op = &state->op;
+  inner->tensors = state->tensors;
+  inner->pool = op->pool;
+  PTQ_RETURN_IF_ERROR(FindOpImplementation(half.kind->id)->prepare(features, inner));
+  if (PacksConstants(half)) {
+    for (Array<float>& values : state->constants) PTQ_RETURN_IF_ERROR(values.Allocate(0));
+  }
+  op->workspace_per_thread = inner->workspace_per_thread;
+  op->macs = inner->macs;
+  op->kernel = inner->kernel;
+  op->run = RunThroughF32;
+  return PTQ_OK;
+}
+
+}  // namespace ptq

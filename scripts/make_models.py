@@ -3,9 +3,10 @@
 
     make_models.py [--out build/models] [--only-onnx] [NAME ...]
 
-For each NAME (default: all) writes OUT/NAME/fp32.onnx, and with our own commands int8.onnx (`ptq quantize`), fp32.nb and int8.nb
-(`ptq opt`). Latency does not depend on the weights, calibration does: weights are scaled after He et al. (ICCV 2015) and the
-BatchNormalization statistics are those of the model on the pictures that it is calibrated with, so activations keep their size.
+For each NAME (default: all) writes OUT/NAME/fp32.onnx, and with our own commands int8.onnx (`ptq quantize`), fp32.nb, fp16.nb
+and int8.nb (`ptq opt`). Latency does not depend on the weights, calibration does: weights are scaled after He et al. (ICCV 2015)
+and the BatchNormalization statistics are those of the model on the pictures that it is calibrated with, so activations keep
+their size.
 ONNX files newer than the code that makes them are kept, flat files are written anew.
 Exit codes: 0 done, 1 a command failed, 2 wrong argument.
 """
@@ -167,9 +168,9 @@ def make_files(name: str, out: Path, only_onnx: bool) -> None:
             "--batch-size", "1", "--algo", "abs_max", "--is-full-quantize", *PREPROCESS)  # fmt: skip
         (int8 / "model.onnx").replace(out / "int8.onnx")
         shutil.rmtree(int8)
-    for precision in ("fp32", "int8"):
-        ptq("opt", "--model-file", out / f"{precision}.onnx", "--optimize-out", out / precision,
-            "--valid-targets", "arm,host")  # fmt: skip
+    for precision, source in (("fp32", "fp32"), ("fp16", "fp32"), ("int8", "int8")):
+        ptq("opt", "--model-file", out / f"{source}.onnx", "--optimize-out", out / precision,
+            "--valid-targets", "arm,host", f"--enable-fp16={str(precision == 'fp16').lower()}")  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -85,6 +85,15 @@ def test_weight_only_compression(
     assert abs(FP32_HITS - accuracy(tmp_path / "small.nb", shared_data)) <= lost
 
 
+def test_half_precision_costs_no_accuracy(shared_data: Path, tmp_path: Path) -> None:
+    model = shared_data / "models" / "mobilenet_v1_075.onnx"
+    report = optimize(model, tmp_path / "fp16.nb", targets=("host",), enable_fp16=True, verify=True)
+    assert report.verified is not None
+    assert not report.verified.reason
+    assert model.stat().st_size / report.size_bytes > 1.9
+    assert abs(accuracy(tmp_path / "fp16.nb", shared_data) - FP32_HITS) <= 1
+
+
 @pytest.mark.parametrize(("recipe", "lost"), [("fast", 3), ("accurate", 1), ("per_tensor", 10)])
 def test_recipes_keep_their_promise(shared_data: Path, tmp_path: Path, recipe: str, lost: int) -> None:
     """`accurate` loses at most 0.5 points, per-tensor weights at most 5 (which without the recipe are ruined, below)."""

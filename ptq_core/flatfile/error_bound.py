@@ -288,7 +288,9 @@ _RULES: dict[OpKind, Rule] = {
     OpKind.POW: _pow,
     OpKind.RESIZE: _resize,
     OpKind.SLICE: _slice,
-    OpKind.GATHER: lambda op, x, e, y, unit: e[0].take(x[1].astype(np.int64), cast(Gather, op.attributes).axis),
+    OpKind.GATHER: lambda op, x, e, y, unit: e[0].take(
+        x[1].astype(np.int64), cast(Gather, op.attributes).axis
+    ),
     OpKind.REDUCE: _reduce,
     OpKind.CONVERT: lambda op, x, e, y, unit: e[0],
     OpKind.DILATE: lambda op, x, e, y, unit: functions.dilate(e[0], cast(Dilate, op.attributes).step, 0.0),

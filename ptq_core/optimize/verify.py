@@ -55,8 +55,8 @@ def verify(
     onnxruntime runs every node on its own; those of an ``int8`` file as it fuses them, in integers (docs/numerics.md).
     An output may differ by as much as onnxruntime's own moves when the input is `moved`, and by ``operators`` roundings: another
     order of summing, or a step of an int8 tensor, is like a small change of the input; a wrong operator is not. With ``fp16``
-    roundings are those of half precision; as each operator makes one of its weights and one of its values, and 2n independent ones
-    add up to √(2n), the input is moved by so many.
+    roundings are those of half precision: each operator makes one of its weights and one of its values, 2n independent ones
+    add up to √(2n), and by so many the input is moved.
     Raises PtqError (exit code 1) beyond that, also for other shapes. What this machine lacks, or onnxruntime cannot run, is
     the reason in the report.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ptq_core.flatfile.reader import load_program
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.supported import SUPPORTED
 from ptq_core.runtime import Program
+from tests.agreement import RUNTIME_IS_BUILT
 from tests.models import Builder, mobile_block, save
 
 
@@ -130,6 +132,17 @@ def test_refused_flags(models: Path, capsys: pytest.CaptureFixture[str], flag: s
     assert not Path("r.nb").exists()
     assert opt(capsys, "--model-dir", "models/good", "--optimize-out", "r", f"{flag}=false")[0] == 0
     assert flag not in opt(capsys, "--help")[1]
+
+
+@pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="run `make runtime` first")
+def test_half_precision(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--model-dir", str(models / "good"), "--enable-fp16=true", "--optimize-out", "half")
+    code, out, _ = opt(capsys, *arguments)
+    assert code == 0
+    assert re.search(r"operators, 0 in int8, \d+ in fp16; arena", out)
+    assert "of the allowed difference" in out
+    assert main.run(["show", "half.nb"]) == 0
+    assert '"precision":"fp16"' in capsys.readouterr().out
 
 
 def test_external_data_lies_beside_the_model(models: Path, capsys: pytest.CaptureFixture[str]) -> None:

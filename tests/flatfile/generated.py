@@ -31,7 +31,7 @@ from ptq_core.flatfile.attributes import (
     UnaryFunction,
 )
 from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams, Tensor
-from ptq_core.flatfile.rules import PARAMETERS
+from ptq_core.flatfile.rules import F16_KINDS, PARAMETERS
 from ptq_core.optimize.memory_plan import plan_memory
 from tests.flatfile.shapes import SHAPES
 
@@ -88,8 +88,8 @@ class _Builder:
             scales = (self.random.uniform(0.5, 1, count) / most).astype(np.float32)
             values = self.random.integers(-most, most + 1, dims)
             self.constant(values, stored, QuantParams(scales, 0, 0 if count > 1 else -1))
-        elif self.dtype == DType.F32:
-            self.constant(self.random.standard_normal(dims), DType.F32, None)
+        elif self.dtype != DType.I8:
+            self.constant(self.random.standard_normal(dims), self.dtype, None)
         else:
             values = self.random.integers(-127, 128, dims)
             self.constant(values, DType.I8, self.qparams(dims[0] if self.random.integers(2) else 1))
@@ -97,7 +97,7 @@ class _Builder:
             self.bias(dims[0])
 
     def bias(self, count: int) -> None:
-        wanted = DType.F32 if self.dtype == DType.F32 else DType.I32
+        wanted = DType.I32 if self.dtype == DType.I8 else self.dtype
         self.constant(self.random.integers(-100, 100, count), wanted, None)
 
     def finish(self, attributes: Attributes, y: Dims | None = None, dtype: DType | None = None) -> Program:
@@ -204,6 +204,8 @@ def _of_one(b: _Builder) -> Program:
     axis = int(r.integers(rank))
     y: Dims | None = None
     dtype = {OpKind.QUANTIZE: DType.I8, OpKind.DEQUANTIZE: DType.F32, OpKind.ARG_MAX: DType.I32}.get(kind)
+    if kind == OpKind.CONVERT:
+        dtype = DType.F16 if b.dtype == DType.F32 else DType.F32
     attributes: Attributes = NoAttributes()
     if kind == OpKind.SOFTMAX:
         attributes = Softmax(axis=axis)
@@ -270,8 +272,17 @@ _MAKERS: dict[OpKind, Callable[[_Builder], Program]] = {
     OpKind.RESIZE: _resize,
     **dict.fromkeys(ADDS, _binary),
 }
-F32_ONLY = frozenset(
-    {OpKind.DIV, OpKind.SOFTMAX, OpKind.QUANTIZE, OpKind.UNARY, OpKind.MAXIMUM, OpKind.MINIMUM, OpKind.POW}
+NEVER_I8 = frozenset(
+    {
+        OpKind.DIV,
+        OpKind.SOFTMAX,
+        OpKind.QUANTIZE,
+        OpKind.UNARY,
+        OpKind.MAXIMUM,
+        OpKind.MINIMUM,
+        OpKind.POW,
+        OpKind.CONVERT,
+    }
 )
 I8_ONLY = frozenset({OpKind.DEQUANTIZE, OpKind.LOOKUP})
 
@@ -286,5 +297,7 @@ def kinds_and_types() -> Iterator[tuple[OpKind, DType]]:
     for kind in OpKind:
         if kind not in I8_ONLY:
             yield kind, DType.F32
-        if kind not in F32_ONLY:
+        if kind not in NEVER_I8:
             yield kind, DType.I8
+        if kind in F16_KINDS or kind == OpKind.CONVERT:
+            yield kind, DType.F16

@@ -120,6 +120,11 @@ def every_kind() -> Program:
     best = op(OpKind.ARG_MAX, (r,), (1, 7, 6, 1), ArgMax(axis=3, select_last=1), dtype=DType.I32)
     best = op(OpKind.RESHAPE, (best,), (1, 42), NoAttributes(), dtype=DType.I32)
     r = op(OpKind.REDUCE, (r,), (1, 1, 1, 3), Reduce(function=ReduceFunction.L2, axes=0b110))
+    half = op(OpKind.CONVERT, (r,), (1, 1, 1, 3), NoAttributes(), dtype=DType.F16)
+    weight = random.standard_normal((2, 1, 1, 3)).astype(np.float16)
+    w = program.add(Tensor("half/weight", DType.F16, weight.shape, None, weight))
+    half = op(OpKind.CONV2D, (half, w), (1, 1, 1, 2), Conv2d(), dtype=DType.F16)
+    r = op(OpKind.CONVERT, (half,), (1, 1, 1, 2), NoAttributes())
     program.inputs, program.outputs = [x, other], [t, flat, best, r]
     plan_memory(program)
     return program

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ptq_core.flatfile import winograd
-from ptq_core.flatfile.error_bound import SLACK, UNIT
+from ptq_core.flatfile.error_bound import SLACK, UNITS
+from ptq_core.flatfile.program import DType
 from ptq_core.numerics.reference import Window, conv2d_sums
 
 Array = NDArray[Any]
@@ -63,7 +64,7 @@ def test_float32_keeps_to_the_bound_and_a_wrong_result_does_not(channels: int) -
     x, w = (v.astype(np.float32).astype(np.float64) for v in operands(channels))
     window = Window((3, 3), pads=PADS[0])
     exact = conv2d_sums(x, w, window, 1)
-    bound = (channels + SLACK) * UNIT * winograd.magnitude(x, w, window)
+    bound = (channels + SLACK) * UNITS[DType.F32] * winograd.magnitude(x, w, window)
     error = np.abs(convolve(x, w, PADS[0], np.float32).astype(np.float64) - exact)
     assert np.all(error <= bound)
     assert error.max() > 0

@@ -36,10 +36,10 @@ constexpr OpImplementation kImplementations[] = {
     {kConvert, PrepareConvert, kCpuScalar},
 };
 
-bool HoldsF16(const PreparedOp& op) {
+bool OnlyF16(const PreparedOp& op) {
   for (uint32_t i = 0; i < op.op->input_count; ++i) {
     const Tensor* x = op.Input(i);
-    if (x != nullptr && x->dtype == kF16) return true;
+    if (x != nullptr && x->dtype != kF16) return false;
   }
   return op.Output().dtype == kF16;
 }
@@ -54,9 +54,9 @@ const OpImplementation* FindOpImplementation(uint16_t kind) {
 }
 
 ptq_status PrepareOp(const OpImplementation& implementation, uint32_t features, PreparedOp* op) {
-  // Where the operator has no f16 form, it finds the tensor and refuses it by name.
+  // An operator that has no f16 form, or one of mixed types, is refused by its own checks.
   const bool native = (implementation.f16_features & ~features) == 0;
-  if (native || implementation.f16_features == kNoF16 || !HoldsF16(*op))
+  if (native || implementation.f16_features == kNoF16 || !OnlyF16(*op))
     return implementation.prepare(features, op);
   return PrepareThroughF32(features, op);
 }

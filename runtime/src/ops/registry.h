@@ -23,7 +23,7 @@ const OpImplementation* FindOpImplementation(uint16_t kind);
 // In the types of the tensors, or f16 through float32.
 ptq_status PrepareOp(const OpImplementation& implementation, uint32_t features, PreparedOp* op);
 
-// f16 on a CPU that does not compute in it.
+// An operator whose tensors are all f16, on a CPU that does not compute in it.
 ptq_status PrepareThroughF32(uint32_t features, PreparedOp* op);
 
 // One per file of this folder.

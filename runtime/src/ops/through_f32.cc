@@ -1,6 +1,8 @@
 // f16 operators on a CPU that does not compute in half precision: the same operator in float32,
 // with its inputs widened before it and its output rounded after it. Constants are widened once, at
 // load.
+#include <inttypes.h>
+
 #include "kernels/convert/contract.h"
 #include "ops/checks.h"
 #include "ops/registry.h"
@@ -50,12 +52,11 @@ void RunThroughF32(const PreparedOp& op, const RunContext& run) {
 }
 
 // `half` in float32, without a place.
-ptq_status Widened(const char* what, const Tensor& half, Tensor* wide) {
-  PTQ_RETURN_IF_ERROR(CheckDType(what, half, 1u << kF16));
-  *wide = half;
-  wide->dtype = kF32;
-  wide->size = 2 * half.size;
-  return PTQ_OK;
+Tensor Widened(const Tensor& half) {
+  Tensor wide = half;
+  wide.dtype = kF32;
+  wide.size = 2 * half.size;
+  return wide;
 }
 
 // Convolutions have packed what they read of their constants.
@@ -67,7 +68,10 @@ bool PacksConstants(const Operator& op) {
 
 ptq_status PrepareThroughF32(uint32_t features, PreparedOp* op) {
   const Operator& half = *op->op;
-  if (half.input_count > kMostInputs) return Fail(PTQ_UNSUPPORTED, "input_count: too many of f16");
+  if (half.input_count > kMostInputs) {
+    return Fail(PTQ_UNSUPPORTED, "input_count: %" PRIu32 " of f16, at most %" PRIu32,
+                half.input_count, kMostInputs);
+  }
   ThroughF32State* state = op->MakeState<ThroughF32State>();
   if (state == nullptr) return OutOfMemory();
   state->widen = SelectKernel(kToFloatKernels, kToFloatKernelCount, features);
@@ -81,7 +85,7 @@ ptq_status PrepareThroughF32(uint32_t features, PreparedOp* op) {
     state->indices[i] = x != nullptr ? i : kNone;
     if (x == nullptr) continue;
     Tensor* wide = &state->tensors[i];
-    PTQ_RETURN_IF_ERROR(Widened("input", *x, wide));
+    *wide = Widened(*x);
     if (x->storage != kConstant) {
       place(wide);
       continue;
@@ -93,7 +97,7 @@ ptq_status PrepareThroughF32(uint32_t features, PreparedOp* op) {
     wide->data = values->data();
   }
   Tensor* y = &state->tensors[half.input_count];
-  PTQ_RETURN_IF_ERROR(Widened("output", op->Output(), y));
+  *y = Widened(op->Output());
   place(y);
   state->indices[half.input_count] = half.input_count;
 

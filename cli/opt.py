@@ -26,6 +26,7 @@ DEFAULT_QUANT_TYPE = "QUANT_INT16"
 
 FLAT_FILE_ONLY: dict[str, tuple[object, str]] = {
     "prefer_int8_kernel": (True, "kernels are those of a flat file's operators"),
+    "enable_fp16": (False, "half precision is that of a flat file's operators"),
     "quant_model": (
         False,
         "only a flat file has compressed weights; `ptq quantize --algo weight_only` makes such an ONNX model",
@@ -82,7 +83,12 @@ def _check_together(flags: Flags) -> None:
     from ptq_core.kernels import TOOLS, levels
     from ptq_core.optimize.pipeline import resolve_targets
 
-    _quant_type(flags)
+    if _quant_type(flags) is not None and flags.enable_fp16:
+        raise InputError(
+            "--enable-fp16 with --quant-model",
+            rule="weights are stored either in half precision or as integers that stand for float32",
+            fix="leave one of the two out",
+        )
     targets = resolve_targets(flags.targets)
     for name, (plain, reason) in FLAT_FILE_ONLY.items():
         if flags.optimize_out_type != "naive_buffer" and getattr(flags, name) != plain:

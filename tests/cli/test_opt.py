@@ -145,6 +145,24 @@ def test_half_precision(models: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert '"precision":"fp16"' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--quant-model"], "--enable-fp16 with --quant-model"),
+        (["--optimize-out-type", "protobuf"], "--enable-fp16 with --optimize-out-type protobuf"),
+    ],
+)
+def test_half_precision_excludes(
+    models: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    code, _, err = opt(
+        capsys, "--model-dir", str(models / "good"), "--enable-fp16", "--optimize-out", "half", *arguments
+    )
+    assert code == 2
+    assert words in err
+    assert not list(models.parent.glob("half*"))
+
+
 def test_external_data_lies_beside_the_model(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     external = onnx.load(models / "sound.onnx")
     Path("apart").mkdir()

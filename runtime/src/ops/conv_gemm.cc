@@ -78,8 +78,9 @@ void SetOutput(GemmI8Tile* tile, void* output, DType dtype) {
 }
 
 // Lets a kernel that can add the residual itself, which begins at element `at`; false if it cannot.
-bool SetResidual(const PreparedOp&, const RunContext&, const GemmF32Kernel&, size_t, BinaryI8Row*,
-                 GemmF32Tile*) {
+template <typename T>
+bool SetResidual(const PreparedOp&, const RunContext&, const GemmRealKernel<T>&, size_t,
+                 BinaryI8Row*, GemmRealTile<T>*) {
   return false;
 }
 

@@ -313,7 +313,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype(np.float32),
     2: np.dtype(np.int8),
     3: np.dtype(np.int32),
-    4: np.dtype(np.float16),
+    5: np.dtype(np.float16),
 }
 
 _INVALID_ARGUMENT = 1

@@ -13,6 +13,7 @@
 #include "base/math.h"
 #include "format/crc32.h"
 #include "format/mapped_file.h"
+#include "numerics/half.h"
 #include "tools/stop_rule.h"
 
 namespace ptq {
@@ -44,9 +45,15 @@ void FillRandom(const ptq_tensor_info& info, uint64_t seed, void* data) {
     for (size_t i = 0; i < info.size_bytes / 4; ++i)
       values[i] = static_cast<int32_t>(NextRandom(&state) >> 56);
   } else {  // uniform in [-1, 1)
-    float* values = static_cast<float*>(data);
-    for (size_t i = 0; i < info.size_bytes / 4; ++i) {
-      values[i] = static_cast<float>(NextRandom(&state) >> 40) * (1.0f / 8388608.0f) - 1.0f;
+    const auto next = [&] {
+      return static_cast<float>(NextRandom(&state) >> 40) * (1.0f / 8388608.0f) - 1.0f;
+    };
+    if (info.dtype == PTQ_FLOAT16) {
+      Half* values = static_cast<Half*>(data);
+      for (size_t i = 0; i < info.size_bytes / 2; ++i) values[i] = ToHalf(next());
+    } else {
+      float* values = static_cast<float*>(data);
+      for (size_t i = 0; i < info.size_bytes / 4; ++i) values[i] = next();
     }
   }
 }

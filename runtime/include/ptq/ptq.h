@@ -56,7 +56,12 @@ typedef enum ptq_status {
   PTQ_OUT_OF_MEMORY = 5      // memory, threads, or more than a file of this size may ask for
 } ptq_status;
 
-typedef enum ptq_dtype { PTQ_FLOAT32 = 1, PTQ_INT8 = 2, PTQ_INT32 = 3 } ptq_dtype;
+typedef enum ptq_dtype {
+  PTQ_FLOAT32 = 1,
+  PTQ_INT8 = 2,
+  PTQ_INT32 = 3,
+  PTQ_FLOAT16 = 5  // inside of programs; `ptq opt` writes none at their inputs and outputs
+} ptq_dtype;
 
 // A loaded file, checked, with its weights packed for this CPU.
 typedef struct ptq_program ptq_program;

@@ -70,7 +70,7 @@ ptq_status ptq_program::Load(const uint8_t* data, size_t size, uint32_t features
   const uint64_t expanded = ptq::ExpandedBytes(file, size);
   budget.Extend(4 * (file.arena_size + expanded));
   // What f16 becomes in float32 is the load of a file of twice the size.
-  if (file.HoldsF16()) budget.Extend(ptq::MemoryLimit(size, 0));
+  if (file.HoldsF16()) budget.Extend(4 * uint64_t{size});
   mapped.DropPages();  // the checksum read all of them
   PTQ_RETURN_IF_ERROR(ops.Allocate(file.operators.size()));
   for (size_t i = 0; i < ops.size(); ++i) {

@@ -11,7 +11,7 @@ ABIS := host,arm64-v8a,armeabi-v7a,x86_64
 QEMU ?= yes
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance accuracy runtime runtime-all wheel clean distclean check-python check-qemu check-chromium check-adb check-sanitizer
+.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance opt-table accuracy runtime runtime-all wheel clean distclean check-python check-qemu check-chromium check-adb check-sanitizer
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -129,6 +129,9 @@ bench-arm: models  ## the Arm kernels and whole inferences, modelled cycle by cy
 
 performance: runtime models build/peers/.installed  ## measure the tables of docs/performance.md again (needs an idle machine)
 	$(BIN)/python scripts/performance_doc.py
+
+opt-table: runtime models  ## run `ptq opt` on every model again, and write the table of docs/opt.md
+	$(BIN)/python scripts/opt_doc.py
 
 accuracy: runtime  ## what each configuration costs in accuracy on the real model (about 15 minutes)
 	$(BIN)/python scripts/accuracy.py

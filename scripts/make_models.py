@@ -52,7 +52,7 @@ SIZES = {"ssd_like": 300, "yolox_nano_like": 416}
 
 def count_macs(model: onnx.ModelProto) -> int:
     """Multiply-accumulates of the convolutions and matrix products of one inference."""
-    graph = onnx.shape_inference.infer_shapes(model).graph
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     shapes = {
         v.name: [d.dim_value for d in v.type.tensor_type.shape.dim]
         for v in (*graph.value_info, *graph.output)

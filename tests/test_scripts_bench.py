@@ -55,7 +55,13 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> list[arm_code.Function]:
 # The counts of torchvision's and the papers' models.
 @pytest.mark.parametrize(
     ("name", "million_macs"),
-    [("mobilenet_v1", 569), ("mobilenet_v2", 301), ("mobilenet_v3_large", 217), ("resnet50", 4089)],
+    [
+        ("mobilenet_v1", 569),
+        ("mobilenet_v2", 301),
+        ("mobilenet_v3_large", 217),
+        ("resnet50", 4089),
+        ("shufflenet_v2", 145),
+    ],
 )
 def test_models_have_the_published_size(name: str, million_macs: int) -> None:
     b = make_models.Builder(np.random.default_rng(0))

@@ -71,7 +71,7 @@ def verify(
     except DeviceError as error:
         return VerifyReport(reason=error.problem)
     try:
-        session = open_session(model, optimized=int8, low_memory=True)
+        session = open_session(model, threads=1, optimized=int8, low_memory=True)
         wanted = [np.asarray(values) for values in session.run(None, dict(zip(feeds, inputs, strict=True)))]
         if all(_equal(mine, theirs).all() for mine, theirs in zip(got, wanted, strict=True)):
             return VerifyReport(outputs=len(got), identical=len(got))

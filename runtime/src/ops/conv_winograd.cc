@@ -88,7 +88,7 @@ ptq_status PackFilters(const Tensor& w, Pool* pool, ConvState* state) {
 // The work of one thread on one block of tiles.
 class Block {
  public:
-  Block(const PreparedOp& op, const RunContext& run, size_t thread, size_t begin, size_t end,
+  Block(const PreparedOp& op, const RunContext& run, size_t thread, size_t begin, size_t count,
         bool last)
       : op_(op),
         run_(run),
@@ -96,7 +96,7 @@ class Block {
         g_(s_.geometry),
         grid_(g_),
         begin_(begin),
-        count_(end - begin),
+        count_(count),
         last_(last),
         input_stride_(PositionStride(count_, g_.in_c)) {
     uint8_t* workspace = run.Workspace(thread);
@@ -284,13 +284,17 @@ ptq_status PrepareWinograd(uint32_t features, const Tensor* b, PreparedOp* op) {
 void RunWinogradConvolution(const PreparedOp& op, const RunContext& run) {
   const ConvState& s = op.State<ConvState>();
   const size_t tiles = TileGrid(s.geometry).Count(s.geometry);
-  // As many blocks for each thread, none smaller than a tile of the gemm.
-  const size_t blocks =
-      Min(static_cast<size_t>(RoundUp(CeilDiv(tiles, s.winograd_tiles), run.pool->thread_count())),
-          CeilDiv(tiles, s.mr));
+  // As many blocks for each thread, unless tiles of the gemm would not be full; of nearly equal
+  // size.
+  const size_t blocks = Min(static_cast<size_t>(RoundUp(CeilDiv(tiles, s.winograd_tiles),
+                                                        run.pool->thread_count())),
+                            CeilDiv(tiles, s.mr)),
+               least = tiles / blocks, larger = tiles % blocks;
   auto body = [&](size_t begin, size_t end, size_t thread) {
-    for (size_t i = begin; i < end; ++i)
-      Block(op, run, thread, i * tiles / blocks, (i + 1) * tiles / blocks, i + 1 == blocks).Run();
+    for (size_t i = begin; i < end; ++i) {
+      const size_t first = i * least + Min(i, larger), count = least + (i < larger ? 1 : 0);
+      Block(op, run, thread, first, count, i + 1 == blocks).Run();
+    }
   };
   run.pool->ParallelFor(blocks, 1, body);
 }

@@ -137,8 +137,8 @@ void ChooseRows(size_t mr, size_t nr, size_t kd, size_t element_size, size_t lea
     state->rows = lines ? kLineRows : kPatchRows;
     state->gemm_taps = lines ? g.h.kernel : 1;
     state->gemm_depth = g.Taps() * g.GroupInputs() / state->gemm_taps;
-    // A copy in whole chunks writes up to 31 bytes beyond its patch.
-    const size_t patch = g.Taps() * g.GroupInputs() * element_size + 31;
+    // A copy in whole chunks writes up to 15 bytes beyond its patch.
+    const size_t patch = g.Taps() * g.GroupInputs() * element_size + 15;
     state->patch_stride = CeilDiv(patch, kAlignment) * kAlignment / element_size;
   } else {
     state->rows = kIndirectRows;

@@ -30,10 +30,12 @@ ptq_status PrepareResidual(uint32_t features, const Conv2dAddAttrs& attrs, Prepa
     PTQ_RETURN_IF_ERROR(CheckMultiplier("r", row->b_multiplier));
     residual->small = Max(row->a_multiplier, row->b_multiplier) < 1 << 20;
   }
-  // A tile of a gemm, or a row of a depthwise convolution.
-  const uint64_t elements = state->mr != 0
-                                ? uint64_t{state->mr} * state->panel_blocks * state->nr
-                                : uint64_t{state->geometry.out_w} * state->geometry.out_c;
+  // A tile of winograd or of a gemm, or a row of a depthwise convolution.
+  const uint64_t pixels = state->winograd != nullptr ? kWinogradOutputs * kWinogradOutputs
+                          : state->mr != 0           ? state->mr
+                                                     : state->geometry.out_w;
+  const uint64_t elements =
+      pixels * (state->mr != 0 ? state->panel_blocks * state->nr : state->geometry.out_c);
   state->tile_offset = op->TakeWorkspace(elements * ElementSize(y.dtype));
   return PTQ_OK;
 }

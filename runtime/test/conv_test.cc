@@ -2,6 +2,7 @@
 // float within the bound.
 #include <math.h>
 
+#include "ops/conv_state.h"
 #include "test/support/compare.h"
 #include "test/support/model_builder.h"
 #include "test/support/random.h"
@@ -195,7 +196,16 @@ void TestFloat(const ConvCase& t, bool bias, float lo, float hi, bool fully_conn
     expected[y] += product;
     magnitude[y] += fabs(product);
   });
-  if (t.kh == 3 && t.kw == 3 && t.sh * t.sw * t.dh * t.dw * t.groups == 1) {
+  if (ptq::SuitsWinograd({t.n,
+                          t.h,
+                          t.w,
+                          t.c,
+                          oh,
+                          ow,
+                          t.o,
+                          t.groups,
+                          {t.kh, t.sh, t.dh, t.pt, t.pb},
+                          {t.kw, t.sw, t.dw, t.pl, t.pr}})) {
     CoverWinograd({t.n, t.h, t.w, t.c, t.o, t.pt, t.pl, oh, ow}, x.data(), w.data(),
                   bias ? b.data() : nullptr, magnitude.data());
   }

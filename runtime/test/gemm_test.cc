@@ -69,9 +69,11 @@ void TestGemmI8(const ptq::GemmI8Kernel& kernel) {
     List<int32_t> bias(columns), folded(slots);
     List<float> multiplier(slots);
     for (size_t j = 0; j < columns; ++j) {
-      bias[j] = random.Int(-9000, 9000);
-      // Also results beyond int32.
-      multiplier[j] = depth == 3 ? random.Float(1e5f, 1e7f) : random.Float(0.0001f, 0.02f);
+      // Also results beyond int32, and small ones that all but leave it.
+      bias[j] = depth == 5 ? random.Int(-1, 1) * 2140000000 : random.Int(-9000, 9000);
+      multiplier[j] = depth == 3   ? random.Float(1e5f, 1e7f)
+                      : depth == 5 ? nextafterf(1.0f, 0.0f)
+                                   : random.Float(0.0001f, 0.02f);
       folded[j] = bias[j];
       for (size_t k = 0; k < products; ++k) folded[j] -= kernel.input_offset * w[j * products + k];
     }

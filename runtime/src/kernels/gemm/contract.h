@@ -60,8 +60,8 @@ struct GemmI8Tile {
   // Every multiplier is below 1: no sum times its multiplier is beyond int32.
   bool small_results = false;
   // For kernels with adds_residual: what is added to the quantized outputs, if not null. Its b is
-  // the first pixel's residual, and lies as the output does; a, y and count are not read. Both
-  // multipliers are less than 2^20.
+  // the first pixel's residual, and lies as the output does; its a_zero_point is that of `range`.
+  // a, y, the steps and count are not read. Both multipliers are less than 2^20.
   const BinaryI8Row* add = nullptr;
 };
 

@@ -229,6 +229,14 @@ def spread_far(b: Qdq) -> str:
     return b.conv("conv", "input", 8, 4, pads=[1 << 40, 1, 1 << 40, 1], strides=[1 << 40, 1])
 
 
+def unequal_bounds(b: Qdq) -> str:
+    return b.node("Slice", "part", ["input", b.ints("s", 0, 0), b.ints("e", 4), b.ints("a", 2, 3)])
+
+
+def statistics_of_others(b: Qdq) -> str:
+    return b.batch_norm("norm", "input", 5)
+
+
 def no_stride(b: Qdq) -> str:
     return b.node("MaxPool", "pool", ["input"], kernel_shape=[1, 1], strides=[0, 1])
 
@@ -241,6 +249,8 @@ def no_stride(b: Qdq) -> str:
         (strided, "more than 32 bits: conv"),
         (spread_far, "more than 32 bits: conv"),
         (no_stride, ": pool"),
+        (unequal_bounds, "equally many: part"),
+        (statistics_of_others, "[8] channels: norm"),
     ],
     ids=lambda v: getattr(v, "__name__", None),
 )

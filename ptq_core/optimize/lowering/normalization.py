@@ -30,6 +30,11 @@ def lower_batch_normalization(context: Lowering, node: ir.Node) -> None:
     )
     x = context.real_input(node)
     rank = len(context.dims(x))
+    channels = (context.dims(x)[1],) if rank > 1 else ()
+    if any(values.shape != channels for values in (gamma, beta, mean, variance)):
+        raise Unsupported(
+            f"its scale, bias, mean or variance are not one number for each of {list(channels)} channels"
+        )
     scale = gamma / np.sqrt(variance + get_float(node, "epsilon", 1e-5))
     offset = beta - mean * scale
     source = context.channels_last(x) if rank == 4 else context.model_layout(x)

@@ -29,6 +29,8 @@ def lower_slice(context: Lowering, node: ir.Node) -> None:
     ends = get_ints(node, "ends") or context.integers(node, 2, "ends") or ()
     axes = get_axes(context, node, 3) or tuple(range(len(starts)))
     steps = context.integers(node, 4, "steps") or (1,) * len(starts)
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        raise Unsupported("its starts, ends, axes and steps are not equally many")
     picks = [range(d) for d in dims]
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         at = normal_axis(axis, len(dims))

@@ -124,7 +124,8 @@ uint64_t ThreadPool::WaitForJob(uint64_t seen) {
     Pause();
   }
   // Run looks at sleepers_ after it has changed generation_, this looks the other way round: at
-  // least one of the two sees the other.
+  // least one of the two sees the other. They are written by read-modify-writes, never plain stores: an
+  // emulator (QEMU) may let a load pass an earlier store-release, which Armv8 does not.
   pthread_mutex_lock(&mutex_);
   sleepers_.fetch_add(1);
   uint64_t generation;
@@ -158,7 +159,7 @@ void ThreadPool::WaitForWorkers() {
     Pause();
   }
   pthread_mutex_lock(&mutex_);
-  caller_sleeps_.store(true);
+  caller_sleeps_.exchange(true);  // as sleepers_ and generation_ in WaitForJob
   while (pending_.load() != 0) pthread_cond_wait(&done_, &mutex_);
   caller_sleeps_.store(false);
   pthread_mutex_unlock(&mutex_);
@@ -176,7 +177,7 @@ void ThreadPool::Run(size_t count, size_t grain, Body body, void* argument) {
   argument_ = argument;
   next_.store(0, std::memory_order_relaxed);
   pending_.store(threads - 1, std::memory_order_relaxed);
-  generation_.store((((generation_.load() >> kThreadBits) + 1) << kThreadBits) | threads);
+  generation_.exchange((((generation_.load() >> kThreadBits) + 1) << kThreadBits) | threads);
   if (sleepers_.load() != 0) {
     pthread_mutex_lock(&mutex_);
     pthread_cond_broadcast(&wake_);

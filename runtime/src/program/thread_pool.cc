@@ -124,8 +124,8 @@ uint64_t ThreadPool::WaitForJob(uint64_t seen) {
     Pause();
   }
   // Run looks at sleepers_ after it has changed generation_, this looks the other way round: at
-  // least one of the two sees the other. They are written by read-modify-writes, never plain stores: an
-  // emulator (QEMU) may let a load pass an earlier store-release, which Armv8 does not.
+  // least one of the two sees the other. They are written by read-modify-writes, never plain
+  // stores: an emulator (QEMU) may let a load pass an earlier store-release, which Armv8 does not.
   pthread_mutex_lock(&mutex_);
   sleepers_.fetch_add(1);
   uint64_t generation;

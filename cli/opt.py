@@ -159,6 +159,12 @@ def find_source(flags: Flags) -> Path:
         )
     if flags.model_dir is not None:
         return find_model(flags.model_dir, flags.model_filename)
+    if flags.model_filename is not None:
+        raise InputError(
+            "--model-filename with --model-file",
+            rule="the name is that of a file in --model-dir; --model-file is the file itself",
+            fix="leave one of the two out",
+        )
     return Path(str(flags.model_file))
 
 

@@ -89,7 +89,7 @@ def parse_shapes(texts: Sequence[str]) -> tuple[Shape, ...] | dict[str, Shape] |
         if not name or shape is None:
             raise InputError(
                 f"input shape `{text}`",
-                rule="a shape is whole numbers separated by commas, after `NAME:` for one of several inputs",
+                rule="a shape is whole numbers from 1 separated by commas, after `NAME:` for one of several inputs",
                 fix="e.g. 1,3,224,224 or image:1,3,224,224",
             )
         named[name] = shape

@@ -85,6 +85,13 @@ def test_sets_that_are_none(models: Path, capsys: pytest.CaptureFixture[str]) ->
     assert not Path("o").exists()
 
 
+def test_a_file_has_no_name_in_a_folder(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["opt", "--model-file", "models/sound.onnx", "--model-filename", "other.onnx"]
+    assert main.run([*arguments, "--optimize-out", "out"]) == 2
+    assert "--model-filename with --model-file" in capsys.readouterr().err
+    assert not Path("out.nb").exists()
+
+
 def test_protobuf_computes_the_same(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = opt(
         capsys, "--model-dir", "models/good", "--optimize-out", "s", "--optimize-out-type", "protobuf"

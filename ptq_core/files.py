@@ -19,7 +19,10 @@ def atomic_path(target: Path) -> Iterator[Path]:
     The parent folder is made if need be. Raises InputError if it cannot be, DeviceError if the disk refuses the write.
     """
     make_folder(target.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise _disk_error(target, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -39,7 +42,10 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     Files are moved in sorted order, each by an atomic rename; other files in ``target`` stay. On any error nothing changes.
     """
     make_folder(target)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise _disk_error(target, error) from error
     try:
         yield temporary
         for file in sorted(temporary.iterdir()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,3 +79,14 @@ def check_output(path: Path) -> None:
     make_folder(path.parent)
     if path.is_dir():
         raise InputError(f"{path} is a folder", rule="the output is a file", fix="name a file in it")
+    if path.exists():
+        return
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}",
+            rule="outputs need a folder that can be written to",
+            fix="choose another path or correct its permissions",
+        ) from error

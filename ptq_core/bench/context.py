@@ -34,6 +34,9 @@ STATE_FILES = (
 )
 """The files that `machine_state` reads."""
 
+MOST_CPUS = 8192
+"""What Linux can be built for; a number above it is nonsense, and must not become a list of that length."""
+
 PLAUSIBLE_C = (-40.0, 150.0)
 """Zones outside report a sensor that is switched off."""
 
@@ -144,10 +147,12 @@ def machine_state(files: Mapping[str, str], clusters: Iterable[Cluster]) -> Mach
 
 
 def parse_cpu_list(text: str) -> tuple[int, ...]:
-    """The kernel's form of a set of CPUs: `0-3,6`. Raises ValueError."""
+    """The kernel's form of a set of CPUs: `0-3,6`. Raises ValueError, also for more than any machine has."""
     cpus: list[int] = []
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
+        if max(int(first), int(last or first)) >= MOST_CPUS:
+            raise ValueError(f"CPU {part}")
         cpus += range(int(first), int(last or first) + 1)
     return tuple(cpus)
 

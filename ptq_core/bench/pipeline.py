@@ -173,7 +173,11 @@ class _Recorder:
                 raise error
         if not any(self._cases.values()):
             raise self._total_failure()
-        self._save()
+        try:
+            self._save()
+        except PtqError as error:  # what was measured can still be shown
+            for name in self._cases:
+                self._errors.setdefault(name, error)
         return self._report()
 
     def _total_failure(self) -> BaseException:

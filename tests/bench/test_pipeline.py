@@ -142,6 +142,24 @@ def test_a_later_failure_loses_no_finished_case(
     assert len(result_path.read_text(encoding="utf-8").splitlines()) == 1
 
 
+def test_a_report_that_cannot_be_saved_is_still_shown(
+    fake_benchmark_bin: Fake, models: Models, tmp_path: Path
+) -> None:
+    """The folder of --json goes while the models run; a file stands in its place."""
+    folder = tmp_path / "gone"
+
+    def replace_folder(*_: object) -> None:
+        if folder.is_dir():
+            folder.rmdir()
+            folder.write_text("in the way")
+
+    (device,) = bench(
+        fp32=models[0], repeats=3, json_path=folder / "bench.json", progress=replace_folder
+    ).devices
+    assert len(device.cases) == 1
+    assert "cannot make the folder" in (device.error or "")
+
+
 def test_a_binary_without_execute_permission_is_explained(fake_benchmark_bin: Fake, models: Models) -> None:
     Path(os.environ["PTQ_RUNTIME_DIR"], "host", "benchmark_bin").write_bytes(b"\x7fELF of another machine")
     with pytest.raises(DeviceError, match="cannot start"):
@@ -175,6 +193,7 @@ def test_a_runtime_that_is_not_built_says_how(
         ({"repeats": 0}, "--repeats 0"),
         ({"timeout_s": 0}, "--timeout 0"),
         ({"json_path": Path("/")}, "/ is a folder"),
+        ({"json_path": Path("/proc/bench.json")}, "cannot write /proc/bench.json"),
     ],
 )
 def test_wrong_arguments_are_named(

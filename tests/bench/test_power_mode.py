@@ -44,7 +44,7 @@ def test_the_numbers_of_paddle_lite() -> None:
     assert [parse_power_mode(text) for text in ("auto", "0-0", "4-7", "4")] == ["auto", "0-0", "4-7", "4"]
 
 
-@pytest.mark.parametrize("text", ["", "fast", "4,", "-1", "7-4", "1-x"])
+@pytest.mark.parametrize("text", ["", "fast", "4,", "-1", "7-4", "1-x", "0-99999999999", "99999999999"])
 def test_wrong_modes(text: str) -> None:
     with pytest.raises(InputError, match="--power-mode"):
         parse_power_mode(text)

@@ -92,9 +92,17 @@ ADVICE = {
         "with {threads} the time ran out before the intervals were as narrow as asked",
         "a quieter device, or more --max-seconds",
     ),
+    "sample_limit": (
+        "with {threads} there were as many samples as are kept before the intervals were as narrow as asked",
+        "a quieter device, or a larger --until-ci",
+    ),
     "outputs_differ": (
         "{name} outputs differ from this machine's on the same input",
         "do not use this latency; report it with the model and `cpu_features`",
+    ),
+    "outputs_unclear": (
+        "{name} outputs differ from this machine's, and whether by more than float rounding is not known",
+        "compare the accuracy (`ptq eval`): a float operator before an integer one may have turned a rounding",
     ),
     "drift": (
         "{name} with {threads} became {change:.0%} {direction} during the run (p = {p:.2g})",
@@ -184,6 +192,8 @@ def _of_case(context: DeviceContext, case: CaseResult) -> Iterator[Advice]:
             break
     if case.stopped == "max_seconds":
         yield _warning("stop_rule_not_reached", threads=threads_words(threads))
+    if case.stopped == "max_samples":
+        yield _warning("sample_limit", threads=threads_words(threads))
     for model in case.models:
         yield from _of_model(model, threads)
     yield from _of_gain(case)
@@ -193,6 +203,8 @@ def _of_model(model: ModelResult, threads: int) -> Iterator[Advice]:
     name, latency, drift = model.precision.upper(), model.latency, model.latency.drift
     if model.outputs == "different":
         yield _warning("outputs_differ", name=name)
+    if model.outputs == "unclear":
+        yield _warning("outputs_unclear", name=name)
     if drift is not None and drift.p_value < DRIFT_P and abs(drift.change) > DRIFT_CHANGE:
         direction = "slower" if drift.change > 0 else "faster"
         yield _warning(

@@ -53,8 +53,8 @@ class Reference:
             self._files.append(self._scratch / f"{self._subject.precision}_input{index}.bin")
             self._files[-1].write_bytes(values.tobytes())
 
-    def compare(self, raw: bytes) -> Outputs | None:
-        """``raw`` are a device's outputs, one behind the other. None where they differ and no bound is known."""
+    def compare(self, raw: bytes) -> Outputs:
+        """``raw`` are a device's outputs, one behind the other. `unclear` where they differ and no bound is known."""
         if raw == b"".join(output.tobytes() for output in self._outputs):
             return "identical"
         if len(raw) != sum(output.nbytes for output in self._outputs):
@@ -62,7 +62,7 @@ class Reference:
         try:
             bounds = self._error_bounds()
         except ValueError:  # an error of float operators that may flip a rounding to int8
-            return None
+            return "unclear"
         start = 0
         for here, bound in zip(self._outputs, bounds, strict=True):
             there = np.frombuffer(raw, here.dtype, here.size, start).reshape(here.shape)

@@ -15,7 +15,7 @@ SCHEMA = 2
 
 Precision = Literal["fp32", "int8"]
 
-Outputs = Literal["identical", "close", "different"]
+Outputs = Literal["identical", "close", "unclear", "different"]
 """The device's outputs beside this machine's on the same input: the same bytes; floats within the propagated bound
 (docs/numerics.md); anything else."""
 

@@ -12,6 +12,7 @@ from ptq_core.bench.statistics import Ratio
 OUTPUTS: dict[Outputs, str] = {
     "identical": "identical to this machine's",
     "close": "within the bound of float rounding of this machine's",
+    "unclear": "different from this machine's; by more than rounding or not is unknown",
     "different": "DIFFERENT from this machine's",
 }
 

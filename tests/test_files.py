@@ -11,7 +11,7 @@ from ptq_core.files import atomic_folder, write_text
 
 
 def test_a_folder_that_takes_no_file() -> None:
-    with pytest.raises(DeviceError, match="cannot write /proc/report.json"):
+    with pytest.raises(DeviceError, match=r"cannot write /proc/report\.json"):
         write_text(Path("/proc/report.json"), "")
 
 

@@ -114,7 +114,7 @@ def load_ncnn(path: Path, x: np.ndarray) -> Run:
     net.opt.use_bf16_storage = False
     net.load_param(str(path))
     net.load_model(str(path.with_suffix(".bin")))
-    source = ncnn.Mat(x[0])
+    source = ncnn.Mat(x[0]).clone()  # the matrix is a view that does not keep the array alive
 
     def run() -> Any:
         with net.create_extractor() as extractor:

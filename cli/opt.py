@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import click
 
 from cli import opt_kernels, opt_listings
 from cli.explain import compression, explain, verification
-from cli.opt_flags import Flags, add_options
+from cli.opt_flags import READ_BY_LISTING, Flags, add_options
 from cli.options import CONTEXT, GroupedCommand, size_text
 from ptq_core.errors import InputError, PtqError
 
@@ -41,7 +41,8 @@ OUT_TYPES = {"naive_buffer": ".nb", "protobuf": ".onnx"}
 
 @click.command(cls=GroupedCommand, context_settings=CONTEXT)
 @add_options
-def opt(**given: Any) -> int:
+@click.pass_context
+def opt(context: click.Context, /, **given: Any) -> int:
     """Optimize an ONNX model (FP32, or QDQ from `ptq quantize`) into one flat file for the runtime.
 
     \b
@@ -50,6 +51,10 @@ def opt(**given: Any) -> int:
     Flags are Paddle-Lite's, with - or _ in the names. Exit code 2: the model cannot run; all reasons are listed at once.
     """
     flags = Flags(**given)
+    on_line = [
+        name for name in given if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    _check_listing(flags, on_line)
     printed = _listing(flags)
     if printed is not None:
         for line in printed:
@@ -78,6 +83,11 @@ def opt(**given: Any) -> int:
     return 0
 
 
+def dashed(name: str) -> str:
+    """A field of Flags as it is typed."""
+    return f"--{name.replace('_', '-')}"
+
+
 def _check_together(flags: Flags) -> None:
     """Raise InputError for flags that do not go together, before anything is written; DeviceError for a missing tool."""
     from ptq_core.kernels import TOOLS, levels
@@ -93,7 +103,7 @@ def _check_together(flags: Flags) -> None:
     for name, (plain, reason) in FLAT_FILE_ONLY.items():
         if flags.optimize_out_type != "naive_buffer" and getattr(flags, name) != plain:
             raise InputError(
-                f"--{name.replace('_', '-')} with --optimize-out-type {flags.optimize_out_type}",
+                f"{dashed(name)} with --optimize-out-type {flags.optimize_out_type}",
                 rule=reason,
                 fix="leave one of the two out",
             )
@@ -101,6 +111,20 @@ def _check_together(flags: Flags) -> None:
         for target in targets:
             if target in TOOLS:
                 levels(target)
+
+
+def _check_listing(flags: Flags, on_line: Sequence[str]) -> None:
+    """Raise InputError for a flag of ``on_line`` that the list which is asked for would not read."""
+    mode = next((name for name in READ_BY_LISTING if getattr(flags, name)), None)
+    if mode is None:
+        return
+    for name in on_line:
+        if name != mode and name not in READ_BY_LISTING[mode] and getattr(flags, name) is not False:
+            raise InputError(
+                f"{dashed(name)} with {dashed(mode)}",
+                rule=f"{dashed(mode)} optimizes nothing; it reads {', '.join(map(dashed, READ_BY_LISTING[mode]))}",
+                fix="leave one of the two out",
+            )
 
 
 def _listing(flags: Flags) -> Iterator[str] | None:
@@ -172,6 +196,12 @@ def _params_filename(flags: Flags, source: Path) -> str | None:
     """The name of the external data beside ``source``, if one is given."""
     if flags.param_file is None:
         return flags.param_filename
+    if flags.param_filename is not None:
+        raise InputError(
+            "--param-filename with --param-file",
+            rule="the name is that of a file in --model-dir; --param-file is the file itself",
+            fix="leave one of the two out",
+        )
     if flags.param_file.resolve().parent != source.resolve().parent:
         raise InputError(
             f"--param-file {flags.param_file} is not beside {source}",

@@ -20,6 +20,22 @@ MODEL, OUTPUT, INT8, LISTS = (
 )
 
 
+SOURCE = ("model_dir", "model_filename", "param_filename", "model_file", "param_file", "input_shape")
+
+READ_BY_LISTING: dict[str, tuple[str, ...]] = {
+    "print_supported_ops": ("valid_targets",),
+    "print_all_ops": ("print_all_ops_in_md_format", "valid_targets"),
+    "print_all_ops_in_md_format": ("valid_targets",),
+    "display_kernels": (
+        *SOURCE, "valid_targets", "optimized_nb_model_path", "prefer_int8_kernel", "enable_fp16", "quant_model", "quant_type",
+    ),
+    "print_model_ops": (*SOURCE, "valid_targets"),
+    "optimized_nb_model_path": ("visualization_file_output_path",),
+    "visualization_file_output_path": ("optimized_nb_model_path",),
+}  # fmt: skip
+"""What only lists or draws, the first given being done, and the other flags that it reads: any more are refused."""
+
+
 @dataclass(frozen=True)
 class Flags:
     """What the user gave; names as on the command line."""

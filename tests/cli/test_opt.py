@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from cli import main, opt_listings
-from cli.opt_flags import OPTIONS, REFUSED
+from cli.opt_flags import OPTIONS, READ_BY_LISTING, REFUSED, Flags
 from cli.options import parse_shapes
 from ptq_core.errors import InputError
 from ptq_core.flatfile import layout
@@ -237,6 +238,34 @@ def test_lists_of_operators(models: Path, capsys: pytest.CaptureFixture[str]) ->
     header, rule, *lines = opt(capsys, "--print_all_ops_in_md_format")[1].splitlines()
     assert {header.count("|"), rule.count("|"), *(line.count("|") for line in lines)} == {9}
     assert "unknown target gpu" in opt(capsys, "--print-supported-ops", "--valid-targets", "gpu")[2]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--print-supported-ops", "--optimize-out", "x"], "--optimize-out with --print-supported-ops"),
+        (
+            ["--print-model-ops", "--model-dir", "models/good", "--explain"],
+            "--explain with --print-model-ops",
+        ),
+        (["--print-all-ops", "--print-model-ops"], "--print-model-ops with --print-all-ops"),
+        (["--print-model-ops", "--optimized-nb-model-path", "x.nb"], "--optimized-nb-model-path with"),
+        (["--display-kernels", "--no-verify"], "--no-verify with --display-kernels"),
+    ],
+)
+def test_lists_refuse_what_they_do_not_read(
+    models: Path, capsys: pytest.CaptureFixture[str], given: list[str], words: str
+) -> None:
+    code, out, err = opt(capsys, *given)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert opt(capsys, "--print-supported-ops", "--explain=false", "--valid-targets", "arm")[0] == 0
+
+
+def test_every_list_has_its_row() -> None:
+    fields = {field.name for field in dataclasses.fields(Flags)}
+    assert fields >= {name for row in READ_BY_LISTING.items() for name in (row[0], *row[1])}
+    assert {name for name in fields if name.startswith("print_")} < set(READ_BY_LISTING)
 
 
 def test_the_operators_of_a_model(models: Path, capsys: pytest.CaptureFixture[str]) -> None:

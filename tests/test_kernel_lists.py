@@ -12,8 +12,8 @@ def test_every_list_is_shown() -> None:
     lists = {
         name
         for contract in contracts
-        for line in re.findall(r"extern const ([^;]*\[\]);", contract.read_text(encoding="utf-8"))
-        for name in re.findall(r"(k\w+)\[\]", line)
+        for line in re.findall(r"extern const ([^;]*);", contract.read_text(encoding="utf-8"))
+        for name in re.findall(r"(k\w+Kernels)\b", line)  # arrays, or a pointer where a build has none
     }
     table = (ROOT / "runtime" / "tools" / "kernel_lists.cc").read_text(encoding="utf-8")
     assert len(lists) > 20

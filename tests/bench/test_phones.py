@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -171,9 +172,10 @@ def test_what_does_not_end_is_killed_on_the_phone(plug: Plug) -> None:
     with Phone(Adb("adb", phone.serial)) as device:
         with pytest.raises(DeviceError, match=r"did not finish within 0\.5 s"):
             device.run(["sleep", "7654321"], timeout_s=0.5)
-        for _ in range(50):  # the shell around it has to notice
+        for _ in range(200):  # the shell around it has to notice
             processes = device.run(["ps", "-A", "-o", "ARGS"], timeout_s=10).stdout
             if "sleep 7654321" not in processes:
                 break
+            time.sleep(0.05)
     assert "ps -A" in processes
     assert "sleep 7654321" not in processes

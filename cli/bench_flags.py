@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import click
-
-from cli.options import GroupedOption
+from cli.options import grouped_option, path_option
 
 MODELS, WHERE, HOW, RESULTS, SAVED = (
     "Models",
@@ -19,23 +16,15 @@ MODELS, WHERE, HOW, RESULTS, SAVED = (
 )
 
 
-def _option(group: str, *names: str, **settings: Any) -> Callable[[Any], Any]:
-    return click.option(*names, cls=GroupedOption, group=group, **settings)
-
-
-def _file(group: str, *names: str, metavar: str = "FILE", **settings: Any) -> Callable[[Any], Any]:
-    return _option(group, *names, type=click.Path(path_type=Path), metavar=metavar, **settings)
-
-
 def _number(group: str, name: str, metavar: str, help_text: str, **settings: Any) -> Callable[[Any], Any]:
     shown = settings.get("default") is not None
-    return _option(group, name, metavar=metavar, help=help_text, show_default=shown, **settings)
+    return grouped_option(group, name, metavar=metavar, help=help_text, show_default=shown, **settings)
 
 
 OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    _file(MODELS, "--fp32", help="FP32 model: .nb, or .onnx, which is optimized first"),
-    _file(MODELS, "--int8", help="INT8 model: .nb, or .onnx. With both, the speed-up is shown"),
-    _option(
+    path_option(MODELS, "--fp32", help="FP32 model: .nb, or .onnx, which is optimized first"),
+    path_option(MODELS, "--int8", help="INT8 model: .nb, or .onnx. With both, the speed-up is shown"),
+    grouped_option(
         WHERE,
         "--device",
         default="auto",
@@ -44,13 +33,13 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="auto: the phone on adb, else this machine; local: this machine; all: every phone; a phone's serial;"
         " qemu:CPU, e.g. qemu:cortex-a76, for outputs but not for times. Several are measured at once",
     ),
-    _option(
+    grouped_option(
         WHERE,
         "--adb",
         metavar="PATH",
         help="the adb program [default: $ADB, then adb on the PATH or in an SDK]",
     ),
-    _option(
+    grouped_option(
         WHERE,
         "--power-mode",
         default="auto",
@@ -59,8 +48,10 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="cores for the threads: big, little, all, none (wherever the system puts them), or CPUs such as 4-7;"
         " 0 to 3 are Paddle-Lite's big, little, all, none; auto: big on phones, none elsewhere",
     ),
-    _option(WHERE, "--keep", is_flag=True, help="leave program and models on the phone for the next run"),
-    _option(
+    grouped_option(
+        WHERE, "--keep", is_flag=True, help="leave program and models on the phone for the next run"
+    ),
+    grouped_option(
         HOW,
         "--threads",
         default="1",
@@ -81,35 +72,39 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         HOW, "--max-seconds", "N", "with --until-ci: stop each case after this time [default: 60]", type=float
     ),
     _number(HOW, "--cool-down", "SECONDS", "pause before each case but the first", default=0.0),
-    _option(HOW, "--profile", is_flag=True, help="also time each operator and print the times side by side"),
+    grouped_option(
+        HOW, "--profile", is_flag=True, help="also time each operator and print the times side by side"
+    ),
     _number(HOW, "--timeout", "SECONDS", "give a device up when one run takes longer", default=600.0),
-    _file(
+    path_option(
         RESULTS,
         "--result-filename",
         help="append one line per model and number of threads, as benchmark_bin's res.txt",
     ),
-    _file(
+    path_option(
         RESULTS,
         "--json",
         "json_path",
         help="write everything, with all samples and the device's state, as JSON; again after each case",
     ),
-    _file(RESULTS, "--csv", "csv_path", help="write a table of all figures as CSV"),
-    _file(
+    path_option(RESULTS, "--csv", "csv_path", help="write a table of all figures as CSV"),
+    path_option(
         RESULTS,
         "--markdown",
         "markdown_path",
         help="write tables for an issue or pull request as Markdown",
     ),
-    _file(RESULTS, "--html", "html_path", help="write a page with charts, in one file that loads nothing"),
-    _file(
+    path_option(
+        RESULTS, "--html", "html_path", help="write a page with charts, in one file that loads nothing"
+    ),
+    path_option(
         RESULTS,
         "--fp32-accuracy",
         help="what `ptq eval --json` wrote for the FP32 model: shown in --html and --markdown",
     ),
-    _file(RESULTS, "--int8-accuracy", help="... and for the INT8 model"),
-    _file(SAVED, "--from-json", help="show, and write for other readers, what --json saved"),
-    _file(
+    path_option(RESULTS, "--int8-accuracy", help="... and for the INT8 model"),
+    path_option(SAVED, "--from-json", help="show, and write for other readers, what --json saved"),
+    path_option(
         SAVED,
         "--compare",
         nargs=2,

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from cli.bench_table import render_comparison
+from cli.options import given_flags
 from ptq_core.errors import InputError, MissedTargetError
 
 if TYPE_CHECKING:
@@ -25,14 +25,12 @@ def load_saved(path: Path) -> BenchReport:
 
 def refuse_others(flag: str, allowed: set[str]) -> None:
     """Raise InputError if a flag was given that means nothing beside ``flag``."""
-    context = click.get_current_context()
-    for parameter in context.command.params:
-        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
-        if given and parameter.name not in allowed:
+    for name, given in given_flags().items():
+        if name not in allowed:
             raise InputError(
-                f"{parameter.opts[0]} together with {flag}",
+                f"{given} together with {flag}",
                 rule=f"{flag} measures nothing: it reads what --json saved",
-                fix=f"leave out {parameter.opts[0]}, or measure with --json first",
+                fix=f"leave out {given}, or measure with --json first",
             )
 
 

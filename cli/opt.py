@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import click
 from cli import opt_kernels, opt_listings
 from cli.explain import compression, explain, verification
 from cli.opt_flags import READ_BY_LISTING, Flags, add_options
-from cli.options import CONTEXT, GroupedCommand, size_text
+from cli.options import CONTEXT, GroupedCommand, given_flags, size_text
 from ptq_core.errors import InputError, PtqError
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ OUT_TYPES = {"naive_buffer": ".nb", "protobuf": ".onnx"}
 
 @click.command(cls=GroupedCommand, context_settings=CONTEXT)
 @add_options
-@click.pass_context
-def opt(context: click.Context, /, **given: Any) -> int:
+def opt(**given: Any) -> int:
     """Optimize an ONNX model (FP32, or QDQ from `ptq quantize`) into one flat file for the runtime.
 
     \b
@@ -51,10 +50,7 @@ def opt(context: click.Context, /, **given: Any) -> int:
     Flags are Paddle-Lite's, with - or _ in the names. Exit code 2: the model cannot run; all reasons are listed at once.
     """
     flags = Flags(**given)
-    on_line = [
-        name for name in given if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    ]
-    _check_listing(flags, on_line)
+    _check_listing(flags)
     printed = _listing(flags)
     if printed is not None:
         for line in printed:
@@ -113,16 +109,17 @@ def _check_together(flags: Flags) -> None:
                 levels(target)
 
 
-def _check_listing(flags: Flags, on_line: Sequence[str]) -> None:
-    """Raise InputError for a flag of ``on_line`` that the list which is asked for would not read."""
+def _check_listing(flags: Flags) -> None:
+    """Raise InputError for a flag that the list which is asked for would not read; one given as false asks for nothing."""
     mode = next((name for name in READ_BY_LISTING if getattr(flags, name)), None)
     if mode is None:
         return
-    for name in on_line:
-        if name != mode and name not in READ_BY_LISTING[mode] and getattr(flags, name) is not False:
+    read = READ_BY_LISTING[mode]
+    for name, flag in given_flags().items():
+        if name != mode and name not in read and getattr(flags, name, False) is not False:
             raise InputError(
-                f"{dashed(name)} with {dashed(mode)}",
-                rule=f"{dashed(mode)} optimizes nothing; it reads {', '.join(map(dashed, READ_BY_LISTING[mode]))}",
+                f"{flag} with {dashed(mode)}",
+                rule=f"{dashed(mode)} optimizes nothing; it reads {', '.join(map(dashed, read))}",
                 fix="leave one of the two out",
             )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cli.options import GroupedOption, Shape, boolean_option, parse_shapes
+from cli.options import Shape, boolean_option, grouped_option, parse_shapes, path_option
 from ptq_core.errors import InputError
 
 MODEL, OUTPUT, INT8, LISTS = (
@@ -76,49 +76,46 @@ class Flags:
         return parse_shapes(self.input_shape)
 
 
-def _option(group: str, *names: str, **settings: Any) -> Callable[[Any], Any]:
-    return click.option(*names, cls=GroupedOption, group=group, **settings)
-
-
-def _path(group: str, name: str, help_text: str, metavar: str = "PATH") -> Callable[[Any], Any]:
-    return _option(group, name, type=click.Path(path_type=Path), metavar=metavar, help=help_text)
-
-
 def _switch(group: str, name: str, help_text: str, *, default: bool = False) -> Callable[[Any], Any]:
     return boolean_option(name, help_text, default=default, group=group)
 
 
 OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    _path(MODEL, "--model-dir", "folder with the .onnx model", "DIR"),
-    _option(
+    path_option(MODEL, "--model-dir", help="folder with the .onnx model", metavar="DIR"),
+    grouped_option(
         MODEL,
         "--model-filename",
         metavar="NAME",
         help="the .onnx file in --model-dir [default: the only one]",
     ),
-    _option(
+    grouped_option(
         MODEL,
         "--param-filename",
         metavar="NAME",
         help="its external-data file [default: the one that it refers to]",
     ),
-    _path(MODEL, "--model-file", "the .onnx file itself, instead of --model-dir", "FILE"),
-    _path(MODEL, "--param-file", "the external-data file beside it", "FILE"),
-    _path(
+    path_option(MODEL, "--model-file", help="the .onnx file itself, instead of --model-dir", metavar="FILE"),
+    path_option(MODEL, "--param-file", help="the external-data file beside it", metavar="FILE"),
+    path_option(
         MODEL,
         "--model-set-dir",
-        "folder of models, .onnx files or folders as --model-dir: each is optimized",
-        "DIR",
+        help="folder of models, .onnx files or folders as --model-dir: each is optimized",
+        metavar="DIR",
     ),
-    _option(
+    grouped_option(
         MODEL,
         "--input-shape",
         multiple=True,
         metavar="SHAPE",
         help="for open dimensions: 1,3,224,224; of several inputs 1,3,224,224:1,5 in order, or one NAME:1,3,224,224 each",
     ),
-    _path(OUTPUT, "--optimize-out", "output file without its suffix; a folder with --model-set-dir"),
-    _option(
+    path_option(
+        OUTPUT,
+        "--optimize-out",
+        help="output file without its suffix; a folder with --model-set-dir",
+        metavar="PATH",
+    ),
+    grouped_option(
         OUTPUT,
         "--optimize-out-type",
         default="naive_buffer",
@@ -126,7 +123,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="TYPE",
         help="naive_buffer: flat file NAME.nb for the runtime; protobuf: NAME.onnx, simplified",
     ),
-    _option(
+    grouped_option(
         OUTPUT,
         "--valid-targets",
         default="arm",
@@ -152,7 +149,7 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--quant-model",
         "store the weights of float operators as integers: a smaller file, computed in float as before",
     ),
-    _option(
+    grouped_option(
         INT8,
         "--quant-type",
         metavar="TYPE",
@@ -168,17 +165,17 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "the kernel of each operator on every CPU of --valid-targets (host: on this machine), and why not another; "
         "without a model all kernels",
     ),
-    _path(
+    path_option(
         LISTS,
         "--optimized-nb-model-path",
-        "a flat file to draw, or for --display-kernels",
-        "FILE.nb",
+        help="a flat file to draw, or for --display-kernels",
+        metavar="FILE.nb",
     ),
-    _path(
+    path_option(
         LISTS,
         "--visualization-file-output-path",
-        "where to: NAME.dot, and NAME.svg where Graphviz is installed",
-        "DIR",
+        help="where to: NAME.dot, and NAME.svg where Graphviz is installed",
+        metavar="DIR",
     ),
 )
 

@@ -4,9 +4,11 @@ tables."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from ptq_core.errors import InputError
 
@@ -52,14 +54,23 @@ class GroupedCommand(click.Command):
                 formatter.write_dl(records, col_max=32)
 
 
+def grouped_option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
+    """An option under the heading ``group``."""
+    return click.option(*names, cls=GroupedOption, group=group, **settings)
+
+
+def path_option(group: str, *names: str, metavar: str = "FILE", **settings: Any) -> Callable[[F], F]:
+    """... that names a file or folder."""
+    return grouped_option(group, *names, type=click.Path(path_type=Path), metavar=metavar, **settings)
+
+
 def boolean_option(
     name: str, help_text: str, *, default: bool | None = False, group: str = "Other"
 ) -> Callable[[F], F]:
     """A flag that can be given alone or with a value: ``--flag``, ``--flag=true``, ``--flag=false``."""
-    return click.option(
+    return grouped_option(
+        group,
         name,
-        cls=GroupedOption,
-        group=group,
         type=bool,
         is_flag=False,
         flag_value=True,
@@ -68,6 +79,16 @@ def boolean_option(
         help=help_text,
         metavar="[BOOL]",
     )
+
+
+def given_flags() -> dict[str, str]:
+    """Parameter → flag of what stands on the command line of the command that runs."""
+    context = click.get_current_context()
+    return {
+        parameter.name: parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    }
 
 
 def parse_shapes(texts: Sequence[str]) -> tuple[Shape, ...] | dict[str, Shape] | None:

@@ -9,6 +9,7 @@ import numpy as np
 from ptq_core.flatfile.compressed import weights_of
 from ptq_core.flatfile.program import DType, Program, QuantParams, Tensor
 from ptq_core.numerics.qparams import quantize, weight_scales
+from ptq_core.optimize.rewrite import keep_tensors
 from ptq_core.reports import CompressReport
 
 TYPES: dict[str, tuple[DType, int]] = {"QUANT_INT8": (DType.I8, 8), "QUANT_INT16": (DType.I16, 16)}
@@ -53,16 +54,4 @@ def _drop_unread(program: Program, replaced: dict[int, int]) -> None:
     """Remove the float constants that nothing reads any more; indices move up."""
     read = {index for op in program.ops for index in op.reads}
     gone = set(replaced) - read
-    kept = [index for index in range(len(program.tensors)) if index not in gone]
-    place = {index: position for position, index in enumerate(kept)}
-    program.tensors = [program.tensors[index] for index in kept]
-    program.ops = [
-        dataclasses.replace(
-            op,
-            inputs=tuple(None if index is None else place[index] for index in op.inputs),
-            outputs=tuple(place[index] for index in op.outputs),
-        )
-        for op in program.ops
-    ]
-    program.inputs = [place[index] for index in program.inputs]
-    program.outputs = [place[index] for index in program.outputs]
+    keep_tensors(program, (index for index in range(len(program.tensors)) if index not in gone))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -117,19 +117,31 @@ def excerpt(program: Program, ops: Sequence[Op], convert: Callable[[Tensor], Ten
     used = dict.fromkeys(index for op in ops for index in (*op.reads, *op.outputs))
     number = {index: position for position, index in enumerate(used)}
     part = Program([convert(program.tensors[index]) for index in used])
-    part.ops = [
-        dataclasses.replace(
-            op,
-            inputs=tuple(None if i is None else number[i] for i in op.inputs),
-            outputs=tuple(number[i] for i in op.outputs),
-        )
-        for op in ops
-    ]
+    part.ops = [renumbered(op, number) for op in ops]
     written = {index for op in part.ops for index in op.outputs}
     read = dict.fromkeys(index for op in part.ops for index in op.reads)
     part.inputs = [i for i in read if i not in written and not part.tensors[i].is_constant]
     part.outputs = list(part.ops[-1].outputs)
     return part
+
+
+def keep_tensors(program: Program, order: Iterable[int]) -> None:
+    """Renumber the tensors of ``program`` as ``order``, which names all that are still used, and drop the others."""
+    kept = list(order)
+    number = {old: new for new, old in enumerate(kept)}
+    program.tensors = [program.tensors[old] for old in kept]
+    program.ops = [renumbered(op, number) for op in program.ops]
+    program.inputs = [number[i] for i in program.inputs]
+    program.outputs = [number[i] for i in program.outputs]
+
+
+def renumbered(op: Op, number: Mapping[int, int]) -> Op:
+    """``op`` on the tensors that ``number`` gives for its own."""
+    return dataclasses.replace(
+        op,
+        inputs=tuple(None if i is None else number[i] for i in op.inputs),
+        outputs=tuple(number[i] for i in op.outputs),
+    )
 
 
 def op_label(op: Op) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from ptq_core.flatfile.program import Program
-from ptq_core.optimize.rewrite import described
+from ptq_core.optimize.rewrite import described, keep_tensors
 
 
 def drop_dead(program: Program) -> list[str]:
@@ -26,16 +24,6 @@ def drop_dead(program: Program) -> list[str]:
     for op in kept:
         order.update(dict.fromkeys((*op.reads, *op.outputs)))
     order.update(dict.fromkeys(program.outputs))
-    number = {old: new for new, old in enumerate(order)}
-    program.tensors = [program.tensors[old] for old in order]
-    program.ops = [
-        dataclasses.replace(
-            op,
-            inputs=tuple(None if i is None else number[i] for i in op.inputs),
-            outputs=tuple(number[i] for i in op.outputs),
-        )
-        for op in kept
-    ]
-    program.inputs = [number[i] for i in program.inputs]
-    program.outputs = [number[i] for i in program.outputs]
+    program.ops = kept
+    keep_tensors(program, order)
     return removed[::-1]

@@ -8,16 +8,13 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 
-from ptq_core.config import PreprocessConfig, QuantizeConfig
 from ptq_core.flatfile.compressed import expand_weights
 from ptq_core.flatfile.program import DType, Tensor
 from ptq_core.flatfile.writer import write_program
-from ptq_core.quantize.pipeline import quantize
 from ptq_core.runtime import cpu_features, runtime_binary, runtime_folder
-from tests.agreement import flat_file
+from tests.digits import make_digits_models
 from tests.flatfile.programs import compressed_program
 
 pytestmark = pytest.mark.qemu
@@ -36,27 +33,18 @@ CPUS = [
 def int8_network(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo network without its Softmax, all int8 but the first quantize and the logits, as a flat file."""
     folder = tmp_path_factory.mktemp("arm")
-    model = onnx.load(str(digits / "model" / "model.onnx"))
-    softmax = model.graph.node.pop()
-    assert softmax.op_type == "Softmax"
-    model.graph.output[0].name = softmax.input[0]
-    (folder / "fp32").mkdir()
-    onnx.save(model, str(folder / "fp32" / "model.onnx"))
-    quantize(
-        QuantizeConfig(
-            model_dir=folder / "fp32",
-            save_model_path=folder / "int8",
-            image_dir=digits / "calibration_images",
-            preprocess=PreprocessConfig(resize=(32, 32), mean=(127.5,), std=(127.5,)),
-            is_full_quantize=True,
-            skip_quant=(),
-            batch_nums=2,
-        )
-    )
-    flat_file(folder / "int8" / "model.onnx", folder / "int8.nb")
+    make_digits_models(digits, folder, full=True, batch_nums=2)
     x = np.random.default_rng(0).uniform(-1, 1, (1, 3, 32, 32)).astype(np.float32)
     (folder / "input.bin").write_bytes(x.tobytes())
     return folder
+
+
+def need(abi: str, emulator: str) -> None:
+    """Skip where the binary, or what runs it, is missing."""
+    if emulator and shutil.which(emulator) is None:
+        pytest.skip(f"{emulator} is not installed (apt package qemu-user-static)")
+    if not runtime_folder(abi).is_dir():
+        pytest.skip(f"the runtime for {abi} is not built (make runtime-all)")
 
 
 def output_bytes(
@@ -81,10 +69,7 @@ def output_bytes(
 
 @pytest.mark.parametrize(("abi", "emulator", "cpu"), CPUS)
 def test_same_bytes_as_this_machine(int8_network: Path, abi: str, emulator: str, cpu: str) -> None:
-    if emulator and shutil.which(emulator) is None:
-        pytest.skip(f"{emulator} is not installed (apt package qemu-user-static)")
-    if not runtime_folder(abi).is_dir():
-        pytest.skip(f"the runtime for {abi} is not built (make runtime-all)")
+    need(abi, emulator)
     here = output_bytes(int8_network, "host", "", "")
     assert len(here) == 10 * 4
     assert output_bytes(int8_network, abi, emulator, cpu) == here
@@ -93,10 +78,7 @@ def test_same_bytes_as_this_machine(int8_network: Path, abi: str, emulator: str,
 @pytest.mark.parametrize(("abi", "emulator", "cpu"), CPUS)
 def test_compressed_weights(tmp_path: Path, abi: str, emulator: str, cpu: str) -> None:
     """A file with i8 and i16 weights gives the bytes of the one with the float32 weights that they stand for."""
-    if emulator and shutil.which(emulator) is None:
-        pytest.skip(f"{emulator} is not installed (apt package qemu-user-static)")
-    if not runtime_folder(abi).is_dir():
-        pytest.skip(f"the runtime for {abi} is not built (make runtime-all)")
+    need(abi, emulator)
     small = compressed_program()
     whole = expand_weights(small)
     read = {index for op in whole.ops for index in op.reads}

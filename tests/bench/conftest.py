@@ -8,12 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import onnx
 import pytest
 
-from ptq_core.config import PreprocessConfig, QuantizeConfig
-from ptq_core.optimize.pipeline import optimize
-from ptq_core.quantize.pipeline import quantize
+from tests.digits import make_digits_models
 from tests.standin.fixtures import adb_server as adb_server
 from tests.standin.fixtures import plug as plug
 
@@ -53,26 +50,3 @@ def models(tmp_path: Path) -> tuple[Path, Path]:
 def digits_models(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The embedded demo's network as FP32 and INT8 flat files; of the second all but the logits is integers."""
     return make_digits_models(digits, tmp_path_factory.mktemp("digits"), full=True)
-
-
-def make_digits_models(digits: Path, folder: Path, *, full: bool) -> tuple[Path, Path]:
-    """The demo's network without its Softmax in ``folder``; ``full`` is `is_full_quantize`."""
-    model = onnx.load(str(digits / "model" / "model.onnx"))
-    softmax = model.graph.node.pop()
-    model.graph.output[0].name = softmax.input[0]
-    (folder / "fp32").mkdir()
-    onnx.save(model, str(folder / "fp32" / "model.onnx"))
-    quantize(
-        QuantizeConfig(
-            model_dir=folder / "fp32",
-            save_model_path=folder / "int8",
-            image_dir=digits / "calibration_images",
-            preprocess=PreprocessConfig(resize=(32, 32), mean=(127.5,), std=(127.5,)),
-            is_full_quantize=full,
-            skip_quant=(),
-            batch_nums=1,
-        )
-    )
-    for precision in ("fp32", "int8"):
-        optimize(folder / precision / "model.onnx", folder / f"{precision}.nb", targets=("host", "arm"))
-    return folder / "fp32.nb", folder / "int8.nb"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from tests.models import mobile_block, save
 from tests.optimize import pass_programs as programs
 from tests.optimize.pass_programs import Net
 from tests.optimize.small_networks import NETWORKS, SHAPE, Layers, model
+from tests.optimize.wrong_passes import other_bound
 from tests.quantize.harness import samples
 
 needs_runtime = pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="run `make runtime` first")
@@ -109,22 +109,11 @@ def test_small_networks(tmp_path: Path, network: Callable[[Layers], str]) -> Non
         assert_runtime_agrees(program, out.read_bytes(), [x])
 
 
-def one_bound(program: Program) -> list[str]:
-    """A convolution's Relu as Relu1.5."""
-    program.ops = [
-        dataclasses.replace(op, attributes=dataclasses.replace(op.attributes, hi=1.5))
-        if isinstance(op.attributes, Clamp) and op.kind == OpKind.CONV2D
-        else op
-        for op in program.ops
-    ]
-    return []
-
-
 @needs_runtime
 def test_a_wrong_pass_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = save(mobile_block(), tmp_path)
     pipeline.optimize(source, tmp_path / "right.nb", enable_fp16=True, verify=True)
-    monkeypatch.setattr(passes, "PASSES", (*passes.PASSES, Pass(one_bound)))
+    monkeypatch.setattr(passes, "PASSES", (*passes.PASSES, Pass(other_bound)))
     with pytest.raises(PtqError, match="away from onnxruntime's"):
         pipeline.optimize(source, tmp_path / "wrong.nb", enable_fp16=True, verify=True)
 

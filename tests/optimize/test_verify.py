@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import numpy as np
 import pytest
 
 from ptq_core.errors import PtqError
-from ptq_core.flatfile.attributes import Clamp, Pool2d
-from ptq_core.flatfile.program import OpKind, Program, Tensor
+from ptq_core.flatfile.program import Program
 from ptq_core.optimize import passes, pipeline
 from ptq_core.optimize.passes import Pass
 from ptq_core.optimize.verify import MOVED, moved, random_inputs
@@ -20,6 +18,7 @@ from ptq_core.runtime import RUNTIME_DIR_VARIABLE
 from tests.agreement import RUNTIME_IS_BUILT
 from tests.models import mobile_block, save
 from tests.optimize.graphs import Qdq, build
+from tests.optimize.wrong_passes import other_bound, other_padding, other_weight
 
 needs_runtime = pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="run `make runtime` first")
 
@@ -46,42 +45,6 @@ def test_an_int8_model_has_the_same_bits(tmp_path: Path) -> None:
     report = pipeline.optimize(build(int8_graph), tmp_path / "x.nb", verify=True)
     assert report.int8_op_count > 0
     assert report.verified == VerifyReport(outputs=1, identical=1)
-
-
-def other_bound(program: Program) -> list[str]:
-    """Relu as Relu1.5: differs where a value is larger."""
-    program.ops = [
-        dataclasses.replace(op, attributes=dataclasses.replace(op.attributes, hi=1.5))
-        if isinstance(op.attributes, Clamp) and op.kind == OpKind.CONV2D
-        else op
-        for op in program.ops
-    ]
-    return []
-
-
-def other_weight(program: Program) -> list[str]:
-    """One weight of a convolution is a hundredth larger than the largest."""
-    for op in program.ops:
-        if op.kind == OpKind.CONV2D:
-            index = op.inputs[1]
-            assert index is not None
-            tensor: Tensor = program.tensors[index]
-            assert tensor.data is not None
-            data = tensor.data.copy()
-            data.reshape(-1)[0] = np.abs(data).max() * 1.01
-            program.tensors[index] = dataclasses.replace(tensor, data=data)
-    return []
-
-
-def other_padding(program: Program) -> list[str]:
-    """An average that takes its padding for values."""
-    program.ops = [
-        dataclasses.replace(op, attributes=dataclasses.replace(op.attributes, count_include_pad=1))
-        if isinstance(op.attributes, Pool2d)
-        else op
-        for op in program.ops
-    ]
-    return []
 
 
 def padded_pool(b: Qdq) -> str:

@@ -51,29 +51,35 @@ PTQ_INLINE V Greater(V x, V best) {
 #endif
 }
 
-// The largest value of each of kLanes channels from c on, clamped.
-struct MaximumF32 {
-  const PoolF32Pixel& p;
+// The largest value of each of kLanes channels from c on, clamped. Number: what T is in arithmetic.
+template <typename T, typename Number = T>
+struct MaximumReal {
+  const PoolRealPixel<T>& p;
 
   template <size_t kLanes>
   PTQ_INLINE void Channels(size_t c) const {
-    using V = Vector<float, kLanes>;
+    using V = Vector<Number, kLanes>;
     V best = LoadVector<V>(p.rows[0] + c);
     for (size_t i = 1; i < p.row_count; ++i) best = Greater(LoadVector<V>(p.rows[i] + c), best);
-    StoreClamped(p.output + c, best, p.lo, p.hi);
+    StoreClamped(p.output + c, best, static_cast<Number>(p.lo), static_cast<Number>(p.hi));
   }
 };
 
-struct AverageF32 {
-  const PoolF32Pixel& p;
+// Summed in float.
+template <typename T, typename Number = T>
+struct AverageReal {
+  const PoolRealPixel<T>& p;
 
   template <size_t kLanes>
   PTQ_INLINE void Channels(size_t c) const {
-    using V = Vector<float, kLanes>;
-    V sum = {};
-    for (size_t i = 0; i < p.row_count; ++i) sum += LoadVector<V>(p.rows[i] + c);
+    using V = Vector<Number, kLanes>;
+    using Sum = Vector<float, kLanes>;
+    Sum sum = {};
+    for (size_t i = 0; i < p.row_count; ++i)
+      sum += __builtin_convertvector(LoadVector<V>(p.rows[i] + c), Sum);
     sum /= p.divisor;
-    StoreClamped(p.output + c, sum, p.lo, p.hi);
+    StoreClamped(p.output + c, __builtin_convertvector(sum, V), static_cast<Number>(p.lo),
+                 static_cast<Number>(p.hi));
   }
 };
 
@@ -130,10 +136,10 @@ PTQ_INLINE void ForChannels(const Pool& pool, size_t channels) {
 
 // The widths are four registers of accumulators.
 PTQ_INLINE void MaxPoolF32(const PoolF32Pixel& p) {
-  ForChannels<float, kRegisterBytes>(MaximumF32{p}, p.channels);
+  ForChannels<float, kRegisterBytes>(MaximumReal<float>{p}, p.channels);
 }
 PTQ_INLINE void AveragePoolF32(const PoolF32Pixel& p) {
-  ForChannels<float, kRegisterBytes>(AverageF32{p}, p.channels);
+  ForChannels<float, kRegisterBytes>(AverageReal<float>{p}, p.channels);
 }
 PTQ_INLINE void MaxPoolI8(const PoolI8Pixel& p) {
   ForChannels<int8_t, 4 * kRegisterBytes>(MaximumI8{p}, p.channels);

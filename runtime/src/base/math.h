@@ -36,6 +36,15 @@ PTQ_INLINE bool Multiply(uint64_t a, uint64_t b, uint64_t* product) {
   return !__builtin_mul_overflow(a, b, product);
 }
 
+// `whole` cut into parts of nearly equal size, those of one more first: 15 in 4 is 4 + 4 + 4 + 3.
+struct EvenSplit {
+  size_t least, larger;  // the smaller size; how many parts have one more
+
+  PTQ_INLINE EvenSplit(size_t whole, size_t parts) : least(whole / parts), larger(whole % parts) {}
+  PTQ_INLINE size_t Begin(size_t part) const { return part * least + Min(part, larger); }
+  PTQ_INLINE size_t Size(size_t part) const { return least + (part < larger ? 1 : 0); }
+};
+
 }  // namespace ptq
 
 #endif  // PTQ_BASE_MATH_H_

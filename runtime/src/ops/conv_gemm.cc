@@ -117,8 +117,8 @@ void RunGemm(const PreparedOp& op, const RunContext& run, const Kernel& kernel, 
   const size_t outputs = g.GroupOutputs(), panel_width = s.panel_blocks * s.nr,
                panels = CeilDiv(outputs, panel_width);
   // Tiles of nearly equal size: 49 pixels are 7 tiles of 7, not 6 of 8 and one of 1.
-  const size_t step = kernel.group_rows, groups = CeilDiv(pixels, step), least = groups / tiles,
-               larger = groups % tiles;
+  const size_t step = kernel.group_rows;
+  const EvenSplit groups_of(CeilDiv(pixels, step), tiles);
   // Of the weights to come, each tile brings its share into the cache.
   const size_t share = CeilDiv(panel_width * s.packed_products * sizeof(T), tiles);
   auto body = [&](size_t begin, size_t end, size_t thread) {
@@ -131,9 +131,9 @@ void RunGemm(const PreparedOp& op, const RunContext& run, const Kernel& kernel, 
                    column = begin / tiles % panels * panel_width, group = begin / tiles / panels;
       const Panel panel = MakePanel(op, group, column);
       auto tile = MakeTile(op, rows, panel, run.Workspace(thread));
-      size_t pixel = (first * least + Min(first, larger)) * step, prefetched = first * share;
+      size_t pixel = groups_of.Begin(first) * step, prefetched = first * share;
       for (size_t index = first; index < last; ++index) {
-        const size_t count = Min((least + (index < larger ? 1 : 0)) * step, pixels - pixel),
+        const size_t count = Min(groups_of.Size(index) * step, pixels - pixel),
                      at = pixel * g.out_c + group * outputs + column;
         CollectTile(s, input + group * g.GroupInputs(), padding, pixel, count, rows, patches);
         tile.valid_rows = count;

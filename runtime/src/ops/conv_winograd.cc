@@ -19,7 +19,7 @@ constexpr size_t kBlockTiles = 64;
 
 // Channels of output whose sums are made and transformed together. A kernel that copies its rows
 // does so once for them.
-constexpr size_t kPanelColumns = 64, kPackedRowColumns = 128;
+constexpr size_t kPanelColumns = 64, kPanelColumnsOfPackedRows = 128;
 
 // Fewer channels on one side do not repay the transforms of the other.
 constexpr size_t kLeastChannels = 16;
@@ -56,7 +56,7 @@ WeightChunk Chunk(const ConvState& s, size_t panel, size_t position) {
   return {first * s.nr * s.packed_products * kWinogradPositions + position * size, size};
 }
 
-ptq_status PackFilters(const Tensor& w, Pool* pool, ConvState* state) {
+ptq_status PackTransformedFilters(const Tensor& w, Pool* pool, ConvState* state) {
   const ConvGeometry& g = state->geometry;
   const size_t depth = g.in_c, nr = state->nr;
   uint64_t slots = RoundUp(g.out_c, nr), size = 0;
@@ -156,11 +156,11 @@ class Block {
     const Weights next = Following(chunk);
     const float* window = windows_ + position * input_stride_;
     float* sums = sums_ + position * PositionStride(count_, columns);
-    const size_t tiles = CeilDiv(count_, kernel.mr), groups = CeilDiv(count_, kernel.group_rows),
-                 least = groups / tiles, larger = groups % tiles,
+    const size_t tiles = CeilDiv(count_, kernel.mr),
                  share = CeilDiv(chunk.size * sizeof(float), tiles);
+    const EvenSplit groups_of(CeilDiv(count_, kernel.group_rows), tiles);
     for (size_t i = 0, row = 0; i < tiles; ++i) {
-      const size_t count = Min((least + (i < larger ? 1 : 0)) * kernel.group_rows, count_ - row);
+      const size_t count = Min(groups_of.Size(i) * kernel.group_rows, count_ - row);
       for (size_t j = 0; j < kernel.mr; ++j)
         rows_[j] = window + (row + Min(j, count - 1)) * g_.in_c;
       tile.valid_rows = count;
@@ -256,9 +256,9 @@ ptq_status PrepareWinograd(uint32_t features, const Tensor* b, PreparedOp* op) {
   state->nr = state->gemm_f32->nr;
   state->packed_products = g.in_c;
   state->blocks = CeilDiv(g.out_c, state->nr);
-  const size_t panel = state->gemm_f32->packs_rows ? kPackedRowColumns : kPanelColumns;
+  const size_t panel = state->gemm_f32->packs_rows ? kPanelColumnsOfPackedRows : kPanelColumns;
   state->panel_blocks = Min(CeilDiv(panel, state->nr), state->blocks);
-  PTQ_RETURN_IF_ERROR(PackFilters(*op->Input(1), op->pool, state));
+  PTQ_RETURN_IF_ERROR(PackTransformedFilters(*op->Input(1), op->pool, state));
   const size_t slots = state->blocks * state->nr, columns = PanelColumns(*state);
   PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(slots));
   PTQ_RETURN_IF_ERROR(state->winograd_zeros.Allocate(columns));
@@ -286,14 +286,13 @@ void RunWinogradConvolution(const PreparedOp& op, const RunContext& run) {
   const size_t tiles = TileGrid(s.geometry).Count(s.geometry);
   // As many blocks for each thread, unless tiles of the gemm would not be full; of nearly equal
   // size.
-  const size_t blocks = Min(static_cast<size_t>(RoundUp(CeilDiv(tiles, s.winograd_tiles),
-                                                        run.pool->thread_count())),
-                            CeilDiv(tiles, s.mr)),
-               least = tiles / blocks, larger = tiles % blocks;
+  const size_t blocks =
+      Min(static_cast<size_t>(RoundUp(CeilDiv(tiles, s.winograd_tiles), run.pool->thread_count())),
+          CeilDiv(tiles, s.mr));
+  const EvenSplit tiles_of(tiles, blocks);
   auto body = [&](size_t begin, size_t end, size_t thread) {
     for (size_t i = begin; i < end; ++i) {
-      const size_t first = i * least + Min(i, larger), count = least + (i < larger ? 1 : 0);
-      Block(op, run, thread, first, count, i + 1 == blocks).Run();
+      Block(op, run, thread, tiles_of.Begin(i), tiles_of.Size(i), i + 1 == blocks).Run();
     }
   };
   run.pool->ParallelFor(blocks, 1, body);

@@ -4,6 +4,7 @@
 #include "base/math.h"
 #include "kernels/gemm/contract.h"
 #include "kernels/gemm/neon_i8.h"
+#include "kernels/gemm/neon_quads.h"
 #include "kernels/gemm/neon_store_f32.h"
 #include "kernels/gemm/neon_tile.h"
 #include "kernels/gemm/rows.h"
@@ -17,85 +18,14 @@ PTQ_INLINE void MultiplyAdd(float32x4_t& sum, float32x4_t w, float32x4_t x) {
   __asm__ volatile("fmla %0.4s, %1.4s, %2.s[%3]" : "+w"(sum) : "w"(w), "w"(x), "n"(kLane));
 }
 
-// 24 accumulators. Rows are copied into the scratch first, four of them interleaved:
-//
-//   packed[quad][k][i] = x[4 * quad + i][k]
-//
-// so that a register holds what one channel of four pixels is multiplied with. Read as they are,
-// 12 rows would take 12 registers, and there are 6 for x beside 2 of weights.
-class GemmF32 {
- public:
-  static constexpr size_t kMr = 36, kGroupRows = 12, kNr = 8, kUnroll = 16;
+struct GemmF32 {
+  using Element = float;
+  using Vector = float32x4_t;
+  using Vectors = float32x4x4_t;
+  using Output = BlockOutput<8>;
+  static constexpr size_t kUnroll = 16;
 
-  template <size_t kRows>
-  __attribute__((noinline)) static void Rows(const GemmF32Tile& by_reference, size_t groups) {
-    constexpr size_t kQuads = CeilDivided(kRows, 4);
-    const GemmF32Tile tile = by_reference;
-    const size_t products = tile.taps * tile.depth, quad_step = 4 * (products + 4);
-    for (size_t g = 0; g < groups; ++g) PackGroup<kRows>(tile, g, quad_step);
-    const uint8_t* block = reinterpret_cast<const uint8_t*>(tile.weights);
-    for (size_t column = 0; column < tile.columns; column += kNr) {
-      float buffer[kMr * kNr];
-      BlockOutput<kNr> output(tile, column, buffer);
-      const uint8_t *w = nullptr, *packed = reinterpret_cast<const uint8_t*>(tile.scratch);
-      for (size_t g = 0; g < groups; ++g) {
-        float32x4_t sum[kRows][2];
-#pragma unroll
-        for (size_t i = 0; i < kRows; ++i) LoadPairAt<0>(tile.bias + column, sum[i][0], sum[i][1]);
-        const uint8_t* x[kQuads];
-#pragma unroll
-        for (size_t q = 0; q < kQuads; ++q, packed += quad_step * sizeof(float)) x[q] = packed;
-        w = block;
-        Accumulate(products, x, w, sum);
-        output.Store(sum);
-      }
-      output.Finish(tile, column, groups * kRows, buffer);
-      block = w;
-    }
-  }
-
- private:
-  static constexpr size_t CeilDivided(size_t a, size_t b) { return (a + b - 1) / b; }
-
-  // Where a tap's depth ends within four values, up to three too many are copied; the next tap
-  // overwrites them.
-  template <size_t kRows>
-  PTQ_INLINE static void PackGroup(const GemmF32Tile& tile, size_t group, size_t quad_step) {
-    constexpr size_t kQuads = CeilDivided(kRows, 4);
-    for (size_t q = 0; q < kQuads; ++q) {
-      float* packed = tile.scratch + (group * kQuads + q) * quad_step;
-      const float* const* rows = tile.rows + group * kRows;
-      for (size_t tap = 0; tap < tile.taps; ++tap, rows += kMr, packed += 4 * tile.depth) {
-        PackQuad(rows[4 * q], rows[Min(4 * q + 1, kRows - 1)], rows[Min(4 * q + 2, kRows - 1)],
-                 rows[Min(4 * q + 3, kRows - 1)], tile.depth, packed);
-      }
-    }
-  }
-
-  PTQ_INLINE static void PackQuad(const float* row0, const float* row1, const float* row2,
-                                  const float* row3, size_t depth, float* packed) {
-    const uint8_t* x[] = {
-        reinterpret_cast<const uint8_t*>(row0), reinterpret_cast<const uint8_t*>(row1),
-        reinterpret_cast<const uint8_t*>(row2), reinterpret_cast<const uint8_t*>(row3)};
-    float32x4x4_t low, high;
-    for (size_t k = depth / 8; k != 0; --k) {
-#pragma unroll
-      for (size_t i = 0; i < 4; ++i) LoadPair<2 * kVectorBytes>(x[i], low.val[i], high.val[i]);
-      StoreNext(low, packed);
-      StoreNext(high, packed);
-    }
-    for (size_t k = 0; k < depth % 8; k += 4) {
-#pragma unroll
-      for (size_t i = 0; i < 4; ++i) LoadNext(x[i], low.val[i]);
-      StoreNext(low, packed);
-    }
-  }
-
-  PTQ_INLINE static void StoreNext(const float32x4x4_t& x, float*& packed) {
-    vst4q_f32(packed, x);
-    packed += 16;
-    __asm__("" : "+r"(packed));  // so that each store moves the pointer itself
-  }
+  PTQ_INLINE static void Interleave(const Vectors& x, float* packed) { vst4q_f32(packed, x); }
 
   template <size_t kRows, size_t kQuads>
   PTQ_INLINE static void Accumulate(size_t products, const uint8_t* (&x)[kQuads], const uint8_t*& w,
@@ -142,9 +72,7 @@ class GemmF32 {
 
 }  // namespace
 
-void gemm_f32_12x8__neon(const GemmF32Tile& tile) {
-  RunRowGroups<GemmF32, GemmF32::kGroupRows>(tile);
-}
+void gemm_f32_12x8__neon(const GemmF32Tile& tile) { RunQuads<GemmF32>(tile); }
 
 void gemm_i8_4x4__neon(const GemmI8Tile& tile) { RunRowGroups<GemmI8<4>, 4>(tile); }
 

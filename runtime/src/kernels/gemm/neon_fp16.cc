@@ -4,8 +4,8 @@
 
 #include "base/math.h"
 #include "kernels/gemm/contract.h"
+#include "kernels/gemm/neon_quads.h"
 #include "kernels/gemm/neon_tile.h"
-#include "kernels/gemm/rows.h"
 
 namespace ptq {
 namespace {
@@ -26,45 +26,11 @@ PTQ_INLINE void LoadLanes(const uint8_t*& p, float16x8_t& a) {
   __asm__ volatile("ldr %q0, [%1], #16" : "=x"(a), "+r"(p));
 }
 
-// As GemmF32 of neon.cc: 24 accumulators, rows copied into the scratch with four of them
-// interleaved,
-//
-//   packed[quad][k][i] = x[4 * quad + i][k]
-//
-// so that a register holds two channels of four pixels.
-class GemmF16 {
- public:
-  static constexpr size_t kMr = 36, kGroupRows = 12, kNr = 16, kUnroll = 16;
-
-  template <size_t kRows>
-  __attribute__((noinline)) static void Rows(const GemmF16Tile& by_reference, size_t groups) {
-    constexpr size_t kQuads = CeilDivided(kRows, 4);
-    const GemmF16Tile tile = by_reference;
-    const size_t products = tile.taps * tile.depth, quad_step = 4 * (products + 8);
-    for (size_t g = 0; g < groups; ++g) PackGroup<kRows>(tile, g, quad_step);
-    const uint8_t* block = reinterpret_cast<const uint8_t*>(tile.weights);
-    for (size_t column = 0; column < tile.columns; column += kNr) {
-      Half buffer[kMr * kNr];
-      Output output(tile, column, buffer);
-      const uint8_t *w = nullptr, *packed = reinterpret_cast<const uint8_t*>(tile.scratch);
-      for (size_t g = 0; g < groups; ++g) {
-        float16x8_t sum[kRows][2];
-#pragma unroll
-        for (size_t i = 0; i < kRows; ++i) LoadPairAt<0>(tile.bias + column, sum[i][0], sum[i][1]);
-        const uint8_t* x[kQuads];
-#pragma unroll
-        for (size_t q = 0; q < kQuads; ++q, packed += quad_step * sizeof(Half)) x[q] = packed;
-        w = block;
-        Accumulate(products, x, w, sum);
-        output.Store(sum);
-      }
-      output.Finish(tile, column, groups * kRows, buffer);
-      block = w;
-    }
-  }
-
- private:
-  static constexpr size_t CeilDivided(size_t a, size_t b) { return (a + b - 1) / b; }
+struct GemmF16 {
+  using Element = Half;
+  using Vector = float16x8_t;
+  using Vectors = uint16x8x4_t;
+  static constexpr size_t kNr = 16, kUnroll = 16;
 
   // The rows of a block of channels, one after another: to the output, or where it has not all of
   // the channels to `buffer`.
@@ -115,45 +81,7 @@ class GemmF16 {
     size_t stride_;
   };
 
-  // Where a tap's depth ends within eight values, up to seven too many are copied; the next tap
-  // overwrites them.
-  template <size_t kRows>
-  PTQ_INLINE static void PackGroup(const GemmF16Tile& tile, size_t group, size_t quad_step) {
-    constexpr size_t kQuads = CeilDivided(kRows, 4);
-    for (size_t q = 0; q < kQuads; ++q) {
-      Half* packed = tile.scratch + (group * kQuads + q) * quad_step;
-      const Half* const* rows = tile.rows + group * kRows;
-      for (size_t tap = 0; tap < tile.taps; ++tap, rows += kMr, packed += 4 * tile.depth) {
-        PackQuad(rows[4 * q], rows[Min(4 * q + 1, kRows - 1)], rows[Min(4 * q + 2, kRows - 1)],
-                 rows[Min(4 * q + 3, kRows - 1)], tile.depth, packed);
-      }
-    }
-  }
-
-  PTQ_INLINE static void PackQuad(const Half* row0, const Half* row1, const Half* row2,
-                                  const Half* row3, size_t depth, Half* packed) {
-    const uint8_t* x[] = {
-        reinterpret_cast<const uint8_t*>(row0), reinterpret_cast<const uint8_t*>(row1),
-        reinterpret_cast<const uint8_t*>(row2), reinterpret_cast<const uint8_t*>(row3)};
-    uint16x8x4_t low, high;
-    for (size_t k = depth / 16; k != 0; --k) {
-#pragma unroll
-      for (size_t i = 0; i < 4; ++i) LoadPair<2 * kVectorBytes>(x[i], low.val[i], high.val[i]);
-      StoreNext(low, packed);
-      StoreNext(high, packed);
-    }
-    for (size_t k = 0; k < depth % 16; k += 8) {
-#pragma unroll
-      for (size_t i = 0; i < 4; ++i) LoadNext(x[i], low.val[i]);
-      StoreNext(low, packed);
-    }
-  }
-
-  PTQ_INLINE static void StoreNext(const uint16x8x4_t& x, Half*& packed) {
-    vst4q_u16(&packed->bits, x);
-    packed += 32;
-    __asm__("" : "+r"(packed));  // so that each store moves the pointer itself
-  }
+  PTQ_INLINE static void Interleave(const Vectors& x, Half* packed) { vst4q_u16(&packed->bits, x); }
 
   template <size_t kRows, size_t kQuads>
   PTQ_INLINE static void Accumulate(size_t products, const uint8_t* (&x)[kQuads], const uint8_t*& w,
@@ -206,8 +134,6 @@ class GemmF16 {
 
 }  // namespace
 
-void gemm_f16_12x16__neon_fp16(const GemmF16Tile& tile) {
-  RunRowGroups<GemmF16, GemmF16::kGroupRows>(tile);
-}
+void gemm_f16_12x16__neon_fp16(const GemmF16Tile& tile) { RunQuads<GemmF16>(tile); }
 
 }  // namespace ptq

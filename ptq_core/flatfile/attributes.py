@@ -85,6 +85,11 @@ class Clamp:
     q_min: int = INT8_MIN
     q_max: int = INT8_MAX
 
+    @property
+    def bounds(self) -> bool:
+        """True if it bounds anything."""
+        return (self.lo, self.hi, self.q_min, self.q_max) != (-math.inf, math.inf, INT8_MIN, INT8_MAX)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Conv2d(Clamp):

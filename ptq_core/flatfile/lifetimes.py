@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ptq_core.flatfile.attributes import Clamp, Concat
+from ptq_core.flatfile.attributes import Concat
 from ptq_core.flatfile.layout import ALIGNMENT, align
 from ptq_core.flatfile.program import Op, OpKind, Program
 
@@ -120,9 +120,7 @@ def concat_places(program: Program, op: Op) -> Iterator[tuple[int, int]]:
     if not isinstance(a, Concat) or op.kind != OpKind.CONCAT:
         return
     y = program.tensors[op.outputs[0]]
-    plain = Clamp()
-    copies = (a.lo, a.hi, a.q_min, a.q_max) == (plain.lo, plain.hi, plain.q_min, plain.q_max)
-    if not copies or math.prod(y.dims[: a.axis]) != 1:
+    if a.bounds or math.prod(y.dims[: a.axis]) != 1:
         return
     offset = 0
     for index in op.reads:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from ptq_core.flatfile.attributes import Clamp, Concat
+from ptq_core.flatfile.attributes import Concat
 from ptq_core.flatfile.lifetimes import last_uses
 from ptq_core.flatfile.program import Op, OpKind, Program, Tensor
 from ptq_core.flatfile.refusal import FlatFileError, shown
@@ -128,13 +128,7 @@ def _place_output(program: Program, op: Op, step: int, last_use: int, live: _Liv
 def _join_inputs(program: Program, op: Op, step: int, live: _LiveSlots) -> None:
     """End the life of inputs of a concat that lie at their place in its output and die here."""
     a, y = op.attributes, program.tensors[op.outputs[0]]
-    plain = Clamp()
-    if not isinstance(a, Concat) or (a.lo, a.hi, a.q_min, a.q_max) != (
-        plain.lo,
-        plain.hi,
-        plain.q_min,
-        plain.q_max,
-    ):
+    if not isinstance(a, Concat) or a.bounds:
         return
     if a.axis >= len(y.dims) or any(d != 1 for d in y.dims[: a.axis]):
         return

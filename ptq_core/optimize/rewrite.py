@@ -194,13 +194,7 @@ def unary_of(op: Op) -> Unary:
 
 def is_clamped(op: Op) -> bool:
     """True if an activation is fused into ``op``."""
-    return clamp_bounds_differ(clamp_of(op))
-
-
-def clamp_bounds_differ(clamp: Clamp) -> bool:
-    """True if ``clamp`` bounds anything."""
-    none = Clamp()
-    return (clamp.lo, clamp.hi, clamp.q_min, clamp.q_max) != (none.lo, none.hi, none.q_min, none.q_max)
+    return clamp_of(op).bounds
 
 
 NOTHING = NoAttributes()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ptq_core.flatfile.attributes import Clamp, Reduce, ReduceFunction, Resize, Slice, Transpose
 from ptq_core.flatfile.program import Op, OpKind, Program
-from ptq_core.optimize.rewrite import Rewriter, clamp_bounds_differ
+from ptq_core.optimize.rewrite import Rewriter
 
 KINDS = (
     OpKind.RESHAPE,
@@ -37,7 +37,7 @@ def drop_trivial(program: Program) -> list[str]:
 def _keeps_values(op: Op, dims: tuple[int, ...]) -> bool:
     """True if ``op``, whose output has its input's ``dims``, changes no value."""
     a = op.attributes
-    if isinstance(a, Clamp) and clamp_bounds_differ(a):
+    if isinstance(a, Clamp) and a.bounds:
         return False
     if isinstance(a, Transpose):
         return a.perm == tuple(range(len(dims)))

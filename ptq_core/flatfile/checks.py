@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import INT8_MAX, INT8_MIN
+from ptq_core.flatfile.attributes import INT8_MAX, INT8_MIN, Clamp
 from ptq_core.flatfile.program import DType, Op, Program, QuantParams, Tensor
 from ptq_core.flatfile.refusal import FlatFileError, shown
 
@@ -17,6 +17,9 @@ MAX_GEOMETRY = 65535
 FLOAT_OR_INT8 = (DType.F32, DType.I8)
 FLOATS = (DType.F32, DType.F16)
 ANY_REAL = (*FLOATS, DType.I8)
+
+Entries = Mapping[str, tuple[int, ...]]
+"""Attribute arrays of an operator, whole: name → entries."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,10 @@ class Operator:
             self.refuse("clamp", f"lo {lo}, hi {hi}", "lo ≤ hi")
         if not INT8_MIN <= q_min <= q_max <= INT8_MAX:
             self.refuse("clamp", f"q_min {q_min}, q_max {q_max}", "−128 ≤ q_min ≤ q_max ≤ 127")
+
+    def activation(self, a: Clamp) -> None:
+        """The bounds of a fused activation."""
+        self.clamp(a.lo, a.hi, a.q_min, a.q_max)
 
     def filler(self, dtype: DType, value: float, q_value: int) -> None:
         if dtype == DType.I8 and not INT8_MIN <= q_value <= INT8_MAX:

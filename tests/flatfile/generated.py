@@ -31,7 +31,8 @@ from ptq_core.flatfile.attributes import (
     UnaryFunction,
 )
 from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams, Tensor
-from ptq_core.flatfile.rules import F16_KINDS, PARAMETERS
+from ptq_core.flatfile.rules import F16_KINDS
+from ptq_core.flatfile.rules.elements import PARAMETERS
 from ptq_core.optimize.memory_plan import plan_memory
 from tests.flatfile.shapes import SHAPES
 

@@ -18,7 +18,7 @@ LARGEST = float(np.finfo(np.float16).max)
 
 
 def lower_to_fp16(program: Program) -> list[str]:
-    """Run every operator in half precision that can (flatfile/rules.py, F16_KINDS); constants are rounded to nearest.
+    """Run every operator in half precision that can (flatfile/rules, F16_KINDS); constants are rounded to nearest.
 
     Requires nothing. Ensures that inputs and outputs stay f32, and so do int8 operators with their float outputs, and
     operators with a constant beyond 65504: half precision would make it infinite.

@@ -39,6 +39,11 @@ enum OpKindId : uint16_t {
   kConvert,
 };
 
+// The kinds with weights, input 1, that are packed when the operator is prepared.
+inline bool HasWeights(uint16_t kind) {
+  return kind == kConv2d || kind == kConv2dAdd || kind == kFullyConnected;
+}
+
 struct OpKind {
   uint16_t id;
   const char* name;

@@ -59,11 +59,6 @@ Tensor Widened(const Tensor& half) {
   return wide;
 }
 
-// Convolutions have packed what they read of their constants.
-bool PacksConstants(const Operator& op) {
-  return op.kind->id == kConv2d || op.kind->id == kConv2dAdd || op.kind->id == kFullyConnected;
-}
-
 }  // namespace
 
 ptq_status PrepareThroughF32(uint32_t features, PreparedOp* op) {
@@ -109,7 +104,7 @@ ptq_status PrepareThroughF32(uint32_t features, PreparedOp* op) {
   inner->tensors = state->tensors;
   inner->pool = op->pool;
   PTQ_RETURN_IF_ERROR(FindOpImplementation(half.kind->id)->prepare(features, inner));
-  if (PacksConstants(half)) {
+  if (HasWeights(half.kind->id)) {  // packed by now, and the bias copied
     for (Array<float>& values : state->constants) PTQ_RETURN_IF_ERROR(values.Allocate(0));
   }
   op->workspace_per_thread = inner->workspace_per_thread;

@@ -10,10 +10,6 @@ namespace {
 
 constexpr uint32_t kWeightInput = 1;
 
-bool HasWeights(uint16_t kind) {
-  return kind == kConv2d || kind == kConv2dAdd || kind == kFullyConnected;
-}
-
 bool IsCompressed(const Operator& op, const FlatFile& file) {
   if (!HasWeights(op.kind->id)) return false;
   const Tensor &x = file.tensors[op.inputs[0]], &w = file.tensors[op.inputs[kWeightInput]];

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.graph.edits import constant_array
-from ptq_core.graph.io import opset_of
+from ptq_core.graph.opsets import opset_of
 
 QDQ = ("QuantizeLinear", "DequantizeLinear")
 SHOWN_SCALES = 4

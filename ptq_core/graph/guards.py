@@ -12,7 +12,7 @@ from ptq_core.graph.weights import all_tensors, location
 
 def external_files(proto: onnx.ModelProto) -> set[str]:
     """The files that constants of ``proto`` refer to, relative to the model's folder."""
-    return {where.get("location", "") for where in map(location, all_tensors(proto.graph)) if where}
+    return {where.get("location", "") for where in map(location, all_tensors(proto)) if where}
 
 
 def check_external_data(proto: onnx.ModelProto, path: Path, params_filename: str | None) -> None:

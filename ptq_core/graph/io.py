@@ -12,25 +12,16 @@ from google.protobuf.message import DecodeError
 
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
+from ptq_core.graph.fold_ifs import fold_ifs
 from ptq_core.graph.guards import check_external_data, doubles, external_files, open_impossible_dims
+from ptq_core.graph.inline_functions import inline_functions
+from ptq_core.graph.opsets import upgrade_old_opset
+from ptq_core.graph.scopes import name_nodes
 from ptq_core.graph.weights import Array, attach, detach
 
 Shape = tuple[int, ...]
 InputShapes = Shape | Sequence[Shape] | Mapping[str, Shape]
 """Shapes of the model's inputs: that of the only one, all in their order, or some by their names."""
-
-MIN_OPSET = 13
-"""The first opset whose QuantizeLinear/DequantizeLinear take an axis (per-channel scales)."""
-
-IR_VERSION_OF_OPSET_21 = 10
-"""The ONNX file version that brought INT4, with opset 21."""
-
-UPGRADE_OPSET = 17
-"""What older models are converted to."""
-
-RESIZE_WITH_COORDINATES = 11
-"""The opset whose Resize says where its pixels lie; before, they lie at i / scale, rounded down."""
-
 
 PADDLE_FILES = ("__model__", "inference.pdmodel", "model.pdmodel", "inference.json")
 """What PaddlePaddle calls a saved model."""
@@ -115,7 +106,8 @@ def load_model(
 
     ``params_filename`` is the external-data file beside the model; it must exist and must be the one the model refers to.
     ``input_shape`` fixes the shapes of inputs where the model leaves them open.
-    Afterwards every node has a unique name, the opset is at least 13, and shapes are inferred with static data propagation.
+    Afterwards local functions are inlined, Ifs of a known condition are the branch that is taken, every node has a unique
+    name, the opset is at least 13, and shapes are inferred with static data propagation.
     Raises InputError.
     """
     proto = _read(path)
@@ -130,23 +122,37 @@ def load_model(
             rule="the model must pass onnx.checker",
             fix="export it again, or check that its external data lies beside it",
         ) from error
-    proto = _upgrade(proto, path)
     if input_shape is not None:
         _fix_input_shape(proto, input_shape, weights)
-    _name_nodes(proto)
+    name_nodes(proto)
+    proto = upgrade_old_opset(_flattened(proto, path), path)
+    name_nodes(proto)
     try:
         proto = onnx.shape_inference.infer_shapes(
             proto, strict_mode=False, data_prop=not doubles(proto.graph)
         )
     except Exception as error:
-        raise InputError(
-            f"shapes of {path} do not fit: {_first_line(error)}",
-            rule="shape inference must succeed",
-            fix="check input_shape and the export",
-        ) from error
+        raise _shapes_do_not_fit(path, error) from error
     model = ir.from_proto(proto)
     attach(model, weights, order)
     return model
+
+
+def _flattened(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """``proto`` of operators alone: local functions inlined, Ifs of a known condition replaced by the branch that is taken."""
+    proto = inline_functions(proto)
+    try:
+        return fold_ifs(proto)
+    except onnx.shape_inference.InferenceError as error:
+        raise _shapes_do_not_fit(path, error) from error
+
+
+def _shapes_do_not_fit(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"shapes of {path} do not fit: {_first_line(error)}",
+        rule="shape inference must succeed",
+        fix="check input_shape and the export",
+    )
 
 
 def _without_weights(
@@ -207,34 +213,6 @@ def _serialize(proto: onnx.ModelProto) -> bytes:
             f"the model does not fit a protobuf: {error}",
             rule="models are limited to 2 GB",
             fix="split the model",
-        ) from error
-
-
-def opset_of(model: ir.Model) -> int:
-    """The version of ONNX's own operators that ``model`` uses."""
-    return int(model.opset_imports.get("", 0) or model.opset_imports.get("ai.onnx", 0))
-
-
-def upgrade_opset(model: ir.Model, opset: int) -> ir.Model:
-    """``model`` in ``opset`` or, if it has that or a newer one already, as it is. Node and tensor names stay.
-
-    Raises InputError where onnx cannot convert it.
-    """
-    found = opset_of(model)
-    if found >= opset:
-        return model
-    proto = ir.to_proto(model)
-    del proto.graph.value_info[:]
-    try:
-        converted = onnx.version_converter.convert_version(proto, opset)
-        converted.ir_version = max(converted.ir_version, IR_VERSION_OF_OPSET_21)
-        _name_nodes(converted)
-        return ir.from_proto(onnx.shape_inference.infer_shapes(converted, data_prop=True))
-    except Exception as error:  # the converter raises unrelated classes
-        raise InputError(
-            f"the model is of opset {found} and cannot be converted to {opset}: {str(error).strip().splitlines()[0]}",
-            rule=f"16-bit and 4-bit tensors need opset {opset}",
-            fix=f"export it again with opset {opset}, or use 8 bits and no store_int4",
         ) from error
 
 
@@ -307,40 +285,6 @@ def _drop_constant_inputs(proto: onnx.ModelProto) -> None:
     proto.ir_version = max(proto.ir_version, 8)
 
 
-def _upgrade(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """Convert an old opset; foreign opset imports that no node uses are dropped (exporters leave them behind)."""
-    used = {node.domain or "" for node in proto.graph.node} | {""}
-    kept = [o for o in proto.opset_import if (o.domain if o.domain != "ai.onnx" else "") in used]
-    version = next((o.version for o in kept if o.domain in ("", "ai.onnx")), None)
-    del proto.opset_import[:]
-    proto.opset_import.extend(kept)
-    if version is None or version >= MIN_OPSET:
-        return proto
-    try:
-        converted: onnx.ModelProto = onnx.version_converter.convert_version(proto, UPGRADE_OPSET)
-    except Exception as error:
-        raise InputError(
-            f"{path} is of opset {version} and cannot be converted: {str(error).strip().splitlines()[0]}",
-            rule=f"quantization needs opset {MIN_OPSET} or newer",
-            fix=f"export it again with opset {UPGRADE_OPSET}",
-        ) from error
-    if version < RESIZE_WITH_COORDINATES:
-        _keep_old_coordinates(converted)
-    return converted
-
-
-def _keep_old_coordinates(proto: onnx.ModelProto) -> None:
-    """Write down where the pixels of an old Upsample or Resize lie: onnx's converter leaves the newer defaults."""
-    old = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    for node in proto.graph.node:
-        if node.op_type == "Resize" and node.domain in ("", "ai.onnx"):
-            others = [attribute for attribute in node.attribute if attribute.name not in old]
-            del node.attribute[:]
-            node.attribute.extend(
-                [*others, *(onnx.helper.make_attribute(name, value) for name, value in old.items())]
-            )
-
-
 def _fix_input_shape(proto: onnx.ModelProto, shapes: InputShapes, weights: Container[str]) -> None:
     inputs = [value for value in proto.graph.input if value.name not in weights]
     by_name = _shapes_by_name([value.name for value in inputs], shapes)
@@ -386,20 +330,3 @@ def _shapes_by_name(names: list[str], shapes: InputShapes) -> Mapping[str, Shape
             fix="give all of them, separated by `:`, or NAME:SHAPE",
         )
     return dict(zip(names, listed, strict=True))
-
-
-def _name_nodes(proto: onnx.ModelProto) -> None:
-    """Give every node a unique name; nodes without one are called after their op type and position."""
-    seen = {node.name for node in proto.graph.node}
-    taken: set[str] = set()
-    for index, node in enumerate(proto.graph.node):
-        if node.name and node.name not in taken:
-            taken.add(node.name)
-            continue
-        name, suffix = node.name or f"{node.op_type}_{index}", 0
-        candidate = name if not node.name else f"{name}_{suffix}"
-        while candidate in seen or candidate in taken:
-            suffix += 1
-            candidate = f"{name}_{suffix}"
-        node.name = candidate
-        taken.add(candidate)

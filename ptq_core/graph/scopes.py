@@ -1,4 +1,4 @@
-"""How users point at nodes: by name scope, by name with wildcards, by a tensor that the node reads.
+"""Names of nodes, and how users point at them: by name scope, by name with wildcards, by a tensor that the node reads.
 
 ONNX has no name scopes, so a node's name is its path, and a scope is a run of whole path segments.
 """
@@ -9,7 +9,26 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+import onnx
+
 from ptq_core.errors import InputError
+
+
+def name_nodes(proto: onnx.ModelProto) -> None:
+    """Give every node a unique name; nodes without one are called after their op type and position."""
+    seen = {node.name for node in proto.graph.node}
+    taken: set[str] = set()
+    for index, node in enumerate(proto.graph.node):
+        if node.name and node.name not in taken:
+            taken.add(node.name)
+            continue
+        name, suffix = node.name or f"{node.op_type}_{index}", 0
+        candidate = name if not node.name else f"{name}_{suffix}"
+        while candidate in seen or candidate in taken:
+            suffix += 1
+            candidate = f"{name}_{suffix}"
+        node.name = candidate
+        taken.add(candidate)
 
 
 def fits(name: str, pattern: str) -> bool:

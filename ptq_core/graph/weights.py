@@ -6,7 +6,7 @@ onnx's checker, converter and shape inference serialize the model that they get,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,17 +73,27 @@ def release_constants(model: ir.Model) -> None:
         value.const_value = None
 
 
-def all_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Every constant of ``graph``: initializers, also sparse ones, attributes of nodes, and those of graphs inside nodes."""
+def all_tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every constant of ``proto``: initializers, sparse ones too, and attributes of nodes, in functions and inner graphs too."""
+    yield from _tensors_of_graph(proto.graph)
+    for function in proto.functions:
+        yield from _tensors_of_nodes(function.node)
+
+
+def _tensors_of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
-    for node in graph.node:
+    yield from _tensors_of_nodes(graph.node)
+
+
+def _tensors_of_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    for node in nodes:
         for attribute in node.attribute:
             yield from (tensor for tensor in (attribute.t, *attribute.tensors) if tensor.ByteSize())
             for inner in (attribute.g, *attribute.graphs):
                 if inner.ByteSize():
-                    yield from all_tensors(inner)
+                    yield from _tensors_of_graph(inner)
 
 
 def location(tensor: onnx.TensorProto) -> dict[str, str]:

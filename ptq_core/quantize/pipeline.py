@@ -17,6 +17,7 @@ from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_folder
 from ptq_core.graph import io
+from ptq_core.graph.opsets import upgrade_opset
 from ptq_core.graph.passes import remove_unused_constants, simplify
 from ptq_core.quantize import report
 from ptq_core.quantize.activations import ActivationParams, activation_params, scale_groups
@@ -96,7 +97,7 @@ def quantize_model(
             narrow = ir.from_proto(ir.to_proto(model))
             simplify(narrow)
             calibrated = io.to_bytes(narrow)
-        model = io.upgrade_opset(model, WIDE_OPSET)
+        model = upgrade_opset(model, WIDE_OPSET)
     folded = simplify(model)
     check_wanted_types(model, config)
     if config.equalize:

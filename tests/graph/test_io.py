@@ -10,7 +10,7 @@ import pytest
 from onnx import helper
 
 from ptq_core.errors import InputError
-from ptq_core.graph import io
+from ptq_core.graph import io, opsets
 from ptq_core.graph.session import open_session
 from tests.models import Builder, mobile_block, save
 
@@ -51,7 +51,7 @@ def test_old_opsets_are_converted_and_compute_the_same(tmp_path: Path) -> None:
     model.opset_import.append(helper.make_opsetid("com.unused", 1))
     path = save(model, tmp_path)
     loaded = io.load_model(path)
-    assert loaded.graph.opset_imports[""] >= io.MIN_OPSET
+    assert loaded.graph.opset_imports[""] >= opsets.MIN_OPSET
     assert "com.unused" not in loaded.graph.opset_imports
     x = np.random.default_rng(0).standard_normal((1, 3, 16, 16)).astype(np.float32)
     expected = open_session(path).run(None, {"input": x})[0]

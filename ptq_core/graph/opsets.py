@@ -1,0 +1,85 @@
+"""The versions of ONNX's operators: which are needed, and how older models are brought there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from ptq_core.errors import InputError
+from ptq_core.graph.scopes import name_nodes
+
+MIN_OPSET = 13
+"""The first opset whose QuantizeLinear/DequantizeLinear take an axis (per-channel scales)."""
+
+IR_VERSION_OF_OPSET_21 = 10
+"""The ONNX file version that brought INT4, with opset 21."""
+
+UPGRADE_OPSET = 17
+"""What older models are converted to."""
+
+RESIZE_WITH_COORDINATES = 11
+"""The opset whose Resize says where its pixels lie; before, they lie at i / scale, rounded down."""
+
+
+def upgrade_old_opset(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """Convert an old opset; foreign opset imports that no node uses are dropped (exporters leave them behind)."""
+    used = {node.domain or "" for node in proto.graph.node} | {""}
+    kept = [o for o in proto.opset_import if (o.domain if o.domain != "ai.onnx" else "") in used]
+    version = next((o.version for o in kept if o.domain in ("", "ai.onnx")), None)
+    del proto.opset_import[:]
+    proto.opset_import.extend(kept)
+    if version is None or version >= MIN_OPSET:
+        return proto
+    try:
+        converted: onnx.ModelProto = onnx.version_converter.convert_version(proto, UPGRADE_OPSET)
+    except Exception as error:
+        raise InputError(
+            f"{path} is of opset {version} and cannot be converted: {str(error).strip().splitlines()[0]}",
+            rule=f"quantization needs opset {MIN_OPSET} or newer",
+            fix=f"export it again with opset {UPGRADE_OPSET}",
+        ) from error
+    if version < RESIZE_WITH_COORDINATES:
+        _keep_old_coordinates(converted)
+    return converted
+
+
+def _keep_old_coordinates(proto: onnx.ModelProto) -> None:
+    """Write down where the pixels of an old Upsample or Resize lie: onnx's converter leaves the newer defaults."""
+    old = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    for node in proto.graph.node:
+        if node.op_type == "Resize" and node.domain in ("", "ai.onnx"):
+            others = [attribute for attribute in node.attribute if attribute.name not in old]
+            del node.attribute[:]
+            node.attribute.extend(
+                [*others, *(onnx.helper.make_attribute(name, value) for name, value in old.items())]
+            )
+
+
+def opset_of(model: ir.Model) -> int:
+    """The version of ONNX's own operators that ``model`` uses."""
+    return int(model.opset_imports.get("", 0) or model.opset_imports.get("ai.onnx", 0))
+
+
+def upgrade_opset(model: ir.Model, opset: int) -> ir.Model:
+    """``model`` in ``opset`` or, if it has that or a newer one already, as it is. Node and tensor names stay.
+
+    Raises InputError where onnx cannot convert it.
+    """
+    found = opset_of(model)
+    if found >= opset:
+        return model
+    proto = ir.to_proto(model)
+    del proto.graph.value_info[:]
+    try:
+        converted = onnx.version_converter.convert_version(proto, opset)
+        converted.ir_version = max(converted.ir_version, IR_VERSION_OF_OPSET_21)
+        name_nodes(converted)
+        return ir.from_proto(onnx.shape_inference.infer_shapes(converted, data_prop=True))
+    except Exception as error:  # the converter raises unrelated classes
+        raise InputError(
+            f"the model is of opset {found} and cannot be converted to {opset}: {str(error).strip().splitlines()[0]}",
+            rule=f"16-bit and 4-bit tensors need opset {opset}",
+            fix=f"export it again with opset {opset}, or use 8 bits and no store_int4",
+        ) from error

@@ -53,6 +53,9 @@ UNITS = {DType.F32: 2.0**-24, DType.F16: 2.0**-11}
 SUBNORMAL_STEP = 2.0**-24
 """So far apart are the smallest numbers of half precision; those of float32 are beyond notice."""
 
+SUM_ROUNDINGS = 80
+"""Roundings on the way of a value into a sum, however many there are: kSumRoundings of the runtime's numerics/sum_blocks.h."""
+
 SLACK = 8
 """Roundings granted beside the sum of k products: epilogue, folded constants, polynomial exp."""
 
@@ -62,12 +65,18 @@ class Roundoff:
     """How results are rounded: to ``unit`` (a relative error), and how the errors of several operators come together.
 
     ``independent`` errors are joined by the root of the sum of squares, others in the worst way, by their sum.
-    ``winograd`` False leaves out that a convolution may be one by Winograd's transforms.
+    ``winograd`` False leaves out that a convolution may be one by Winograd's transforms, ``blocks`` False that long sums are
+    made of blocks: what another runtime is held to.
     """
 
     unit: float
     independent: bool = True
     winograd: bool = True
+    blocks: bool = True
+
+    def of_sum(self, n: int) -> int:
+        """Roundings on the way of a value into a sum of ``n`` (reduce, average pool, softmax)."""
+        return min(n, SUM_ROUNDINGS) if self.blocks else n
 
     @property
     def power(self) -> int:
@@ -202,7 +211,7 @@ def _average_pool2d(op: Op, x: list[Array], e: list[Array], y: Array, r: Roundof
         return np.asarray(sum(v for _, _, v in window.taps(values, 0.0)))
 
     one = np.ones(())
-    own = _own(n, total(np.abs(x[0]), one), None, r.unit)
+    own = _own(r.of_sum(n), total(np.abs(x[0]), one), None, r.unit)
     return np.asarray(r.joined(r.carried(total, e[0], one), own) / counts)
 
 
@@ -210,7 +219,7 @@ def _softmax(op: Op, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> A
     # exp(x + e) / Σ: numerator and denominator each move by at most a factor exp(max e).
     axis = cast(Softmax, op.attributes).axis
     worst = 2 * e[0].max(axis=axis, keepdims=True)
-    bound: Array = y * (np.expm1(worst) + (y.shape[axis] + 2 * SLACK) * r.unit)
+    bound: Array = y * (np.expm1(worst) + (r.of_sum(y.shape[axis]) + 2 * SLACK) * r.unit)
     return bound
 
 
@@ -304,8 +313,8 @@ def _reduce(op: Op, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Ar
         return r.joined((size + e[0]).prod(**keys) - size.prod(**keys), (n + SLACK) * r.unit * np.abs(y))
     incoming = r.carried(lambda errors, _: errors.sum(**keys), e[0], np.ones(()))
     if a.function == ReduceFunction.L2:
-        return r.joined(incoming, _own(n, np.abs(y), None, r.unit))
-    total = r.joined(incoming, _own(n, np.abs(x[0]).sum(**keys), None, r.unit))
+        return r.joined(incoming, _own(r.of_sum(n), np.abs(y), None, r.unit))
+    total = r.joined(incoming, _own(r.of_sum(n), np.abs(x[0]).sum(**keys), None, r.unit))
     return total / n if a.function == ReduceFunction.MEAN else total
 
 

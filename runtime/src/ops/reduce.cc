@@ -49,32 +49,90 @@ struct ReduceState {
   OutputRange range;
 };
 
-// Calls start(sums, n), kernel and finish(y index, sums, n) for pieces of the output.
-template <typename T, typename Sum, typename Kernel, typename Finish>
-void RunWith(const PreparedOp& op, const RunContext& run, const Kernel& kernel, Sum start,
-             Finish finish) {
+// Where partial results of kernels are gathered. Those of floats are double, and a kernel adds up a
+// block only, so that the error does not grow with the number of elements (docs/numerics.md).
+template <typename T>
+struct Totals;
+template <>
+struct Totals<float> {
+  using Partial = float;
+  using Total = double;
+  static constexpr size_t kInRow = kRowBlock, kInColumn = kSumBlock;
+};
+template <>
+struct Totals<int8_t> {
+  using Partial = int32_t;
+  using Total = int32_t;
+  static constexpr size_t kInRow = SIZE_MAX / 2, kInColumn = SIZE_MAX / 2;
+};
+
+template <typename Total>
+Total Join(Reduction reduction, Total a, Total b) {
+  switch (reduction) {
+    case Reduction::kMax:
+      return b > a ? b : a;
+    case Reduction::kMin:
+      return b < a ? b : a;
+    case Reduction::kProduct:
+      return a * b;
+    default:
+      return a + b;
+  }
+}
+
+// Calls finish(y index, total) for each element of the output.
+template <typename T, typename Kernel, typename Finish>
+void RunWith(const PreparedOp& op, const RunContext& run, const Kernel& kernel,
+             typename Totals<T>::Partial start, Finish finish) {
+  using Partial = typename Totals<T>::Partial;
+  using Total = typename Totals<T>::Total;
   const ReduceState& s = op.State<ReduceState>();
   const T* x = ReadData<T>(*op.Input(0), run);
   const size_t blocks = s.columns == 0 ? 1 : CeilDiv(s.columns, kColumns);
   const size_t depth = s.rows * s.reduced.count;
+  const auto reduce_row = [&](const T* from) {
+    Total total = start;
+    for (size_t i = 0; i < s.reduced.count; ++i) {
+      const T* row = from + s.reduced.Offset(i);
+      for (size_t at = 0; at < s.rows; at += Totals<T>::kInRow) {
+        const size_t count = Min(Totals<T>::kInRow, s.rows - at);
+        total = Join<Total>(s.reduction, total, kernel.row(s.reduction, row + at, count, start));
+      }
+    }
+    return total;
+  };
+  const auto reduce_columns = [&](const T* from, size_t count, Total* totals) {
+    Partial sums[kColumns];
+    size_t pending = 0;  // rows in `sums`
+    const auto settle = [&] {
+      for (size_t c = 0; c < count; ++c) {
+        totals[c] = Join<Total>(s.reduction, totals[c], sums[c]);
+        sums[c] = start;
+      }
+      pending = 0;
+    };
+    for (size_t c = 0; c < count; ++c) totals[c] = sums[c] = start;
+    for (size_t i = 0; i < s.reduced.count; ++i) {
+      const T* rows = from + s.reduced.Offset(i);
+      for (size_t at = 0, some; at < s.rows; at += some, pending += some) {
+        if (pending == Totals<T>::kInColumn) settle();
+        some = Min(Totals<T>::kInColumn - pending, s.rows - at);
+        kernel.columns({s.reduction, rows + at * s.row_stride, s.row_stride, some, count, sums});
+      }
+    }
+    settle();
+  };
   auto body = [&](size_t begin, size_t end, size_t) {
     for (size_t item = begin; item < end; ++item) {
       const T* from = x + s.kept.Offset(item / blocks);
       if (s.columns == 0) {
-        Sum sum = start;
-        for (size_t i = 0; i < s.reduced.count; ++i)
-          sum = kernel.row(s.reduction, from + s.reduced.Offset(i), s.rows, sum);
-        finish(item, sum);
+        finish(item, reduce_row(from));
         continue;
       }
-      Sum sums[kColumns];
+      Total totals[kColumns];
       const size_t column = item % blocks * kColumns, count = Min(kColumns, s.columns - column);
-      for (size_t c = 0; c < count; ++c) sums[c] = start;
-      for (size_t i = 0; i < s.reduced.count; ++i) {
-        kernel.columns(
-            {s.reduction, from + s.reduced.Offset(i) + column, s.row_stride, s.rows, count, sums});
-      }
-      for (size_t c = 0; c < count; ++c) finish(item / blocks * s.columns + column + c, sums[c]);
+      reduce_columns(from + column, count, totals);
+      for (size_t c = 0; c < count; ++c) finish(item / blocks * s.columns + column + c, totals[c]);
     }
   };
   const size_t width = s.columns == 0 ? 1 : Min(s.columns, kColumns);
@@ -88,10 +146,10 @@ void RunF32(const PreparedOp& op, const RunContext& run) {
                       : s.reduction == Reduction::kMin     ? INFINITY
                       : s.reduction == Reduction::kProduct ? 1.0f
                                                            : 0.0f;
-  RunWith<float>(op, run, *s.f32, start, [&](size_t i, float sum) {
-    if (s.attrs.function == kReduceMean) sum /= s.count;
-    if (s.attrs.function == kReduceL2) sum = sqrtf(sum);
-    y[i] = Clamp(sum, s.attrs.clamp.lo, s.attrs.clamp.hi);
+  RunWith<float>(op, run, *s.f32, start, [&](size_t i, double total) {
+    if (s.attrs.function == kReduceMean) total /= static_cast<double>(s.count);
+    if (s.attrs.function == kReduceL2) total = sqrt(total);
+    y[i] = Clamp(static_cast<float>(total), s.attrs.clamp.lo, s.attrs.clamp.hi);
   });
 }
 
@@ -99,7 +157,7 @@ void RunI8(const PreparedOp& op, const RunContext& run) {
   const ReduceState& s = op.State<ReduceState>();
   int8_t* y = WriteData<int8_t>(op.Output(), run);
   if (s.attrs.function == kReduceMean) {
-    RunWith<int8_t>(op, run, *s.i8, int32_t{0}, [&](size_t i, int32_t sum) {
+    RunWith<int8_t>(op, run, *s.i8, 0, [&](size_t i, int32_t sum) {
       y[i] = Requantize(sum - s.zero_point_sum, s.multiplier, s.range);
     });
     return;

@@ -7,6 +7,7 @@
 #include "base/math.h"
 #include "kernels/pool/contract.h"
 #include "numerics/requantize_vector.h"
+#include "numerics/sum_blocks.h"
 
 namespace ptq {
 namespace {  // its own copy in each file that includes it, for that file's instruction set
@@ -65,7 +66,7 @@ struct MaximumReal {
   }
 };
 
-// Summed in float.
+// Blocks of pixels are summed in float, the blocks in double.
 template <typename T, typename Number = T>
 struct AverageReal {
   const PoolRealPixel<T>& p;
@@ -74,12 +75,31 @@ struct AverageReal {
   PTQ_INLINE void Channels(size_t c) const {
     using V = Vector<Number, kLanes>;
     using Sum = Vector<float, kLanes>;
-    Sum sum = {};
-    for (size_t i = 0; i < p.row_count; ++i)
-      sum += __builtin_convertvector(LoadVector<V>(p.rows[i] + c), Sum);
+    Sum sum = SumOf<kLanes>(c, 0, Min(kSumBlock, p.row_count));
+    if (p.row_count > kSumBlock) {
+      using Wide = Vector<double, kLanes>;
+      Wide total = __builtin_convertvector(sum, Wide);
+      for (size_t i = kSumBlock; i < p.row_count; i += kSumBlock) {
+        const Sum block = SumOf<kLanes>(c, i, Min(i + kSumBlock, p.row_count));
+        total += __builtin_convertvector(block, Wide);
+      }
+      sum = __builtin_convertvector(total, Sum);
+    }
     sum /= p.divisor;
     StoreClamped(p.output + c, __builtin_convertvector(sum, V), static_cast<Number>(p.lo),
                  static_cast<Number>(p.hi));
+  }
+
+ private:
+  // Of the pixels begin ... end - 1.
+  template <size_t kLanes>
+  PTQ_INLINE Vector<float, kLanes> SumOf(size_t c, size_t begin, size_t end) const {
+    using V = Vector<Number, kLanes>;
+    using Sum = Vector<float, kLanes>;
+    Sum sum = {};
+    for (size_t i = begin; i < end; ++i)
+      sum += __builtin_convertvector(LoadVector<V>(p.rows[i] + c), Sum);
+    return sum;
   }
 };
 

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "numerics/sum_blocks.h"
+
 namespace ptq {
 
 enum class Reduction : uint32_t { kSum, kSumOfSquares, kMax, kMin, kProduct };
@@ -20,6 +22,10 @@ struct ReduceColumns {
 };
 using ReduceColumnsF32 = ReduceColumns<float, float>;
 using ReduceColumnsI8 = ReduceColumns<int8_t, int32_t>;
+
+// A call sums at most so many floats of a row: in two vectors, and then their lanes and the rest
+// one by one, no more than kSumRoundings additions. Of columns it takes kSumBlock rows.
+constexpr size_t kRowBlock = 1024;
 
 struct ReduceF32Kernel {
   const char* name;

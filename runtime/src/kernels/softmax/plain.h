@@ -4,6 +4,7 @@
 
 #include "kernels/softmax/contract.h"
 #include "kernels/unary/vector_math.h"
+#include "numerics/sum_blocks.h"
 
 namespace ptq {
 namespace {  // its own copy in each file that includes it, for that file's instruction set
@@ -34,16 +35,21 @@ PTQ_INLINE void Softmax(const float* x, float* y, size_t count, size_t stride) {
   float maximum = largest[0];
   for (size_t i = 1; i < kLanes; ++i) maximum = Max(maximum, largest[i]);
 
-  VecF sums = {};
-  for (size_t i = 0; i < count; i += kLanes) {
-    const VecF e = Exp(LoadStrided(x + i * stride, count - i, stride) - maximum);
-    StoreStrided(y + i * stride, e, count - i, stride);
-    sums += e;
+  constexpr size_t kBlock = kSumBlock / 2 * kLanes;  // its lanes are added one by one, too
+  double sum = 0;
+  for (size_t begin = 0; begin < count; begin += kBlock) {
+    VecF sums = {};
+    for (size_t i = begin; i < Min(begin + kBlock, count); i += kLanes) {
+      const VecF e = Exp(LoadStrided(x + i * stride, count - i, stride) - maximum);
+      StoreStrided(y + i * stride, e, count - i, stride);
+      sums += e;
+    }
+    float block = 0;
+    for (size_t i = 0; i < kLanes; ++i) block += sums[i];
+    sum += static_cast<double>(block);
   }
-  float sum = 0;
-  for (size_t i = 0; i < kLanes; ++i) sum += sums[i];
 
-  const float scale = 1.0f / sum;
+  const float scale = static_cast<float>(1.0 / sum);
   for (size_t i = 0; i < count; i += kLanes) {
     const VecF e = LoadStrided(y + i * stride, count - i, stride);
     StoreStrided(y + i * stride, e * scale, count - i, stride);

@@ -161,10 +161,26 @@ def _conv2d(op: Op, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Ar
     magnitude = sums(np.abs(x[0]), np.abs(x[1]))
     bias = x[2] if len(x) > 2 else None
     own = _own(int(np.prod(x[1].shape[1:])), magnitude, bias, r.unit)
-    if r.winograd and winograd.is_candidate(window, a.groups):
+    if r.winograd and may_be_winograd(x[1], window, a.groups):
         by_winograd = winograd.magnitude(x[0], x[1], window)
         own = np.maximum(own, _own(x[0].shape[3], by_winograd, bias, UNITS[DType.F32]))
     return r.joined(r.carried(sums, e[0], x[1]), own)
+
+
+WINOGRAD_MOST_ERROR = 2.0
+"""Bound of Winograd's way over that of a direct sum, at most: kWinogradMostError of the runtime's kernels/winograd/error.h."""
+
+_UNDECIDED = 1e-9
+"""The runtime adds up in another order: so near to the limit it may decide either way."""
+
+
+def may_be_winograd(w: Array, window: reference.Window, groups: int) -> bool:
+    """Whether a runtime may take Winograd's way for weights ``w`` [O,KH,KW,C/groups]; which do depends on CPU and size."""
+    if not winograd.is_candidate(window, groups):
+        return False
+    channels = w.shape[3]
+    ratios = winograd.growth(w) * (channels + SLACK) / (9 * channels + SLACK)
+    return bool(np.all(ratios <= WINOGRAD_MOST_ERROR * (1 + _UNDECIDED)))
 
 
 def _conv2d_add(op: Op, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:

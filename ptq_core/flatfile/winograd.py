@@ -22,9 +22,27 @@ OUTPUT = np.array([[1, 1, 1, 0], [0, 1, -1, -1]], np.float64)
 """Aᵀ"""
 
 
+OUTLIER = 4.0
+"""So many times the mean magnitude of its output's weights makes one an outlier: kWinogradOutlier of the runtime."""
+
+
 def is_candidate(window: Window, groups: int) -> bool:
-    """Whether a runtime may compute the convolution so; which do is their choice, by CPU and size."""
+    """Whether the window is one that a runtime may compute so; whether it does depends on CPU, size and weights."""
     return window.kernel == (3, 3) and window.stride == window.dilation == (1, 1) and groups == 1
+
+
+def growth(w: Array) -> Array:
+    """By how much `magnitude` may exceed that of a direct sum, per output of ``w`` [O,3,3,C]; float64 [O].
+
+    For inputs of one magnitude that are 0 at outliers (docs/numerics.md, "Which way is taken"). 0 for an output of zeros.
+    """
+    size = np.abs(w.astype(np.float64))
+    taps = size.sum(axis=3)
+    most = OUTLIER * size.mean(axis=(1, 2, 3), keepdims=True)
+    ordinary = np.where(size < most, size, 0.0).sum(axis=(1, 2, 3))
+    factors, reach = np.abs(OUTPUT) @ np.abs(FILTER), np.abs(INPUT).sum(axis=1).max()
+    worst = reach**2 * np.einsum("py,qx,oyx->opq", factors, factors, taps).max(axis=(1, 2))
+    return np.asarray(np.divide(worst, ordinary, out=np.where(worst > 0, np.inf, 0.0), where=ordinary > 0))
 
 
 def magnitude(x: Array, w: Array, window: Window) -> Array:

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "kernels/winograd/contract.h"
+#include "kernels/winograd/error.h"
 #include "kernels/winograd/pack.h"
 #include "ops/conv_state.h"
 #include "test/support/compare.h"
@@ -147,9 +148,29 @@ void TestChoice() {
   }
 }
 
+// One weight is moved among ordinary ones.
+void TestKeepsDigits() {
+  Random random(61);
+  constexpr size_t kOutputs = 5, kDepth = 16;
+  const struct {
+    float value;
+    bool keeps;
+  } rows[] = {{0.1f, true}, {-2, true}, {1e5f, false}, {INFINITY, false}, {NAN, false}};
+  for (const auto& row : rows) {
+    Row("digits beside %g", static_cast<double>(row.value));
+    List<float> w = random.Floats(kOutputs * 9 * kDepth);
+    w[3 * 9 * kDepth + 100] = row.value;
+    CHECK(ptq::WinogradKeepsDigits(w.data(), kOutputs, kDepth) == row.keeps);
+  }
+  Row("digits of an output of zeros");
+  const List<float> zeros(9 * kDepth);
+  CHECK(ptq::WinogradKeepsDigits(zeros.data(), 1, kDepth));
+}
+
 }  // namespace
 
 int main() {
+  TestKeepsDigits();
   TestChoice();
   WalkList("winograd", ptq::kWinogradKernels, ptq::kWinogradKernelCount, TestKernel);
   return Finish("winograd_test");

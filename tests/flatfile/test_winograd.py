@@ -9,9 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from ptq_core.flatfile import winograd
-from ptq_core.flatfile.error_bound import SLACK, UNITS
-from ptq_core.flatfile.program import DType
+from ptq_core.flatfile.attributes import Conv2d
+from ptq_core.flatfile.error_bound import SLACK, UNITS, may_be_winograd
+from ptq_core.flatfile.program import DType, Op, OpKind, Program, Tensor
+from ptq_core.flatfile.writer import write_program
 from ptq_core.numerics.reference import Window, conv2d_sums
+from ptq_core.optimize.memory_plan import plan_memory
+from ptq_core.runtime import Program as RuntimeProgram
+from ptq_core.runtime import cpu_features
 
 Array = NDArray[Any]
 PADS = [(1, 1, 1, 1), (0, 0, 0, 0), (2, 0, 1, 3), (4, 5, 5, 4)]
@@ -77,3 +82,79 @@ def test_what_may_be_computed_so() -> None:
     assert not winograd.is_candidate(Window((3, 3), stride=(2, 1)), 1)
     assert not winograd.is_candidate(Window((3, 3), dilation=(1, 2)), 1)
     assert not winograd.is_candidate(Window((3, 1)), 1)
+
+
+def filters(kind: str, channels: int = 32) -> Array:
+    """[32,3,3,channels] float32; "outliers" are in one output."""
+    random = np.random.default_rng(1)
+    w = (random.standard_normal((32, 3, 3, channels)) * 0.1).astype(np.float32)
+    if kind == "uniform":
+        w = np.full_like(w, 0.1)
+    elif kind == "heavy tails":
+        w = (random.standard_t(3, w.shape) * 0.1).astype(np.float32)
+    elif kind == "half zeros":
+        w[random.random(w.shape) < 0.5] = 0
+    elif kind == "dead output":
+        w[7] = 0
+    elif kind == "one outlier":
+        w[5, 2, 2, 11] = -1.6e9
+    elif kind == "outliers of many sizes":
+        w[5, 0, :, :3] = np.float32([[1e3, -1e4, 1e5]] * 3)
+    elif kind == "loud channel":
+        w[..., 4] *= 1e6
+    elif kind == "nothing but an outlier":
+        w[5] = 0
+        w[5, 1, 1, 11] = 1
+    elif kind == "infinite":
+        w[5, 2, 2, 11] = np.inf
+    return w
+
+
+KINDS = {
+    "normal": True,
+    "uniform": True,
+    "heavy tails": True,
+    "half zeros": True,
+    "dead output": True,
+    "one outlier": False,
+    "outliers of many sizes": False,
+    "loud channel": False,
+    "nothing but an outlier": False,
+    "infinite": False,
+}
+"""Whether Winograd's way is taken."""
+
+
+def convolution(w: Array, size: int) -> Program:
+    program = Program(targets=("arm64", "x86_64"))
+    x = program.add(Tensor("x", DType.F32, (1, size, size, w.shape[3])))
+    weight = program.add(Tensor("w", DType.F32, w.shape, None, w))
+    y = program.add(Tensor("y", DType.F32, (1, size, size, w.shape[0])))
+    pads = {"pad_top": 1, "pad_left": 1, "pad_bottom": 1, "pad_right": 1}
+    program.ops = [Op(OpKind.CONV2D, "conv", (x, weight), (y,), Conv2d(**pads))]
+    program.inputs, program.outputs = [x], [y]
+    plan_memory(program)
+    return program
+
+
+@pytest.mark.parametrize("level", cpu_features().split())
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_weights_decide_and_both_sides_decide_alike(
+    kind: str, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PTQ_CPU", level)
+    w = filters(kind)
+    x = np.random.default_rng(2).standard_normal((1, 16, 16, w.shape[3])).astype(np.float32)
+    loud = np.abs(w).max(axis=(0, 1, 2)) > 100  # these inputs are silent in most places
+    x[:, 5:, :, loud] = 0
+    with RuntimeProgram(write_program(convolution(w, 16))) as opened:
+        assert opened.ops[0].kernel.startswith("winograd") == KINDS[kind]
+        (y,) = opened.run(x)
+    window = Window((3, 3), pads=(1, 1, 1, 1))
+    assert may_be_winograd(w, window, 1) == KINDS[kind]
+    if kind != "infinite":
+        exact, direct = (
+            conv2d_sums(f(x.astype(np.float64)), f(w.astype(np.float64)), window, 1)
+            for f in (np.array, np.abs)
+        )
+        assert (np.abs(y - exact) <= (9 * w.shape[3] + SLACK) * UNITS[DType.F32] * direct).all()

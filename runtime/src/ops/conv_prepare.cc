@@ -4,6 +4,7 @@
 #include "base/math.h"
 #include "kernels/depthwise/pack.h"
 #include "kernels/gemm/pack.h"
+#include "kernels/winograd/error.h"
 #include "numerics/shifted_sum.h"
 #include "ops/conv_state.h"
 
@@ -353,7 +354,9 @@ ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
                                                    : state->depthwise_f32->name;
     op->TakeWorkspace(uint64_t{sizeof(void*)} * geometry.h.kernel *
                       state->depthwise_shape.Columns(geometry.out_w));
-  } else if (x.dtype == kF32 && SuitsWinograd(geometry)) {
+  } else if (x.dtype == kF32 && SuitsWinograd(geometry) &&
+             WinogradKeepsDigits(static_cast<const float*>(conv.W().data), geometry.out_c,
+                                 geometry.in_c)) {
     PTQ_RETURN_IF_ERROR(PrepareWinograd(features, b, op));
   } else {
     PTQ_RETURN_IF_ERROR(PrepareGemm(features, conv, op, state));

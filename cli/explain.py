@@ -24,18 +24,28 @@ def explain(passes: Iterable[PassReport]) -> str:
 
 
 def verification(report: VerifyReport | None) -> str:
-    """One line: what was compared with what, or why nothing was."""
+    """What was compared with what, or why nothing was; a line for each that there is."""
     if report is None:
         return "not verified: --no-verify"
+    lines = []
+    if report.operators and report.pieces:
+        found = f"largest difference {report.worst_share:.1%} of a float's bound"
+        if report.steps_at_ties:
+            found += f", {report.steps_at_ties} integers a step apart at ties"
+        lines.append(
+            f"verified: {report.operators} operators of this machine's runtime, {report.pieces} values of the model "
+            f"in onnxruntime, {report.inputs}: {found}"
+        )
+    if report.output_sqnr_db is not None:
+        lines.append(f"  outputs end to end: {report.output_sqnr_db:.1f} dB against onnxruntime")
+    if report.judged:
+        lines.append(
+            f"  onnxruntime deviates from ONNX in {', '.join(report.judged)}: there ONNX's reference was compared"
+        )
     if report.reason:
-        return f"not verified: {report.reason}"
-    values = f"{report.outputs} output{'s' if report.outputs > 1 else ''}"
-    same = (
-        "the same bits"
-        if report.identical == report.outputs
-        else f"{report.worst_share:.1%} of the allowed difference"
-    )
-    return f"verified: this machine's runtime against onnxruntime, one random input, {values}: {same}"
+        part = "" if not report.pieces else " on this machine"
+        lines.append(f"not verified{part}: {report.reason}")
+    return "\n".join(lines)
 
 
 def compression(report: CompressReport) -> str:

@@ -65,12 +65,14 @@ class Roundoff:
     """How results are rounded: to ``unit`` (a relative error), and how the errors of several operators come together.
 
     ``independent`` errors are joined by the root of the sum of squares, others in the worst way, by their sum.
-    ``winograd`` False leaves out that a convolution may be one by Winograd's transforms, ``blocks`` False that long sums are
-    made of blocks: what another runtime is held to.
+    ``accumulates`` False is for sums that are rounded once, in whatever order: only factors and the result are. ``winograd``
+    False leaves out that a convolution may be one by Winograd's transforms, ``blocks`` False that long sums are made of
+    blocks: what another runtime is held to.
     """
 
     unit: float
     independent: bool = True
+    accumulates: bool = True
     winograd: bool = True
     blocks: bool = True
 
@@ -82,6 +84,15 @@ class Roundoff:
     def power(self) -> int:
         """p of the norm by which errors are joined."""
         return 2 if self.independent else 1
+
+    def own(self, k: int, magnitude: Array, bias: Array | None = None) -> Array:
+        """The page's bound for k terms whose magnitudes add up to ``magnitude``."""
+        total = magnitude if bias is None else magnitude + np.abs(bias)
+        return np.asarray(self.terms(k) * self.unit * total)
+
+    def terms(self, k: int) -> int:
+        """Roundings of a sum of k terms, with the slack."""
+        return (k if self.accumulates else 0) + SLACK
 
     def joined(self, *errors: Array) -> Array:
         """(Σ e^p)^(1/p) of errors ≥ 0 that broadcast."""
@@ -148,22 +159,17 @@ Rule = Callable[[Op, list[Array], list[Array], Array, Roundoff], Array]
 """(operator, inputs, their bounds, output, roundoff) → the output's bound, or what broadcasts to it."""
 
 
-def _own(k: int, magnitude: Array, bias: Array | None, unit: float) -> Array:
-    """The page's bound for k products."""
-    total = magnitude if bias is None else magnitude + np.abs(bias)
-    return np.asarray((k + SLACK) * unit * total)
-
-
 def _conv2d(op: Op, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
     a = cast(Conv2d, op.attributes)
     window = conv_window(a, x[1].shape)
     sums = functools.partial(reference.conv2d_sums, window=window, groups=a.groups)
     magnitude = sums(np.abs(x[0]), np.abs(x[1]))
     bias = x[2] if len(x) > 2 else None
-    own = _own(int(np.prod(x[1].shape[1:])), magnitude, bias, r.unit)
+    own = r.own(int(np.prod(x[1].shape[1:])), magnitude, bias)
     if r.winograd and may_be_winograd(x[1], window, a.groups):
         by_winograd = winograd.magnitude(x[0], x[1], window)
-        own = np.maximum(own, _own(x[0].shape[3], by_winograd, bias, UNITS[DType.F32]))
+        single = Roundoff(UNITS[DType.F32])
+        own = np.maximum(own, single.own(x[0].shape[3], by_winograd, bias))
     return r.joined(r.carried(sums, e[0], x[1]), own)
 
 
@@ -194,7 +200,7 @@ def _conv2d_add(op: Op, x: list[Array], e: list[Array], y: Array, r: Roundoff) -
 
 def _fully_connected(op: Op, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
     magnitude = np.abs(x[0]) @ np.abs(x[1]).T
-    own = _own(x[1].shape[1], magnitude, x[2] if len(x) > 2 else None, r.unit)
+    own = r.own(x[1].shape[1], magnitude, x[2] if len(x) > 2 else None)
     return r.joined(r.carried(lambda errors, w: errors @ w.T, e[0], x[1]), own)
 
 
@@ -227,15 +233,17 @@ def _average_pool2d(op: Op, x: list[Array], e: list[Array], y: Array, r: Roundof
         return np.asarray(sum(v for _, _, v in window.taps(values, 0.0)))
 
     one = np.ones(())
-    own = _own(r.of_sum(n), total(np.abs(x[0]), one), None, r.unit)
+    own = r.own(r.of_sum(n), total(np.abs(x[0]), one))
     return np.asarray(r.joined(r.carried(total, e[0], one), own) / counts)
 
 
 def _softmax(op: Op, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
-    # exp(x + e) / Σ: numerator and denominator each move by at most a factor exp(max e).
+    # exp(x + e) / Σ: numerator and denominator each move by at most a factor exp(max e); x − max is rounded before exp.
     axis = cast(Softmax, op.attributes).axis
     worst = 2 * e[0].max(axis=axis, keepdims=True)
-    bound: Array = y * (np.expm1(worst) + (r.of_sum(y.shape[axis]) + 2 * SLACK) * r.unit)
+    below = x[0].max(axis=axis, keepdims=True) - x[0]
+    roundings = r.terms(r.of_sum(y.shape[axis])) + SLACK + below
+    bound: Array = y * (np.expm1(worst) + roundings * r.unit)
     return bound
 
 
@@ -326,11 +334,11 @@ def _reduce(op: Op, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Ar
         return np.asarray(e[0].max(**keys))
     if a.function == ReduceFunction.PROD:
         size = np.abs(x[0])
-        return r.joined((size + e[0]).prod(**keys) - size.prod(**keys), (n + SLACK) * r.unit * np.abs(y))
+        return r.joined((size + e[0]).prod(**keys) - size.prod(**keys), r.own(n, np.abs(y)))
     incoming = r.carried(lambda errors, _: errors.sum(**keys), e[0], np.ones(()))
     if a.function == ReduceFunction.L2:
-        return r.joined(incoming, _own(r.of_sum(n), np.abs(y), None, r.unit))
-    total = r.joined(incoming, _own(r.of_sum(n), np.abs(x[0]).sum(**keys), None, r.unit))
+        return r.joined(incoming, r.own(r.of_sum(n), np.abs(y)))
+    total = r.joined(incoming, r.own(r.of_sum(n), np.abs(x[0]).sum(**keys)))
     return total / n if a.function == ReduceFunction.MEAN else total
 
 

@@ -52,16 +52,25 @@ def interpret(program: Program, inputs: Sequence[Array]) -> list[Array | None]:
             )
         values[index] = value
     for op in program.ops:
-        operands = [None if index is None else _widened(cast(Array, values[index])) for index in op.inputs]
-        tensors = [None if index is None else program.tensors[index] for index in op.inputs]
-        out = program.tensors[op.outputs[0]]
-        result = _OPERATORS[op.kind](_Call(op, tensors, operands, out))
-        if out.dtype == DType.F16:
-            result = half(result)
-        if result.shape != out.dims or result.dtype != out.dtype.numpy:
-            raise ValueError(f"{op.kind.label} {op.name} gives {result.dtype}{list(result.shape)}, not {out}")
-        values[op.outputs[0]] = result
+        operands = [None if index is None else values[index] for index in op.inputs]
+        values[op.outputs[0]] = evaluate(program, op, operands)
     return values[:count]
+
+
+def evaluate(program: Program, op: Op, operands: Sequence[Array | None]) -> Array:
+    """What ``op`` of ``program``, whose weights are expanded, makes of ``operands``, aligned with its inputs.
+
+    Raises ValueError if the result is not of the type and dims of the operator's output.
+    """
+    tensors = [None if index is None else program.tensors[index] for index in op.inputs]
+    out = program.tensors[op.outputs[0]]
+    widened = [None if values is None else _widened(values) for values in operands]
+    result = _OPERATORS[op.kind](_Call(op, tensors, widened, out))
+    if out.dtype == DType.F16:
+        result = half(result)
+    if result.shape != out.dims or result.dtype != out.dtype.numpy:
+        raise ValueError(f"{op.kind.label} {op.name} gives {result.dtype}{list(result.shape)}, not {out}")
+    return result
 
 
 def _widened(values: Array) -> Array:

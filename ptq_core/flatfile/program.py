@@ -120,9 +120,21 @@ class QuantParams:
         return hash((self.zero_point, self.axis, self.scales.tobytes()))
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Which value of the model a tensor holds: the value called ``name``, with its dimensions permuted by ``perm``."""
+
+    name: str
+    perm: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A tensor in the arena (``data`` None; ``offset`` in bytes once planned) or a constant (``data`` set)."""
+    """A tensor in the arena (``data`` None; ``offset`` in bytes once planned) or a constant (``data`` set).
+
+    ``origin``, which no file holds, is the value of the model that it stands for; None for what passes and lowering add. A
+    pass may drop such a tensor or write it in another way, but not give it another value: verification compares by it.
+    """
 
     name: str
     dtype: DType
@@ -130,6 +142,7 @@ class Tensor:
     qparams: QuantParams | None = None
     data: Array | None = None
     offset: int | None = None
+    origin: Origin | None = None
 
     @property
     def is_constant(self) -> bool:

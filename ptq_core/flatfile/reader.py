@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 import os
 import stat
 import struct
@@ -32,13 +33,13 @@ Entries = Mapping[str, tuple[int, ...]]
 """Attribute arrays as they lie in the file, all 8 entries."""
 
 
-def read_program(data: bytes) -> Program:
-    """The program in ``data``; constants are read-only views of it.
+def read_program(data: bytes | mmap.mmap) -> Program:
+    """The program in ``data``, which may be a file mapped for reading; constants are read-only views of it.
 
     Raises FlatFileError, an InputError that names the field and its value, for anything that docs/flat_format.md does not
     allow.
     """
-    return _Reader(memoryview(bytes(data))).program()
+    return _Reader(memoryview(data)).program()
 
 
 def load_program(path: Path) -> Program:

@@ -155,6 +155,21 @@ def _shapes_do_not_fit(path: Path, error: Exception) -> InputError:
     )
 
 
+def read_apart(source: Path | bytes) -> tuple[onnx.ModelProto, dict[str, Array]]:
+    """A model (its file or ModelProto bytes) without its large constants, which are inputs there, and these.
+
+    Of operators alone, as in load_model, but in its own opset, and not checked. Raises InputError where the file or its
+    external data cannot be read.
+    """
+    if isinstance(source, Path):
+        proto, weights = _without_weights(_read(source), source, None)
+        return _flattened(proto, source), weights
+    proto = onnx.ModelProto.FromString(source)
+    _drop_constant_inputs(proto)
+    weights = detach(proto, Path())
+    return _flattened(proto, Path("the model")), weights
+
+
 def _without_weights(
     proto: onnx.ModelProto, path: Path, params_filename: str | None
 ) -> tuple[onnx.ModelProto, dict[str, Array]]:

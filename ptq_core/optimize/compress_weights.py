@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from ptq_core.errors import DeviceError
 from ptq_core.flatfile.compressed import weights_of
-from ptq_core.flatfile.program import DType, Program, QuantParams, Tensor
+from ptq_core.flatfile.program import Array, DType, Program, QuantParams, Tensor
 from ptq_core.numerics.qparams import quantize, weight_scales
 from ptq_core.optimize.rewrite import keep_tensors
 from ptq_core.reports import CompressReport
@@ -55,3 +58,24 @@ def _drop_unread(program: Program, replaced: dict[int, int]) -> None:
     read = {index for op in program.ops for index in op.reads}
     gone = set(replaced) - read
     keep_tensors(program, (index for index in range(len(program.tensors)) if index not in gone))
+
+
+def output_sqnr_db(whole: Path, other: Path, inputs: Sequence[Array]) -> float | None:
+    """Σ y² over Σ (y − y')² in dB, over all outputs of two flat files of one model; inf if equal, None if it cannot be told.
+
+    It cannot without ``inputs``, without a runtime for this machine, or where an output is not finite.
+    """
+    from ptq_core.runtime import Program as RuntimeProgram
+
+    if not inputs:
+        return None
+    try:
+        with RuntimeProgram(whole) as before, RuntimeProgram(other) as after:
+            pairs = list(zip(before.run(*inputs), after.run(*inputs), strict=True))
+    except DeviceError:
+        return None
+    signal = sum(float((y.astype(np.float64) ** 2).sum()) for y, _ in pairs)
+    noise = sum(float(((y.astype(np.float64) - z.astype(np.float64)) ** 2).sum()) for y, z in pairs)
+    if not (np.isfinite(signal) and np.isfinite(noise)) or not signal:
+        return None
+    return float(10 * np.log10(signal / noise)) if noise else float("inf")

@@ -25,12 +25,12 @@ from ptq_core.flatfile.writer import write_file
 from ptq_core.graph.io import InputShapes, load_model, save_model, to_bytes
 from ptq_core.graph.passes import simplify
 from ptq_core.graph.weights import release_constants
-from ptq_core.optimize.compress_weights import TYPES, compress_weights
+from ptq_core.optimize.compress_weights import TYPES, compress_weights, output_sqnr_db
 from ptq_core.optimize.lowering.lower import lower_graph
 from ptq_core.optimize.memory_plan import plan_memory
 from ptq_core.optimize.passes import run_passes
-from ptq_core.optimize.verify import output_sqnr_db, random_inputs
-from ptq_core.optimize.verify import verify as check
+from ptq_core.optimize.verify.inputs import random_inputs
+from ptq_core.optimize.verify.verify import verify as check
 from ptq_core.reports import CompressReport, OptimizeReport, PassReport, SimplifyReport
 
 _X86_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "i686": "x86", "i386": "x86"}
@@ -66,7 +66,7 @@ def optimize(
     QDQ model in float. ``enable_fp16`` stores and runs what is float in half precision, but for inputs and outputs.
     ``quant_type``, a key of compress_weights.TYPES, stores the weights of float operators as integers; what that changes is in
     the report, and the program before it is what is verified. With ``verify`` the file must compute what onnxruntime computes
-    (optimize/verify.py), else PtqError and no file. Raises InputError for a model, a shape or a target that the runtime cannot
+    (optimize/verify), else PtqError and no file. Raises InputError for a model, a shape or a target that the runtime cannot
     run; all refused nodes are named at once; and for both ``enable_fp16`` and ``quant_type``. A path takes less memory than a
     model: the weights are freed once they are lowered.
     """
@@ -87,6 +87,7 @@ def optimize(
             raise ValueError("input_shape belongs to load_model when the model is loaded already")
         source, name, loaded = to_bytes(model), str(model.graph.name or ""), model
     program, lowered = lower_graph(loaded)
+    before = dataclasses.replace(program, tensors=list(program.tensors), ops=list(program.ops))
     outputs = [str(value.name) for value in loaded.graph.outputs]
     if loaded is not model:  # ours: free the weights now, not when the garbage of a graph is collected
         release_constants(loaded)
@@ -111,9 +112,7 @@ def optimize(
             for index, tensor in enumerate(program.tensors):  # free the weights
                 program.tensors[index] = dataclasses.replace(tensor, data=None)
             if verify:
-                verified = check(
-                    whole, source, inputs, len(program.ops), int8=int8_ops > 0, fp16=fp16_ops > 0
-                )
+                verified = check(whole, program, before, source, outputs)
     return OptimizeReport(
         path=out,
         size_bytes=size,

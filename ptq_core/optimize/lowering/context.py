@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import struct
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import onnx_ir as ir
 
 from ptq_core.flatfile.attributes import Attributes, NoAttributes, Transpose
 from ptq_core.flatfile.layout import MAX_ELEMENTS
-from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
+from ptq_core.flatfile.program import Array, DType, Op, OpKind, Origin, Program, QuantParams, Tensor
 from ptq_core.flatfile.writer import pack_attributes
 from ptq_core.numerics import reference
 
@@ -67,8 +68,22 @@ class Lowering:
     # ONNX values
 
     def bind(self, value: ir.Value, entry: Entry) -> None:
-        """Let ``entry`` stand for ``value``."""
+        """Let ``entry`` stand for ``value``; a tensor that stands for several values is known as the first."""
+        before = self._entries.get(value)
+        if isinstance(before, Activation):  # a step on the way to the value
+            self._set_origin(before.tensor, None)
         self._entries[value] = entry
+        if isinstance(entry, Activation) and self.tensor(entry).origin is None:
+            perm = TO_NHWC if entry.channels_last else tuple(range(len(self.tensor(entry).dims)))
+            self._set_origin(entry.tensor, Origin(str(value.name), perm))
+
+    def output(self, value: ir.Value, entry: Activation) -> int:
+        """The tensor of a value that the model gives out, in the model's own layout."""
+        index = self.model_layout(entry)
+        if self.program.tensors[index].origin is None:
+            rank = len(self.program.tensors[index].dims)
+            self._set_origin(index, Origin(str(value.name), tuple(range(rank))))
+        return index
 
     def find(self, value: ir.Value | None) -> Entry | None:
         """What stands for ``value``; None if it is absent or its producer could not be lowered."""
@@ -183,6 +198,9 @@ class Lowering:
     def model_layout(self, entry: Activation) -> int:
         """The tensor of a value in the model's own layout (NCHW)."""
         return self._convert(entry.tensor, False) if entry.channels_last else entry.tensor
+
+    def _set_origin(self, tensor: int, origin: Origin | None) -> None:
+        self.program.tensors[tensor] = dataclasses.replace(self.program.tensors[tensor], origin=origin)
 
     def _convert(self, index: int, to_nhwc: bool) -> int:
         key = (index, to_nhwc)

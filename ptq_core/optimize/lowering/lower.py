@@ -215,7 +215,7 @@ def _input(context: Lowering, value: ir.Value) -> int:
 def _output(context: Lowering, value: ir.Value) -> int:
     entry = context.find(value)
     if isinstance(entry, Activation):
-        return context.model_layout(entry)
+        return context.output(value, entry)
     raise InputError(
         f"output `{value.name}` does not depend on the inputs",
         rule="outputs of a flat file are computed from its inputs",

@@ -1,0 +1,55 @@
+"""What a program is run on to verify it: random values over the range that its inputs have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptq_core.flatfile.program import Array, OpKind, Program
+
+UNKNOWN = ((-1.0, 1.0), (0.0, 255.0))
+"""Ranges of an input of which nothing is known, by turns: normalised values, and pixels."""
+
+
+@dataclass(frozen=True)
+class InputRange:
+    """Where an input's values lie, and how that is known."""
+
+    low: float
+    high: float
+    known: bool
+
+
+def input_ranges(program: Program, turn: int) -> list[InputRange]:
+    """A range per input: that of the integers it is quantized to, else one of UNKNOWN."""
+    ranges = []
+    for index in program.inputs:
+        low, high = UNKNOWN[turn % len(UNKNOWN)]
+        found = InputRange(low, high, False)
+        for op in program.ops:
+            qparams = program.tensors[op.outputs[0]].qparams
+            if op.kind == OpKind.QUANTIZE and op.inputs == (index,) and qparams is not None:
+                low, high = ((q - qparams.zero_point) * float(qparams.scale) for q in (-128, 127))
+                found = InputRange(low, high, True)
+        ranges.append(found)
+    return ranges
+
+
+def random_inputs(program: Program, turn: int = 0) -> list[Array]:
+    """A float32 array per input, uniform over its range; each ``turn`` gives others."""
+    random = np.random.default_rng(turn)
+    return [
+        random.uniform(found.low, found.high, program.tensors[index].dims).astype(np.float32)
+        for index, found in zip(program.inputs, input_ranges(program, turn), strict=True)
+    ]
+
+
+def described(program: Program, turns: int) -> str:
+    """What the inputs of ``turns`` runs were, for people."""
+    ranges = {
+        f"[{found.low:.4g}, {found.high:.4g}]{'' if found.known else ' (nothing says what the model is fed)'}"
+        for turn in range(turns)
+        for found in input_ranges(program, turn)
+    }
+    return f"{turns} random input{'s' if turns > 1 else ''} over {', '.join(sorted(ranges))}"

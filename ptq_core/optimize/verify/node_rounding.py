@@ -1,0 +1,81 @@
+"""What a node rounds on its way that the operators it is lowered to do not show: normalizations, by onnxruntime's formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import numpy as np
+import onnx
+
+from ptq_core.flatfile.error_bound import SLACK, UNITS
+from ptq_core.flatfile.program import Array, DType
+
+UNIT = UNITS[DType.F32]
+
+Inputs = Sequence[Array | None]
+
+
+def node_rounding(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Array | None:
+    """How far onnxruntime's ``y`` may be from the exact result of ``node`` beside what its operators show; None: not at all.
+
+    ``inputs`` are aligned with those of the node. In the model's layout, float64.
+    """
+    rule = RULES.get(node.op_type)
+    if rule is None:
+        return None
+    wide = [None if x is None else x.astype(np.float64) for x in inputs]
+    with np.errstate(all="ignore"):
+        return rule(node, wide, y.astype(np.float64))
+
+
+def _batch_normalization(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Array:
+    """x · s + (β − μ · s) with s = γ / √(σ² + ε): the bracket is rounded relative to its terms, which may cancel."""
+    x, *channels = (cast(Array, values) for values in inputs[:5])
+    shape = (1, -1, *[1] * (x.ndim - 2))
+    gamma, beta, mean, variance = (values.reshape(shape) for values in channels)
+    scale = np.abs(gamma) / np.sqrt(variance + _attribute(node, "epsilon", 1e-5))
+    return np.asarray(SLACK * UNIT * (scale * (np.abs(x) + np.abs(mean)) + np.abs(beta)))
+
+
+def _instance_normalization(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Array:
+    x = cast(Array, inputs[0])
+    return _normalized(node, inputs, y, tuple(range(2, x.ndim)), (1, -1, *[1] * (x.ndim - 2)))
+
+
+def _layer_normalization(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Array:
+    x = cast(Array, inputs[0])
+    first = int(_attribute(node, "axis", -1)) % x.ndim
+    return _normalized(node, inputs, y, tuple(range(first, x.ndim)), None)
+
+
+def _normalized(
+    node: onnx.NodeProto, inputs: Inputs, y: Array, axes: tuple[int, ...], shape: tuple[int, ...] | None
+) -> Array:
+    """As above, with the variance as mean(x²) − mean(x)²: its terms may cancel too."""
+    x, gamma = (cast(Array, values) for values in inputs[:2])
+    beta = inputs[2] if len(inputs) > 2 else None
+    beta = np.zeros_like(gamma) if beta is None else beta
+    if shape is not None:
+        gamma, beta = gamma.reshape(shape), beta.reshape(shape)
+    count = int(np.prod([x.shape[i] for i in axes]))
+    mean = x.mean(axes, keepdims=True)
+    variance = x.var(axes, keepdims=True) + _attribute(node, "epsilon", 1e-5)
+    scale = np.abs(gamma) / np.sqrt(variance)
+    magnitude = np.abs(x).mean(axes, keepdims=True)  # of the mean's terms
+    squares = (count + SLACK) * UNIT * (x * x).mean(axes, keepdims=True) / variance
+    places = scale * (SLACK * np.abs(x) + (count + SLACK) * magnitude) + SLACK * np.abs(beta)
+    return np.asarray(UNIT * places + squares * (np.abs(y - beta) + scale * np.abs(mean)))
+
+
+def _attribute(node: onnx.NodeProto, name: str, default: float) -> float:
+    found = next((a for a in node.attribute if a.name == name), None)
+    return default if found is None else float(onnx.helper.get_attribute_value(found))
+
+
+RULES: dict[str, Callable[[onnx.NodeProto, Inputs, Array], Array]] = {
+    "BatchNormalization": _batch_normalization,
+    "InstanceNormalization": _instance_normalization,
+    "LayerNormalization": _layer_normalization,
+}
+"""Op type → (node, its inputs, its output) → bound."""

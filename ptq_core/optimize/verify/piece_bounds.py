@@ -1,0 +1,145 @@
+"""How far two computations of a few operators may be apart: float bounds carried through quantization, in the worst way.
+
+Bounds of float tensors are in real units, those of integer tensors in steps. A quantization turns a float error into a
+step only where the exact quotient lies so close to a tie that the error reaches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+import numpy as np
+
+from ptq_core.flatfile.attributes import ArgMax
+from ptq_core.flatfile.error_bound import UNITS, Roundoff, error_bound, is_float
+from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
+from ptq_core.numerics import reference
+from ptq_core.optimize.verify.pieces import Walk
+
+MOVEMENT = frozenset(
+    {OpKind.TRANSPOSE, OpKind.RESHAPE, OpKind.SLICE, OpKind.GATHER, OpKind.CONCAT, OpKind.PAD, OpKind.DILATE}
+)
+"""Operators whose bounds move with their values, also of integers."""
+
+SELECTING = MOVEMENT | {OpKind.MAX_POOL2D, OpKind.RESIZE, OpKind.REDUCE}
+"""Operators that may run in int8 with their input's scale."""
+
+Values = Mapping[int, Array]
+"""Tensor → its value."""
+
+
+def real_operands(program: Program, op: Op, values: Values) -> list[Array | None]:
+    """The operands of ``op``, aligned with its inputs; quantized constants of a float operator as float32."""
+    operands = [None if i is None else values.get(i, program.tensors[i].data) for i in op.inputs]
+    first = next((v for i, v in zip(op.inputs, operands, strict=True) if i in values), None)
+    if first is None or first.dtype != np.float32:
+        return operands
+    return [
+        v if i is None or v is None or i in values else _real(program.tensors[i], v)
+        for i, v in zip(op.inputs, operands, strict=True)
+    ]
+
+
+def _real(tensor: Tensor, values: Array) -> Array:
+    qparams = tensor.qparams
+    if qparams is None:
+        return values
+    shape = [-1 if i == qparams.axis else 1 for i in range(values.ndim)]
+    scales = qparams.scales.reshape([1] * values.ndim if qparams.per_tensor else shape)
+    return reference.dequantize(values, scales, qparams.zero_point)
+
+
+class PieceBounds:
+    """Bounds of what operators of ``walk``'s program write; an operator at a time, as nothing is kept."""
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._program = walk.program
+
+    def of(self, op: Op, values: Values, bounds: Values, *, accumulates: bool, ours: bool = False) -> Array:
+        """The bound of what ``op`` writes; ``values`` holds that and its operands, ``bounds`` theirs (0 where it has none).
+
+        ``accumulates`` False is for sums that are rounded once. ``ours`` leaves out what another implementation rounds:
+        float32 operators then have only what reaches them, and those in half precision their own.
+        """
+        y = values[op.outputs[0]]
+        present = zip(op.inputs, real_operands(self._program, op, values), strict=True)
+        operands = [cast(Array, v) for i, v in present if i is not None]
+        incoming = [bounds.get(i, np.zeros(v.shape)) for i, v in zip(op.reads, operands, strict=True)]
+        inexact = any(e.any() for e in incoming)
+        exact = np.zeros(y.shape)
+        if op.kind in _CONVERSIONS:
+            return _CONVERSIONS[op.kind](self._program, op, operands, incoming, y) if inexact else exact
+        if op.kind in MOVEMENT and y.dtype == np.int8:
+            return error_bound(op, operands, incoming, y.astype(np.float32)) if inexact else exact
+        if not is_float(op, operands, y):
+            return np.full(y.shape, np.inf) if inexact else exact
+        half = y.dtype == np.float16
+        unit = 0.0 if ours and not half else UNITS[DType.F16 if half else DType.F32]
+        if unit == 0.0 and not inexact:
+            return exact
+        roundoff = Roundoff(unit, independent=False, accumulates=accumulates, winograd=False)
+        with np.errstate(all="ignore"):
+            bound = error_bound(op, operands, incoming, y, roundoff)
+        return bound if ours else bound + self._bias_rounding(op)
+
+    def _bias_rounding(self, op: Op) -> Array:
+        """What int8 kernels make of a bias: it becomes int32 with the scale s_in · s_w (docs/numerics.md, "Bias").
+
+        0 for one that is stored with that scale, and for float operators.
+        """
+        if op.kind not in (OpKind.CONV2D, OpKind.FULLY_CONNECTED) or len(op.reads) < 3:
+            return np.zeros(())
+        weight, bias = (self._program.tensors[i] for i in op.reads[1:3])
+        source = self._quantized(op.reads[0])
+        if source is None or weight.dtype != DType.I8 or weight.qparams is None:
+            return np.zeros(())
+        scales = float(source.scale) * weight.qparams.scales.astype(np.float64)
+        if bias.qparams is None or bias.data is None or bias.dtype != DType.I32:
+            return np.asarray(scales / 2)
+        # Taken as it is where the scales are nearly equal, else rounded.
+        apart = np.abs(bias.qparams.scales.astype(np.float64) - scales)
+        return np.where(apart > 2.0**-23 * scales, scales / 2 + apart * np.abs(bias.data), 0.0)
+
+    def _quantized(self, tensor: int) -> QuantParams | None:
+        """The scale of the integers that the float ``tensor`` is dequantized from, also through what moves values."""
+        op = self._walk.writer(tensor)
+        while op is not None and op.kind in SELECTING:
+            op = self._walk.writer(op.reads[0])
+        if op is None or op.kind != OpKind.DEQUANTIZE:
+            return None
+        return self._program.tensors[op.reads[0]].qparams
+
+
+def _quantize(program: Program, op: Op, x: Sequence[Array], e: Sequence[Array], y: Array) -> Array:
+    qparams = cast(QuantParams, program.tensors[op.outputs[0]].qparams)
+    exact = x[0].astype(np.float64)
+    wide = np.where(e[0] > 0, e[0] + 2 * UNITS[DType.F32] * np.abs(exact), 0.0)
+    steps = np.zeros(y.shape)
+    for end in (exact - wide, exact + wide):
+        with np.errstate(invalid="ignore"):
+            q = np.clip(np.rint(end / float(qparams.scale)) + qparams.zero_point, -128, 127)
+        steps = np.maximum(steps, np.abs(q - y))
+    return np.where(wide > 0, np.nan_to_num(steps, nan=np.inf), 0.0)
+
+
+def _dequantize(program: Program, op: Op, x: Sequence[Array], e: Sequence[Array], y: Array) -> Array:
+    return e[0] * float(cast(QuantParams, program.tensors[op.reads[0]].qparams).scale)
+
+
+def _arg_max(program: Program, op: Op, x: Sequence[Array], e: Sequence[Array], y: Array) -> Array:
+    """Any place whose value may be the largest."""
+    axis = cast(ArgMax, op.attributes).axis
+    values = x[0].astype(np.float64)
+    places = np.arange(values.shape[axis]).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+    may_win = values + e[0] >= (values - e[0]).max(axis=axis, keepdims=True)
+    apart = np.where(may_win, np.abs(places - y), 0)
+    return np.asarray(apart.max(axis=axis, keepdims=True), np.float64)
+
+
+_CONVERSIONS: dict[OpKind, Callable[[Program, Op, Sequence[Array], Sequence[Array], Array], Array]] = {
+    OpKind.QUANTIZE: _quantize,
+    OpKind.DEQUANTIZE: _dequantize,
+    OpKind.ARG_MAX: _arg_max,
+}

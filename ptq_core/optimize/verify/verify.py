@@ -1,0 +1,79 @@
+"""Both questions about a flat file that was just written, on a few random inputs."""
+
+from __future__ import annotations
+
+import dataclasses
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+
+from ptq_core.errors import DeviceError, InputError
+from ptq_core.flatfile.program import Array, Program
+from ptq_core.flatfile.reader import read_program
+from ptq_core.graph.values import ModelValues
+from ptq_core.optimize.verify.comparison import sqnr_db
+from ptq_core.optimize.verify.inputs import described, random_inputs
+from ptq_core.optimize.verify.model_check import ModelCheck, ModelComparison, by_name
+from ptq_core.optimize.verify.node_rounding import RULES
+from ptq_core.optimize.verify.runtime_check import RuntimeCheck, check_runtime
+from ptq_core.reports import VerifyReport
+
+TURNS = 2
+"""So many random inputs a file is verified on."""
+
+
+def verify(
+    flat: Path, program: Program, lowered: Program, model: Path | bytes, outputs: Sequence[str]
+) -> VerifyReport:
+    """Check that ``flat`` computes ``model`` (its file, or ModelProto bytes), whose outputs are called ``outputs``.
+
+    ``program`` is what was written, perhaps without its constants, ``lowered`` what it was before the passes, with them; the
+    tensors of both know the values of the model that they stand for. Raises MismatchError (exit code 1) where the runtime does
+    not compute the program or the program not the model. What this machine lacks, or onnxruntime cannot run, is the reason
+    in the report.
+    """
+    with flat.open("rb") as stream:
+        written = _known_again(read_program(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)), program)
+    inputs = [random_inputs(written, turn) for turn in range(TURNS)]
+    runtime, reason = _check_runtime(flat, written, inputs)
+    found: list[ModelCheck] = []
+    try:
+        names = (tensor.origin.name for tensor in lowered.tensors if tensor.origin is not None)
+        comparison = ModelComparison(written, lowered, ModelValues(model, names, RULES))
+        found = [comparison.check(by_name(written, each), outputs) for each in inputs]
+    except InputError as error:
+        reason = reason or error.problem
+    pairs = [
+        (check.outputs[name], got)
+        for ran, check in zip(runtime, found, strict=False)
+        for name, got in zip(outputs, ran.outputs, strict=True)
+        if name in check.outputs
+    ]
+    return VerifyReport(
+        operators=len(written.ops) if runtime else 0,
+        pieces=sum(check.pieces for check in found[:1]),
+        steps_at_ties=sum(check.steps_at_ties for check in found),
+        worst_share=max([0.0, *(c.worst_share for c in runtime), *(c.worst_share for c in found)]),
+        judged=tuple(dict.fromkeys(name for check in found for name in check.judged)),
+        output_sqnr_db=min((sqnr_db(wanted, got) for wanted, got in pairs), default=None),
+        inputs=described(written, TURNS),
+        reason=reason,
+    )
+
+
+def _check_runtime(
+    flat: Path, program: Program, inputs: Sequence[Sequence[Array]]
+) -> tuple[list[RuntimeCheck], str]:
+    try:
+        return [check_runtime(flat, program, each) for each in inputs], ""
+    except DeviceError as error:
+        return [], error.problem
+
+
+def _known_again(written: Program, program: Program) -> Program:
+    """``written``, read from the file of ``program``, whose tensors stand for the same values of the model."""
+    written.tensors = [
+        dataclasses.replace(tensor, origin=known.origin)
+        for tensor, known in zip(written.tensors, program.tensors, strict=True)
+    ]
+    return written

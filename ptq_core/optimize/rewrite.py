@@ -84,9 +84,12 @@ class Rewriter:
         self._changed(f"{described(first)} + {described(second)} ⇒ {op_label(fused)}")
 
     def bypass(self, op: Op, source: int) -> None:
-        """Drop ``op``; its readers, and the program's outputs, take ``source`` instead."""
+        """Drop ``op``; its readers, and the program's outputs, take ``source`` instead, which has the same values."""
         del self.program.ops[self._position(op)]
         out = op.outputs[0]
+        if self.tensor(source).origin is None:
+            known = dataclasses.replace(self.tensor(source), origin=self.tensor(out).origin)
+            self.program.tensors[source] = known
         for i, reader in enumerate(self.program.ops):
             if out in reader.inputs:
                 inputs = tuple(source if index == out else index for index in reader.inputs)

@@ -27,24 +27,28 @@ def verification(report: VerifyReport | None) -> str:
     """What was compared with what, or why nothing was; a line for each that there is."""
     if report is None:
         return "not verified: --no-verify"
+    parts = []
+    if report.operators:
+        parts.append(f"{report.operators} operators of this machine's runtime")
+    if report.pieces:
+        parts.append(f"{report.pieces} values of the model in onnxruntime")
     lines = []
-    if report.operators and report.pieces:
-        found = f"largest difference {report.worst_share:.1%} of a float's bound"
-        if report.steps_at_ties:
-            found += f", {report.steps_at_ties} integers a step apart at ties"
-        lines.append(
-            f"verified: {report.operators} operators of this machine's runtime, {report.pieces} values of the model "
-            f"in onnxruntime, {report.inputs}: {found}"
-        )
+    if parts:
+        ties = f"; {report.steps_at_ties} integers a step apart at ties" if report.steps_at_ties else ""
+        lines = [
+            f"verified: {' and '.join(parts)}, {report.inputs}",
+            f"  largest difference {report.worst_share:.1%} of a float's bound{ties}",
+        ]
     if report.output_sqnr_db is not None:
-        lines.append(f"  outputs end to end: {report.output_sqnr_db:.1f} dB against onnxruntime")
+        lines.append(
+            f"  outputs end to end, for information: {report.output_sqnr_db:.1f} dB against onnxruntime"
+        )
     if report.judged:
         lines.append(
-            f"  onnxruntime deviates from ONNX in {', '.join(report.judged)}: there ONNX's reference was compared"
+            f"  compared with ONNX's reference, as onnxruntime deviates from it: {', '.join(report.judged)}"
         )
     if report.reason:
-        part = "" if not report.pieces else " on this machine"
-        lines.append(f"not verified{part}: {report.reason}")
+        lines.append(f"not verified: {report.reason}")
     return "\n".join(lines)
 
 

@@ -76,8 +76,9 @@ class Row(NamedTuple):
 
     def cells(self, baseline: float) -> list[str]:
         """As the table prints it."""
-        same = self.verified.identical == self.verified.outputs
-        found = self.verified.reason or ("same bits" if same else f"{self.verified.worst_share:.1%}")
+        decibels = self.verified.output_sqnr_db
+        end_to_end = "" if decibels is None else f", {decibels:.0f} dB"
+        found = self.verified.reason or f"{self.verified.worst_share:.0%}{end_to_end}"
         above = max(self.memory - baseline, 0) / (self.model / 1e6)
         return [
             self.name,

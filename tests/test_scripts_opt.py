@@ -19,7 +19,7 @@ import performance_doc
 from ptq_core.reports import VerifyReport
 
 ROW = opt_doc.Row(
-    "net", "int8", 9, 3, 2, 2_000_000, 1_000_000, 1280, 1024, 0.5, 130.0, VerifyReport(outputs=1, identical=1)
+    "net", "int8", 9, 3, 2, 2_000_000, 1_000_000, 1280, 1024, 0.5, 130.0, VerifyReport(operators=3, pieces=2)
 )
 
 
@@ -27,13 +27,13 @@ def test_a_line() -> None:
     cells = ROW.cells(120.0)
     assert len(cells) == len(opt_doc.HEADINGS)
     assert cells[2:4] == ["9 → 3", "2"]
-    assert cells[8:] == ["1.250", "same bits", "0.50", "130", "5.0"]
+    assert cells[8:] == ["1.250", "0%", "0.50", "130", "5.0"]
 
 
 @pytest.mark.parametrize(
     ("verified", "said"),
     [
-        (VerifyReport(outputs=2, identical=1, worst_share=0.25), "25.0%"),
+        (VerifyReport(operators=2, pieces=1, worst_share=0.25, output_sqnr_db=120.4), "25%, 120 dB"),
         (VerifyReport(reason="no runtime"), "no runtime"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -57,13 +58,17 @@ def interpret(program: Program, inputs: Sequence[Array]) -> list[Array | None]:
     return values[:count]
 
 
-def evaluate(program: Program, op: Op, operands: Sequence[Array | None]) -> Array:
+def evaluate(
+    program: Program, op: Op, operands: Sequence[Array | None], dims: tuple[int, ...] | None = None
+) -> Array:
     """What ``op`` of ``program``, whose weights are expanded, makes of ``operands``, aligned with its inputs.
 
-    Raises ValueError if the result is not of the type and dims of the operator's output.
+    ``dims`` are those of the result where ``op`` is only a part of an operator. Raises ValueError if the result has other ones,
+    or another type.
     """
     tensors = [None if index is None else program.tensors[index] for index in op.inputs]
     out = program.tensors[op.outputs[0]]
+    out = out if dims is None else dataclasses.replace(out, dims=dims)
     widened = [None if values is None else _widened(values) for values in operands]
     result = _OPERATORS[op.kind](_Call(op, tensors, widened, out))
     if out.dtype == DType.F16:

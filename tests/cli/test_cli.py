@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,16 @@ def test_opt_says_what_it_verified(
 ) -> None:
     command = ["opt", "--model-dir", "fp32", "--optimize-out", "x"]
     if RUNTIME_IS_BUILT:
-        assert "\nverified: this machine's runtime against onnxruntime" in ptq(capsys, *command)[1]
+        out = ptq(capsys, *command)[1]
+        assert re.search(
+            r"\nverified: \d+ operators of this machine's runtime and \d+ values of the model in", out
+        )
+        assert "[-1, 1] and [0, 255], as nothing says what the model is fed" in out
     assert "\nnot verified: --no-verify\n" in ptq(capsys, *command, "--no-verify")[1]
     monkeypatch.setenv("PTQ_RUNTIME_DIR", str(workspace))
     code, out, _ = ptq(capsys, *command)
     assert code == 0
+    assert re.search(r"\nverified: \d+ values of the model in onnxruntime", out)
     assert "\nnot verified: no libptq.so for host" in out
 
 

@@ -21,7 +21,7 @@ from tests.models import mobile_block, save
 from tests.optimize import pass_programs as programs
 from tests.optimize.pass_programs import Net
 from tests.optimize.small_networks import NETWORKS, SHAPE, Layers, model
-from tests.optimize.wrong_passes import other_bound
+from tests.optimize.verify.faults import FAULTS, plant
 from tests.quantize.harness import samples
 
 needs_runtime = pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="run `make runtime` first")
@@ -113,8 +113,9 @@ def test_small_networks(tmp_path: Path, network: Callable[[Layers], str]) -> Non
 def test_a_wrong_pass_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = save(mobile_block(), tmp_path)
     pipeline.optimize(source, tmp_path / "right.nb", enable_fp16=True, verify=True)
-    monkeypatch.setattr(passes, "PASSES", (*passes.PASSES, Pass(other_bound)))
-    with pytest.raises(PtqError, match="away from onnxruntime's"):
+    wrong_bound = next(fault for fault in FAULTS if fault.name == "clamp_bound")
+    monkeypatch.setattr(passes, "PASSES", (*passes.PASSES, Pass(lambda p: plant(wrong_bound, p))))
+    with pytest.raises(PtqError, match="of the program computes"):
         pipeline.optimize(source, tmp_path / "wrong.nb", enable_fp16=True, verify=True)
 
 

@@ -22,45 +22,55 @@ class MismatchError(PtqError):
         )
 
 
-def same(got: Array, wanted: Array) -> Array:
-    """Where both have one value or are no number."""
-    return np.asarray((got == wanted) | ((got != got) & (wanted != wanted)))
+class Difference:
+    """|got − wanted| element by element: 0 where both are equal or no number, inf where only one of them is finite."""
 
+    def __init__(self, got: Array, wanted: Array) -> None:
+        self._got, self._wanted = got, wanted
+        same = np.asarray(got == wanted)
+        self.none = bool(same.all())
+        """Nothing differs."""
+        if self.none:
+            self.distances: Array = np.zeros(())
+            return
+        same |= (got != got) & (wanted != wanted)
+        with np.errstate(invalid="ignore"):
+            distances = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
+        distances[np.isnan(distances)] = np.inf
+        distances[same] = 0.0
+        self.none, self.distances = bool(same.all()), distances
 
-def distances(got: Array, wanted: Array) -> Array:
-    """|got − wanted| in float64, 0 where both are equal or no number, inf where one of them is not finite."""
-    with np.errstate(invalid="ignore"):
-        difference = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
-    return np.where(same(got, wanted), 0.0, np.where(np.isnan(difference), np.inf, difference))
+    def exceeds(self, allowed: Array) -> bool:
+        """True if an element differs by more than ``allowed`` (broadcast); a bound that is no number allows everything."""
+        return not self.none and bool(self._beyond(allowed).any())
 
+    def share(self, allowed: Array) -> float:
+        """The largest finite difference as a share of what is ``allowed``."""
+        if self.none:
+            return 0.0
+        with np.errstate(invalid="ignore"):
+            shares = self.distances / (allowed + TINY)
+        return float(shares[np.isfinite(shares)].max(initial=0.0))
 
-def exceeds(got: Array, wanted: Array, allowed: Array) -> Array:
-    """Where they differ by more than ``allowed`` (broadcast); a bound that is infinite or no number allows everything."""
-    return np.asarray(distances(got, wanted) > np.where(np.isnan(allowed), np.inf, allowed) + TINY)
+    def described(self, allowed: Array) -> str:
+        """The element furthest beyond what is ``allowed``: `at [0, 3, 4, 1] 0.25, not 0.5 (± 1e-06); 12 of 64 values`."""
+        bad = self._beyond(allowed)
+        excess = np.where(bad, self.distances - np.nan_to_num(allowed, nan=0.0, posinf=0.0), -1.0)
+        where = tuple(int(i) for i in np.unravel_index(int(excess.argmax()), excess.shape))
+        bound = float(np.broadcast_to(allowed, bad.shape)[where])
+        return (
+            f"{self._got[where]:.9g} at {list(where)}, not {self._wanted[where]:.9g} (± {bound:.3g}); "
+            f"{int(bad.sum())} of {bad.size} values"
+        )
 
-
-def share(got: Array, wanted: Array, allowed: Array) -> float:
-    """The largest finite difference as a share of what is ``allowed``."""
-    with np.errstate(invalid="ignore"):
-        shares = distances(got, wanted) / (allowed + TINY)
-    return float(shares[np.isfinite(shares)].max(initial=0.0))
-
-
-def described(got: Array, wanted: Array, allowed: Array) -> str:
-    """The element that is furthest beyond what is ``allowed``: `at [0, 3, 4, 1] 0.25, not 0.5 (± 1e-06); 12 of 64 values`."""
-    bad = exceeds(got, wanted, allowed)
-    beyond = np.where(bad, distances(got, wanted) - np.nan_to_num(allowed, nan=0.0, posinf=0.0), -1.0)
-    where = tuple(int(i) for i in np.unravel_index(int(beyond.argmax()), beyond.shape))
-    bound = float(np.broadcast_to(allowed, bad.shape)[where])
-    return (
-        f"at {list(where)} {got[where]:.9g}, not {wanted[where]:.9g} (± {bound:.3g}); "
-        f"{int(bad.sum())} of {bad.size} values"
-    )
+    def _beyond(self, allowed: Array) -> Array:
+        beyond = np.asarray(self.distances > allowed + TINY)
+        return beyond & ~np.isnan(allowed)
 
 
 def sqnr_db(wanted: Array, got: Array) -> float:
     """Σ y² over Σ (y − y')² in dB; inf where nothing differs, nan where it cannot be told."""
-    noise = float((distances(got, wanted) ** 2).sum())
+    noise = float((Difference(got, wanted).distances ** 2).sum())
     signal = float((wanted.astype(np.float64) ** 2).sum())
     if noise == 0.0:
         return float("inf")

@@ -47,9 +47,7 @@ def random_inputs(program: Program, turn: int = 0) -> list[Array]:
 
 def described(program: Program, turns: int) -> str:
     """What the inputs of ``turns`` runs were, for people."""
-    ranges = {
-        f"[{found.low:.4g}, {found.high:.4g}]{'' if found.known else ' (nothing says what the model is fed)'}"
-        for turn in range(turns)
-        for found in input_ranges(program, turn)
-    }
-    return f"{turns} random input{'s' if turns > 1 else ''} over {', '.join(sorted(ranges))}"
+    ranges = [found for turn in range(turns) for found in input_ranges(program, turn)]
+    words = dict.fromkeys(f"[{found.low:.4g}, {found.high:.4g}]" for found in ranges)
+    why = "" if all(found.known for found in ranges) else ", as nothing says what the model is fed"
+    return f"{turns} random input{'s' if turns > 1 else ''} over {' and '.join(words)}{why}"

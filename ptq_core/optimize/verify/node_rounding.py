@@ -16,14 +16,12 @@ UNIT = UNITS[DType.F32]
 Inputs = Sequence[Array | None]
 
 
-def node_rounding(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Array | None:
-    """How far onnxruntime's ``y`` may be from the exact result of ``node`` beside what its operators show; None: not at all.
+def node_rounding(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Array:
+    """How far onnxruntime's ``y`` may be from the exact result of ``node``, of RULES, beside what its operators show.
 
     ``inputs`` are aligned with those of the node. In the model's layout, float64.
     """
-    rule = RULES.get(node.op_type)
-    if rule is None:
-        return None
+    rule = RULES[node.op_type]
     wide = [None if x is None else x.astype(np.float64) for x in inputs]
     with np.errstate(all="ignore"):
         return rule(node, wide, y.astype(np.float64))
@@ -79,3 +77,6 @@ RULES: dict[str, Callable[[onnx.NodeProto, Inputs, Array], Array]] = {
     "LayerNormalization": _layer_normalization,
 }
 """Op type → (node, its inputs, its output) → bound."""
+
+ELEMENTWISE = frozenset({"BatchNormalization"})
+"""Of these, a part of the output needs only that part of the first input."""

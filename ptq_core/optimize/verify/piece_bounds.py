@@ -6,7 +6,7 @@ step only where the exact quotient lies so close to a tie that the error reaches
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
@@ -25,19 +25,16 @@ MOVEMENT = frozenset(
 SELECTING = MOVEMENT | {OpKind.MAX_POOL2D, OpKind.RESIZE, OpKind.REDUCE}
 """Operators that may run in int8 with their input's scale."""
 
-Values = Mapping[int, Array]
-"""Tensor → its value."""
 
-
-def real_operands(program: Program, op: Op, values: Values) -> list[Array | None]:
-    """The operands of ``op``, aligned with its inputs; quantized constants of a float operator as float32."""
-    operands = [None if i is None else values.get(i, program.tensors[i].data) for i in op.inputs]
-    first = next((v for i, v in zip(op.inputs, operands, strict=True) if i in values), None)
-    if first is None or first.dtype != np.float32:
-        return operands
+def real_operands(program: Program, op: Op, operands: Sequence[Array | None]) -> list[Array | None]:
+    """``operands`` of ``op``, aligned with its inputs, with quantized constants of a float operator as float32."""
+    tensors = [None if i is None else program.tensors[i] for i in op.inputs]
+    computed = [v for t, v in zip(tensors, operands, strict=True) if t is not None and not t.is_constant]
+    if not computed or cast(Array, computed[0]).dtype != np.float32:
+        return list(operands)
     return [
-        v if i is None or v is None or i in values else _real(program.tensors[i], v)
-        for i, v in zip(op.inputs, operands, strict=True)
+        v if t is None or v is None or not t.is_constant else _real(t, v)
+        for t, v in zip(tensors, operands, strict=True)
     ]
 
 
@@ -57,16 +54,21 @@ class PieceBounds:
         self._walk = walk
         self._program = walk.program
 
-    def of(self, op: Op, values: Values, bounds: Values, *, accumulates: bool, ours: bool = False) -> Array:
-        """The bound of what ``op`` writes; ``values`` holds that and its operands, ``bounds`` theirs (0 where it has none).
+    def of(
+        self,
+        op: Op,
+        operands: Sequence[Array],
+        incoming: Sequence[Array],
+        y: Array,
+        *,
+        accumulates: bool,
+        ours: bool = False,
+    ) -> Array:
+        """The bound of ``y`` that ``op`` makes of ``operands``, those that are present, whose own bounds are ``incoming``.
 
         ``accumulates`` False is for sums that are rounded once. ``ours`` leaves out what another implementation rounds:
         float32 operators then have only what reaches them, and those in half precision their own.
         """
-        y = values[op.outputs[0]]
-        present = zip(op.inputs, real_operands(self._program, op, values), strict=True)
-        operands = [cast(Array, v) for i, v in present if i is not None]
-        incoming = [bounds.get(i, np.zeros(v.shape)) for i, v in zip(op.reads, operands, strict=True)]
         inexact = any(e.any() for e in incoming)
         exact = np.zeros(y.shape)
         if op.kind in _CONVERSIONS:
@@ -79,7 +81,7 @@ class PieceBounds:
         unit = 0.0 if ours and not half else UNITS[DType.F16 if half else DType.F32]
         if unit == 0.0 and not inexact:
             return exact
-        roundoff = Roundoff(unit, independent=False, accumulates=accumulates, winograd=False)
+        roundoff = Roundoff(unit, independent=False, accumulates=accumulates, winograd=False, blocks=ours)
         with np.errstate(all="ignore"):
             bound = error_bound(op, operands, incoming, y, roundoff)
         return bound if ours else bound + self._bias_rounding(op)

@@ -15,14 +15,15 @@ class Piece:
     """How a value of the model called ``name`` is computed: ``ours`` writes ``tensor`` of the rewritten program, ``model``
     writes ``model_tensor`` of the lowered one. Both in execution order.
 
-    ``leaves`` are the tensors that ``ours`` reads: values of the model, or inputs. ``names`` are all values of the model that
-    the two read and write; ``nodes`` those of its nodes that round more than their operators show (node_rounding).
+    ``leaves`` are the tensors that ``ours`` reads, ``stops`` the names of these values of the model. ``names`` are all values of
+    the model that the two read and write; ``nodes`` those of its nodes that round more than their operators show (node_rounding).
     """
 
     name: str
     tensor: int
     ours: tuple[Op, ...]
     leaves: tuple[int, ...]
+    stops: frozenset[str]
     model_tensor: int
     model: tuple[Op, ...]
     names: frozenset[str]
@@ -94,7 +95,9 @@ def pieces(program: Program, lowered: Program, names: frozenset[str]) -> Iterato
             model_ops, model_leaves = model.back(places[name], is_stop)
         inside = {*model_leaves, places[name], *(i for op in model_ops for i in (*op.reads, *op.outputs))}
         known = {o.name for i in inside if (o := lowered.tensors[i].origin) is not None} | stops
-        yield Piece(name, tensor, ops, leaves, places[name], model_ops, frozenset(known & names))
+        yield Piece(
+            name, tensor, ops, leaves, frozenset(stops), places[name], model_ops, frozenset(known & names)
+        )
 
 
 def _name(program: Program, tensor: int) -> str:

@@ -10,11 +10,9 @@ from pathlib import Path
 from ptq_core.errors import DeviceError, InputError
 from ptq_core.flatfile.program import Array, Program
 from ptq_core.flatfile.reader import read_program
-from ptq_core.graph.values import ModelValues
 from ptq_core.optimize.verify.comparison import sqnr_db
 from ptq_core.optimize.verify.inputs import described, random_inputs
 from ptq_core.optimize.verify.model_check import ModelCheck, ModelComparison, by_name
-from ptq_core.optimize.verify.node_rounding import RULES
 from ptq_core.optimize.verify.runtime_check import RuntimeCheck, check_runtime
 from ptq_core.reports import VerifyReport
 
@@ -38,9 +36,8 @@ def verify(
     runtime, reason = _check_runtime(flat, written, inputs)
     found: list[ModelCheck] = []
     try:
-        names = (tensor.origin.name for tensor in lowered.tensors if tensor.origin is not None)
-        comparison = ModelComparison(written, lowered, ModelValues(model, names, RULES))
-        found = [comparison.check(by_name(written, each), outputs) for each in inputs]
+        comparison = ModelComparison(written, lowered, model)
+        found = [comparison.check(by_name(written, each), outputs, seed) for seed, each in enumerate(inputs)]
     except InputError as error:
         reason = reason or error.problem
     pairs = [
@@ -65,7 +62,7 @@ def _check_runtime(
     flat: Path, program: Program, inputs: Sequence[Sequence[Array]]
 ) -> tuple[list[RuntimeCheck], str]:
     try:
-        return [check_runtime(flat, program, each) for each in inputs], ""
+        return [check_runtime(flat, program, each, seed) for seed, each in enumerate(inputs)], ""
     except DeviceError as error:
         return [], error.problem
 

@@ -103,6 +103,7 @@ def optimize(
         "precision": "int8" if int8_ops else "fp16" if fp16_ops else "fp32",
     }
     verified = compressed = None
+    origins = [tensor.origin for tensor in program.tensors]
     with atomic_path(out) as temporary:
         size = _write_checked(program, temporary)
         inputs = random_inputs(program) if verify else []
@@ -112,7 +113,7 @@ def optimize(
             for index, tensor in enumerate(program.tensors):  # free the weights
                 program.tensors[index] = dataclasses.replace(tensor, data=None)
             if verify:
-                verified = check(whole, program, before, source, outputs)
+                verified = check(whole, origins, before, source, outputs)
     return OptimizeReport(
         path=out,
         size_bytes=size,

@@ -148,7 +148,7 @@ def test_half_precision(models: Path, capsys: pytest.CaptureFixture[str]) -> Non
     code, out, _ = opt(capsys, *arguments)
     assert code == 0
     assert re.search(r"operators, 0 in int8, \d+ in fp16; arena", out)
-    assert "of the allowed difference" in out
+    assert "of a float's bound" in out
     assert main.run(["show", "half.nb"]) == 0
     assert '"precision":"fp16"' in capsys.readouterr().out
 

@@ -113,8 +113,8 @@ def test_small_networks(tmp_path: Path, network: Callable[[Layers], str]) -> Non
 def test_a_wrong_pass_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = save(mobile_block(), tmp_path)
     pipeline.optimize(source, tmp_path / "right.nb", enable_fp16=True, verify=True)
-    wrong_bound = next(fault for fault in FAULTS if fault.name == "clamp_bound")
-    monkeypatch.setattr(passes, "PASSES", (*passes.PASSES, Pass(lambda p: plant(wrong_bound, p))))
+    no_bound = next(fault for fault in FAULTS if fault.name == "clamp_missing")
+    monkeypatch.setattr(passes, "PASSES", (*passes.PASSES, Pass(lambda p: plant(no_bound, p))))
     with pytest.raises(PtqError, match="of the program computes"):
         pipeline.optimize(source, tmp_path / "wrong.nb", enable_fp16=True, verify=True)
 

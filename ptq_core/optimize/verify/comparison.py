@@ -74,6 +74,5 @@ def sqnr_db(wanted: Array, got: Array) -> float:
     signal = float((wanted.astype(np.float64) ** 2).sum())
     if noise == 0.0:
         return float("inf")
-    return (
-        float(10 * np.log10(signal / noise)) if signal > 0 and np.isfinite(signal / noise) else float("nan")
-    )
+    ratio = signal / noise
+    return float(10 * np.log10(ratio)) if 0 < ratio < np.inf else float("nan")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptq_core.errors import DeviceError, InputError
-from ptq_core.flatfile.program import Array, Program
+from ptq_core.flatfile.program import Array, Origin, Program
 from ptq_core.flatfile.reader import read_program
 from ptq_core.optimize.verify.comparison import sqnr_db
 from ptq_core.optimize.verify.inputs import described, random_inputs
@@ -21,17 +21,21 @@ TURNS = 2
 
 
 def verify(
-    flat: Path, program: Program, lowered: Program, model: Path | bytes, outputs: Sequence[str]
+    flat: Path,
+    origins: Sequence[Origin | None],
+    lowered: Program,
+    model: Path | bytes,
+    outputs: Sequence[str],
 ) -> VerifyReport:
     """Check that ``flat`` computes ``model`` (its file, or ModelProto bytes), whose outputs are called ``outputs``.
 
-    ``program`` is what was written, perhaps without its constants, ``lowered`` what it was before the passes, with them; the
-    tensors of both know the values of the model that they stand for. Raises MismatchError (exit code 1) where the runtime does
+    ``origins`` are the values of the model that the file's tensors stand for, ``lowered`` is the program before the passes, whose
+    tensors know theirs. Raises MismatchError (exit code 1) where the runtime does
     not compute the program or the program not the model. What this machine lacks, or onnxruntime cannot run, is the reason
     in the report.
     """
     with flat.open("rb") as stream:
-        written = _known_again(read_program(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)), program)
+        written = _known_again(read_program(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)), origins)
     inputs = [random_inputs(written, turn) for turn in range(TURNS)]
     runtime, reason = _check_runtime(flat, written, inputs)
     found: list[ModelCheck] = []
@@ -67,10 +71,10 @@ def _check_runtime(
         return [], error.problem
 
 
-def _known_again(written: Program, program: Program) -> Program:
-    """``written``, read from the file of ``program``, whose tensors stand for the same values of the model."""
+def _known_again(written: Program, origins: Sequence[Origin | None]) -> Program:
+    """``written``, as it was read, with what its tensors stand for: no file holds that."""
     written.tensors = [
-        dataclasses.replace(tensor, origin=known.origin)
-        for tensor, known in zip(written.tensors, program.tensors, strict=True)
+        dataclasses.replace(tensor, origin=origin)
+        for tensor, origin in zip(written.tensors, origins, strict=True)
     ]
     return written

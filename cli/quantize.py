@@ -29,6 +29,10 @@ def _add_flags(function: Callable[..., None]) -> Callable[..., None]:
         name = f.name.replace("_", "-")
         is_bool = f.default is True or f.default is False
         text = f.metadata["help"] + _default_text(f)
+        if f.default is True:
+            off = f"no__{dotted.replace('.', '__')}"
+            function = click.option(f"--no-{name}", off, flag_value="false", hidden=True)(function)
+            text += f", also --no-{name}"
         function = click.option(
             f"--{name}",
             dotted.replace(".", "__"),
@@ -73,7 +77,8 @@ def quantize(config: Path | None, assignments: tuple[str, ...], **flags: str | N
 
     overrides = {}
     for dotted, cls, f in _flags():
-        text = flags[dotted.replace(".", "__")]
+        parameter = dotted.replace(".", "__")
+        text = flags[parameter] or flags.get(f"no__{parameter}")
         if text is not None:
             overrides[dotted] = from_text(cls, f.name, text)
     for assignment in assignments:
@@ -89,6 +94,8 @@ def quantize(config: Path | None, assignments: tuple[str, ...], **flags: str | N
 def _print(report: QuantizeReport) -> None:
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
+    for note in report.notes:
+        click.echo(f"note: {note}", err=True)
     ratio = report.size_fp32_bytes / report.size_int8_bytes
     change = f"{ratio:.2f}x smaller" if ratio >= 1 else f"{1 / ratio:.2f}x larger"
     how = (

@@ -13,10 +13,13 @@ import onnx_ir as ir
 from ptq_core.calibration.samples import GeneratorSamples
 from ptq_core.config import DEFAULT_OP_TYPES, QuantizeConfig, from_mapping
 from ptq_core.errors import InputError
-from ptq_core.files import atomic_folder
 from ptq_core.graph import io
-from ptq_core.quantize import report
-from ptq_core.quantize.pipeline import MODEL_NAME, REPORT_NAME, QuantizedModel, quantize_model
+from ptq_core.quantize.pipeline import (
+    MODEL_NAME,
+    QuantizedModel,
+    quantize_model,
+    write_quantized,
+)
 from ptq_core.quantize.samples import check_restartable
 
 ANCESTOR_ONLY = {
@@ -154,7 +157,7 @@ class PostTrainingQuantization:
         """Write ``save_model_path/model_filename`` and quantization.json; returns the model's path.
 
         The weights are in the model's own file: ``params_filename`` must be None. Raises InputError if `quantize` was
-        not called, or if the float model would be overwritten; DeviceError if the disk refuses.
+        not called, or if the float model would be overwritten; DeviceError if the disk refuses; what quantize/check.py raises.
         """
         folder = Path(save_model_path)
         if self._result is None:
@@ -170,7 +173,7 @@ class PostTrainingQuantization:
                 fix="leave params_filename out",
             )
         io.check_not_overwritten(self._source, folder / model_filename)
-        with atomic_folder(folder) as temporary:
-            io.save_model(self._result.model, temporary / model_filename)
-            report.write(self._result.details, temporary / REPORT_NAME)
+        written = write_quantized(self._result, self._config, self._source, folder / model_filename)
+        for warning in written.warnings:
+            warnings.warn(warning, stacklevel=2)
         return folder / model_filename

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class QuantizeReport:
-    """What `quantize` did: where the model lies, what was quantized, what was not and why."""
+    """What `quantize` did: where the model lies, what was quantized, what was not and why; ``notes`` are no reason to worry."""
 
     model_path: Path
     report_path: Path
@@ -18,6 +18,7 @@ class QuantizeReport:
     float_ops: int
     pictures: int
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     seconds: float
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,19 @@ def constant_array(value: ir.Value | None) -> NDArray[Any] | None:
     return value.const_value.numpy()
 
 
+def per_channel(added: NDArray[Any], channels: int) -> NDArray[Any] | None:
+    """What ``added`` adds to each of the ``channels`` of the last dimension; None if it differs from row to row.
+
+    By its shape: a column of as many rows as there are channels is not one value per channel.
+
+    >>> per_channel(np.zeros((1, 3)), 3).shape, per_channel(np.zeros((3, 1)), 3)
+    ((3,), None)
+    """
+    if added.size not in (1, channels) or added.shape[-1:] not in ((), (added.size,)):
+        return None
+    return np.broadcast_to(added.reshape(-1), (channels,))
+
+
 def add_constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
     """Register ``array`` as an initializer called ``name`` (made unique if taken) and return its value."""
     unique, suffix = name, 1
@@ -27,6 +41,15 @@ def add_constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
     )
     graph.register_initializer(value)
     return value
+
+
+def drop_unread(graph: ir.Graph, constants: Iterable[ir.Value | None]) -> None:
+    """Forget those of ``constants`` that nothing reads any more: folded weights do not lie beside those that they came from."""
+    for value in constants:
+        if value is None or value.uses() or value.is_graph_output() or value.is_graph_input():
+            continue
+        if graph.initializers.get(str(value.name)) is value:
+            del graph.initializers[str(value.name)]
 
 
 def take_over_output(graph: ir.Graph, kept: ir.Node, removed: ir.Node) -> None:

@@ -93,6 +93,8 @@ BY_ONNX_TYPE = {op.onnx_type: op for op in QUANTIZABLE_OPS}
 
 KNOWN_NAMES = tuple(dict.fromkeys(name for op in QUANTIZABLE_OPS for name in (*op.names, op.onnx_type)))
 
+_MAXIMA = ("MaxPool", "GlobalMaxPool")
+
 _GATES = {"Sigmoid": "swish", "HardSigmoid": "hard_swish"}
 """x · gate(x) is one operator to Paddle and two to ONNX."""
 
@@ -124,7 +126,8 @@ def names_of(node: ir.Node) -> tuple[str, ...]:
     """All names under which ``node`` can be listed in `quantizable_op_type`; () if it cannot run on integers.
 
     A convolution is a `depthwise_conv2d` if it has one group per input channel, else a `conv2d`; `Conv` names both.
-    MatMul is a `mul` only with a constant matrix. Mul is a `swish` only if it multiplies x with Sigmoid(x).
+    A Pad that only maxima read is part of their `pool2d`. MatMul is a `mul` only with a constant matrix.
+    Mul is a `swish` only if it multiplies x with Sigmoid(x).
     """
     op = op_of(node)
     if op is None:
@@ -137,6 +140,8 @@ def names_of(node: ir.Node) -> tuple[str, ...]:
         names = op.names if constant else op.names[1:]
     elif node.op_type == "Resize":
         names = _resize_names(node)
+    elif node.op_type == "Pad" and only_maximum_reads(node.outputs[0]):
+        names = (*op.names, *BY_ONNX_TYPE["MaxPool"].names)
     elif node.op_type in ("Mul", *_GATES):
         gate = _gate_of(node)
         names = (op.names[0], *((_GATES[gate],) if gate else ()))
@@ -148,6 +153,12 @@ def is_depthwise(node: ir.Node) -> bool:
     groups = node.attributes.get_int("group", 1)
     weight = node.inputs[1]
     return groups > 1 and weight is not None and weight.shape is not None and weight.shape[1] == 1
+
+
+def only_maximum_reads(value: ir.Value) -> bool:
+    """Whether nothing but the largest of a window of ``value`` is used: a padding below its range does not matter then."""
+    readers = [reader for reader, _ in value.uses()]
+    return bool(readers) and not value.is_graph_output() and all(r.op_type in _MAXIMA for r in readers)
 
 
 def resize_mode(node: ir.Node) -> str:

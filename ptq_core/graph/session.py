@@ -29,6 +29,7 @@ def open_session(
     threads: int = 0,
     optimized: bool = True,
     low_memory: bool = False,
+    plain: bool = False,
     provider: Provider = "cpu",
 ) -> onnxruntime.InferenceSession:
     """Open ``model`` (a path or serialized ModelProto) on ``provider``; cuda leaves to the CPU what it has no kernel for.
@@ -36,6 +37,7 @@ def open_session(
     ``threads`` 0 means all cores. ``optimized`` False keeps the graph as written (every node runs on its own).
     ``low_memory`` returns the memory of a tensor as soon as it is not needed, and lets idle threads sleep, for runs that share
     the machine with other work of ours.
+    ``plain`` is a session as others open it: on x86 without VNNI onnxruntime may then compute int8 otherwise.
     Raises InputError if onnxruntime refuses the model, DeviceError if cuda is asked for and cannot be used.
     """
     if _PROVIDERS[provider][0] not in onnxruntime.get_available_providers():
@@ -48,8 +50,10 @@ def open_session(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # On x86 onnxruntime would rewrite int8 activations to uint8; keep the arithmetic of docs/numerics.md.
-    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    if (
+        not plain
+    ):  # on x86 onnxruntime would rewrite int8 activations to uint8; keep the arithmetic of docs/numerics.md
+        options.add_session_config_entry("session.qdqisint8allowed", "1")
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if low_memory:

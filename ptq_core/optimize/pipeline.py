@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
@@ -85,14 +86,17 @@ def optimize(
     else:
         if (params_filename, input_shape) != (None, None):
             raise ValueError("input_shape belongs to load_model when the model is loaded already")
-        source, name, loaded = to_bytes(model), str(model.graph.name or ""), model
+        source, name = to_bytes(model), str(model.graph.name or "")
+        loaded = ir.from_proto(onnx.ModelProto.FromString(source))
+    simplified = _simplified(loaded)
     program, lowered = lower_graph(loaded)
     before = dataclasses.replace(program, tensors=list(program.tensors), ops=list(program.ops))
     outputs = [str(value.name) for value in loaded.graph.outputs]
-    if loaded is not model:  # ours: free the weights now, not when the garbage of a graph is collected
-        release_constants(loaded)
-    passes = lowered + rewrite(
-        program, outputs, prefer_int8_kernel=prefer_int8_kernel, enable_fp16=enable_fp16
+    release_constants(loaded)  # free the weights now, not when the garbage of a graph is collected
+    passes = (
+        simplified
+        + lowered
+        + rewrite(program, outputs, prefer_int8_kernel=prefer_int8_kernel, enable_fp16=enable_fp16)
     )
     program.targets = mask
     int8_ops = sum(runs_on_int8(program, op) for op in program.ops)
@@ -179,11 +183,23 @@ def simplify_to_onnx(model: ir.Model, source: Path, out: Path) -> SimplifyReport
 def lower_to_program(
     model: ir.Model, *, prefer_int8_kernel: bool = True, enable_fp16: bool = False
 ) -> Program:
-    """Lower ``model`` (see graph.io.load_model), run all passes and plan the memory. Targets and meta are left open."""
+    """Simplify and lower ``model`` (see graph.io.load_model), run all passes and plan the memory; targets and meta are left open.
+
+    ``model`` is changed, as `ptq quantize` changes it.
+    """
+    _simplified(model)
     program, _ = lower_graph(model)
     outputs = [str(value.name) for value in model.graph.outputs]
     rewrite(program, outputs, prefer_int8_kernel=prefer_int8_kernel, enable_fp16=enable_fp16)
     return program
+
+
+def _simplified(model: ir.Model) -> tuple[PassReport]:
+    """Simplify ``model`` in place by the passes that `ptq quantize` runs too, so that both get the same bits."""
+    before = len(model.graph)
+    removed = simplify(model)
+    changes = (f"`{name}` ⇒ {into}" for name, into in removed.items())
+    return (PassReport("simplify", before, len(model.graph), tuple(changes)),)
 
 
 def rewrite(

@@ -15,7 +15,7 @@ from ptq_core.graph import op_types
 from ptq_core.graph.edits import constant_array
 from ptq_core.graph.op_types import Kind
 from ptq_core.numerics import qparams
-from ptq_core.quantize.objections import pad_value
+from ptq_core.quantize.objections import pad_value, saturates
 from ptq_core.quantize.selection import Selection
 
 
@@ -94,7 +94,7 @@ def scale_groups(selection: Selection) -> ScaleGroups:
                 parent[root(value)] = root(values[0])
         if unit.kind is Kind.MOVES:
             moved.update(unit.quantized_outputs)
-            if unit.node.op_type == "Pad":
+            if unit.node.op_type == "Pad" and not saturates(unit.node):
                 written = pad_value(unit.node) or 0.0
                 fixed[unit.output] = Range(min(written, 0.0), max(written, 0.0))
         known = op_types.BY_ONNX_TYPE[unit.node.op_type].output_range

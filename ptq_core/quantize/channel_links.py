@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ptq_core.graph.edits import add_constant, constant_array
+from ptq_core.graph.edits import add_constant, constant_array, per_channel
 
 Floats = NDArray[np.float64]
 
@@ -182,7 +182,7 @@ def _has_plain_weights(node: ir.Node) -> bool:
     if not two or not usual or node.attributes.get_int("transA", 0) != 0:
         return False
     bias = constants[1] if len(constants) > 1 else None
-    return bias is None or bias.size == 1 or bias.shape[-1] == bias.size == weight.shape[_output_axis(node)]
+    return bias is None or per_channel(bias, weight.shape[_output_axis(node)]) is not None
 
 
 def _channels_out(node: ir.Node) -> int:

@@ -22,6 +22,7 @@ from onnx_ir.passes.common import NameFixPass
 from ptq_core.graph.edits import add_constant, constant_array
 from ptq_core.numerics import qparams
 from ptq_core.quantize.activations import ActivationParams
+from ptq_core.quantize.objections import pad_value
 from ptq_core.quantize.selection import Selection, Unit
 from ptq_core.quantize.weights import QuantizedWeights
 
@@ -52,6 +53,8 @@ def insert_qdq(
         else:
             _quantize_output(graph, unit, value, param)
     for unit in selection.units:
+        if unit.node.op_type == "Pad" and unit.output in params:
+            _saturate_padding(graph, unit.node, params[unit.output])
         if unit.has_weights:
             _insert_weights(graph, unit.node, weights[str(unit.node.name)], store_int4)
     NameFixPass()(model)  # a model may have had a value of a name that was made up here
@@ -138,6 +141,13 @@ def _pair(
         quantize,
         _node("DequantizeLinear", inputs, f"{name}/dequantize", ir.DataType.FLOAT, value.shape),
     ]
+
+
+def _saturate_padding(graph: ir.Graph, pad: ir.Node, param: ActivationParams) -> None:
+    """A value below the range becomes the lowest: no operator of integers has infinity."""
+    value, lowest = pad_value(pad), np.float32(param.q_min - param.zero_point) * param.scale
+    if value is not None and value < lowest:
+        pad.replace_input_with(2, add_constant(graph, f"{pad.name}/value", np.asarray(lowest, np.float32)))
 
 
 def _clip(graph: ir.Graph, value: ir.Value, param: ActivationParams, name: str) -> ir.Node:

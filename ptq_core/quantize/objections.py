@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.graph import op_types
-from ptq_core.graph.edits import constant_array
+from ptq_core.graph.edits import constant_array, per_channel
 from ptq_core.graph.op_types import Kind
 
 
@@ -66,7 +66,7 @@ def _against_gemm(node: ir.Node, shape: tuple[int, ...]) -> str | None:
         return "alpha, beta or transA differ from the usual 1, 1, 0"
     bias = constant_array(node.inputs[2]) if len(node.inputs) > 2 else None
     outputs = shape[0 if node.attributes.get_int("transB", 0) else 1]
-    if bias is not None and bias.size not in (1, outputs):
+    if bias is not None and per_channel(bias, outputs) is None:
         return "its bias has a row per sample"
     return None
 
@@ -77,8 +77,12 @@ def _against_max_pool(node: ir.Node) -> str | None:
 
 
 def _against_pad(node: ir.Node) -> str | None:
+    if len(node.inputs) > 3 and node.inputs[3] is not None:
+        return _AXES
     value = pad_value(node)
-    return "it pads with a value that is computed or not finite" if value is None else None
+    if value is None:
+        return "it pads with a value that is computed"
+    return None if np.isfinite(value) or saturates(node) else "it pads with a value that is not finite"
 
 
 def _against_resize(node: ir.Node) -> str | None:
@@ -87,10 +91,19 @@ def _against_resize(node: ir.Node) -> str | None:
         return "cubic interpolation overshoots the range of its input"
     if node.attributes.get_string("coordinate_transformation_mode", "") == "tf_crop_and_resize":
         return "it extrapolates"
-    return None
+    return _AXES if "axes" in node.attributes else None
 
+
+def _against_average_pool(node: ir.Node) -> str | None:
+    dilations = node.attributes.get_ints("dilations", ())
+    return "onnxruntime has no int8 average with dilations" if any(d != 1 for d in dilations) else None
+
+
+_AXES = "its axes, and what is given for them, are not constants of a known size"
+"""graph/passes/spread_axes.py makes all others full-rank; onnxruntime breaks what is quantized around `axes`."""
 
 _CHECKS: dict[str, Callable[[ir.Node], str | None]] = {
+    "AveragePool": _against_average_pool,
     "MaxPool": _against_max_pool,
     "Pad": _against_pad,
     "Resize": _against_resize,
@@ -98,13 +111,22 @@ _CHECKS: dict[str, Callable[[ir.Node], str | None]] = {
 
 
 def pad_value(node: ir.Node) -> float | None:
-    """The constant that a Pad writes, 0.0 for modes that write none; None where it is computed or not finite."""
+    """The constant that a Pad writes, 0.0 for modes that write none; None where it is computed or not a number."""
     if node.attributes.get_string("mode", "constant") != "constant":
         return 0.0
     value = node.inputs[2] if len(node.inputs) > 2 else None
     if value is None:
         return 0.0
     array = constant_array(value)
-    if array is None or array.size != 1 or not np.isfinite(array).all():
+    if array is None or array.size != 1 or np.isnan(array).any():
         return None
     return float(array.reshape(()))
+
+
+def saturates(node: ir.Node) -> bool:
+    """Whether the lowest integer may stand for what a Pad writes: it is not above 0, and only maxima read it.
+
+    Exporters write the padding of a MaxPool so, with minus infinity or the like.
+    """
+    value = pad_value(node)
+    return value is not None and value <= 0 and op_types.only_maximum_reads(node.outputs[0])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
@@ -21,6 +23,7 @@ from ptq_core.graph.opsets import upgrade_opset
 from ptq_core.graph.passes import remove_unused_constants, simplify
 from ptq_core.quantize import report
 from ptq_core.quantize.activations import ActivationParams, activation_params, scale_groups
+from ptq_core.quantize.check import check_written
 from ptq_core.quantize.insertion import INT4_BITS, insert_qdq
 from ptq_core.quantize.plan import QuantizationPlan
 from ptq_core.quantize.samples import refinement_samples
@@ -55,23 +58,59 @@ def quantize(config: QuantizeConfig) -> QuantizeReport:
     started = time.monotonic()
     source = io.find_model(config.model_dir, config.model_filename)
     io.check_not_overwritten(source, config.save_model_path / MODEL_NAME)
-    size_fp32_bytes = io.size_bytes(source)
     model = io.load_model(source, params_filename=config.params_filename, input_shape=config.input_shape)
     result = quantize_model(model, config, name=source.name)
-    with atomic_folder(config.save_model_path) as folder:
-        io.save_model(result.model, folder / MODEL_NAME)
-        report.write(result.details, folder / REPORT_NAME)
+    said = write_quantized(result, config, source, config.save_model_path / MODEL_NAME)
     return QuantizeReport(
         model_path=config.save_model_path / MODEL_NAME,
         report_path=config.save_model_path / REPORT_NAME,
-        size_fp32_bytes=size_fp32_bytes,
-        size_int8_bytes=(config.save_model_path / MODEL_NAME).stat().st_size,
+        size_fp32_bytes=said.size_fp32_bytes,
+        size_int8_bytes=said.size_int8_bytes,
         quantized_ops=result.quantized_ops,
         float_ops=result.float_ops,
         pictures=result.pictures,
-        warnings=result.warnings,
+        warnings=(*result.warnings, *said.warnings),
+        notes=said.notes,
         seconds=time.monotonic() - started,
     )
+
+
+@dataclass(frozen=True)
+class Written:
+    """What there is to say of a written model."""
+
+    size_fp32_bytes: int
+    size_int8_bytes: int
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def write_quantized(result: QuantizedModel, config: QuantizeConfig, source: Path, target: Path) -> Written:
+    """Write ``result``, made of the model file ``source``, as ``target`` with quantization.json beside it, and `check` it.
+
+    Raises DeviceError for a full disk, and what quantize/check.py raises; then nothing is written.
+    """
+    note = ""
+    with atomic_folder(target.parent) as folder:
+        written = folder / target.name
+        io.save_model(result.model, written)
+        if config.check:
+            load_float = partial(
+                io.load_model,
+                source,
+                params_filename=config.params_filename,
+                input_shape=config.input_shape,
+            )
+            note = check_written(written, result.model, load_float, eight_bit=not _needs_wide_opset(config))
+        report.write(result.details, folder / REPORT_NAME)
+    before, after = io.size_bytes(source), target.stat().st_size
+    larger = (
+        f"the quantized model is larger than the float one, {after} instead of {before} bytes: it has few weights,"
+        " or they are shared and need several scales; weight_quantize_type: abs_max needs the fewest"
+        if after > before
+        else ""
+    )
+    return Written(before, after, *(tuple(filter(None, [words])) for words in (larger, note)))
 
 
 def quantize_model(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
-from ptq_core.graph.edits import constant_array
+from ptq_core.graph.edits import constant_array, per_channel
 from ptq_core.numerics import qparams
 from ptq_core.quantize.least_squares import least_squares_scales
 
@@ -85,7 +85,8 @@ def quantize_weights(
     if bias is None or input_scale is None:
         integers = qparams.quantize(weight, scales, axis=axis, bits=bits)
         return QuantizedWeights(integers, scales, axis, None, None, bits)
-    bias = np.broadcast_to(np.asarray(bias, np.float32).reshape(-1), (output_channels(node),))
+    bias = per_channel(np.asarray(bias, np.float32), output_channels(node))
+    assert bias is not None  # objections.py
     worst = bias if axis is not None else np.abs(bias).max(keepdims=True)
     raised = qparams.scales_for_bias(scales, input_scale, worst)
     if max(bits, config.activation_bits) <= 8:

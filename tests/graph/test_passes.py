@@ -10,12 +10,14 @@ import onnx_ir as ir
 import pytest
 
 from ptq_core.graph import io, passes
+from ptq_core.graph.edits import constant_array
 from ptq_core.graph.passes.fold_batch_norm import fold_batch_norm
 from ptq_core.graph.passes.fold_bias_add import fold_bias_add
 from ptq_core.graph.passes.fuse_matmul_add import fuse_matmul_add
 from ptq_core.graph.passes.lift_constants import lift_constants
 from ptq_core.graph.passes.remove_identity import remove_identity
 from ptq_core.graph.session import open_session
+from ptq_core.optimize.pipeline import lower_to_program
 from tests.models import Builder, mobile_block, save
 
 
@@ -72,6 +74,67 @@ def test_batch_norm_stays_after_another_op(tmp_path: Path) -> None:
     relu = b.node("Relu", "relu", [b.conv("conv", "input", 3, 4)])
     model = load(b.model(b.batch_norm("bn", relu, 4)), tmp_path)
     assert fold_batch_norm(model) == {}
+
+
+def normalized(kind: str, bias: bool, b: Builder) -> str:
+    """A layer of the ``kind`` with 6 outputs, and the BatchNormalization `bn`, over 4 channels of 5 × 5 (Gemm: 4 × 5)."""
+    op_type, *more = kind.split()
+    groups = 2 if "groups" in more else 1
+    x = b.conv("first", "input", 3, 4)
+    if op_type == "Gemm":
+        x = b.node("Reshape", "rows", [x, b.constant("shape", [-1, 5])])
+        shape = (6, 5) if "transB" in more else (5, 6)
+        attributes = {"transB": 1} if "transB" in more else {"alpha": 0.5} if "alpha" in more else {}
+    else:
+        shape = (6, 4 // groups, 3, 3) if op_type == "Conv" else (4, 6 // groups, 3, 3)
+        attributes = {"group": groups}
+    offset = [b.weight("bias", *([1, 6] if "row" in more else [6]))] if bias else []
+    y = b.node(op_type, "layer", [x, b.weight("weight", *shape), *offset], **attributes)
+    if "added" in more:
+        y = b.node("Add", "added", [y, b.weight("added", 6, 1, 1)])
+    return b.batch_norm("bn", y, 6)
+
+
+KINDS = (
+    "Conv",
+    "Conv groups",
+    "ConvTranspose",
+    "ConvTranspose groups",
+    "Gemm",
+    "Gemm transB",
+    "Gemm alpha",
+    "Gemm row",
+    "Conv added",
+)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_batch_norm_folds_once_for_quantize_and_opt(tmp_path: Path, kind: str, bias: bool) -> None:
+    b = Builder()
+    proto = b.model(b.node("Relu", "relu", [normalized(kind, bias, b)]), shape=(2, 3, 5, 5))
+    model = load(proto, tmp_path)
+    assert passes.simplify(model)["bn"] == "layer"
+    assert "BatchNormalization" not in op_types(model)
+    assert_same(proto, model)
+    folded = {np.sort(array(value), None).tobytes() for value in model.graph.node("layer").inputs[1:3]}
+    program = lower_to_program(load(proto, tmp_path))
+    stored = {np.sort(t.data, None).tobytes() for t in program.tensors if t.data is not None}
+    scale = np.float32(0.5) if kind == "Gemm alpha" else None  # opt multiplies it into the weights, exactly
+    assert folded <= stored or (scale is not None and len(folded - stored) == 1)
+
+
+def array(value: ir.Value | None) -> np.ndarray:
+    found = constant_array(value)
+    assert found is not None
+    return found
+
+
+def test_folding_frees_what_it_replaces(tmp_path: Path) -> None:
+    b = Builder()
+    model = load(b.model(normalized("Conv", True, b), shape=(2, 3, 5, 5)), tmp_path)
+    fold_batch_norm(model)
+    assert {"weight", "bias"}.isdisjoint(model.graph.initializers)
 
 
 def test_constants_are_lifted(tmp_path: Path) -> None:

@@ -41,20 +41,24 @@ def test_optimize_writes_a_readable_file(tmp_path: Path) -> None:
     assert (tmp_path / "again.nb").read_bytes() == data
 
 
-def test_report_begins_with_the_lowering(tmp_path: Path) -> None:
+def test_report_begins_with_simplification_and_lowering(tmp_path: Path) -> None:
     def graph(b: Qdq) -> str:
         x = b.node("Dropout", "dropout", [b.conv("conv", "input", 8, 8)])
         two = b.node("Add", "sum", [b.constant("one", np.float32(1)), b.constant("other", np.float32(1))])
-        return b.node("Mul", "mul", [b.node("Identity", "same", [x]), two])
+        same = b.node("Reshape", "shape", [x, b.constant("dims", [0, 0, 0, 0])])
+        return b.node("Mul", "mul", [b.node("Identity", "same", [same]), two])
 
-    lowering = optimize(build(graph), tmp_path / "x.nb").passes[:3]
+    simplified, *lowering = optimize(build(graph), tmp_path / "x.nb").passes[:4]
+    assert (simplified.name, simplified.ops_before, simplified.ops_after) == ("simplify", 6, 4)
+    nothing = "nothing: it does not change values"
+    assert simplified.changes == (f"`dropout` ⇒ {nothing}", f"`same` ⇒ {nothing}")
     assert [(r.name, r.ops_before, r.ops_after) for r in lowering] == [
-        ("fold_constants", 5, 4),
-        ("remove_identity", 4, 2),
+        ("fold_constants", 4, 3),
+        ("remove_identity", 3, 2),
         ("lower", 2, 4),
     ]
     assert lowering[0].changes == ("Add `sum` ⇒ a constant",)
-    assert lowering[1].changes == ("Dropout `dropout` ⇒ nothing", "Identity `same` ⇒ nothing")
+    assert lowering[1].changes == ("Reshape `shape` ⇒ nothing",)
     assert lowering[2].changes[0] == "Conv `conv` ⇒ transpose + conv2d"
 
 

@@ -218,19 +218,20 @@ def test_links_see_through_pooling_and_reach_gemm(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "links"), [((4, 5), 0), ((4, 1), 0), ((5,), 1), ((1, 5), 1), ((1,), 1), ((), 1)]
+    ("shape", "per_channel"), [((4, 5), 0), ((4, 1), 0), ((5,), 1), ((1, 5), 1), ((1,), 1), ((), 1)]
 )
 @pytest.mark.parametrize("layer", ["one", "two"])
-def test_a_gemm_with_a_bias_per_sample_is_not_touched(
-    tmp_path: Path, shape: tuple[int, ...], links: int, layer: str
+def test_what_is_added_per_sample_is_not_scaled(
+    tmp_path: Path, shape: tuple[int, ...], per_channel: int, layer: str
 ) -> None:
+    """It is a sum of its own: behind the first Gemm it parts the two, behind the second it is in nobody's way."""
     b = Builder()
     x = "input"
     for name, rows in (("one", 6), ("two", 5)):
         bias = b.weight(f"{name}/bias", *(shape if name == layer else (5,)))
         x = b.node("Gemm", name, [x, b.weight(f"{name}/weight", rows, 5), bias])
     model = loaded(b.model(x, shape=(4, 6)), tmp_path)
-    assert len(find_links(model.graph)) == links
+    assert len(find_links(model.graph)) == (per_channel if layer == "one" else 1)
     equalize_layers(model, PER_TENSOR, samples(8, (6,)))
 
 

@@ -10,18 +10,24 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
+from ptq_core.graph.edits import drop_unread
 from ptq_core.graph.passes.fold_batch_norm import fold_batch_norm
 from ptq_core.graph.passes.fold_bias_add import fold_bias_add
 from ptq_core.graph.passes.fuse_matmul_add import fuse_matmul_add
 from ptq_core.graph.passes.lift_constants import lift_constants
 from ptq_core.graph.passes.remove_identity import remove_identity
+from ptq_core.graph.passes.split_gemm_rows import split_gemm_rows
+from ptq_core.graph.passes.spread_axes import spread_axes
 
 SIMPLIFY_PASSES: tuple[Callable[[ir.Model], dict[str, str]], ...] = (
     lift_constants,
     remove_identity,
+    spread_axes,
+    fold_bias_add,
     fold_batch_norm,
     fold_bias_add,
     fuse_matmul_add,
+    split_gemm_rows,
 )
 
 
@@ -36,6 +42,4 @@ def simplify(model: ir.Model) -> dict[str, str]:
 
 def remove_unused_constants(graph: ir.Graph) -> None:
     """Drop initializers that nothing reads."""
-    for name, value in list(graph.initializers.items()):
-        if not value.uses() and not value.is_graph_output() and not value.is_graph_input():
-            del graph.initializers[name]
+    drop_unread(graph, list(graph.initializers.values()))

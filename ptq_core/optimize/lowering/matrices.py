@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from ptq_core.flatfile.attributes import Clamp
 from ptq_core.flatfile.program import OpKind
+from ptq_core.graph.edits import per_channel
 from ptq_core.optimize.lowering.arithmetic import combine
 from ptq_core.optimize.lowering.context import (
     Activation,
@@ -83,9 +84,8 @@ def _bias(
     real = bias.real.astype(np.float32) * np.float32(beta)
     if real.ndim and real.shape[-1] not in (1, outputs):
         raise Unsupported(f"its matrix C {list(real.shape)} does not fit {outputs} outputs")
-    if real.ndim > 1 and math.prod(real.shape[:-1]) != 1:
-        return None, Constant(real)
-    return Constant(np.ascontiguousarray(np.broadcast_to(real.reshape(-1), (outputs,)))), None
+    row = per_channel(real, outputs)
+    return (None, Constant(real)) if row is None else (Constant(np.ascontiguousarray(row)), None)
 
 
 def _emit(

@@ -132,8 +132,8 @@ def lower_transpose(context: Lowering, node: ir.Node) -> None:
 
 
 def lower_concat(context: Lowering, node: ir.Node) -> None:
-    """Concat along one axis; constants among the inputs become constant tensors."""
-    entries = [context.activation(node, i) for i in range(len(node.inputs))]
+    """Concat along one axis; constants among the inputs become constant tensors, int8 ones of one scale as they are."""
+    entries = [_concat_input(context, node, i) for i in range(len(node.inputs))]
     running = [context.find(value) for value in node.inputs]
     shapes = [context.dims(entry) for entry in entries]
     rank = len(shapes[0])
@@ -144,8 +144,6 @@ def lower_concat(context: Lowering, node: ir.Node) -> None:
         raise Unsupported(f"its shapes {[list(s) for s in shapes]} do not fit")
     last = any(isinstance(entry, Activation) and entry.channels_last for entry in running)
     tensors = tuple(context.channels_last(e) if last else context.model_layout(e) for e in entries)
-    if any(context.program.tensors[t].dtype != DType.F32 for t in tensors):
-        raise Unsupported("an input is quantized and not dequantized")
     dims = [*shapes[0]]
     dims[axis] = sum(shape[axis] for shape in shapes)
     stored = tuple(dims[i] for i in TO_NHWC) if last else tuple(dims)
@@ -153,6 +151,16 @@ def lower_concat(context: Lowering, node: ir.Node) -> None:
     attributes = Concat(axis=nhwc_axis(axis) if last else axis)
     context.emit(OpKind.CONCAT, str(node.name), tensors, out, attributes)
     context.bind(node.outputs[0], Activation(out, last))
+
+
+def _concat_input(context: Lowering, node: ir.Node, position: int) -> Activation:
+    entry = context.find(node.inputs[position])
+    if isinstance(entry, Constant) and entry.qparams is not None:
+        kept = entry.array.dtype == np.int8 and entry.qparams.per_tensor
+        value = node.inputs[position]
+        name = str(value.name) if value else ""
+        return Activation(context.constant_tensor(name, entry if kept else Constant(entry.real)))
+    return context.real_input(node, position)
 
 
 def lower_pad(context: Lowering, node: ir.Node) -> None:

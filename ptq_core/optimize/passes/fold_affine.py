@@ -1,4 +1,4 @@
-"""Move a per-channel multiplication or addition (batch normalization, a MatMul's bias) into the operator before it."""
+"""Move a per-channel multiplication or addition into the operator before it; batch norms are folded in graph/passes."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import pytest
 
 from ptq_core.graph import io, passes
 from ptq_core.graph.edits import constant_array
+from ptq_core.graph.passes.count_no_overhang import count_no_overhang
 from ptq_core.graph.passes.fold_batch_norm import fold_batch_norm
 from ptq_core.graph.passes.fold_bias_add import fold_bias_add
 from ptq_core.graph.passes.fuse_matmul_add import fuse_matmul_add
@@ -216,3 +217,39 @@ def test_other_constants_stay(tmp_path: Path, shape: tuple[int, ...]) -> None:
     constant = b.constant("c", b.random.standard_normal(shape).astype(np.float32))
     model = load(b.model(b.node("Add", "add", [b.conv("conv", "input", 3, 4), constant])), tmp_path)
     assert fold_bias_add(model) == {}
+
+
+OVERHANGS = {
+    "no pads": ({"kernel_shape": [3, 3], "strides": [2, 2]}, ["AveragePool"]),
+    "pads": ({"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}, ["Pad", "AveragePool"]),
+    "one side": ({"kernel_shape": [3, 2], "strides": [2, 3], "pads": [0, 1, 0, 0]}, ["Pad", "AveragePool"]),
+    "one dimension": (
+        {"kernel_shape": [2, 3], "strides": [2, 2], "pads": [0, 1, 0, 1]},
+        ["Pad", "AveragePool"],
+    ),
+    "a window behind the data": (
+        {"kernel_shape": [2, 3], "strides": [3, 2], "pads": [1, 1, 1, 1]},
+        ["Pad", "AveragePool"],
+    ),
+    "none": ({"kernel_shape": [2, 2], "strides": [2, 2], "pads": [1, 1, 1, 1]}, ["AveragePool"]),
+}
+"""Of a pool over 8 x 8: its attributes, and what is left."""
+
+
+@pytest.mark.parametrize("size", [7, 8, 9, 10])
+@pytest.mark.parametrize("name", OVERHANGS)
+def test_what_hangs_over_the_padding_is_not_counted(tmp_path: Path, name: str, size: int) -> None:
+    attributes, left = OVERHANGS[name]
+    b = Builder()
+    y = b.node("AveragePool", "pool", ["input"], ceil_mode=1, count_include_pad=1, **attributes)
+    proto = b.model(y, shape=(1, 3, size, size))
+    model = load(proto, tmp_path)
+    assert count_no_overhang(model) == {}
+    if size == 8:
+        assert op_types(model) == left
+    onnx.checker.check_model(onnx.load_from_string(io.to_bytes(model)))
+    want, got = (
+        open_session(data, optimized=False).run(None, {"input": np.ones((1, 3, size, size), np.float32)})[0]
+        for data in (proto.SerializeToString(), io.to_bytes(model))
+    )
+    np.testing.assert_array_equal(got, want)

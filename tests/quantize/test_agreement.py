@@ -40,10 +40,22 @@ def concatenated() -> onnx.ModelProto:
     return b.model(b.conv("last", x, 8, 4), shape=("N", *SHAPE))
 
 
+def overhanging_averages() -> onnx.ModelProto:
+    """Averages whose last windows hang over the input, and over its padding; what hangs over does not count."""
+    b = Builder(5)
+    x = b.conv("first", "input", 3, 6)
+    whole = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 1}
+    x = b.conv("second", b.node("AveragePool", "pool", [x], **whole), 6, 6)
+    return b.model(
+        b.conv("last", b.node("AveragePool", "padded", [x], pads=[1] * 4, **whole), 6, 4), shape=("N", *SHAPE)
+    )
+
+
 NETWORKS: list[tuple[Callable[[], onnx.ModelProto], int]] = [
     (mobile_block, 4),
     (padded_pools, 2),
     (concatenated, 3),
+    (overhanging_averages, 3),
 ]
 
 

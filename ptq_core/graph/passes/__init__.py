@@ -11,6 +11,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from ptq_core.graph.edits import drop_unread
+from ptq_core.graph.passes.count_no_overhang import count_no_overhang
 from ptq_core.graph.passes.fold_batch_norm import fold_batch_norm
 from ptq_core.graph.passes.fold_bias_add import fold_bias_add
 from ptq_core.graph.passes.fuse_matmul_add import fuse_matmul_add
@@ -28,6 +29,7 @@ SIMPLIFY_PASSES: tuple[Callable[[ir.Model], dict[str, str]], ...] = (
     fold_bias_add,
     fuse_matmul_add,
     split_gemm_rows,
+    count_no_overhang,
 )
 
 

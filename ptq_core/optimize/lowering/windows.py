@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.flatfile.attributes import Conv2d, Pad, Pool2d
+from ptq_core.flatfile.attributes import Conv2d, Pool2d
 from ptq_core.flatfile.program import DType, OpKind, QuantParams
 from ptq_core.optimize.lowering.context import (
     Activation,
@@ -172,12 +172,8 @@ def lower_average_pool(context: Lowering, node: ir.Node) -> None:
         raise Unsupported("an average with dilation has no kernel")
     source, include_pad = context.channels_last(x), get_int(node, "count_include_pad", 0)
     padded = any((h.before, h.after, w.before, w.after))
-    if include_pad and padded and (h.extra or w.extra):
-        # The declared padding counts, what ceil_mode adds behind it does not: make the former part of the data.
-        source = _pad_with_zeros(context, node, source, h, w)
-        h, w = _without_pads(h), _without_pads(w)
-    counted = int(bool(include_pad) and padded and not (h.extra or w.extra))
-    _emit_pool(context, node, OpKind.AVERAGE_POOL2D, source, (h, w), counted)
+    assert not (include_pad and (h.extra or w.extra)), "count_no_overhang has run"
+    _emit_pool(context, node, OpKind.AVERAGE_POOL2D, source, (h, w), int(bool(include_pad) and padded))
 
 
 def lower_global_average_pool(context: Lowering, node: ir.Node) -> None:
@@ -217,23 +213,6 @@ def _pool_axes(node: ir.Node, dims: tuple[int, ...]) -> tuple[Axis, Axis]:
 
 def _whole(height: int, width: int) -> tuple[Axis, Axis]:
     return Axis(height, height, 1, 1, 0, 0), Axis(width, width, 1, 1, 0, 0)
-
-
-def _without_pads(axis: Axis) -> Axis:
-    size = axis.size + axis.before + axis.after
-    return Axis(size, axis.kernel, axis.stride, axis.dilation, 0, 0, axis.extra)
-
-
-def _pad_with_zeros(context: Lowering, node: ir.Node, source: int, h: Axis, w: Axis) -> int:
-    tensor = context.program.tensors[source]
-    n, height, width, channels = tensor.dims
-    dims = (n, height + h.before + h.after, width + w.before + w.after, channels)
-    zero = 0 if tensor.qparams is None else tensor.qparams.zero_point
-    out = context.like(f"{node.outputs[0].name}:padded", dims, source)
-    before, after = (0, h.before, w.before, 0), (0, h.after, w.after, 0)
-    return context.emit(
-        OpKind.PAD, str(node.name), (source,), out, Pad(before=before, after=after, q_value=zero)
-    )
 
 
 def _emit_pool(

@@ -11,7 +11,7 @@ ABIS := host,arm64-v8a,armeabi-v7a,x86_64
 QEMU ?= yes
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance opt-table accuracy runtime runtime-all wheel clean distclean check-python check-qemu check-chromium check-adb check-sanitizer
+.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance opt-table numerics-table accuracy runtime runtime-all wheel clean distclean check-python check-qemu check-chromium check-adb check-sanitizer
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -132,6 +132,9 @@ performance: runtime models build/peers/.installed  ## measure the tables of doc
 
 opt-table: runtime models  ## run `ptq opt` on every model again, and write the table of docs/opt.md
 	$(BIN)/python scripts/opt_doc.py
+
+numerics-table: runtime  ## compare int8 operators with onnxruntime on this CPU again, and write the table of docs/numerics.md
+	$(BIN)/python scripts/numerics_table.py
 
 accuracy: runtime  ## what each configuration costs in accuracy on the real model (about 15 minutes)
 	$(BIN)/python scripts/accuracy.py

@@ -76,6 +76,25 @@ class _Operand:
     entries: Entries
 
 
+def _packed_bytes(program: Program, op: Op, shared: set[tuple[int, int]]) -> int:
+    """Bytes that ``op`` adds for the constants it reads: each reader packs a copy, but those of one matrix share theirs.
+
+    ``shared`` has address and size of the matrices so far.
+    """
+    total = 0
+    for position, index in enumerate(op.inputs):
+        data = None if index is None else program.tensors[index].data
+        if data is None:
+            continue
+        place = (data.__array_interface__["data"][0], data.nbytes)
+        if op.kind == OpKind.FULLY_CONNECTED and position == 1:
+            total += 0 if place in shared else data.nbytes
+            shared.add(place)
+        else:
+            total += data.nbytes
+    return total
+
+
 class _Reader:
     def __init__(self, data: memoryview) -> None:
         self._data = data
@@ -114,15 +133,16 @@ class _Reader:
     def _check_operators(self, program: Program, operators: list[_Operand]) -> None:
         """Each operator's own rules, and the limits of all together."""
         work = packed = 0
+        shared: set[tuple[int, int]] = set()
         limit = memory_limit(len(self._data), program.arena_size)
         for step, (op, operator) in enumerate(zip(program.ops, operators, strict=True)):
             where = f"operator {step} {shown(op.name)} ({op.kind.label})"
-            packed += sum(
-                program.tensors[index].size_bytes for index in op.reads if program.tensors[index].is_constant
-            )
+            packed += _packed_bytes(program, op, shared)
             if packed > limit:
                 raise FlatFileError(
-                    f"{where} memory", f"constants of {packed} bytes so far", f"at most {limit}"
+                    f"{where} memory",
+                    f"{packed} bytes so far for the constants that operators keep packed copies of",
+                    f"at most {limit}: 4 · (file + arena) + 16 MiB, as small files must not ask for much",
                 )
             check_operator(program, step, operator.entries)
             work += operator_work(program, op)

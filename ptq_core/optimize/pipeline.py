@@ -29,6 +29,7 @@ from ptq_core.graph.weights import release_constants
 from ptq_core.optimize.compress_weights import TYPES, compress_weights, output_sqnr_db
 from ptq_core.optimize.lowering.lower import lower_graph
 from ptq_core.optimize.memory_plan import plan_memory
+from ptq_core.optimize.outputs import name_tensors, part_outputs
 from ptq_core.optimize.passes import run_passes
 from ptq_core.optimize.verify.inputs import random_inputs
 from ptq_core.optimize.verify.verify import verify as check
@@ -207,7 +208,8 @@ def rewrite(
 ) -> tuple[PassReport, ...]:
     """Run all passes, give the program's ``outputs`` their names and plan the memory; a report per pass, in their order."""
     reports = run_passes(program, prefer_int8_kernel=prefer_int8_kernel, enable_fp16=enable_fp16)
-    _name_tensors(program, outputs)
+    part_outputs(program, outputs)
+    name_tensors(program, outputs)
     plan_memory(program)
     return reports
 
@@ -242,19 +244,3 @@ def runs_on_int8(program: Program, op: Op) -> bool:
     x, *others = (program.tensors[index] for index in op.reads)
     reads = [x.dtype, *(tensor.dtype for tensor in others if not is_compressed(x, tensor))]
     return DType.I8 in reads and op.kind.label != "dequantize"
-
-
-def _name_tensors(program: Program, outputs: Sequence[str]) -> None:
-    """Outputs bear the model's names; every name is unique."""
-    names = dict(zip(program.outputs, outputs, strict=True))
-    names.update({index: program.tensors[index].name for index in program.inputs})
-    taken = set(names.values())
-    for index, tensor in enumerate(program.tensors):
-        name = names.get(index, tensor.name)
-        if index not in names:
-            count = 1
-            while name in taken:
-                count += 1
-                name = f"{tensor.name}:{count}"
-            taken.add(name)
-        program.tensors[index] = dataclasses.replace(tensor, name=name)

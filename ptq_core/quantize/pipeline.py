@@ -21,6 +21,7 @@ from ptq_core.files import atomic_folder
 from ptq_core.graph import io
 from ptq_core.graph.opsets import upgrade_opset
 from ptq_core.graph.passes import remove_unused_constants, simplify
+from ptq_core.graph.passes.share_constants import share_constants
 from ptq_core.quantize import report
 from ptq_core.quantize.activations import ActivationParams, activation_params, scale_groups
 from ptq_core.quantize.check import check_written
@@ -154,6 +155,7 @@ def quantize_model(
     details = report.build(config, name, original, folded, plan, result)
     insert_qdq(model, selection, params, plan.weights, store_int4=config.store_int4)
     remove_unused_constants(model.graph)
+    share_constants(model)
     return QuantizedModel(
         model, details, len(selection.units), len(selection.reasons), result.pictures, tuple(result.warnings)
     )

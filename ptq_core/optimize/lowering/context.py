@@ -80,6 +80,12 @@ class Lowering:
     def output(self, value: ir.Value, entry: Activation) -> int:
         """The tensor of a value that the model gives out, in the model's own layout."""
         index = self.model_layout(entry)
+        if index in (
+            *self.program.inputs,
+            *self.program.outputs,
+        ):  # optimize/outputs.py gives it a tensor of its own
+            copy = self.like(str(value.name), self.program.tensors[index].dims, index)
+            index = self.emit(OpKind.RESHAPE, str(value.name), (index,), copy)
         if self.program.tensors[index].origin is None:
             rank = len(self.program.tensors[index].dims)
             self._set_origin(index, Origin(str(value.name), tuple(range(rank))))

@@ -149,7 +149,8 @@ def lower_graph(model: ir.Model) -> tuple[Program, tuple[PassReport, ...]]:
         changes[kind].append(words)
     if problems:
         raise _refusal(problems)
-    context.program.outputs = [_output(context, value) for value in graph.outputs]
+    for value in graph.outputs:
+        context.program.outputs.append(_output(context, value))
     return context.program, _reports(changes, len(graph), len(context.program.ops))
 
 

@@ -15,6 +15,8 @@ namespace ptq {
 template <typename T>
 class Pooled {
  public:
+  Pooled() = default;
+  Pooled(T* data, size_t size) : data_(data), size_(size) {}
   T* data() { return data_; }
   const T* data() const { return data_; }
   size_t size() const { return size_; }

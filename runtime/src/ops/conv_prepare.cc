@@ -156,8 +156,8 @@ void ChooseRows(size_t mr, size_t nr, size_t kd, size_t element_size, size_t lea
 
 // Packs all groups and lays the bias beside them.
 template <typename T>
-ptq_status PackGroups(const Tensor& w, size_t kr, size_t kd, ConvState* state, Pool* pool,
-                      Pooled<T>* packed) {
+ptq_status PackGroups(const Tensor& w, size_t kr, size_t kd, ConvState* state,
+                      const PreparedOp& op, Pooled<T>* packed) {
   const ConvGeometry& g = state->geometry;
   const size_t slots = state->blocks * state->nr,  // per group
       outputs = g.GroupOutputs(), products = g.Taps() * g.GroupInputs();
@@ -165,13 +165,18 @@ ptq_status PackGroups(const Tensor& w, size_t kr, size_t kd, ConvState* state, P
   if (!Multiply(g.groups, slots, &all_slots) ||
       !Multiply(all_slots, state->packed_products, &packed_size) || packed_size > SIZE_MAX / 8)
     return OutOfMemory();
-  PTQ_RETURN_IF_ERROR(pool->Allocate(static_cast<size_t>(packed_size), packed));
+  const PackingKey key = {w.data,
+                          {sizeof(T), g.groups, outputs, slots, state->gemm_taps, state->gemm_depth,
+                           state->nr, kr, kd}};
+  if (op.packings->Find(key, packed)) return PTQ_OK;
+  PTQ_RETURN_IF_ERROR(op.pool->Allocate(static_cast<size_t>(packed_size), packed));
   const T* weights = static_cast<const T*>(w.data);
   for (size_t group = 0; group < g.groups; ++group) {
     PackGemmWeights(weights + group * outputs * products, outputs, state->gemm_taps,
                     state->gemm_depth, state->nr, kr, kd,
                     packed->data() + group * slots * state->packed_products);
   }
+  op.packings->Remember(key, packed);
   return PTQ_OK;
 }
 
@@ -182,7 +187,7 @@ ptq_status PrepareGemmReal(const GemmRealKernel<T>& kernel, const Convolution& c
   const ConvGeometry& g = state->geometry;
   ChooseRows(kernel.mr, kernel.nr, 1, sizeof(T), kernel.packs_rows ? kPackedRowColumns : 1, state);
   const size_t slots = state->blocks * state->nr, outputs = g.GroupOutputs();
-  PTQ_RETURN_IF_ERROR(PackGroups(conv.W(), 1, 1, state, conv.op.pool, weights));
+  PTQ_RETURN_IF_ERROR(PackGroups(conv.W(), 1, 1, state, conv.op, weights));
   PTQ_RETURN_IF_ERROR(bias->Allocate(g.groups * slots));
   if (conv.b == nullptr) return PTQ_OK;
   for (size_t group = 0; group < g.groups; ++group) {
@@ -211,7 +216,7 @@ ptq_status PrepareGemmI8(uint32_t features, const Convolution& conv, ConvState* 
   state->shifted_sums = kernel->shifted_sums && conv.output.dtype == kI8;
   state->small_results = true;
   PTQ_RETURN_IF_ERROR(
-      PackGroups(conv.W(), kernel->kr, kernel->kd, state, conv.op.pool, &state->weights_i8));
+      PackGroups(conv.W(), kernel->kr, kernel->kd, state, conv.op, &state->weights_i8));
   PTQ_RETURN_IF_ERROR(state->bias_i32.Allocate(g.groups * slots));
   PTQ_RETURN_IF_ERROR(state->multiplier.Allocate(g.groups * slots));
   for (size_t group = 0; group < g.groups; ++group) {

@@ -9,6 +9,7 @@
 #include "base/cpu_features.h"
 #include "base/math.h"
 #include "base/object.h"
+#include "base/packings.h"
 #include "base/pool.h"
 #include "format/flat_file.h"
 #include "program/thread_pool.h"
@@ -35,6 +36,7 @@ struct PreparedOp {
   const Operator* op;
   const Tensor* tensors;
   Pool* pool;                     // for packed weights; lives as long as the operator
+  Packings* packings;             // which of them another operator may share
   const char* kernel;             // name of the chosen kernel
   uint64_t workspace_per_thread;  // bytes; ptq_program checks the sum
   uint64_t scratch;               // bytes of the context's scratch that a run uses

@@ -103,6 +103,7 @@ ptq_status PrepareThroughF32(uint32_t features, PreparedOp* op) {
   inner->op = &state->op;
   inner->tensors = state->tensors;
   inner->pool = op->pool;
+  inner->packings = op->packings;
   PTQ_RETURN_IF_ERROR(FindOpImplementation(half.kind->id)->prepare(features, inner));
   if (HasWeights(half.kind->id)) {  // packed by now, and the bias copied
     for (Array<float>& values : state->constants) PTQ_RETURN_IF_ERROR(values.Allocate(0));

@@ -35,6 +35,7 @@ ptq_status ptq_program::PrepareOperator(size_t index, size_t file_size, uint32_t
   prepared->op = &op;
   prepared->tensors = file.tensors.data();
   prepared->pool = &pool;
+  prepared->packings = &packings;
   const ptq::OpImplementation* implementation = ptq::FindOpImplementation(op.kind->id);
   if (implementation == nullptr) {
     return ptq::Fail(PTQ_UNSUPPORTED, "is not in this runtime, which was tailored to other models");
@@ -72,6 +73,7 @@ ptq_status ptq_program::Load(const uint8_t* data, size_t size, uint32_t features
   // What f16 becomes in float32 is the load of a file of twice the size.
   if (file.HoldsF16()) budget.Extend(4 * uint64_t{size});
   mapped.DropPages();  // the checksum read all of them
+  packings.ShareConstantsIn(data, size);
   PTQ_RETURN_IF_ERROR(ops.Allocate(file.operators.size()));
   for (size_t i = 0; i < ops.size(); ++i) {
     const ptq_status status = PrepareOperator(i, size + expanded, features);

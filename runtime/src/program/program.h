@@ -22,6 +22,7 @@ struct ptq_program {
   ptq::Array<uint8_t> copy;
   ptq::FlatFile file;
   ptq::Pool pool;  // packed weights, in the order of the operators
+  ptq::Packings packings;
   ptq::Array<ptq::PreparedOp> ops;
   uint64_t work = 0;                // elementary steps of a run
   size_t workspace_per_thread = 0;  // bytes, a multiple of 64: the most that any operator needs

@@ -93,7 +93,9 @@ def _axes(node: ir.Node, sizes: tuple[int, ...], kernel: tuple[int, int]) -> tup
         full = (sizes[i] - 1) * strides[i] + extra[i] + reach + 1
         before, outputs = pads[i], full - pads[i] - pads[i + 2]
         if shape is not None or auto_pad.startswith("SAME"):
-            outputs = shape[len(shape) - 2 + i] if shape is not None else sizes[i] * strides[i]
+            # As ONNX's inference and onnxruntime have it: a kernel that does not reach the next window leaves out the gap.
+            same = min(sizes[i] * strides[i], full)
+            outputs = shape[len(shape) - 2 + i] if shape is not None else same
             total = max(full - outputs, 0)
             before = total // 2 if auto_pad == "SAME_UPPER" else total - total // 2
         elif auto_pad == "VALID":

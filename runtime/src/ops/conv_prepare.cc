@@ -156,8 +156,8 @@ void ChooseRows(size_t mr, size_t nr, size_t kd, size_t element_size, size_t lea
 
 // Packs all groups and lays the bias beside them.
 template <typename T>
-ptq_status PackGroups(const Tensor& w, size_t kr, size_t kd, ConvState* state,
-                      const PreparedOp& op, Pooled<T>* packed) {
+ptq_status PackGroups(const Tensor& w, size_t kr, size_t kd, ConvState* state, const PreparedOp& op,
+                      Pooled<T>* packed) {
   const ConvGeometry& g = state->geometry;
   const size_t slots = state->blocks * state->nr,  // per group
       outputs = g.GroupOutputs(), products = g.Taps() * g.GroupInputs();

@@ -12,6 +12,25 @@ namespace ptq {
 // the mean of its output's before it counts as an outlier.
 constexpr double kWinogradMostError = 2, kWinogradOutlier = 4;
 
+// The sum of the magnitudes of `x` that `keep` says true of, in independent parts, as all weights
+// pass here when a file is loaded.
+template <typename Keep>
+inline double SumOfMagnitudes(const float* x, size_t count, Keep keep) {
+  constexpr size_t kParts = 8;
+  double parts[kParts] = {}, sum = 0;
+  const auto add = [&](float value, double* to) {
+    const double size = fabs(static_cast<double>(value));
+    *to += keep(size) ? size : 0;
+  };
+  size_t i = 0;
+  for (; i + kParts <= count; i += kParts) {
+    for (size_t j = 0; j < kParts; ++j) add(x[i + j], &parts[j]);
+  }
+  for (; i < count; ++i) add(x[i], &sum);
+  for (const double part : parts) sum += part;
+  return sum;
+}
+
 // docs/numerics.md, "Which way is taken": filters [outputs][3][3][channels].
 inline bool WinogradKeepsDigits(const float* filters, size_t outputs, size_t channels) {
   constexpr double kFactors[2][3] = {{2, 1, 1}, {1, 1, 2}};  // |A^T| |G|, by pixel and tap
@@ -19,16 +38,13 @@ inline bool WinogradKeepsDigits(const float* filters, size_t outputs, size_t cha
   for (size_t o = 0; o < outputs; ++o, filters += 9 * channels) {
     double taps[9] = {}, total = 0;
     for (size_t tap = 0; tap < 9; ++tap) {
-      for (size_t c = 0; c < channels; ++c)
-        taps[tap] += fabs(static_cast<double>(filters[tap * channels + c]));
+      taps[tap] = SumOfMagnitudes(filters + tap * channels, channels, [](double) { return true; });
       total += taps[tap];
     }
     const double most = kWinogradOutlier * total / (9 * depth);
-    double ordinary = 0;
-    for (size_t i = 0; i < 9 * channels; ++i) {
-      const double size = fabs(static_cast<double>(filters[i]));
-      if (size < most) ordinary += size;  // an infinite one is not
-    }
+    // An infinite weight is no ordinary one.
+    const double ordinary =
+        SumOfMagnitudes(filters, 9 * channels, [most](double size) { return size < most; });
     const double allowed = kWinogradMostError * (9 * depth + 8) * ordinary / (depth + 8);
     for (size_t pixel = 0; pixel < 4; ++pixel) {  // of a tile
       double sum = 0;

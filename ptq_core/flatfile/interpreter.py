@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -54,21 +53,18 @@ def interpret(program: Program, inputs: Sequence[Array]) -> list[Array | None]:
         values[index] = value
     for op in program.ops:
         operands = [None if index is None else values[index] for index in op.inputs]
-        values[op.outputs[0]] = evaluate(program, op, operands)
+        tensors = [None if index is None else program.tensors[index] for index in op.inputs]
+        values[op.outputs[0]] = evaluate(op, tensors, operands, program.tensors[op.outputs[0]])
     return values[:count]
 
 
 def evaluate(
-    program: Program, op: Op, operands: Sequence[Array | None], dims: tuple[int, ...] | None = None
+    op: Op, tensors: Sequence[Tensor | None], operands: Sequence[Array | None], out: Tensor
 ) -> Array:
-    """What ``op`` of ``program``, whose weights are expanded, makes of ``operands``, aligned with its inputs.
+    """What ``op`` makes of ``operands``, which with their ``tensors`` are aligned with its inputs; ``out`` is its output.
 
-    ``dims`` are those of the result where ``op`` is only a part of an operator. Raises ValueError if the result has other ones,
-    or another type.
+    Weights are expanded. Raises ValueError if the result is not of the type and dims of ``out``.
     """
-    tensors = [None if index is None else program.tensors[index] for index in op.inputs]
-    out = program.tensors[op.outputs[0]]
-    out = out if dims is None else dataclasses.replace(out, dims=dims)
     widened = [None if values is None else _widened(values) for values in operands]
     result = _OPERATORS[op.kind](_Call(op, tensors, widened, out))
     if out.dtype == DType.F16:

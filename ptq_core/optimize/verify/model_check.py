@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ptq_core.flatfile.program import Array, Program
 from ptq_core.graph.values import ModelValues
-from ptq_core.optimize.verify.bands import BUDGET, bands, cost_of
 from ptq_core.optimize.verify.comparison import MismatchError
 from ptq_core.optimize.verify.node_rounding import RULES
 from ptq_core.optimize.verify.piece_check import PieceCheck
 from ptq_core.optimize.verify.pieces import Piece, pieces
+from ptq_core.optimize.verify.regions import BUDGET, regions
 
 
 @dataclass
@@ -49,8 +49,8 @@ class ModelComparison:
 
         An output may differ by the roundings of the piece's operators on both sides, sums rounded once; so integers may differ
         by a step only where the exact quotient is at a tie. Where onnxruntime's own sums are further away, they must keep
-        their bound, and our piece the tighter one against the exact value. ``seed`` chooses the bands of large tensors. Raises
-        MismatchError, which names the operator and both values, and InputError where onnxruntime cannot run the model.
+        their bound, and our piece the tighter one against the exact value. ``seed`` chooses what of large tensors is compared.
+        Raises MismatchError, which names the operator and both values, and InputError where onnxruntime cannot run the model.
         """
         found = ModelCheck()
         last_use = {name: i for i, piece in enumerate(self._pieces) for name in piece.names}
@@ -71,12 +71,9 @@ class ModelComparison:
         return dataclasses.replace(piece, nodes=tuple(nodes), names=piece.names | (read & self._values.names))
 
     def _compare(self, piece: Piece, known: Mapping[str, Array], found: ModelCheck, seed: int) -> None:
-        dims = self._program.tensors[piece.tensor].dims
-        height = dims[1] if len(dims) > 1 else 1
-        cost = cost_of(self._program, piece.ours)
         found.pieces += 1
-        for rows in bands(height, cost, BUDGET // len(self._pieces), seed):
-            agreement = self._check.compare(piece, known, rows)
+        for region in regions(self._program, piece.ours, BUDGET // len(self._pieces), seed):
+            agreement = self._check.compare(piece, known, region)
             found.steps_at_ties += agreement.steps_at_ties
             found.worst_share = max(found.worst_share, agreement.worst_share)
             found.judged += [piece.name] if agreement.judged else []

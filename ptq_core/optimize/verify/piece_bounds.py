@@ -16,6 +16,7 @@ from ptq_core.flatfile.error_bound import UNITS, Roundoff, error_bound, is_float
 from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
 from ptq_core.numerics import reference
 from ptq_core.optimize.verify.pieces import Walk
+from ptq_core.optimize.verify.regions import Cut
 
 MOVEMENT = frozenset(
     {OpKind.TRANSPOSE, OpKind.RESHAPE, OpKind.SLICE, OpKind.GATHER, OpKind.CONCAT, OpKind.PAD, OpKind.DILATE}
@@ -26,16 +27,13 @@ SELECTING = MOVEMENT | {OpKind.MAX_POOL2D, OpKind.RESIZE, OpKind.REDUCE}
 """Operators that may run in int8 with their input's scale."""
 
 
-def real_operands(program: Program, op: Op, operands: Sequence[Array | None]) -> list[Array | None]:
-    """``operands`` of ``op``, aligned with its inputs, with quantized constants of a float operator as float32."""
-    tensors = [None if i is None else program.tensors[i] for i in op.inputs]
-    computed = [v for t, v in zip(tensors, operands, strict=True) if t is not None and not t.is_constant]
+def real_operands(cut: Cut) -> list[Array | None]:
+    """The operands of ``cut``, aligned with its inputs, with quantized constants of a float operator as float32."""
+    pairs = list(zip(cut.tensors, cut.operands, strict=True))
+    computed = [v for t, v in pairs if t is not None and not t.is_constant]
     if not computed or cast(Array, computed[0]).dtype != np.float32:
-        return list(operands)
-    return [
-        v if t is None or v is None or not t.is_constant else _real(t, v)
-        for t, v in zip(tensors, operands, strict=True)
-    ]
+        return list(cut.operands)
+    return [v if t is None or v is None or not t.is_constant else _real(t, v) for t, v in pairs]
 
 
 def _real(tensor: Tensor, values: Array) -> Array:
@@ -56,19 +54,22 @@ class PieceBounds:
 
     def of(
         self,
-        op: Op,
-        operands: Sequence[Array],
-        incoming: Sequence[Array],
+        cut: Cut,
+        carried: Sequence[Array | None],
         y: Array,
         *,
         accumulates: bool,
         ours: bool = False,
     ) -> Array:
-        """The bound of ``y`` that ``op`` makes of ``operands``, those that are present, whose own bounds are ``incoming``.
+        """The bound of ``y`` that ``cut`` makes of its operands, whose own bounds are ``carried`` (None: exact); aligned.
 
         ``accumulates`` False is for sums that are rounded once. ``ours`` leaves out what another implementation rounds:
         float32 operators then have only what reaches them, and those in half precision their own.
         """
+        op = cut.op
+        pairs = [(v, e) for v, e in zip(real_operands(cut), carried, strict=True) if v is not None]
+        operands = [v for v, _ in pairs]
+        incoming = [np.zeros(v.shape) if e is None else e for v, e in pairs]
         inexact = any(e.any() for e in incoming)
         exact = np.zeros(y.shape)
         if op.kind in _CONVERSIONS:
@@ -84,25 +85,27 @@ class PieceBounds:
         roundoff = Roundoff(unit, independent=False, accumulates=accumulates, winograd=False, blocks=ours)
         with np.errstate(all="ignore"):
             bound = error_bound(op, operands, incoming, y, roundoff)
-        return bound if ours else bound + self._bias_rounding(op)
+        return bound if ours else bound + self._bias_rounding(cut)
 
-    def _bias_rounding(self, op: Op) -> Array:
+    def _bias_rounding(self, cut: Cut) -> Array:
         """What int8 kernels make of a bias: it becomes int32 with the scale s_in · s_w (docs/numerics.md, "Bias").
 
         0 for one that is stored with that scale, and for float operators.
         """
+        op = cut.op
         if op.kind not in (OpKind.CONV2D, OpKind.FULLY_CONNECTED) or len(op.reads) < 3:
             return np.zeros(())
-        weight, bias = (self._program.tensors[i] for i in op.reads[1:3])
+        weight, bias = cut.tensors[1], cut.tensors[2]
         source = self._quantized(op.reads[0])
-        if source is None or weight.dtype != DType.I8 or weight.qparams is None:
+        if source is None or weight is None or weight.dtype != DType.I8 or weight.qparams is None:
             return np.zeros(())
         scales = float(source.scale) * weight.qparams.scales.astype(np.float64)
-        if bias.qparams is None or bias.data is None or bias.dtype != DType.I32:
+        if bias is None or bias.qparams is None or bias.dtype != DType.I32:
             return np.asarray(scales / 2)
         # Taken as it is where the scales are nearly equal, else rounded.
         apart = np.abs(bias.qparams.scales.astype(np.float64) - scales)
-        return np.where(apart > 2.0**-23 * scales, scales / 2 + apart * np.abs(bias.data), 0.0)
+        integers = cast(Array, cut.operands[2])
+        return np.where(apart > 2.0**-23 * scales, scales / 2 + apart * np.abs(integers), 0.0)
 
     def _quantized(self, tensor: int) -> QuantParams | None:
         """The scale of the integers that the float ``tensor`` is dequantized from, also through what moves values."""

@@ -11,13 +11,13 @@ import onnx
 
 from ptq_core.flatfile.error_bound import SUBNORMAL_STEP, UNITS
 from ptq_core.flatfile.interpreter import evaluate, half
-from ptq_core.flatfile.program import Array, DType, Origin, Program
+from ptq_core.flatfile.program import Array, DType, Op, Origin, Program
 from ptq_core.graph.values import ModelValues
-from ptq_core.optimize.verify.bands import Band, Banded, Rows, band_of
 from ptq_core.optimize.verify.comparison import Difference, MismatchError
 from ptq_core.optimize.verify.node_rounding import ELEMENTWISE, node_rounding
 from ptq_core.optimize.verify.piece_bounds import PieceBounds, real_operands
 from ptq_core.optimize.verify.pieces import Piece, Walk
+from ptq_core.optimize.verify.regions import WHOLE, Excerpt, Parts, Region, excerpt_of
 
 Known = Mapping[str, Array]
 """The model's values by name, in the model's layout."""
@@ -39,9 +39,9 @@ class PieceCheck:
         self._program, self._lowered, self._values = program, lowered, values
         self._model_bounds, self._own_bounds = PieceBounds(Walk(lowered)), PieceBounds(Walk(program))
 
-    def compare(self, piece: Piece, known: Known, rows: Rows | None) -> Agreement:
-        """``rows`` of the piece's tensor (None: all of it). Raises MismatchError."""
-        sides = _Sides(self, piece, known, rows)
+    def compare(self, piece: Piece, known: Known, region: Region) -> Agreement:
+        """``region`` of the piece's tensor. Raises MismatchError."""
+        sides = _Sides(self, piece, known, region)
         found = Difference(sides.got, sides.wanted)
         if found.none:
             return Agreement()
@@ -58,7 +58,7 @@ class PieceCheck:
         """onnxruntime's sums are far from exact ones, or something is wrong: both are compared with the model's operators
         computed with sums that are rounded once. Returns what they may differ by, and if ONNX's evaluator was the judge."""
         values = sides.model_values(given=False)
-        exact = sides.as_ours(values[sides.piece.model_tensor][1])
+        exact = sides.as_ours(values[sides.piece.model_tensor])
         tight = own + sides.bound(values, accumulates=False)
         ours = Difference(sides.got, exact)
         if ours.exceeds(tight):
@@ -79,18 +79,18 @@ class PieceCheck:
 
 
 class _Sides:
-    """Some rows of a piece on both sides: ``got`` is what our operators compute, ``wanted`` the model's value."""
+    """A region of a piece on both sides: ``got`` is what our operators compute, ``wanted`` the model's value."""
 
-    def __init__(self, check: PieceCheck, piece: Piece, known: Known, rows: Rows | None) -> None:
+    def __init__(self, check: PieceCheck, piece: Piece, known: Known, region: Region) -> None:
         self.piece, self.known = piece, known
         self._program, self._lowered, self._values = check._program, check._lowered, check._values
         self._model_bounds, self._own_bounds = check._model_bounds, check._own_bounds
         tensor, origin = self._program.tensors[piece.tensor], _origin(self._program, piece.tensor)
         model_origin = _origin(self._lowered, piece.model_tensor)
-        self._band = band_of(self._program, piece.ours, piece.tensor, rows)
+        self._ours_part = excerpt_of(self._program, piece.ours, piece.tensor, region)
         same_layout = origin.perm == model_origin.perm
-        self._model_band = band_of(
-            self._lowered, piece.model, piece.model_tensor, rows if same_layout else None
+        self._model_part = excerpt_of(
+            self._lowered, piece.model, piece.model_tensor, region if same_layout else WHOLE
         )
         wanted = _oriented(known[piece.name], origin)
         if wanted.shape != tensor.dims:
@@ -98,49 +98,50 @@ class _Sides:
                 f"value `{piece.name}` of the model is of shape {list(known[piece.name].shape)}, "
                 f"that of the program of {list(tensor.dims)}"
             )
-        self._ours = _computed(self._band, {i: (0, _known(self._program, i, known)) for i in piece.leaves})
-        self.got = self._ours[piece.tensor][1]
-        self.wanted = self._band.of(piece.tensor, _known(self._program, piece.tensor, known))
+        leaves: Parts = {i: (WHOLE, _known(self._program, i, known)) for i in piece.leaves}
+        self._ours = _computed(self._ours_part, leaves)
+        self.region, self.got = self._ours[piece.tensor]
+        self.wanted = self.region.part(_known(self._program, piece.tensor, known))
 
     def oriented(self, value: Array) -> Array:
-        """The rows of a ``value`` that is in the model's layout."""
-        turned = _oriented(value, _origin(self._program, self.piece.tensor))
-        return self._band.of(self.piece.tensor, turned)
+        """The region of a ``value`` that is in the model's layout."""
+        return self.region.part(_oriented(value, _origin(self._program, self.piece.tensor)))
 
-    def as_ours(self, values: Array) -> Array:
-        """``values`` of the lowered tensor (the rows of its band) in the layout of ours."""
+    def as_ours(self, part: tuple[Region, Array]) -> Array:
+        """A ``part`` of the lowered tensor that holds the region, in the layout of ours."""
+        region, values = part
         model = _origin(self._lowered, self.piece.model_tensor)
         if model.perm == _origin(self._program, self.piece.tensor).perm:
-            return values
+            return self.region.within(values, region)
         return self.oriented(values.transpose(np.argsort(model.perm)))
 
-    def model_values(self, given: bool) -> Banded:
+    def model_values(self, given: bool) -> Parts:
         """What the lowered operators of the piece write; ``given``: the model's own values where they are known."""
-        band, written = self._model_band, {op.outputs[0] for op in self.piece.model}
+        excerpt, written = self._model_part, {op.outputs[0] for op in self.piece.model}
         inside = {self.piece.model_tensor, *(i for op in self.piece.model for i in (*op.reads, *op.outputs))}
-        values: Banded = {}
+        values: Parts = {}
         for index in inside:
             origin = self._lowered.tensors[index].origin
             if origin is None or origin.name not in self.known or (index in written and not given):
                 continue
-            whole = _known(self._lowered, index, self.known)
-            values[index] = (band.first(index), band.of(index, whole)) if index in written else (0, whole)
-        return _computed(band, values)
+            region = excerpt.region(index) if index in written else WHOLE
+            values[index] = (region, region.part(_known(self._lowered, index, self.known)))
+        return _computed(excerpt, values)
 
-    def bound(self, values: Banded, accumulates: bool) -> Array:
+    def bound(self, values: Parts, accumulates: bool) -> Array:
         """The bound of the piece's value on the model's side, in the layout of ours."""
         inside = {node.output[0]: node for node in self.piece.nodes}
-        bounds: Banded = {}
+        bounds: Parts = {}
         for op in self.piece.model:
             out = op.outputs[0]
-            bound = self._of(self._model_band, self._model_bounds, out, values, bounds, accumulates)
+            bound = _bound(self._model_part, self._model_bounds, op, values, bounds, accumulates)
             origin = self._lowered.tensors[out].origin
             if origin is not None and origin.name in inside:
                 bound = bound + self._rounded_inside(inside[origin.name], out, origin)
             bounds[out] = (values[out][0], bound)
         if self.piece.model_tensor not in bounds:
             return np.zeros(())
-        return self.as_ours(bounds[self.piece.model_tensor][1])
+        return self.as_ours(bounds[self.piece.model_tensor])
 
     def own_bound(self) -> Array:
         """What half precision makes of the piece on our side; 0 where there is none."""
@@ -148,65 +149,58 @@ class _Sides:
         inside = {i for op in self.piece.ours for i in (*op.reads, *op.outputs)}
         if not any(tensors[i].dtype == DType.F16 for i in inside):
             return np.zeros(())
-        bounds: Banded = {}
+        bounds: Parts = {}
         for i in self.piece.leaves:
             if tensors[i].dtype == DType.F16:
-                first, values = self._ours[i]
-                bounds[i] = (first, UNITS[DType.F16] * np.abs(values.astype(np.float64)) + SUBNORMAL_STEP)
+                region, values = self._ours[i]
+                bounds[i] = (region, UNITS[DType.F16] * np.abs(values.astype(np.float64)) + SUBNORMAL_STEP)
         for op in self.piece.ours:
             out = op.outputs[0]
-            bound = self._of(
-                self._band, self._own_bounds, out, self._ours, bounds, accumulates=True, ours=True
-            )
+            bound = _bound(self._ours_part, self._own_bounds, op, self._ours, bounds, True, ours=True)
             bounds[out] = (self._ours[out][0], bound)
         return bounds[self.piece.tensor][1]
 
-    def _of(
-        self,
-        band: Band,
-        rules: PieceBounds,
-        out: int,
-        values: Banded,
-        bounds: Banded,
-        accumulates: bool,
-        ours: bool = False,
-    ) -> Array:
-        op = next(op for op in band.ops if out in op.outputs)
-        operands = real_operands(band.program, op, band.operands(op, values))
-        carried = band.operands(op, {**values, **bounds})
-        pairs = [(i, v, e) for i, v, e in zip(op.inputs, operands, carried, strict=True) if v is not None]
-        present = [v for _, v, _ in pairs]
-        incoming = [e if i in bounds and e is not None else np.zeros(v.shape) for i, v, e in pairs]
-        cut, _ = band.cut(op)
-        return rules.of(cut, present, incoming, values[out][1], accumulates=accumulates, ours=ours)
-
     def _rounded_inside(self, node: onnx.NodeProto, tensor: int, origin: Origin) -> Array:
-        """What ``node`` rounds beside what its operators show, for the rows of ``tensor``, which stands for its output."""
+        """What ``node`` rounds beside what its operators show, for the region of ``tensor``, which stands for its output."""
         inputs = [self.known.get(name, self._values.constant(name)) for name in node.input]
         y = self.known.get(node.output[0])
         missing = [name for name, x in zip(node.input, inputs, strict=True) if name and x is None]
         if y is None or missing:
             return np.zeros(())
-        rows = self._model_band.rows.get(tensor)
-        if rows is not None and node.op_type in ELEMENTWISE:
-            part = (*(slice(None) for _ in range(origin.perm[1])), slice(*rows))
-            inputs[0], y = cast(Array, inputs[0])[part], y[part]
-            return np.broadcast_to(node_rounding(node, inputs, y), y.shape).transpose(origin.perm)
+        region = self._model_part.region(tensor)
+        if region.rows is not None and node.op_type in ELEMENTWISE:
+            rows = (*(slice(None) for _ in range(origin.perm[1])), slice(*region.rows))
+            inputs[0], y = cast(Array, inputs[0])[rows], y[rows]
+            region = Region(None, region.channels)
         whole = np.broadcast_to(node_rounding(node, inputs, y), y.shape).transpose(origin.perm)
-        return self._model_band.of(tensor, whole)
+        return region.part(whole)
 
 
-def _computed(band: Band, values: Banded) -> Banded:
-    """``values`` and what the operators of ``band`` make of them, where they are not among them."""
+def _computed(excerpt: Excerpt, values: Parts) -> Parts:
+    """``values`` and what the operators of ``excerpt`` make of them, where they are not among them."""
     computed = dict(values)
-    for op in band.ops:
-        if op.outputs[0] not in computed:
-            cut, dims = band.cut(op)
-            operands = real_operands(band.program, op, band.operands(op, computed))
+    for op in excerpt.ops:
+        out = op.outputs[0]
+        if out not in computed:
+            cut = excerpt.cut(op, computed)
             with np.errstate(all="ignore"):
-                result = evaluate(band.program, cut, operands, dims)
-            computed[op.outputs[0]] = (band.first(op.outputs[0]), result)
+                result = evaluate(cut.op, cut.tensors, real_operands(cut), cut.out)
+            computed[out] = (excerpt.region(out), result)
     return computed
+
+
+def _bound(
+    excerpt: Excerpt,
+    rules: PieceBounds,
+    op: Op,
+    values: Parts,
+    bounds: Parts,
+    accumulates: bool,
+    ours: bool = False,
+) -> Array:
+    """The bound of what ``op`` writes, from ``values`` and the ``bounds`` of what it reads."""
+    cut, carried = excerpt.cut(op, values), excerpt.carried(op, bounds)
+    return rules.of(cut, carried, values[op.outputs[0]][1], accumulates=accumulates, ours=ours)
 
 
 def _origin(program: Program, tensor: int) -> Origin:

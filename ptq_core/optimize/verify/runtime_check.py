@@ -12,8 +12,8 @@ from ptq_core.flatfile.compressed import expand_weights
 from ptq_core.flatfile.error_bound import UNITS, Roundoff, error_bound, is_float
 from ptq_core.flatfile.interpreter import evaluate
 from ptq_core.flatfile.program import Array, DType, Op, Program
-from ptq_core.optimize.verify.bands import BUDGET, Band, Banded, band_of, bands, cost_of
 from ptq_core.optimize.verify.comparison import Difference, MismatchError
+from ptq_core.optimize.verify.regions import BUDGET, WHOLE, Excerpt, Parts, excerpt_of, regions
 from ptq_core.runtime import Program as Runtime
 from ptq_core.runtime import TensorInfo
 
@@ -31,7 +31,7 @@ def check_runtime(flat: Path, program: Program, inputs: Sequence[Array], seed: i
 
     Integers are equal; floats differ by no more than the operator's own bound (docs/numerics.md, "Float operators"). An operand
     is what the runtime has computed, so nothing is carried from one operator to the next. Of
-    large tensors, bands of rows are compared, which ``seed`` chooses. Raises MismatchError, which names the
+    large tensors, some rows and channels are compared, which ``seed`` chooses. Raises MismatchError, which names the
     operator, its kernel and both values; DeviceError where this machine has no runtime.
     """
     checker = _Checker(expand_weights(program), inputs, seed)
@@ -47,7 +47,7 @@ class _Checker:
 
     def __init__(self, program: Program, inputs: Sequence[Array], seed: int) -> None:
         self._program, self._seed = program, seed
-        self._values: Banded = {i: (0, x) for i, x in zip(program.inputs, inputs, strict=True)}
+        self._values: Parts = {i: (WHOLE, x) for i, x in zip(program.inputs, inputs, strict=True)}
         self._last_reader = {index: i for i, op in enumerate(program.ops) for index in op.reads}
         self.kernels: list[str] = []
         self.worst_share = 0.0
@@ -60,25 +60,25 @@ class _Checker:
             raise MismatchError(
                 f"{self._label(step)} gives {got.dtype}{list(got.shape)}, not {out.dtype.label}{out.dims}"
             )
-        height = out.dims[1] if len(out.dims) > 1 else 1
-        for rows in bands(height, cost_of(program, [op]), BUDGET // len(program.ops), self._seed):
-            self._compare(step, band_of(program, [op], op.outputs[0], rows), got)
-        self._values[op.outputs[0]] = (0, got)
+        for region in regions(program, [op], BUDGET // len(program.ops), self._seed):
+            self._compare(step, excerpt_of(program, [op], op.outputs[0], region), got)
+        self._values[op.outputs[0]] = (WHOLE, got)
         for index in (*op.reads, op.outputs[0]):
             if self._last_reader.get(index, step) <= step:
                 self._values.pop(index, None)
 
-    def _compare(self, step: int, band: Band, whole: Array) -> None:
-        op = band.ops[0]
-        cut, dims = band.cut(op)
-        operands, got = band.operands(op, self._values), band.of(op.outputs[0], whole)
+    def _compare(self, step: int, excerpt: Excerpt, whole: Array) -> None:
+        op = excerpt.ops[0]
+        cut, got = excerpt.cut(op, self._values), excerpt.region(op.outputs[0]).part(whole)
         with np.errstate(all="ignore"):
-            wanted = evaluate(self._program, cut, operands, dims)
+            wanted = evaluate(cut.op, cut.tensors, cut.operands, cut.out)
         found = Difference(got, wanted)
         if found.none:
             return
-        present = [v for v in operands if v is not None]
-        allowed = self._bound(cut, present, wanted, found) if is_float(op, present, wanted) else np.zeros(())
+        present = [v for v in cut.operands if v is not None]
+        allowed = (
+            self._bound(cut.op, present, wanted, found) if is_float(op, present, wanted) else np.zeros(())
+        )
         if found.exceeds(allowed):
             raise MismatchError(f"{self._label(step)} computes {found.described(allowed)}")
         self.worst_share = max(self.worst_share, found.share(allowed))

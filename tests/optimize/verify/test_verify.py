@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ptq_core.flatfile.interpreter import evaluate, interpret
+from ptq_core.flatfile.program import OpKind
 from ptq_core.optimize import pipeline
-from ptq_core.optimize.verify.bands import bands
 from ptq_core.optimize.verify.inputs import described, random_inputs
+from ptq_core.optimize.verify.regions import Region, excerpt_of, regions
 from ptq_core.runtime import RUNTIME_DIR_VARIABLE
 from tests.agreement import RUNTIME_IS_BUILT
 from tests.models import mobile_block, save
 from tests.optimize.graphs import Qdq, build
+from tests.optimize.verify import fault_graphs
 
 needs_runtime = pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="run `make runtime` first")
 
@@ -74,9 +77,38 @@ def test_inputs_of_which_nothing_is_known() -> None:
     assert described(program, 2).endswith("over [-1, 1] and [0, 255], as nothing says what the model is fed")
 
 
-def test_bands_hold_the_edges_and_something_between() -> None:
-    assert bands(100, cost=10, budget=10, seed=0) == [None]
-    assert bands(100, cost=1000, budget=100, seed=0) == [(0, 4), (96, 100)]
-    ((first, last),) = (rows for rows in bands(100, cost=1000, budget=100, seed=3) if rows is not None)
-    assert first % 2 == 0
-    assert last - first == 8
+def convolution(b: Qdq) -> str:
+    return b.conv("conv", "input", 8, 32)
+
+
+def test_parts_hold_the_edges_and_something_between() -> None:
+    program = pipeline.lower_to_program(build(convolution, (1, 8, 100, 20)))
+    ops = [op for op in program.ops if op.kind == OpKind.CONV2D]
+    everything = regions(program, ops, budget=2**30, seed=0)
+    assert everything == [Region()]
+    edges = regions(program, ops, budget=20_000, seed=0)
+    assert [(r.rows, r.channels) for r in edges] == [((0, 4), None), ((96, 100), None)]
+    (between,) = regions(program, ops, budget=20_000, seed=3)
+    assert between.rows is not None
+    assert between.rows[0] % 2 == 0
+    assert between.rows[1] - between.rows[0] == 8
+    fewer = regions(program, ops, budget=1_000, seed=0)
+    assert [(r.rows, r.channels) for r in fewer] == [((0, 2), (0, 8)), ((98, 100), (24, 32))]
+
+
+def test_a_part_of_an_operator_computes_that_part() -> None:
+    program = pipeline.lower_to_program(build(fault_graphs.convolutions, (1, 8, 24, 20)))
+    values = interpret(program, random_inputs(program))
+    computed = (i for i, tensor in enumerate(program.tensors) if not tensor.is_constant)
+    parts = {i: (Region(), v) for i in computed if (v := values[i]) is not None}
+    seen = 0
+    for op in program.ops:
+        for region in (Region((2, 5)), Region((0, 3), (2, 4)), Region(None, (0, 3))):
+            excerpt = excerpt_of(program, [op], op.outputs[0], region)
+            cut = excerpt.cut(op, parts)
+            got = evaluate(cut.op, cut.tensors, cut.operands, cut.out)
+            whole = values[op.outputs[0]]
+            assert whole is not None
+            np.testing.assert_array_equal(got, excerpt.region(op.outputs[0]).part(whole), op.name)
+            seen += excerpt.region(op.outputs[0]) == region
+    assert seen >= 9, "most operators can be cut"

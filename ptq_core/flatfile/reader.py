@@ -42,6 +42,15 @@ def read_program(data: bytes | mmap.mmap) -> Program:
     return _Reader(memoryview(data)).program()
 
 
+def map_program(path: Path) -> Program:
+    """As `read_program` of the file ``path``, which is mapped: constants take memory only while they are used."""
+    with path.open("rb") as stream:
+        data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    program = read_program(data)
+    data.madvise(mmap.MADV_DONTNEED)  # the checksum went through all of it
+    return program
+
+
 def load_program(path: Path) -> Program:
     """The program in the file ``path``; raises InputError as `read_program`, and for what is no readable regular file."""
     try:

@@ -17,7 +17,9 @@ def external_files(proto: onnx.ModelProto) -> set[str]:
 
 def check_external_data(proto: onnx.ModelProto, path: Path, params_filename: str | None) -> None:
     """Raise InputError unless all external data lies beside ``path``, in ``params_filename`` if that is given."""
-    locations = external_files(proto)
+    locations = external_files(proto) - {
+        path.name
+    }  # wire.py lets large constants refer to the model's own file
     for name in sorted(locations):
         target = (path.parent / name.replace("\0", "")).resolve()
         if "\0" in name or not target.is_relative_to(path.parent.resolve()):

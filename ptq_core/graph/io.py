@@ -18,6 +18,7 @@ from ptq_core.graph.inline_functions import inline_functions
 from ptq_core.graph.opsets import upgrade_old_opset
 from ptq_core.graph.scopes import name_nodes
 from ptq_core.graph.weights import Array, attach, detach
+from ptq_core.graph.wire import parse_model
 
 Shape = tuple[int, ...]
 InputShapes = Shape | Sequence[Shape] | Mapping[str, Shape]
@@ -273,7 +274,7 @@ def static_shape(value: ir.Value, *, batch: int = 1) -> tuple[int, ...]:
 
 def _read(path: Path) -> onnx.ModelProto:
     try:
-        proto = onnx.ModelProto.FromString(path.read_bytes())
+        proto = parse_model(path)
     except FileNotFoundError:
         raise InputError(f"no model file {path}", rule="the model must exist", fix="check the path") from None
     except (OSError, DecodeError) as error:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ptq_core.errors import InputError
 from ptq_core.graph.io import read_apart
 from ptq_core.graph.session import open_session
+from ptq_core.memory import forget_pages
 
 Array = NDArray[Any]
 
@@ -72,6 +73,9 @@ class ModelValues:
             outputs = [name for name in part.outputs if name not in known]
             results = self._run(i, outputs, given)
             known |= results
+            for name in part.inputs:
+                if name in self._weights:
+                    forget_pages(self._weights[name])
             yield {name: values for name, values in results.items() if name in self.names}
             later = {name for after in self._parts[i + 1 :] for name in after.inputs}
             known = {name: values for name, values in known.items() if name in later}

@@ -16,9 +16,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ptq_core.errors import InputError
-
-MIN_BYTES = 4096
-"""Smaller constants stay in the model: shapes are inferred from the values of some."""
+from ptq_core.graph.wire import MIN_BYTES
 
 Array = NDArray[Any]
 

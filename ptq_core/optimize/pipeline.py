@@ -21,16 +21,18 @@ from ptq_core.flatfile import layout
 from ptq_core.flatfile.compressed import is_compressed
 from ptq_core.flatfile.lifetimes import lower_bound
 from ptq_core.flatfile.program import Array, DType, Op, Program
-from ptq_core.flatfile.reader import read_program
+from ptq_core.flatfile.reader import map_program
 from ptq_core.flatfile.writer import write_file
 from ptq_core.graph.io import InputShapes, load_model, save_model, to_bytes
 from ptq_core.graph.passes import simplify
 from ptq_core.graph.weights import release_constants
+from ptq_core.memory import give_back_freed
 from ptq_core.optimize.compress_weights import TYPES, compress_weights, output_sqnr_db
 from ptq_core.optimize.lowering.lower import lower_graph
 from ptq_core.optimize.memory_plan import plan_memory
 from ptq_core.optimize.outputs import name_tensors, part_outputs
 from ptq_core.optimize.passes import run_passes
+from ptq_core.optimize.source_program import SourceProgram
 from ptq_core.optimize.verify.inputs import random_inputs
 from ptq_core.optimize.verify.verify import verify as check
 from ptq_core.reports import CompressReport, OptimizeReport, PassReport, SimplifyReport
@@ -91,7 +93,7 @@ def optimize(
         loaded = ir.from_proto(onnx.ModelProto.FromString(source))
     simplified = _simplified(loaded)
     program, lowered = lower_graph(loaded)
-    before = dataclasses.replace(program, tensors=list(program.tensors), ops=list(program.ops))
+    source_program = SourceProgram(program)
     outputs = [str(value.name) for value in loaded.graph.outputs]
     release_constants(loaded)  # free the weights now, not when the garbage of a graph is collected
     passes = (
@@ -108,17 +110,20 @@ def optimize(
         "precision": "int8" if int8_ops else "fp16" if fp16_ops else "fp32",
     }
     verified = compressed = None
-    origins = [tensor.origin for tensor in program.tensors]
     with atomic_path(out) as temporary:
-        size = _write_checked(program, temporary)
+        size = _write(program, temporary)
+        source_program.leave_constants_to(program)
         inputs = random_inputs(program) if verify else []
         with _compressed(program, quant_type, temporary, inputs) as (whole, compressed):
             if compressed is not None:
                 size = temporary.stat().st_size
             for index, tensor in enumerate(program.tensors):  # free the weights
                 program.tensors[index] = dataclasses.replace(tensor, data=None)
+            give_back_freed()
+            written = map_program(whole)
             if verify:
-                verified = check(whole, origins, before, source, outputs)
+                lowered_again = source_program.restored(written)
+                verified = check(whole, written, lowered_again, source, outputs)
     return OptimizeReport(
         path=out,
         size_bytes=size,
@@ -134,12 +139,10 @@ def optimize(
     )
 
 
-def _write_checked(program: Program, path: Path) -> int:
-    """Write ``program``; returns the file's size. The reader's checks must hold for it: a failure is a bug, and stays here."""
+def _write(program: Program, path: Path) -> int:
+    """Write ``program``; returns the file's size. Whoever calls it reads the file back: that fails only for a bug of ours."""
     with path.open("wb") as stream:
-        size = write_file(program, stream)
-    read_program(path.read_bytes())
-    return size
+        return write_file(program, stream)
 
 
 @contextmanager
@@ -159,7 +162,8 @@ def _compressed(
         report = compress_weights(program, quant_type)
         if report.tensors:
             program.meta = {**program.meta, "weights": TYPES[quant_type][0].label}
-        _write_checked(program, path)
+        _write(program, path)
+        map_program(path)
         yield whole, dataclasses.replace(report, output_sqnr_db=output_sqnr_db(whole, path, inputs))
 
 

@@ -9,6 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ptq_core.graph.edits import add_constant, constant_array, drop_unread, per_channel, take_over_output
+from ptq_core.memory import forget_pages
 
 Array = NDArray[Any]
 
@@ -42,6 +43,7 @@ def fold_batch_norm(model: ir.Model) -> dict[str, str]:
             constant = add_constant(model.graph, f"{layer.name}/folded_{kind}", array.astype(weight.dtype))
             layer.replace_input_with(index, constant)
         drop_unread(model.graph, before)
+        forget_pages(weight)
         take_over_output(model.graph, layer, norm)
         removed[str(norm.name)] = str(layer.name)
     return removed

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import mmap
 from collections.abc import Sequence
 from pathlib import Path
 
 from ptq_core.errors import DeviceError, InputError
-from ptq_core.flatfile.program import Array, Origin, Program
-from ptq_core.flatfile.reader import read_program
+from ptq_core.flatfile.program import Array, Program
+from ptq_core.memory import forget_pages
 from ptq_core.optimize.verify.comparison import sqnr_db
 from ptq_core.optimize.verify.inputs import described, random_inputs
 from ptq_core.optimize.verify.model_check import ModelCheck, ModelComparison, by_name
@@ -21,21 +19,15 @@ TURNS = 2
 
 
 def verify(
-    flat: Path,
-    origins: Sequence[Origin | None],
-    lowered: Program,
-    model: Path | bytes,
-    outputs: Sequence[str],
+    flat: Path, written: Program, lowered: Program, model: Path | bytes, outputs: Sequence[str]
 ) -> VerifyReport:
     """Check that ``flat`` computes ``model`` (its file, or ModelProto bytes), whose outputs are called ``outputs``.
 
-    ``origins`` are the values of the model that the file's tensors stand for, ``lowered`` is the program before the passes, whose
-    tensors know theirs. Raises MismatchError (exit code 1) where the runtime does
-    not compute the program or the program not the model. What this machine lacks, or onnxruntime cannot run, is the reason
+    ``written`` is the program in it, ``lowered`` what it was before the passes; the tensors of both know the values of the
+    model that they stand for. Raises MismatchError (exit code 1) where the runtime does not compute the program or the program
+    not the model. What this machine lacks, or onnxruntime cannot run, is the reason
     in the report.
     """
-    with flat.open("rb") as stream:
-        written = _known_again(read_program(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)), origins)
     inputs = [random_inputs(written, turn) for turn in range(TURNS)]
     runtime, reason = _check_runtime(flat, written, inputs)
     found: list[ModelCheck] = []
@@ -66,15 +58,17 @@ def _check_runtime(
     flat: Path, program: Program, inputs: Sequence[Sequence[Array]]
 ) -> tuple[list[RuntimeCheck], str]:
     try:
-        return [check_runtime(flat, program, each, seed) for seed, each in enumerate(inputs)], ""
+        found = []
+        for seed, each in enumerate(inputs):
+            found.append(check_runtime(flat, program, each, seed))
+            _forget_constants(program)
+        return found, ""
     except DeviceError as error:
         return [], error.problem
 
 
-def _known_again(written: Program, origins: Sequence[Origin | None]) -> Program:
-    """``written``, as it was read, with what its tensors stand for: no file holds that."""
-    written.tensors = [
-        dataclasses.replace(tensor, origin=origin)
-        for tensor, origin in zip(written.tensors, origins, strict=True)
-    ]
-    return written
+def _forget_constants(program: Program) -> None:
+    """They are mapped from one file."""
+    constant = next((tensor.data for tensor in program.tensors if tensor.data is not None), None)
+    if constant is not None:
+        forget_pages(constant)

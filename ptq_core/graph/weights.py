@@ -131,7 +131,7 @@ def _mapped(
     if length != size or offset < 0 or offset + size > available:
         raise _misfit(
             tensor,
-            f"at offset {offset} of {path.name}, which has {available}, it has {length} bytes, its dims {list(tensor.dims)} need {size}",
+            f"offset {offset}, length {length} in {path.name} of {available} bytes; its dims {list(tensor.dims)} need {size}",
         )
     if size == 0:
         return np.zeros(tuple(tensor.dims), dtype)

@@ -7,6 +7,7 @@ becomes external data whose file is the model's own. Anything unexpected is left
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,17 +62,27 @@ def _graph(data: mmap.mmap, start: int, stop: int, name: str) -> Iterator[bytes]
 
 
 def _tensor(data: mmap.mmap, start: int, stop: int, name: str) -> bytes | None:
-    """A TensorProto that refers to its bytes in the file ``name``; None if it is small or refers to a file already."""
+    """A TensorProto that refers to its bytes in the file ``name``; None if it is small, refers to a file or has odd dims."""
     fields = list(_fields(data, start, stop))
     raw = [field for field in fields if field[0] == _RAW_DATA]
     if len(raw) != 1 or raw[0][3] - raw[0][2] < MIN_BYTES or any(field[0] == _LOCATION for field in fields):
+        return None
+    kept = b"".join(data[begin:end] for number, begin, _, end in fields if number != _RAW_DATA)
+    if _size(onnx.TensorProto.FromString(kept)) != raw[0][3] - raw[0][2]:
         return None
     place = onnx.TensorProto(data_location=onnx.TensorProto.EXTERNAL)
     _, _, first, end = raw[0]
     for key, value in (("location", name), ("offset", str(first)), ("length", str(end - first))):
         place.external_data.add(key=key, value=value)
-    kept = [data[begin:end] for number, begin, _, end in fields if number != _RAW_DATA]
-    return b"".join(kept) + place.SerializeToString()
+    return kept + place.SerializeToString()
+
+
+def _size(tensor: onnx.TensorProto) -> int | None:
+    """The bytes that dims and type ask for; None where NumPy has no such type."""
+    try:
+        return math.prod(tensor.dims) * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    except KeyError:
+        return None
 
 
 def _fields(data: mmap.mmap, start: int, stop: int) -> Iterator[Field]:

@@ -108,3 +108,5 @@ def _print(report: QuantizeReport) -> None:
         f"model:  {report.model_path}\n"
         f"report: {report.report_path}"
     )
+    for hint in report.hints:
+        click.echo(hint)

@@ -8,7 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class QuantizeReport:
-    """What `quantize` did: where the model lies, what was quantized, what was not and why; ``notes`` are no reason to worry."""
+    """What `quantize` did: where the model lies, what was quantized, what was not and why.
+
+    ``notes`` are no reason to worry; ``hints`` are for whoever runs the model.
+    """
 
     model_path: Path
     report_path: Path
@@ -19,6 +22,7 @@ class QuantizeReport:
     pictures: int
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    hints: tuple[str, ...]
     seconds: float
 
 

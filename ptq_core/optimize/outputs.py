@@ -27,8 +27,12 @@ def part_outputs(program: Program, outputs: Sequence[str]) -> None:
 
 
 def name_tensors(program: Program, outputs: Sequence[str]) -> None:
-    """Outputs bear the model's names; every name is unique."""
+    """Outputs bear the model's names and stand for these values, whatever wrote them before; every name is unique."""
     names = dict(zip(program.outputs, outputs, strict=True))
+    for index, name in names.items():
+        tensor = program.tensors[index]
+        origin = Origin(name, tuple(range(len(tensor.dims))))
+        program.tensors[index] = dataclasses.replace(tensor, origin=origin)
     names.update({index: program.tensors[index].name for index in program.inputs})
     taken = set(names.values())
     for index, tensor in enumerate(program.tensors):

@@ -22,7 +22,7 @@ from ptq_core.graph import io
 from ptq_core.graph.opsets import upgrade_opset
 from ptq_core.graph.passes import remove_unused_constants, simplify
 from ptq_core.graph.passes.share_constants import share_constants
-from ptq_core.quantize import report
+from ptq_core.quantize import advice, report
 from ptq_core.quantize.activations import ActivationParams, activation_params, scale_groups
 from ptq_core.quantize.check import check_written
 from ptq_core.quantize.insertion import INT4_BITS, insert_qdq
@@ -72,6 +72,7 @@ def quantize(config: QuantizeConfig) -> QuantizeReport:
         pictures=result.pictures,
         warnings=(*result.warnings, *said.warnings),
         notes=said.notes,
+        hints=advice.hints(config),
         seconds=time.monotonic() - started,
     )
 
@@ -156,8 +157,10 @@ def quantize_model(
     insert_qdq(model, selection, params, plan.weights, store_int4=config.store_int4)
     remove_unused_constants(model.graph)
     share_constants(model)
+    warnings = (*result.warnings, *advice.warnings(config, result, _input_name(model)))
+    details["warnings"] = list(warnings)
     return QuantizedModel(
-        model, details, len(selection.units), len(selection.reasons), result.pictures, tuple(result.warnings)
+        model, details, len(selection.units), len(selection.reasons), result.pictures, warnings
     )
 
 

@@ -29,13 +29,19 @@ class ModelCheck:
 
 
 class ModelComparison:
-    """``program`` against the model that it was made of, which ``model`` holds; ``lowered`` is what it was before the passes."""
+    """``program`` against the model that it was made of, which ``model`` holds; ``lowered`` is what it was before the passes.
 
-    def __init__(self, program: Program, lowered: Program, model: Path | bytes) -> None:
+    ``outputs`` are the names of the model's.
+    """
+
+    def __init__(
+        self, program: Program, lowered: Program, model: Path | bytes, outputs: Sequence[str]
+    ) -> None:
         self._program, self._lowered = program, lowered
         sizes = {t.origin.name: t.size_bytes for t in lowered.tensors if t.origin is not None}
-        self._values = ModelValues(model, sizes, inputs_of=RULES, sizes=sizes)
-        found = (self._with_nodes(piece) for piece in pieces(program, lowered, self._values.names))
+        self._outputs = outputs
+        self._values = ModelValues(model, (*sizes, *outputs), inputs_of=RULES, sizes=sizes)
+        found = (self._with_nodes(piece) for piece in pieces(program, lowered, self._values.names, outputs))
         self._pieces = sorted(found, key=lambda piece: max(map(self._values.place, piece.names)))
         reached = {piece.tensor for piece in self._pieces} | set(program.inputs)
         for index in program.outputs:
@@ -44,8 +50,8 @@ class ModelComparison:
                 raise MismatchError(f"output `{name}` of the flat file stands for no value of the model")
         self._check = PieceCheck(program, lowered, self._values)
 
-    def check(self, feeds: Mapping[str, Array], outputs: Sequence[str] = (), seed: int = 0) -> ModelCheck:
-        """Compare every piece for the inputs ``feeds``; the model's ``outputs`` are in what it returns.
+    def check(self, feeds: Mapping[str, Array], seed: int = 0) -> ModelCheck:
+        """Compare every piece for the inputs ``feeds``; the model's outputs are in what it returns.
 
         An output may differ by the roundings of the piece's operators on both sides, sums rounded once; so integers may differ
         by a step only where the exact quotient is at a tie. Where onnxruntime's own sums are further away, they must keep
@@ -57,7 +63,7 @@ class ModelComparison:
         known, done = dict(feeds), 0
         for values in self._values.walk(feeds):
             known |= values
-            found.outputs |= {name: values[name] for name in outputs if name in values}
+            found.outputs |= {name: values[name] for name in self._outputs if name in values}
             while done < len(self._pieces) and self._pieces[done].names <= known.keys():
                 self._compare(self._pieces[done], known, found, seed)
                 done += 1

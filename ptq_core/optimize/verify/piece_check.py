@@ -88,9 +88,10 @@ class _Sides:
         tensor, origin = self._program.tensors[piece.tensor], _origin(self._program, piece.tensor)
         model_origin = _origin(self._lowered, piece.model_tensor)
         self._ours_part = excerpt_of(self._program, piece.ours, piece.tensor, region)
+        wider = self._ours_part.region(piece.tensor)  # where an operator cannot be cut
         same_layout = origin.perm == model_origin.perm
         self._model_part = excerpt_of(
-            self._lowered, piece.model, piece.model_tensor, region if same_layout else WHOLE
+            self._lowered, piece.model, piece.model_tensor, wider if same_layout else WHOLE
         )
         wanted = _oriented(known[piece.name], origin)
         if wanted.shape != tensor.dims:

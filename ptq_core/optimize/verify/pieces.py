@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -62,10 +62,13 @@ class Walk:
         return ops, tuple(leaves)
 
 
-def pieces(program: Program, lowered: Program, names: frozenset[str]) -> Iterator[Piece]:
+def pieces(
+    program: Program, lowered: Program, names: frozenset[str], outputs: Sequence[str]
+) -> Iterator[Piece]:
     """The pieces of ``program``, in the order of ``lowered``: what it was lowered to. ``names`` are values that can be had.
 
-    Every operator of ``program`` is in one at least, if its outputs are values of the model.
+    ``outputs`` are the names of the model's, in the order of both. Every operator of ``program`` is in one piece at least, if
+    its outputs are values of the model.
     """
     ours, model = Walk(program), Walk(lowered)
     places = {
@@ -73,6 +76,9 @@ def pieces(program: Program, lowered: Program, names: frozenset[str]) -> Iterato
         for index, tensor in reversed(list(enumerate(lowered.tensors)))
         if tensor.origin is not None and tensor.origin.name in names
     }
+    for name, index in zip(outputs, lowered.outputs, strict=True):
+        if name in names:
+            places.setdefault(name, index)  # it may be known as another value, which is the same
 
     def is_value(index: int) -> bool:
         origin = program.tensors[index].origin

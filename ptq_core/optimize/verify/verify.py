@@ -32,9 +32,9 @@ def verify(
     runtime, reason = _check_runtime(flat, written, inputs)
     found: list[ModelCheck] = []
     try:
-        comparison = ModelComparison(written, lowered, model)
+        comparison = ModelComparison(written, lowered, model, outputs)
         for seed, each in enumerate(inputs):
-            found.append(comparison.check(by_name(written, each), outputs, seed))
+            found.append(comparison.check(by_name(written, each), seed))
             _forget_constants(written)
     except InputError as error:
         reason = reason or error.problem

@@ -10,6 +10,7 @@ import pytest
 from ptq_core.flatfile.interpreter import evaluate, interpret
 from ptq_core.flatfile.program import OpKind
 from ptq_core.optimize import pipeline
+from ptq_core.optimize.verify import model_check, runtime_check
 from ptq_core.optimize.verify.inputs import described, random_inputs
 from ptq_core.optimize.verify.regions import Region, excerpt_of, regions
 from ptq_core.runtime import RUNTIME_DIR_VARIABLE
@@ -112,3 +113,19 @@ def test_a_part_of_an_operator_computes_that_part() -> None:
             np.testing.assert_array_equal(got, excerpt.region(op.outputs[0]).part(whole), op.name)
             seen += excerpt.region(op.outputs[0]) == region
     assert seen >= 9, "most operators can be cut"
+
+
+def wide_matrix(b: Qdq) -> str:
+    x = b.node("Relu", "relu", [b.node("Reshape", "rows", ["input", b.ints("shape", 1, 40, 64)])])
+    return b.node("MatMul", "product", [x, b.weight("w", 64, 3000)])
+
+
+@needs_runtime
+def test_a_large_matrix_behind_a_reshape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reshape cannot be cut, the operators of the model can."""
+    monkeypatch.setattr(runtime_check, "BUDGET", 1000)
+    monkeypatch.setattr(model_check, "BUDGET", 1000)
+    model = build(wide_matrix, (1, 8, 16, 20))
+    report = pipeline.optimize(model, tmp_path / "x.nb", verify=True).verified
+    assert report is not None
+    assert report.pieces > 0

@@ -1,0 +1,106 @@
+"""What points at a wrong input or a costly setting, and what a user of the model should know; none of it is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ptq_core.calibration import CalibrationResult
+from ptq_core.calibration.statistics import TensorStatistics
+from ptq_core.config import QuantizeConfig
+from ptq_core.quantize.selection import WEIGHT_ONLY
+
+FEW_PICTURES = 8
+"""Below this the ranges hang on single pictures; 100 to 500 are usual."""
+
+FEW_BITS = 3
+"""Up to here a layer has seven levels or fewer: without training most networks are lost."""
+
+LARGEST_PIXEL = 255.0
+
+X86_HINT = (
+    "onnxruntime: on an x86 CPU without VNNI (AVX2 only) set the session option session.x64quantprecision to 1, "
+    "else its int8 sums saturate; our runtime and `ptq eval` need nothing"
+)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What advice is made of: configuration, calibration, and the statistics of the picture input if it was observed."""
+
+    config: QuantizeConfig
+    result: CalibrationResult
+    input: TensorStatistics | None
+
+    @property
+    def reach(self) -> float:
+        """The largest magnitude of a preprocessed pixel: observed, else what `mean` and `std` allow."""
+        if self.input is not None and self.input.count:
+            return self.input.abs_max
+        preprocess = self.config.preprocess
+        return max(
+            max(mean, LARGEST_PIXEL - mean) / std
+            for mean, std in zip(preprocess.mean, preprocess.std, strict=True)
+        )
+
+
+Rule = Callable[[Observed], str]
+"""A sentence with what was seen, what is expected and the next step; "" where the rule does not hold."""
+
+
+def warnings(config: QuantizeConfig, result: CalibrationResult, input_name: str) -> tuple[str, ...]:
+    """The sentences of all RULES that hold, in their order."""
+    seen = Observed(config, result, result.statistics.get(input_name))
+    return tuple(filter(None, (rule(seen) for rule in RULES)))
+
+
+def hints(config: QuantizeConfig) -> tuple[str, ...]:
+    """What a user of the written model should know, whatever was seen."""
+    in_integers = config.algo != WEIGHT_ONLY and max(config.weight_bits, config.activation_bits) <= 8
+    return (X86_HINT,) if in_integers else ()
+
+
+def _units(seen: Observed) -> str:
+    """Pixels are 0 … 255; a deviation below 1 and a mean of at most 1 are those of pixels from 0 to 1."""
+    preprocess = seen.config.preprocess
+    if min(preprocess.std) >= 1 or max(preprocess.mean) > 1 or seen.reach <= LARGEST_PIXEL:
+        return ""
+    std, mean = (",".join(f"{v:g}" for v in values) for values in (preprocess.std, preprocess.mean))
+    return (
+        f"the input reaches {seen.reach:.4g}: mean {mean} and std {std} look like numbers for pixels of 0-1,"
+        " here pixels are 0-255; multiply both by 255"
+    )
+
+
+def _few_pictures(seen: Observed) -> str:
+    if seen.config.algo == WEIGHT_ONLY or seen.result.pictures >= FEW_PICTURES:
+        return ""
+    count = seen.result.pictures
+    return (
+        f"calibrated on {count} picture{'s' if count != 1 else ''} only: ranges hang on single pictures; take 100 to 500 that are"
+        " like those of later use"
+    )
+
+
+def _constant_pictures(seen: Observed) -> str:
+    if seen.input is None or not seen.input.count or seen.input.minimum < seen.input.maximum:
+        return ""
+    return (
+        f"all values of all pictures are {seen.input.minimum:g} after preprocessing: nothing can be calibrated on that;"
+        " check the pictures, mean and std"
+    )
+
+
+def _few_bits(seen: Observed) -> str:
+    config = seen.config
+    few = [
+        f"{name} is {bits}"
+        for name, bits in (("weight_bits", config.weight_bits), ("activation_bits", config.activation_bits))
+        if bits <= FEW_BITS and not (name == "activation_bits" and config.algo == WEIGHT_ONLY)
+    ]
+    if not few:
+        return ""
+    return f"{' and '.join(few)}: so few levels lose most networks without training; measure with `ptq eval`, or take 4 and more"
+
+
+RULES: tuple[Rule, ...] = (_units, _few_pictures, _constant_pictures, _few_bits)

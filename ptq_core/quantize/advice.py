@@ -19,8 +19,8 @@ FEW_BITS = 3
 LARGEST_PIXEL = 255.0
 
 X86_HINT = (
-    "onnxruntime: on an x86 CPU without VNNI (AVX2 only) set the session option session.x64quantprecision to 1, "
-    "else its int8 sums saturate; our runtime and `ptq eval` need nothing"
+    "onnxruntime: on an x86 CPU without VNNI (AVX2 only) its int8 sums saturate unless the session option "
+    "session.x64quantprecision (or, slower, session.qdqisint8allowed) is 1; our runtime and `ptq eval` need nothing"
 )
 
 

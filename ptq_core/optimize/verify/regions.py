@@ -61,7 +61,7 @@ WHOLE = Region()
 Parts = dict[int, tuple[Region, Array]]
 """Tensor → a region of it, and its values there."""
 
-BUDGET = 2**23
+BUDGET = 2**22
 """So much may the checks of all operators of a program cost together (`cost_of`), for one input."""
 
 LEAST_ROWS, LEAST_CHANNELS = 2, 8

@@ -275,7 +275,7 @@ def plain_session(proto: bytes) -> onnxruntime.InferenceSession:
 
 
 SESSIONS: dict[str, Callable[[bytes], onnxruntime.InferenceSession]] = {
-    "as optimized": lambda proto: open_session(proto, threads=1),
+    "as optimized": lambda proto: open_session(proto, threads=1, int8="kept"),
     "every node on its own": lambda proto: open_session(proto, threads=1, optimized=False),
     "a plain session": plain_session,
 }

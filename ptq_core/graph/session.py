@@ -1,4 +1,4 @@
-"""The one place that opens onnxruntime sessions: threads set, telemetry off, int8 kept int8."""
+"""The one place that opens onnxruntime sessions: threads set, telemetry off, sums of int8 exact."""
 
 from __future__ import annotations
 
@@ -20,6 +20,20 @@ onnxruntime.set_default_logger_severity(3)
 Provider = Literal["cpu", "cuda"]
 """Where a session computes: the values of the configuration key `executor`."""
 
+Int8 = Literal["exact", "kept", "plain"]
+"""How a session computes int8 on x86, where onnxruntime by itself turns activations into uint8. Elsewhere all three are one.
+
+exact: uint8 inside, no sum saturates. The integers of convolutions and matrix products are those of docs/numerics.md.
+kept:  operators on int8, as docs/numerics.md compares them one by one; several times slower without VNNI.
+plain: as others open a session. Without VNNI (AVX2) pairs of products saturate at 16 bits: other values, much accuracy lost.
+"""
+
+_INT8_OPTIONS = {
+    "exact": {"session.x64quantprecision": "1"},
+    "kept": {"session.qdqisint8allowed": "1"},
+    "plain": dict[str, str](),  # the two above together: onnxruntime 1.32 then finds no kernel
+}
+
 _PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
 
 
@@ -29,7 +43,7 @@ def open_session(
     threads: int = 0,
     optimized: bool = True,
     low_memory: bool = False,
-    plain: bool = False,
+    int8: Int8 = "exact",
     provider: Provider = "cpu",
 ) -> onnxruntime.InferenceSession:
     """Open ``model`` (a path or serialized ModelProto) on ``provider``; cuda leaves to the CPU what it has no kernel for.
@@ -37,7 +51,7 @@ def open_session(
     ``threads`` 0 means all cores. ``optimized`` False keeps the graph as written (every node runs on its own).
     ``low_memory`` returns the memory of a tensor as soon as it is not needed, and lets idle threads sleep, for runs that share
     the machine with other work of ours.
-    ``plain`` is a session as others open it: on x86 without VNNI onnxruntime may then compute int8 otherwise.
+    ``int8`` matters to quantized models only: "kept" where an operator's bits are compared.
     Raises InputError if onnxruntime refuses the model, DeviceError if cuda is asked for and cannot be used.
     """
     if _PROVIDERS[provider][0] not in onnxruntime.get_available_providers():
@@ -50,10 +64,8 @@ def open_session(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    if (
-        not plain
-    ):  # on x86 onnxruntime would rewrite int8 activations to uint8; keep the arithmetic of docs/numerics.md
-        options.add_session_config_entry("session.qdqisint8allowed", "1")
+    for name, value in _INT8_OPTIONS[int8].items():
+        options.add_session_config_entry(name, value)
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if low_memory:

@@ -70,7 +70,7 @@ def run_in_onnxruntime(model: Path | bytes, feeds: Feeds) -> list[NDArray[Any]]:
 
     Raises InputError where onnxruntime refuses the model or fails to run it.
     """
-    session = open_session(model, plain=True)
+    session = open_session(model, int8="plain")
     if not feeds:
         return []
     try:

@@ -167,7 +167,7 @@ def test_equals_onnxruntime(name: str) -> None:
     between = [op for op in program.ops if op.kind not in (OpKind.QUANTIZE, OpKind.DEQUANTIZE)]
     assert between
     assert all(runs_on_int8(program, op) for op in between), "everything between the edges is int8"
-    session = open_session(to_bytes(model))
+    session = open_session(to_bytes(model), int8="kept")
     for seed in range(4):
         x = np.random.default_rng(seed).uniform(-4, 4, shape).astype(np.float32)
         expected = session.run(None, {"input": x})[0]
@@ -182,7 +182,10 @@ def test_windowed_average_differs_at_ties_only() -> None:
     program = stored(lower_to_program(model))
     assert [op.kind.label for op in program.ops][1:3] == ["transpose", "average_pool2d"]
     x = np.random.default_rng(0).uniform(-4, 4, PICTURE).astype(np.float32)
-    got, expected = run(program, [x])[0], open_session(to_bytes(model)).run(None, {"input": x})[0]
+    got, expected = (
+        run(program, [x])[0],
+        open_session(to_bytes(model), int8="kept").run(None, {"input": x})[0],
+    )
     exact = build(lambda b: b.node("AveragePool", "pool", [qinput(b)], **attributes))
     quotient = open_session(to_bytes(exact)).run(None, {"input": x})[0].astype(np.float64) / 0.017
     at_tie = np.abs(np.abs(quotient - np.floor(quotient)) - 0.5) < 1e-4
@@ -238,7 +241,7 @@ def test_an_int8_operator_without_quantized_readers_gives_float() -> None:
     assert program.tensors[conv_op.outputs[0]].dtype == DType.F32
     assert getattr(conv_op.attributes, "lo") == 0.0  # noqa: B009 - the attribute union has no common field
     x = np.random.default_rng(0).uniform(-4, 4, PICTURE).astype(np.float32)
-    expected = open_session(to_bytes(model)).run(None, {"input": x})[0]
+    expected = open_session(to_bytes(model), int8="kept").run(None, {"input": x})[0]
     # The integer sum is exact; onnxruntime's float convolution of k = 72 products errs by (k + 8) · 2^-24 of their sizes.
     np.testing.assert_allclose(run(program, [x])[0], expected, atol=80 * 2**-24 * 72 * 4 * 0.02 * 127)
 
@@ -251,7 +254,7 @@ def test_one_dequantize_serves_all_float_readers() -> None:
     assert kinds.count(OpKind.TRANSPOSE) == 2
     x = np.random.default_rng(0).uniform(-4, 4, PICTURE).astype(np.float32)
     np.testing.assert_array_equal(
-        run(program, [x])[0], open_session(to_bytes(model)).run(None, {"input": x})[0]
+        run(program, [x])[0], open_session(to_bytes(model), int8="kept").run(None, {"input": x})[0]
     )
 
 
@@ -282,7 +285,7 @@ def test_float_kernels_on_request(name: str) -> None:
     program = stored(lower_to_program(model, prefer_int8_kernel=False))
     assert not any(runs_on_int8(program, op) and op.kind != OpKind.TRANSPOSE for op in program.ops)
     x = np.random.default_rng(0).uniform(-4, 4, CASES[name][1]).astype(np.float32)
-    expected = open_session(to_bytes(model)).run(None, {"input": x})[0]
+    expected = open_session(to_bytes(model), int8="kept").run(None, {"input": x})[0]
     scale = max(float(t.qparams.scale) for t in program.tensors if t.qparams is not None)
     # Float sums may round the other way where the exact sum is near a tie: one step of the output, seldom.
     difference = np.abs(run(program, [x])[0] - expected)

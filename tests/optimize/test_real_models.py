@@ -54,7 +54,7 @@ def check_int8(path: Path, least_int8: int) -> None:
     assert len(shared) >= least_int8
     for name in shared:
         proto.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT8, None))
-    session = open_session(proto.SerializeToString())
+    session = open_session(proto.SerializeToString(), int8="kept")
     x = picture(program, 1)
     values = interpret(program, [x])
     channels_last = {op.outputs[0] for op in program.ops if op.kind in (OpKind.CONV2D, OpKind.ADD)}

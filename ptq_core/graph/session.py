@@ -28,11 +28,11 @@ kept:  operators on int8, as docs/numerics.md compares them one by one; several 
 plain: as others open a session. Without VNNI (AVX2) pairs of products saturate at 16 bits: other values, much accuracy lost.
 """
 
-_INT8_OPTIONS = {
-    "exact": {"session.x64quantprecision": "1"},
-    "kept": {"session.qdqisint8allowed": "1"},
-    "plain": dict[str, str](),  # the two above together: onnxruntime 1.32 then finds no kernel
-}
+_PRECISE, _AS_INT8 = "session.x64quantprecision", "session.qdqisint8allowed"
+
+_INT8_OPTIONS = {"exact": (_PRECISE, _AS_INT8), "kept": (_AS_INT8,), "plain": ("",)}
+"""The option to set; where onnxruntime does not open the model with it, the next. Both give exact sums, the second is slower;
+with the first, onnxruntime 1.32 does not open models whose operators share a weight."""
 
 _PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
 
@@ -60,28 +60,23 @@ def open_session(
             rule="cuda needs the onnxruntime build with the CUDA provider; there is no silent fallback to the CPU",
             fix="install the package onnxruntime-gpu in place of onnxruntime, or set executor: cpu",
         )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    for name, value in _INT8_OPTIONS[int8].items():
-        options.add_session_config_entry(name, value)
-    if not optimized:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    if low_memory:
-        options.enable_cpu_mem_arena = False
-        options.enable_mem_pattern = False
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = str(model) if isinstance(model, Path) else model
-    try:
-        session = onnxruntime.InferenceSession(source, options, providers=_PROVIDERS[provider])
-    except Exception as error:  # onnxruntime's exceptions share no base class
-        name = source if isinstance(source, str) else "the model"
-        raise InputError(
-            f"onnxruntime cannot load {name}: {str(error).splitlines()[0]}",
-            rule="the model must be a valid ONNX model of operators that onnxruntime knows",
-            fix="check the export; `onnx.checker.check_model` often says more",
-        ) from error
+    *faster, last = _INT8_OPTIONS[int8]
+    for entry in (*faster, last):
+        options = _options(threads, optimized, low_memory, entry)
+        options.log_severity_level = 3 if entry == last else 4  # what is tried again is no error
+        try:
+            session = onnxruntime.InferenceSession(source, options, providers=_PROVIDERS[provider])
+            break
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            if entry != last:
+                continue
+            name = source if isinstance(source, str) else "the model"
+            raise InputError(
+                f"onnxruntime cannot load {name}: {str(error).splitlines()[0]}",
+                rule="the model must be a valid ONNX model of operators that onnxruntime knows",
+                fix="check the export; `onnx.checker.check_model` often says more",
+            ) from error
     # onnxruntime only logs a provider that fails to start, and goes on without it.
     if _PROVIDERS[provider][0] not in session.get_providers():
         raise DeviceError(
@@ -91,3 +86,18 @@ def open_session(
         )
     session.disable_fallback()
     return session
+
+
+def _options(threads: int, optimized: bool, low_memory: bool, entry: str) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    if entry:
+        options.add_session_config_entry(entry, "1")
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if low_memory:
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options

@@ -47,6 +47,18 @@ def test_sums_are_exact_by_default(model: Path, large: Array) -> None:
     np.testing.assert_array_equal(got, run(model, large, "kept"))
 
 
+def test_a_shared_weight_is_opened_all_the_same(tmp_path: Path) -> None:
+    """onnxruntime 1.32 on x86 does not open it with session.x64quantprecision."""
+    b = Builder()
+    weight = b.weight("weight", 8, 8, scale=0.3)
+    first = b.node("Relu", "relu", [b.node("MatMul", "first", ["input", weight])])
+    proto = b.model(b.node("MatMul", "second", [first, weight]), shape=("N", 8))
+    path = quantized(proto, tmp_path, algo="abs_max").path
+    x = np.stack(samples((8,), 4, seed=2))
+    (got,) = open_session(path).run(None, {"input": x})
+    np.testing.assert_array_equal(got, run(path, x, "kept"))
+
+
 @pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="the runtime tells what CPU this is")
 def test_a_plain_session_saturates_here(model: Path, large: Array) -> None:
     features = set(cpu_features().split())

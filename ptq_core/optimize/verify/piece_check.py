@@ -86,10 +86,9 @@ class _Sides:
         self._program, self._lowered, self._values = check._program, check._lowered, check._values
         self._model_bounds, self._own_bounds = check._model_bounds, check._own_bounds
         tensor, origin = self._program.tensors[piece.tensor], _origin(self._program, piece.tensor)
-        model_origin = _origin(self._lowered, piece.model_tensor)
         self._ours_part = excerpt_of(self._program, piece.ours, piece.tensor, region)
         wider = self._ours_part.region(piece.tensor)  # where an operator cannot be cut
-        same_layout = origin.perm == model_origin.perm
+        same_layout = origin.perm == piece.model_perm
         self._model_part = excerpt_of(
             self._lowered, piece.model, piece.model_tensor, wider if same_layout else WHOLE
         )
@@ -111,10 +110,10 @@ class _Sides:
     def as_ours(self, part: tuple[Region, Array]) -> Array:
         """A ``part`` of the lowered tensor that holds the region, in the layout of ours."""
         region, values = part
-        model = _origin(self._lowered, self.piece.model_tensor)
-        if model.perm == _origin(self._program, self.piece.tensor).perm:
+        perm = self.piece.model_perm
+        if perm == _origin(self._program, self.piece.tensor).perm:
             return self.region.within(values, region)
-        return self.oriented(values.transpose(np.argsort(model.perm)))
+        return self.oriented(values.transpose(np.argsort(perm)))
 
     def model_values(self, given: bool) -> Parts:
         """What the lowered operators of the piece write; ``given``: the model's own values where they are known."""

@@ -13,7 +13,7 @@ from ptq_core.flatfile.program import Op, Program
 @dataclass(frozen=True)
 class Piece:
     """How a value of the model called ``name`` is computed: ``ours`` writes ``tensor`` of the rewritten program, ``model``
-    writes ``model_tensor`` of the lowered one. Both in execution order.
+    writes ``model_tensor`` of the lowered one, the value permuted by ``model_perm``. Both in execution order.
 
     ``leaves`` are the tensors that ``ours`` reads, ``stops`` the names of these values of the model. ``names`` are all values of
     the model that the two read and write; ``nodes`` those of its nodes that round more than their operators show (node_rounding).
@@ -25,6 +25,7 @@ class Piece:
     leaves: tuple[int, ...]
     stops: frozenset[str]
     model_tensor: int
+    model_perm: tuple[int, ...]
     model: tuple[Op, ...]
     names: frozenset[str]
     nodes: tuple[onnx.NodeProto, ...] = ()
@@ -72,21 +73,22 @@ def pieces(
     """
     ours, model = Walk(program), Walk(lowered)
     places = {
-        tensor.origin.name: index
+        tensor.origin.name: (index, tensor.origin.perm)
         for index, tensor in reversed(list(enumerate(lowered.tensors)))
         if tensor.origin is not None and tensor.origin.name in names
     }
     for name, index in zip(outputs, lowered.outputs, strict=True):
-        if name in names:
-            places.setdefault(name, index)  # it may be known as another value, which is the same
+        if name in names:  # the tensor may be known as another value, of which this is a transposition
+            places.setdefault(name, (index, tuple(range(len(lowered.tensors[index].dims)))))
 
     def is_value(index: int) -> bool:
         origin = program.tensors[index].origin
         return origin is not None and origin.name in places
 
     targets = [i for i, _ in enumerate(program.tensors) if is_value(i) and ours.place(i) >= 0]
-    for tensor in sorted(targets, key=lambda i: model.place(places[_name(program, i)])):
+    for tensor in sorted(targets, key=lambda i: model.place(places[_name(program, i)][0])):
         name = _name(program, tensor)
+        place, perm = places[name]
         ops, leaves = ours.back(tensor, is_value)
         stops = {origin.name for i in leaves if (origin := program.tensors[i].origin) is not None}
 
@@ -98,11 +100,11 @@ def pieces(
             model_ops: tuple[Op, ...] = ()
             model_leaves: tuple[int, ...] = ()
         else:
-            model_ops, model_leaves = model.back(places[name], is_stop)
-        inside = {*model_leaves, places[name], *(i for op in model_ops for i in (*op.reads, *op.outputs))}
-        known = {o.name for i in inside if (o := lowered.tensors[i].origin) is not None} | stops
+            model_ops, model_leaves = model.back(place, is_stop)
+        inside = {*model_leaves, place, *(i for op in model_ops for i in (*op.reads, *op.outputs))}
+        known = {o.name for i in inside if (o := lowered.tensors[i].origin) is not None} | stops | {name}
         yield Piece(
-            name, tensor, ops, leaves, frozenset(stops), places[name], model_ops, frozenset(known & names)
+            name, tensor, ops, leaves, frozenset(stops), place, perm, model_ops, frozenset(known & names)
         )
 
 

@@ -39,6 +39,10 @@ def verification(report: VerifyReport | None) -> str:
             f"verified: {' and '.join(parts)}, {report.inputs}",
             f"  largest difference {report.worst_share:.1%} of a float's bound{ties}",
         ]
+    if report.undefined:
+        lines.append(
+            f"  not compared: {report.undefined} operators or values that read a NaN, of which nothing is defined"
+        )
     if report.output_sqnr_db is not None:
         lines.append(
             f"  outputs end to end, for information: {report.output_sqnr_db:.1f} dB against onnxruntime"

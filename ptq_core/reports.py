@@ -42,14 +42,16 @@ class VerifyReport:
 
     The runtime's ``operators`` were compared with their references, ``pieces`` of the program with the model; 0 where that was
     not possible. The largest difference of a float is ``worst_share`` of the allowed one (≤ 1); ``steps_at_ties`` integers lie a
-    step away from the model's, where the exact quotient is at a tie. ``judged`` are values that onnxruntime computes otherwise
-    than ONNX's reference evaluator, which agrees with us. For information: ``output_sqnr_db`` of the worst output against
-    onnxruntime end to end, where small differences grow. ``inputs`` says what both were run on.
+    step away from the model's, where the exact quotient is at a tie. ``undefined`` operators and pieces read a NaN and were not
+    compared. ``judged`` are values that onnxruntime computes otherwise than ONNX's reference evaluator, which agrees with us.
+    For information: ``output_sqnr_db`` of the worst output against onnxruntime end to end, where small differences grow.
+    ``inputs`` says what both were run on.
     """
 
     operators: int = 0
     pieces: int = 0
     steps_at_ties: int = 0
+    undefined: int = 0
     worst_share: float = 0.0
     judged: tuple[str, ...] = ()
     output_sqnr_db: float | None = None

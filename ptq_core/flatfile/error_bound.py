@@ -60,6 +60,9 @@ SLACK = 8
 """Roundings granted beside the sum of k products: epilogue, folded constants, polynomial exp."""
 
 
+LARGEST = float(np.finfo(np.float32).max)
+
+
 @dataclass(frozen=True)
 class Roundoff:
     """How results are rounded: to ``unit`` (a relative error), and how the errors of several operators come together.
@@ -88,7 +91,8 @@ class Roundoff:
     def own(self, k: int, magnitude: Array, bias: Array | None = None) -> Array:
         """The page's bound for k terms whose magnitudes add up to ``magnitude``."""
         total = magnitude if bias is None else magnitude + np.abs(bias)
-        return np.asarray(self.terms(k) * self.unit * total)
+        # A partial sum may be infinite, and its sign is then anyone's.
+        return np.where(total > LARGEST, np.inf, self.terms(k) * self.unit * total)
 
     def terms(self, k: int) -> int:
         """Roundings of a sum of k terms, with the slack."""

@@ -212,7 +212,9 @@ def pack_attributes(op: Op) -> bytes:
 
 def _bytes_of(values: Array) -> memoryview:
     """The bytes of ``values`` in C order; a copy only if they lie otherwise."""
-    return np.ascontiguousarray(values).data.cast("B")
+    return (
+        np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+    )  # also of no element, unlike memoryview.cast
 
 
 def _u32_list(values: list[int]) -> bytes:

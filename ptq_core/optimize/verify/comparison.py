@@ -33,9 +33,9 @@ class Difference:
         if self.none:
             self.distances: Array = np.zeros(())
             return
-        same |= (got != got) & (wanted != wanted)
+        same = same | ((got != got) & (wanted != wanted))
         with np.errstate(invalid="ignore"):
-            distances = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
+            distances = np.asarray(np.abs(got.astype(np.float64) - wanted.astype(np.float64)))
         distances[np.isnan(distances)] = np.inf
         distances[same] = 0.0
         self.none, self.distances = bool(same.all()), distances

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ptq_core.flatfile.program import Array, Program
+from ptq_core.flatfile.program import Array, OpKind, Program
 from ptq_core.graph.values import ModelValues
 from ptq_core.optimize.verify.comparison import MismatchError
-from ptq_core.optimize.verify.node_rounding import RULES
+from ptq_core.optimize.verify.node_rounding import RULES, SUMS
 from ptq_core.optimize.verify.piece_check import PieceCheck
 from ptq_core.optimize.verify.pieces import Piece, pieces
 from ptq_core.optimize.verify.regions import BUDGET, regions
@@ -18,11 +18,14 @@ from ptq_core.optimize.verify.regions import BUDGET, regions
 
 @dataclass
 class ModelCheck:
-    """What was found: ``pieces`` compared; integers that lie a step away, at a tie; the largest difference of a float as a
-    share of its bound; values where onnxruntime deviates from ONNX and its reference evaluator was the judge."""
+    """What was found: ``pieces`` compared, and those that read a NaN, which are ``undefined``; integers that lie a step away, at
+    a tie; the largest difference of a float as a share of its bound; values where onnxruntime deviates from ONNX and its
+    reference evaluator was the judge.
+    """
 
     pieces: int = 0
     steps_at_ties: int = 0
+    undefined: int = 0
     worst_share: float = 0.0
     judged: list[str] = field(default_factory=list)
     outputs: dict[str, Array] = field(default_factory=dict)
@@ -72,7 +75,17 @@ class ModelComparison:
 
     def _with_nodes(self, piece: Piece) -> Piece:
         """``piece`` with what its nodes of node_rounding.RULES read and write among its names."""
-        nodes = [n for n in self._values.nodes(piece.name, piece.stops) if n.op_type in RULES]
+        shown = {
+            origin.name
+            for op in piece.model
+            if op.kind in (OpKind.ADD, OpKind.SUB)
+            and (origin := self._lowered.tensors[op.outputs[0]].origin) is not None
+        }
+        nodes = [
+            n
+            for n in self._values.nodes(piece.name, piece.stops)
+            if n.op_type in RULES and not (n.op_type in SUMS and n.output[0] in shown)
+        ]
         read = {name for node in nodes for name in (*node.input, node.output[0])}
         return dataclasses.replace(piece, nodes=tuple(nodes), names=piece.names | (read & self._values.names))
 
@@ -80,6 +93,7 @@ class ModelComparison:
         found.pieces += 1
         for region in regions(self._program, piece.ours, BUDGET // len(self._pieces), seed):
             agreement = self._check.compare(piece, known, region)
+            found.undefined += agreement.undefined
             found.steps_at_ties += agreement.steps_at_ties
             found.worst_share = max(found.worst_share, agreement.worst_share)
             found.judged += [piece.name] if agreement.judged else []

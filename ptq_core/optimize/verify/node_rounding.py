@@ -36,6 +36,11 @@ def _batch_normalization(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Arra
     return np.asarray(SLACK * UNIT * (scale * (np.abs(x) + np.abs(mean)) + np.abs(beta)))
 
 
+def _sum(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Array:
+    """A sum whose terms cancel is rounded relative to them, also where the lowered operators have one of them folded away."""
+    return np.asarray(SLACK * UNIT * sum(np.abs(x) for x in inputs if x is not None))
+
+
 def _instance_normalization(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Array:
     x = cast(Array, inputs[0])
     return _normalized(node, inputs, y, tuple(range(2, x.ndim)), (1, -1, *[1] * (x.ndim - 2)))
@@ -72,11 +77,16 @@ def _attribute(node: onnx.NodeProto, name: str, default: float) -> float:
 
 
 RULES: dict[str, Callable[[onnx.NodeProto, Inputs, Array], Array]] = {
+    "Add": _sum,
+    "Sub": _sum,
     "BatchNormalization": _batch_normalization,
     "InstanceNormalization": _instance_normalization,
     "LayerNormalization": _layer_normalization,
 }
 """Op type → (node, its inputs, its output) → bound."""
+
+SUMS = frozenset({"Add", "Sub"})
+"""Of these, only what is folded into a bias is not shown by an operator."""
 
 ELEMENTWISE = frozenset({"BatchNormalization"})
 """Of these, a part of the output needs only that part of the first input."""

@@ -28,6 +28,7 @@ class Agreement:
     """How two pieces agree: see model_check.ModelCheck."""
 
     steps_at_ties: int = 0
+    undefined: bool = False
     worst_share: float = 0.0
     judged: bool = False
 
@@ -45,6 +46,8 @@ class PieceCheck:
         found = Difference(sides.got, sides.wanted)
         if found.none:
             return Agreement()
+        if sides.reads_no_number:
+            return Agreement(undefined=True)
         own = sides.own_bound()
         allowed = own + sides.bound(sides.model_values(given=True), accumulates=False)
         judged = False
@@ -102,6 +105,12 @@ class _Sides:
         self._ours = _computed(self._ours_part, leaves)
         self.region, self.got = self._ours[piece.tensor]
         self.wanted = self.region.part(_known(self._program, piece.tensor, known))
+
+    @property
+    def reads_no_number(self) -> bool:
+        """Whether the piece reads a NaN: what becomes of one is undefined (docs/numerics.md)."""
+        leaves = (self._ours[i][1] for i in self.piece.leaves)
+        return any(values.dtype.kind == "f" and bool(np.isnan(values).any()) for values in leaves)
 
     def oriented(self, value: Array) -> Array:
         """The region of a ``value`` that is in the model's layout."""

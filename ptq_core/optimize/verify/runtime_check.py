@@ -20,9 +20,10 @@ from ptq_core.runtime import TensorInfo
 
 @dataclass
 class RuntimeCheck:
-    """What was found: the largest difference of a float as a share of its bound, and the outputs."""
+    """What was found: the largest difference of a float as a share of its bound, operators that read a NaN, the outputs."""
 
     worst_share: float
+    undefined: int
     outputs: list[Array]
 
 
@@ -39,7 +40,7 @@ def check_runtime(flat: Path, program: Program, inputs: Sequence[Array], seed: i
         checker.kernels = [op.kernel for op in runtime.ops]
         runtime.observe(checker.look)
         outputs = runtime.run(*inputs)
-    return RuntimeCheck(checker.worst_share, outputs)
+    return RuntimeCheck(checker.worst_share, checker.undefined, outputs)
 
 
 class _Checker:
@@ -51,6 +52,7 @@ class _Checker:
         self._last_reader = {index: i for i, op in enumerate(program.ops) for index in op.reads}
         self.kernels: list[str] = []
         self.worst_share = 0.0
+        self.undefined = 0
 
     def look(self, step: int, _info: TensorInfo, got: Array, _microseconds: float) -> None:
         """Compare ``got``, which operator ``step`` has written."""
@@ -76,6 +78,9 @@ class _Checker:
         if found.none:
             return
         present = [v for v in cut.operands if v is not None]
+        if any(v.dtype.kind == "f" and np.isnan(v).any() for v in present):
+            self.undefined += 1
+            return
         allowed = (
             self._bound(cut.op, present, wanted, found) if is_float(op, present, wanted) else np.zeros(())
         )

@@ -48,6 +48,7 @@ def verify(
         operators=len(written.ops) if runtime else 0,
         pieces=sum(check.pieces for check in found[:1]),
         steps_at_ties=sum(check.steps_at_ties for check in found),
+        undefined=sum(c.undefined for c in runtime) + sum(c.undefined for c in found),
         worst_share=max([0.0, *(c.worst_share for c in runtime), *(c.worst_share for c in found)]),
         judged=tuple(dict.fromkeys(name for check in found for name in check.judged)),
         output_sqnr_db=min((sqnr_db(wanted, got) for wanted, got in pairs), default=None),

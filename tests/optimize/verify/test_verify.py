@@ -16,7 +16,7 @@ from ptq_core.optimize.verify.regions import Region, excerpt_of, regions
 from ptq_core.runtime import RUNTIME_DIR_VARIABLE
 from tests.agreement import RUNTIME_IS_BUILT
 from tests.models import mobile_block, save
-from tests.optimize.graphs import Qdq, build
+from tests.optimize.graphs import Graph, Qdq, build
 from tests.optimize.verify import fault_graphs
 
 needs_runtime = pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="run `make runtime` first")
@@ -129,3 +129,27 @@ def test_a_large_matrix_behind_a_reshape(tmp_path: Path, monkeypatch: pytest.Mon
     report = pipeline.optimize(model, tmp_path / "x.nb", verify=True).verified
     assert report is not None
     assert report.pieces > 0
+
+
+def sum_of_everything(b: Qdq) -> str:
+    return b.node("ReduceSum", "sum", [b.node("Relu", "relu", ["input"])], keepdims=0)
+
+
+def bias_that_cancels(b: Qdq) -> str:
+    """Both numbers go into one bias, in which onnxruntime's rounding no longer shows."""
+    weight, large = b.weight("w", 4, 8, 1, 1), np.full(4, 1e6, np.float32)
+    x = b.node("Conv", "conv", ["input", weight, b.constant("bias", large)])
+    return b.node("Add", "back", [x, b.constant("minus", -large.reshape(1, 4, 1, 1))])
+
+
+def maximum_of_no_number(b: Qdq) -> str:
+    return b.node("MaxPool", "pool", [b.node("Log", "log", ["input"])], kernel_shape=[2, 2])
+
+
+@needs_runtime
+@pytest.mark.parametrize("graph", [sum_of_everything, bias_that_cancels, maximum_of_no_number])
+def test_no_alarm(tmp_path: Path, graph: Graph) -> None:
+    report = pipeline.optimize(build(graph), tmp_path / "x.nb", verify=True).verified
+    assert report is not None
+    assert report.reason == ""
+    assert (report.undefined > 0) == (graph is maximum_of_no_number)

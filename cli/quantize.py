@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 from cli.options import CONTEXT, size_text
 from ptq_core.config import PreprocessConfig, QuantizeConfig, from_text, load_config, parse_yaml_value
 from ptq_core.errors import InputError
-from ptq_core.reports import QuantizeReport
+from ptq_core.reports import LossReport, OutputLoss, QuantizeReport
 
 NESTED = "preprocess"
 """The one key whose value is itself a mapping; its keys are flags of their own."""
@@ -108,5 +109,43 @@ def _print(report: QuantizeReport) -> None:
         f"model:  {report.model_path}\n"
         f"report: {report.report_path}"
     )
+    if report.loss is not None:
+        click.echo("\n".join(_loss_lines(report.loss)))
     for hint in report.hints:
         click.echo(hint)
+
+
+OUTPUTS_SHOWN = 5
+"""More outputs are in quantization.json only."""
+
+
+def _loss_lines(loss: LossReport) -> list[str]:
+    worst = sorted(loss.outputs, key=lambda output: math.inf if output.sqnr_db is None else output.sqnr_db)
+    hidden = len(worst) - OUTPUTS_SHOWN
+    lines = [f"against FP32 on {loss.pictures} pictures (signal to noise):"]
+    lines += [f"  {output.name}: {_output_text(output, loss.pictures)}" for output in worst[:OUTPUTS_SHOWN]]
+    if hidden > 0:
+        lines.append(f"  {hidden} more outputs, none worse")
+    if loss.operators:
+        lines.append("operators that cost most (their inputs -> their output):")
+    lines += [
+        f"  {each.name} ({each.op_type}): {_decibels(each.input_sqnr_db)} -> {_decibels(each.output_sqnr_db)}"
+        for each in loss.operators
+    ]
+    return lines
+
+
+def _output_text(output: OutputLoss, pictures: int) -> str:
+    if output.equal_share is not None:
+        return f"{output.equal_share:.1%} of the values equal"
+    if output.sqnr_db is None:
+        return "of another size than FP32's"
+    best = output.best_class_equal
+    return _decibels(output.sqnr_db) + ("" if best is None else f", best class equal in {best} of {pictures}")
+
+
+def _decibels(sqnr_db: float) -> str:
+    """`21.3 dB`, `exact`, or what it is where FP32 has only zeros."""
+    if math.isinf(sqnr_db):
+        return "exact" if sqnr_db > 0 else "not 0, as FP32's"
+    return f"{sqnr_db:.1f} dB"

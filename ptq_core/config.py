@@ -128,7 +128,9 @@ class QuantizeConfig:
     cache_dir: Path = key("folder of the calibration cache", Path("temp_post_training"))
     skip_bad_images: bool = key("leave out pictures that cannot be decoded instead of stopping", False)
     input_shape: tuple[int, ...] | None = key("the input's shape, where the model leaves it open", None)
-    check: bool = key("run the written model once, in onnxruntime and in our runtime", True)
+    check: bool = key(
+        "measure what is lost, and run the written model once, in onnxruntime and in our runtime", True
+    )
 
     def __post_init__(self) -> None:
         for name, low, high in (("weight_bits", 1, 16), ("activation_bits", 1, 16)):

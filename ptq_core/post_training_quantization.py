@@ -21,6 +21,7 @@ from ptq_core.quantize.pipeline import (
     write_quantized,
 )
 from ptq_core.quantize.samples import check_restartable
+from ptq_core.reports import LossReport
 
 ANCESTOR_ONLY = {
     "activation_quantize_type": "activations are quantized statically by `algo`; see activation_symmetric",
@@ -150,6 +151,11 @@ class PostTrainingQuantization:
         for warning in self._result.warnings:
             warnings.warn(warning, stacklevel=2)
         return ir.to_proto(self._result.model)
+
+    @property
+    def loss(self) -> LossReport | None:
+        """What quantization costs, measured by `quantize` on a few samples; None before it and with check=False."""
+        return None if self._result is None else self._result.loss
 
     def save_quantized_model(
         self, save_model_path: str | Path, model_filename: str = MODEL_NAME, params_filename: None = None

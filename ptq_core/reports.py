@@ -7,10 +7,46 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
+class OutputLoss:
+    """One output of the quantized model against FP32's.
+
+    ``sqnr_db`` over all pictures: inf where nothing differs, −inf where FP32's is 0 everywhere; None where the output is not
+    float or has another size than FP32's. ``best_class_equal``: of how many pictures the largest value is at the same place,
+    None where the output is not [N, C] with C ≥ 2 (dimensions of 1 aside).
+    ``equal_share``: share of equal values in [0, 1] of an output that is not float, else None.
+    """
+
+    name: str
+    sqnr_db: float | None
+    best_class_equal: int | None = None
+    equal_share: float | None = None
+
+
+@dataclass(frozen=True)
+class OperatorLoss:
+    """A quantized operator: SQNR in dB, against FP32, of the worst of its inputs and of its output; inf where nothing differs."""
+
+    name: str
+    op_type: str
+    input_sqnr_db: float
+    output_sqnr_db: float
+
+
+@dataclass(frozen=True)
+class LossReport:
+    """What quantization costs, measured on ``pictures``; ``operators`` are those that add most noise, the worst first."""
+
+    pictures: int
+    outputs: tuple[OutputLoss, ...]
+    operators: tuple[OperatorLoss, ...]
+
+
+@dataclass(frozen=True)
 class QuantizeReport:
     """What `quantize` did: where the model lies, what was quantized, what was not and why.
 
-    ``notes`` are no reason to worry; ``hints`` are for whoever runs the model.
+    ``notes`` are no reason to worry; ``hints`` are for whoever runs the model. ``loss`` is None where nobody asked
+    (`check: false`) and where it could not be measured.
     """
 
     model_path: Path
@@ -23,6 +59,7 @@ class QuantizeReport:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     hints: tuple[str, ...]
+    loss: LossReport | None
     seconds: float
 
 

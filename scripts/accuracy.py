@@ -29,6 +29,7 @@ from ptq_core.calibration.decode import load_pictures
 from ptq_core.calibration.readers import labelled_pictures
 from ptq_core.config import PreprocessConfig
 from ptq_core.graph.session import open_session
+from ptq_core.numerics.metrics import sqnr_db
 
 Floats = npt.NDArray[np.float32]
 
@@ -159,18 +160,13 @@ def compare(
         lost=int((~right & was_right).sum()),
         agreement=int((best == expected).sum()),
         pictures=len(best),
-        logits_sqnr_db=sqnr_db(reference.logits[:count], outputs.logits[:count]),
-        probabilities_sqnr_db=sqnr_db(reference.probabilities[:count], outputs.probabilities[:count]),
+        logits_sqnr_db=round(sqnr_db(reference.logits[:count], outputs.logits[:count]), 2),
+        probabilities_sqnr_db=round(
+            sqnr_db(reference.probabilities[:count], outputs.probabilities[:count]), 2
+        ),
         seconds=round(seconds, 1),
         peak_mb=round(peak),
     )
-
-
-def sqnr_db(reference: Floats, actual: Floats) -> float:
-    """10 · log10(Σ reference² / Σ (reference − actual)²); infinite for equal arrays."""
-    signal = float(np.square(reference.astype(np.float64)).sum())
-    noise = float(np.square(reference.astype(np.float64) - actual).sum())
-    return round(10 * float(np.log10(signal / noise)), 2) if noise else float("inf")
 
 
 def markdown(result: Result) -> str:

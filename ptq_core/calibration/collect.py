@@ -158,11 +158,7 @@ class Runner:
     def _run(self, samples: Sequence[Mapping[str, NDArray[Any]]]) -> Observed:
         rows = len(samples)
         padding = (self.fixed_batch or rows) - rows
-        padded = [*samples, *[samples[-1]] * padding]
-        feed = {
-            name: _cast(_stack([sample[name] for sample in padded]), dtype, name)
-            for name, dtype in self.types.items()
-        }
+        feed = stacked(samples, self.types, rows + padding)
         arrays: Observed = {name: _checked(feed[name], name)[:rows] for name in self.observed_inputs}
         if self.session is not None:
             try:
@@ -177,6 +173,19 @@ class Runner:
             self.batch = max(1, MICRO_BATCH_BYTES // max(size, INNER_TO_INPUT * fed))
             self.measured = True
         return arrays
+
+
+def stacked(
+    samples: Sequence[Mapping[str, NDArray[Any]]], types: Mapping[str, np.dtype[Any]], batch: int
+) -> dict[str, NDArray[Any]]:
+    """What to feed a model for ``samples``: by input name of ``types`` an array of that type, [batch, …].
+
+    The last sample is repeated where there are fewer than ``batch``. Raises InputError where a type cannot be converted.
+    """
+    padded = [*samples, *[samples[-1]] * (batch - len(samples))]
+    return {
+        name: _cast(_stack([sample[name] for sample in padded]), dtype, name) for name, dtype in types.items()
+    }
 
 
 def _row_name(sample_name: Callable[[int], str], first: int, rows_per_sample: int, row: int) -> str:

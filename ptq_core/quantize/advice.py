@@ -9,6 +9,7 @@ from ptq_core.calibration import CalibrationResult
 from ptq_core.calibration.statistics import TensorStatistics
 from ptq_core.config import QuantizeConfig
 from ptq_core.quantize.selection import WEIGHT_ONLY
+from ptq_core.reports import LossReport
 
 FEW_PICTURES = 8
 """Below this the ranges hang on single pictures; 100 to 500 are usual."""
@@ -18,6 +19,12 @@ FEW_BITS = 3
 
 LARGEST_PIXEL = 255.0
 
+LEAST_COMPARED = 4
+"""Of fewer pictures the best classes say nothing."""
+
+LOST_DB = 15.0
+"""SQNR of an output below which much is lost: the noise is 18 % of the signal's amplitude."""
+
 X86_HINT = (
     "onnxruntime: on an x86 CPU without VNNI (AVX2 only) its int8 sums saturate unless the session option "
     "session.x64quantprecision (or, slower, session.qdqisint8allowed) is 1; our runtime and `ptq eval` need nothing"
@@ -26,11 +33,12 @@ X86_HINT = (
 
 @dataclass(frozen=True)
 class Observed:
-    """What advice is made of: configuration, calibration, and the statistics of the picture input if it was observed."""
+    """What advice is made of: configuration, calibration, statistics of the picture input if it was observed, and the loss."""
 
     config: QuantizeConfig
     result: CalibrationResult
     input: TensorStatistics | None
+    loss: LossReport | None = None
 
     @property
     def reach(self) -> float:
@@ -48,9 +56,11 @@ Rule = Callable[[Observed], str]
 """A sentence with what was seen, what is expected and the next step; "" where the rule does not hold."""
 
 
-def warnings(config: QuantizeConfig, result: CalibrationResult, input_name: str) -> tuple[str, ...]:
+def warnings(
+    config: QuantizeConfig, result: CalibrationResult, input_name: str, loss: LossReport | None = None
+) -> tuple[str, ...]:
     """The sentences of all RULES that hold, in their order."""
-    seen = Observed(config, result, result.statistics.get(input_name))
+    seen = Observed(config, result, result.statistics.get(input_name), loss)
     return tuple(filter(None, (rule(seen) for rule in RULES)))
 
 
@@ -103,4 +113,48 @@ def _few_bits(seen: Observed) -> str:
     return f"{' and '.join(few)}: so few levels lose most networks without training; measure with `ptq eval`, or take 4 and more"
 
 
-RULES: tuple[Rule, ...] = (_units, _few_pictures, _constant_pictures, _few_bits)
+def _lost(seen: Observed) -> str:
+    outputs = seen.loss.outputs if seen.loss is not None else ()
+    lost = {
+        each.name: each.sqnr_db for each in outputs if each.sqnr_db is not None and each.sqnr_db < LOST_DB
+    }
+    if not lost:
+        return ""
+    worst = min(lost, key=lost.__getitem__)
+    more = f" ({len(lost) - 1} more outputs too)" if len(lost) > 1 else ""
+    return (
+        f"output {worst} has {lost[worst]:.1f} dB against FP32, below {LOST_DB:g}{more}: much accuracy is likely lost;"
+        f" {_next_steps(seen)}"
+    )
+
+
+def _other_class(seen: Observed) -> str:
+    """The best class of half of the pictures and more, though the noise is small beside what all classes share."""
+    for output in seen.loss.outputs if seen.loss is not None else ():
+        pictures, equal = seen.loss.pictures if seen.loss is not None else 0, output.best_class_equal
+        if equal is not None and pictures >= LEAST_COMPARED and 2 * equal <= pictures and not _lost(seen):
+            return (
+                f"output {output.name} has another best class than FP32's in {pictures - equal} of {pictures} pictures;"
+                f" {_next_steps(seen)}"
+            )
+    return ""
+
+
+def _next_steps(seen: Observed) -> str:
+    """What the configuration leaves to be tried."""
+    config, steps = seen.config, []
+    if config.algo == WEIGHT_ONLY:
+        steps.append("more weight_bits")
+    elif config.round_type != "adaround" or not config.bias_correction:
+        steps.append("configs/recipes/accurate.yaml")
+    else:
+        steps.append("another algo")
+    costly = seen.loss.operators[:3] if seen.loss is not None else ()
+    if costly:
+        steps.append(
+            f"skip_nodes of the operators that cost most ({', '.join(each.name for each in costly)})"
+        )
+    return f"try {', then '.join(steps)}, and measure with `ptq eval`"
+
+
+RULES: tuple[Rule, ...] = (_units, _few_pictures, _constant_pictures, _few_bits, _lost, _other_class)

@@ -37,8 +37,8 @@ def insert_qdq(
     weights: Mapping[str, QuantizedWeights],
     *,
     store_int4: bool = False,
-) -> None:
-    """Rewrite ``model`` in place.
+) -> dict[ir.Value, ir.Value]:
+    """Rewrite ``model`` in place; returns for values that int8 operators make what everybody now reads in their place.
 
     ``params`` has every activation that becomes an integer (none for weight_only), ``weights`` every unit with weights.
     int16 and INT4 need a model of opset 21.
@@ -46,18 +46,20 @@ def insert_qdq(
     graph = model.graph
     units_by_output = {output: unit for unit in selection.units for output in unit.outputs}
     readers = {unit.node: unit for unit in selection.units}
+    read_instead = {}
     for value, param in params.items():
         unit = units_by_output.get(value)
         if unit is None:
             _quantize_for_readers(graph, value, param, readers)
         else:
-            _quantize_output(graph, unit, value, param)
+            read_instead[value] = _quantize_output(graph, unit, value, param)
     for unit in selection.units:
         if unit.node.op_type == "Pad" and unit.output in params:
             _saturate_padding(graph, unit.node, params[unit.output])
         if unit.has_weights:
             _insert_weights(graph, unit.node, weights[str(unit.node.name)], store_int4)
     NameFixPass()(model)  # a model may have had a value of a name that was made up here
+    return read_instead
 
 
 def _quantize_for_readers(
@@ -98,7 +100,7 @@ def _dequantized_constant(
     return _node("DequantizeLinear", [stored, *constants], f"{name}/dequantize", ir.DataType.FLOAT, shape)
 
 
-def _quantize_output(graph: ir.Graph, unit: Unit, value: ir.Value, param: ActivationParams) -> None:
+def _quantize_output(graph: ir.Graph, unit: Unit, value: ir.Value, param: ActivationParams) -> ir.Value:
     """``value`` is made by an int8 operator: everybody reads it through Q → DQ."""
     name = str(value.name)
     uses, is_output = list(value.uses()), value.is_graph_output()
@@ -127,6 +129,7 @@ def _quantize_output(graph: ir.Graph, unit: Unit, value: ir.Value, param: Activa
             if output is value:
                 graph.outputs[index] = result
         value.name, result.name = f"{name}/float", name
+    return result
 
 
 def _pair(

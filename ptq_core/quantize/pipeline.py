@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -26,11 +26,12 @@ from ptq_core.quantize import advice, report
 from ptq_core.quantize.activations import ActivationParams, activation_params, scale_groups
 from ptq_core.quantize.check import check_written
 from ptq_core.quantize.insertion import INT4_BITS, insert_qdq
+from ptq_core.quantize.loss import Watch, WatchedOperator, measure_loss, most_pictures, pictures_for
 from ptq_core.quantize.plan import QuantizationPlan
-from ptq_core.quantize.samples import refinement_samples
+from ptq_core.quantize.samples import KeepFirst, few_samples, refinement_samples
 from ptq_core.quantize.selection import WEIGHT_ONLY, Selection, check_wanted_types, select, skipped_nodes
 from ptq_core.quantize.weights import QuantizedWeights, quantize_weights
-from ptq_core.reports import QuantizeReport
+from ptq_core.reports import LossReport, QuantizeReport
 
 MODEL_NAME = "model.onnx"
 REPORT_NAME = "quantization.json"
@@ -49,6 +50,8 @@ class QuantizedModel:
     float_ops: int
     pictures: int
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    loss: LossReport | None
 
 
 def quantize(config: QuantizeConfig) -> QuantizeReport:
@@ -71,8 +74,9 @@ def quantize(config: QuantizeConfig) -> QuantizeReport:
         float_ops=result.float_ops,
         pictures=result.pictures,
         warnings=(*result.warnings, *said.warnings),
-        notes=said.notes,
+        notes=(*result.notes, *said.notes),
         hints=advice.hints(config),
+        loss=result.loss,
         seconds=time.monotonic() - started,
     )
 
@@ -127,7 +131,8 @@ def quantize_model(
 
     ``name`` is for the report. ``samples`` are used instead of the files that ``config`` names, and ``content_key`` makes
     their statistics cachable (``calibration.calibrate``); equalize, bias_correction and adaround go through them again.
-    `weight_only` needs neither. `model_dir` and `save_model_path` are not looked at. Raises InputError.
+    `weight_only` needs neither. Unless `check` is off, what the model lost is measured (quantize/loss.py). `model_dir` and
+    `save_model_path` are not looked at. Raises InputError.
     """
     _check_is_float(model)
     original = [(str(node.name), node.op_type) for node in model.graph]
@@ -149,19 +154,45 @@ def quantize_model(
     selection = select(model, config, skipped)
     _check_not_empty(selection)
     calibrated = calibrated or io.to_bytes(model)
-    params, result = _calibrate(model, calibrated, config, selection, samples, content_key)
+    kept = None if samples is None else KeepFirst(samples, most_pictures(_inputs(model)))
+    params, result = _calibrate(model, calibrated, config, selection, kept, content_key)
     weights = _weights(selection, params, config)
     plan = QuantizationPlan(model, selection, params, weights, _input_name(model))
     plan = _refine(plan, config, samples)
     details = report.build(config, name, original, folded, plan, result)
-    insert_qdq(model, selection, params, plan.weights, store_int4=config.store_int4)
+    watch = Watch(selection)
+    read_instead = insert_qdq(model, selection, params, plan.weights, store_int4=config.store_int4)
     remove_unused_constants(model.graph)
     share_constants(model)
-    warnings = (*result.warnings, *advice.warnings(config, result, _input_name(model)))
-    details["warnings"] = list(warnings)
+    loss, note = None, ""
+    if config.check:
+        loss, note = _loss(model, calibrated, config, watch.operators(read_instead), kept)
+    warnings = (*result.warnings, *advice.warnings(config, result, _input_name(model), loss))
+    details |= report.of_loss(loss) | {"warnings": list(warnings)}
+    operators = len(selection.units), len(selection.reasons)
     return QuantizedModel(
-        model, details, len(selection.units), len(selection.reasons), result.pictures, warnings
+        model, details, *operators, result.pictures, warnings, (note,) if note else (), loss
     )
+
+
+def _loss(
+    model: ir.Model,
+    float_model: bytes,
+    config: QuantizeConfig,
+    operators: Sequence[WatchedOperator],
+    kept: KeepFirst | None,
+) -> tuple[LossReport | None, str]:
+    """What quantization costs, or the sentence that says why that was not measured."""
+    inputs = _inputs(model)
+    try:
+        few, of = few_samples(config, inputs, kept, partial(pictures_for, inputs))
+        limit = pictures_for(inputs, of, light=False)
+        if few:
+            return measure_loss(float_model, io.to_bytes(model), operators, few, heavy_limit=limit), ""
+        reason = "there are no pictures"
+    except InputError as error:
+        reason = error.problem
+    return None, f"what quantization costs was not measured: {reason}"
 
 
 def _calibrate(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from ptq_core.quantize.activations import ActivationParams
 from ptq_core.quantize.plan import QuantizationPlan
 from ptq_core.quantize.selection import WEIGHT_ONLY, Selection
 from ptq_core.quantize.weights import QuantizedWeights
+from ptq_core.reports import LossReport
 from ptq_core.version import VERSION
 
 SCHEMA = 1
@@ -52,6 +55,22 @@ def build(
             *(entry for name, each in plan.weights.items() for entry in _weights(name, each, config)),
         ],
         "ops": _operators(original, folded, plan.selection),
+    }
+
+
+def of_loss(loss: LossReport | None) -> dict[str, Any]:
+    """The entries about what quantization costs; a SQNR that is no finite number is null."""
+    if loss is None:
+        return {"compared_pictures": 0, "outputs": [], "costly_ops": []}
+    outputs = [_finite(asdict(output)) | {"equal": output.sqnr_db == math.inf} for output in loss.outputs]
+    costly = [_finite(asdict(operator)) for operator in loss.operators]
+    return {"compared_pictures": loss.pictures, "outputs": outputs, "costly_ops": costly}
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """``row`` without infinities, which JSON has not."""
+    return {
+        key: None if isinstance(value, float) and math.isinf(value) else value for key, value in row.items()
     }
 
 

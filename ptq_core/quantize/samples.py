@@ -1,10 +1,12 @@
-"""Calibration samples as plain arrays, for refinements that run the model again."""
+"""Calibration samples as plain arrays, for what runs the model again: refinements, and the measurement of the loss."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from ptq_core.calibration.decode import load_samples
 from ptq_core.calibration.readers import find_pictures
-from ptq_core.calibration.samples import Sample, Shapes, as_arrays
+from ptq_core.calibration.samples import Arrays, Sample, Shapes, as_arrays
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 
@@ -68,6 +70,52 @@ def refinement_samples(
         return PictureSamples(config, inputs)
     check_restartable(given, "the samples")
     return GivenSamples(given, inputs)
+
+
+class KeepFirst:
+    """``given`` samples as they pass: copies of the first, and how many there were. A running generator yields each only once."""
+
+    def __init__(self, given: Iterable[Sample], count: int) -> None:
+        self._given, self._count = given, count
+        self._kept: list[Sample] = []
+        self._passed = 0
+
+    def __iter__(self) -> Iterator[Sample]:
+        self._kept, self._passed = [], 0
+        for sample in self._given:
+            if len(self._kept) < self._count:
+                self._kept.append(copy.deepcopy(sample))
+            self._passed += 1
+            yield sample
+
+    def first(self) -> tuple[list[Sample], int]:
+        """The first ``count`` samples, taken now if none has passed, and how many there are, as far as known."""
+        if not self._passed:
+            for _ in islice(self, self._count):
+                pass
+        return self._kept, self._passed
+
+
+def few_samples(
+    config: QuantizeConfig, inputs: Shapes, given: KeepFirst | None, share: Callable[[int], int]
+) -> tuple[list[Arrays], int]:
+    """Of n samples ``share(n)``, the first of ``given``, else pictures spread evenly over those of ``config``; and n.
+
+    Bad pictures are left out; empty without any. Raises InputError for samples that do not fit ``inputs``.
+    """
+    if given is not None:
+        first, passed = given.first()
+        taken = first[: share(passed)]
+        return [as_arrays(sample, inputs, f"sample {index}") for index, sample in enumerate(taken)], passed
+    if config.image_dir is None and config.image_list is None:
+        return [], 0
+    requested = None if config.batch_nums is None else config.batch_size * config.batch_nums
+    paths = [p.path for p in find_pictures(config.image_dir, config.image_list)][:requested]
+    count = min(share(len(paths)), len(paths))
+    spread = [paths[i * len(paths) // count] for i in range(count)]
+    loading = load_samples(spread, config.preprocess, inputs, skipped=[], may_be_none=True, reduced=True)
+    with closing(loading) as loaded:
+        return [arrays for _, arrays in loaded], len(paths)
 
 
 def check_restartable(given: Callable[[], Iterable[Any]] | Iterable[Any], name: str) -> None:

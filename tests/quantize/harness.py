@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ptq_core.config import QuantizeConfig
 from ptq_core.graph import io
 from ptq_core.graph.session import open_session
+from ptq_core.numerics.metrics import sqnr_db
 from ptq_core.quantize.pipeline import quantize_model
 from tests.models import save
 
@@ -62,12 +63,6 @@ def quantized(proto: onnx.ModelProto, folder: Path, **keys: Any) -> Quantized:
 def run(model: onnx.ModelProto, x: Array, *, optimized: bool = True) -> list[Array]:
     session = open_session(model.SerializeToString(), optimized=optimized)
     return list(session.run(None, {session.get_inputs()[0].name: x}))
-
-
-def sqnr_db(reference: Array, actual: Array) -> float:
-    """Power of ``reference`` over that of the error, dB; inf where they are equal."""
-    error = ((reference - actual).astype(np.float64) ** 2).sum()
-    return float(10 * np.log10((reference.astype(np.float64) ** 2).sum() / error)) if error else np.inf
 
 
 def output_sqnr_db(result: Quantized, shape: Sequence[int]) -> float:

@@ -13,8 +13,9 @@ from onnx import TensorProto, numpy_helper
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.graph import io
+from ptq_core.numerics.metrics import sqnr_db
 from tests.models import Builder, mobile_block
-from tests.quantize.harness import output_sqnr_db, quantized, run, samples, sqnr_db
+from tests.quantize.harness import output_sqnr_db, quantized, run, samples
 
 SHAPE = (3, 16, 16)
 

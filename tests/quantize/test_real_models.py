@@ -11,8 +11,9 @@ import pytest
 from ptq_core.calibration.preprocess import read_picture
 from ptq_core.config import PreprocessConfig, QuantizeConfig
 from ptq_core.graph.session import open_session
+from ptq_core.numerics.metrics import sqnr_db
 from ptq_core.quantize.pipeline import quantize
-from tests.quantize.harness import Array, sqnr_db
+from tests.quantize.harness import Array
 
 pytestmark = pytest.mark.real
 

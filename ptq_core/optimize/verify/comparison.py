@@ -66,13 +66,3 @@ class Difference:
     def _beyond(self, allowed: Array) -> Array:
         beyond = np.asarray(self.distances > allowed + TINY)
         return beyond & ~np.isnan(allowed)
-
-
-def sqnr_db(wanted: Array, got: Array) -> float:
-    """Σ y² over Σ (y − y')² in dB; inf where nothing differs, nan where it cannot be told."""
-    noise = float((Difference(got, wanted).distances ** 2).sum())
-    signal = float((wanted.astype(np.float64) ** 2).sum())
-    if noise == 0.0:
-        return float("inf")
-    ratio = signal / noise
-    return float(10 * np.log10(ratio)) if 0 < ratio < np.inf else float("nan")

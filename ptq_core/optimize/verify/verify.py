@@ -8,7 +8,7 @@ from pathlib import Path
 from ptq_core.errors import DeviceError, InputError
 from ptq_core.flatfile.program import Array, Program
 from ptq_core.memory import forget_pages
-from ptq_core.optimize.verify.comparison import sqnr_db
+from ptq_core.numerics.metrics import sqnr_db
 from ptq_core.optimize.verify.inputs import described, random_inputs
 from ptq_core.optimize.verify.model_check import ModelCheck, ModelComparison, by_name
 from ptq_core.optimize.verify.runtime_check import RuntimeCheck, check_runtime

@@ -1,0 +1,217 @@
+"""What quantization costs: the float and the quantized model side by side on a few pictures, outputs and operators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from ptq_core.calibration.collect import stacked
+from ptq_core.calibration.samples import Arrays, Shapes
+from ptq_core.errors import InputError
+from ptq_core.graph.edits import constant_array
+from ptq_core.graph.session import open_session
+from ptq_core.numerics.metrics import Noise
+from ptq_core.quantize.selection import Selection
+from ptq_core.reports import LossReport, OperatorLoss, OutputLoss
+
+SHARE, MOST_PICTURES = 8, 8
+"""One of so many calibration pictures is compared, and so many at most: two models with their inner values take about as long as
+three pictures in calibration. Enough to see a model lost, not to rank two good ones."""
+
+LEAST_PICTURES, LIGHT_VALUES = 4, 6_000_000
+"""So many are compared in any case if the inner values of one picture, of one model, are no more than these: some hundredths of a
+second. Single pictures may have next to no signal in an output (a detector's, of objects that are not there)."""
+
+LISTED = 5
+"""So many operators are named: those that cost most."""
+
+Pair = tuple[str, str]
+"""Names of one value, in the float and in the quantized model."""
+
+
+@dataclass(frozen=True)
+class WatchedOperator:
+    """A quantized operator, the values that it reads and the one that it writes; moving values adds no noise of its own."""
+
+    name: str
+    op_type: str
+    moves: bool
+    inputs: tuple[Pair, ...]
+    output: Pair
+
+
+def pictures_for(inputs: Shapes, pictures: int, *, light: bool = True) -> int:
+    """How many of ``pictures`` are compared: at least one, and whole batches of what the model takes at once."""
+    batch = next((max(1, shape[0]) for shape in inputs.values() if shape), 1)
+    wanted = min(max(pictures // SHARE, LEAST_PICTURES if light else 1), MOST_PICTURES)
+    return max(batch, wanted // batch * batch)
+
+
+def most_pictures(inputs: Shapes) -> int:
+    """The most that ``pictures_for`` answers."""
+    return pictures_for(inputs, SHARE * MOST_PICTURES)
+
+
+class Watch:
+    """Made before the graph is rewritten, so that it knows what values are called in the float model."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._ends = [
+            (unit, tuple(filter(_is_computed, unit.inputs)), unit.output) for unit in selection.units
+        ]
+        self._names = {
+            value: str(value.name) for _, inputs, output in self._ends for value in (*inputs, output)
+        }
+
+    def operators(self, read_instead: Mapping[ir.Value, ir.Value]) -> list[WatchedOperator]:
+        """The operators with their names in the rewritten graph; ``read_instead`` is what insertion returned."""
+
+        def pair(value: ir.Value) -> Pair:
+            return self._names[value], str(read_instead.get(value, value).name)
+
+        return [
+            WatchedOperator(
+                str(unit.node.name),
+                unit.node.op_type,
+                unit.shares_scale,
+                tuple(pair(value) for value in inputs),
+                pair(output),
+            )
+            for unit, inputs, output in self._ends
+        ]
+
+
+def measure_loss(
+    float_model: bytes,
+    quantized: bytes,
+    operators: Sequence[WatchedOperator],
+    samples: Sequence[Arrays],
+    *,
+    heavy_limit: int = MOST_PICTURES,
+) -> LossReport:
+    """Run both models (ModelProto bytes) on ``samples``, at least one, and compare outputs and what ``operators`` write.
+
+    Only ``heavy_limit`` samples are compared if one has more than LIGHT_VALUES inner values.
+
+    A batch at a time, so memory is that of one: what calibration keeps of the float model, twice. The quantized model's sums
+    are exact (``open_session``). An operator costs what it adds to noise / signal: that of its output less that of the worst
+    of its inputs. Raises InputError if a model does not run on a sample.
+    """
+    pairs = dict.fromkeys(pair for each in operators for pair in (*each.inputs, each.output))
+    before, after = (_Model(data, [p[i] for p in pairs]) for i, data in enumerate((float_model, quantized)))
+    outputs = [_Output(name) for name in before.outputs]
+    noises = {pair: Noise() for pair in pairs}
+    size = before.batch or 1
+    compared = 0
+    for start in range(0, len(samples), size):
+        batch = samples[start : start + size]
+        wanted, got = before.run(batch), after.run(batch)
+        for output, name in zip(outputs, after.outputs, strict=True):
+            output.add(wanted[output.name], got[name], len(batch))
+        for (a, b), noise in noises.items():
+            noise.add(wanted[a], got[b])
+        compared += len(batch)
+        values = sum(array.size for array in wanted.values()) // size
+        if values > LIGHT_VALUES and compared >= heavy_limit:
+            break
+    return LossReport(compared, tuple(output.loss() for output in outputs), _costly(operators, noises))
+
+
+def _costly(operators: Iterable[WatchedOperator], noises: Mapping[Pair, Noise]) -> tuple[OperatorLoss, ...]:
+    found: list[tuple[float, OperatorLoss]] = []
+    for each in operators:
+        out = noises[each.output]
+        worst = max((noises[pair] for pair in each.inputs), key=lambda noise: noise.ratio, default=Noise())
+        added = out.ratio - worst.ratio
+        if not each.moves and out.signal and added > 0:
+            found.append((added, OperatorLoss(each.name, each.op_type, worst.sqnr_db, out.sqnr_db)))
+    found.sort(key=lambda row: -row[0])
+    return tuple(loss for _, loss in found[:LISTED])
+
+
+class _Model:
+    """A model with inner values as further outputs. ``batch`` is the batch it is fixed to, None if open."""
+
+    def __init__(self, data: bytes, watched: Iterable[str]) -> None:
+        proto = onnx.ModelProto.FromString(data)
+        graph = proto.graph
+        self.outputs = [value.name for value in graph.output]
+        more = [name for name in dict.fromkeys(watched) if name not in self.outputs]
+        graph.output.extend(onnx.ValueInfoProto(name=name) for name in more)
+        types = {value.name: value.type.tensor_type for value in graph.input}
+        self._types = {
+            name: onnx.helper.tensor_dtype_to_np_dtype(each.elem_type) for name, each in types.items()
+        }
+        first = next(iter(types.values())).shape.dim
+        self.batch = (first[0].dim_value or None) if first else None
+        self._names = [*self.outputs, *more]
+        self._session = open_session(proto.SerializeToString(), low_memory=True)
+
+    def run(self, samples: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
+        """Every output and watched value, of the samples and, where there are fewer than a batch, of the last one again."""
+        feed = stacked(samples, self._types, self.batch or len(samples))
+        try:
+            results = self._session.run(self._names, feed)
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise InputError(
+                f"onnxruntime cannot run the model: {str(error).splitlines()[0]}",
+                rule="a model runs on samples of its input shape",
+                fix="check the export",
+            ) from error
+        return {name: np.asarray(values) for name, values in zip(self._names, results, strict=True)}
+
+
+@dataclass
+class _Output:
+    """What is known of an output so far."""
+
+    name: str
+    noise: Noise = field(default_factory=Noise)
+    is_float: bool = True
+    other_size: bool = False
+    values: int = 0
+    equal: int = 0
+    best_equal: int | None = 0
+
+    def add(self, wanted: NDArray[Any], got: NDArray[Any], rows: int) -> None:
+        self.is_float &= wanted.dtype.kind == "f"
+        if wanted.shape != got.shape or wanted.dtype != got.dtype:
+            self.other_size = True
+            return
+        self.values += wanted.size
+        self.equal += int((wanted == got).sum())
+        if not self.is_float:
+            self.best_equal = None
+            return
+        self.noise.add(wanted, got)
+        scores = [_class_scores(array) for array in (wanted, got)]
+        if scores[0] is None or scores[1] is None or self.best_equal is None:
+            self.best_equal = None
+        else:
+            best = scores[0].argmax(axis=1) == scores[1].argmax(axis=1)
+            self.best_equal += int(best[:rows].sum())
+
+    def loss(self) -> OutputLoss:
+        if self.other_size:
+            return OutputLoss(self.name, None)
+        if not self.is_float:
+            return OutputLoss(self.name, None, equal_share=self.equal / self.values if self.values else 1.0)
+        return OutputLoss(self.name, self.noise.sqnr_db, self.best_equal)
+
+
+def _class_scores(array: NDArray[Any]) -> NDArray[Any] | None:
+    """``array`` as [N, C] if it is that, dimensions of 1 behind the first aside, with C ≥ 2; else None."""
+    if array.ndim < 2 or sum(size != 1 for size in array.shape[1:]) != 1 or array.shape[0] < 1:
+        return None
+    scores = array.reshape(len(array), -1)
+    return scores if scores.shape[1] >= 2 else None
+
+
+def _is_computed(value: ir.Value) -> bool:
+    return value.producer() is not None and constant_array(value) is None

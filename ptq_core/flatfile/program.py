@@ -108,6 +108,10 @@ class QuantParams:
         """True if one scale covers the whole tensor."""
         return len(self.scales) == 1
 
+    def spread(self, rank: int) -> Array:
+        """The scales shaped to broadcast along their axis of a tensor of ``rank`` dimensions."""
+        return self.scales.reshape([-1 if i == self.axis and not self.per_tensor else 1 for i in range(rank)])
+
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, QuantParams)

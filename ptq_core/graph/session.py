@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 # Read when the library loads: onnxruntime >= 1.32 starts its telemetry client before any call could stop it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
+import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 
 from ptq_core.errors import DeviceError, InputError
 
@@ -86,6 +89,22 @@ def open_session(
         )
     session.disable_fallback()
     return session
+
+
+def run_session(
+    session: onnxruntime.InferenceSession,
+    names: Sequence[str] | None,
+    feeds: Mapping[str, NDArray[Any]],
+    *,
+    problem: str = "onnxruntime cannot run the model",
+    rule: str,
+    fix: str,
+) -> list[NDArray[Any]]:
+    """The outputs called ``names`` (None: all) for ``feeds``; InputError of these words where onnxruntime fails."""
+    try:
+        return [np.asarray(values) for values in session.run(names, dict(feeds))]
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise InputError(f"{problem}: {str(error).splitlines()[0]}", rule=rule, fix=fix) from error
 
 
 def _options(threads: int, optimized: bool, low_memory: bool, entry: str) -> onnxruntime.SessionOptions:

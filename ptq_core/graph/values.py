@@ -12,9 +12,8 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from ptq_core.errors import InputError
 from ptq_core.graph.io import read_apart
-from ptq_core.graph.session import open_session
+from ptq_core.graph.session import open_session, run_session
 from ptq_core.memory import forget_pages
 
 Array = NDArray[Any]
@@ -69,7 +68,7 @@ class ModelValues:
         """
         known = dict(feeds)
         for i, part in enumerate(self._parts):
-            given = {name: self._weights.get(name, known.get(name)) for name in part.inputs}
+            given = {n: v for n in part.inputs if (v := self._weights.get(n, known.get(n))) is not None}
             outputs = [name for name in part.outputs if name not in known]
             results = self._run(i, outputs, given)
             known |= results
@@ -80,20 +79,17 @@ class ModelValues:
             later = {name for after in self._parts[i + 1 :] for name in after.inputs}
             known = {name: values for name, values in known.items() if name in later}
 
-    def _run(self, number: int, outputs: list[str], feeds: Mapping[str, Array | None]) -> dict[str, Array]:
-        try:
-            if number not in self._sessions:
-                self._sessions[number] = self._open(self._parts[number], feeds)
-            results = self._sessions[number].run(outputs, dict(feeds))
-        except InputError:
-            raise
-        except Exception as error:  # onnxruntime's exceptions share no base class
-            raise InputError(
-                f"onnxruntime cannot run the model: {str(error).splitlines()[0]}",
-                rule="the model runs in onnxruntime",
-                fix="check the export",
-            ) from error
-        return dict(zip(outputs, (np.asarray(values) for values in results), strict=True))
+    def _run(self, number: int, outputs: list[str], feeds: Mapping[str, Array]) -> dict[str, Array]:
+        if number not in self._sessions:
+            self._sessions[number] = self._open(self._parts[number], feeds)
+        results = run_session(
+            self._sessions[number],
+            outputs,
+            feeds,
+            rule="the model runs in onnxruntime",
+            fix="check the export",
+        )
+        return dict(zip(outputs, results, strict=True))
 
     def _cut(self, sizes: Mapping[str, int]) -> Iterator[_Part]:
         readers: dict[str, int] = {}  # the last node that reads a value
@@ -115,13 +111,12 @@ class ModelValues:
             )
             nodes, size = [], 0
 
-    def _open(self, part: _Part, feeds: Mapping[str, Array | None]) -> onnxruntime.InferenceSession:
+    def _open(self, part: _Part, feeds: Mapping[str, Array]) -> onnxruntime.InferenceSession:
         make = onnx.helper
         inputs = [
             self._types.get(name)
             or make.make_tensor_value_info(name, make.np_dtype_to_tensor_dtype(values.dtype), values.shape)
             for name, values in feeds.items()
-            if values is not None
         ]
         constants = [
             self._constants[n] for n in dict.fromkeys(_all_reads(part.nodes)) if n in self._constants

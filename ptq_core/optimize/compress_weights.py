@@ -11,6 +11,7 @@ import numpy as np
 from ptq_core.errors import DeviceError
 from ptq_core.flatfile.compressed import weights_of
 from ptq_core.flatfile.program import Array, DType, Program, QuantParams, Tensor
+from ptq_core.numerics.metrics import Noise
 from ptq_core.numerics.qparams import quantize, weight_scales
 from ptq_core.optimize.rewrite import keep_tensors
 from ptq_core.reports import CompressReport
@@ -74,8 +75,9 @@ def output_sqnr_db(whole: Path, other: Path, inputs: Sequence[Array]) -> float |
             pairs = list(zip(before.run(*inputs), after.run(*inputs), strict=True))
     except DeviceError:
         return None
-    signal = sum(float((y.astype(np.float64) ** 2).sum()) for y, _ in pairs)
-    noise = sum(float(((y.astype(np.float64) - z.astype(np.float64)) ** 2).sum()) for y, z in pairs)
-    if not (np.isfinite(signal) and np.isfinite(noise)) or not signal:
+    if not all(np.isfinite(values).all() for pair in pairs for values in pair):
         return None
-    return float(10 * np.log10(signal / noise)) if noise else float("inf")
+    noise = Noise()
+    for y, z in pairs:
+        noise.add(y, z)
+    return noise.sqnr_db if noise.signal else None

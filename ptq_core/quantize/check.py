@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ptq_core.errors import DeviceError, InputError, PtqError
 from ptq_core.graph import io
-from ptq_core.graph.session import open_session
+from ptq_core.graph.session import open_session, run_session
 
 Feeds = Mapping[str, NDArray[Any]]
 """Input name → values, in the model's order."""
@@ -73,14 +73,14 @@ def run_in_onnxruntime(model: Path | bytes, feeds: Feeds) -> list[NDArray[Any]]:
     session = open_session(model, int8="plain")
     if not feeds:
         return []
-    try:
-        return [np.asarray(values) for values in session.run(None, dict(feeds))]
-    except Exception as error:  # onnxruntime's exceptions share no base class
-        raise InputError(
-            f"onnxruntime loads the model and cannot run it: {str(error).splitlines()[0]}",
-            rule="a model runs on inputs of its declared shapes",
-            fix="check the export",
-        ) from error
+    return run_session(
+        session,
+        None,
+        feeds,
+        problem="onnxruntime loads the model and cannot run it",
+        rule="a model runs on inputs of its declared shapes",
+        fix="check the export",
+    )
 
 
 def run_in_ours(model: Path | bytes, feeds: Feeds) -> list[NDArray[Any]]:

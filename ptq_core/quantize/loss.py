@@ -6,16 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from ptq_core.calibration.collect import stacked
 from ptq_core.calibration.samples import Arrays, Shapes
-from ptq_core.errors import InputError
 from ptq_core.graph.edits import constant_array
-from ptq_core.graph.session import open_session
+from ptq_core.graph.session import open_session, run_session
 from ptq_core.numerics.metrics import Noise
 from ptq_core.quantize.selection import Selection
 from ptq_core.reports import LossReport, OperatorLoss, OutputLoss
@@ -156,15 +154,14 @@ class _Model:
     def run(self, samples: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
         """Every output and watched value, of the samples and, where there are fewer than a batch, of the last one again."""
         feed = stacked(samples, self._types, self.batch or len(samples))
-        try:
-            results = self._session.run(self._names, feed)
-        except Exception as error:  # onnxruntime's exceptions share no base class
-            raise InputError(
-                f"onnxruntime cannot run the model: {str(error).splitlines()[0]}",
-                rule="a model runs on samples of its input shape",
-                fix="check the export",
-            ) from error
-        return {name: np.asarray(values) for name, values in zip(self._names, results, strict=True)}
+        results = run_session(
+            self._session,
+            self._names,
+            feed,
+            rule="a model runs on samples of its input shape",
+            fix="check the export",
+        )
+        return dict(zip(self._names, results, strict=True))
 
 
 @dataclass

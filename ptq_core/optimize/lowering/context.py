@@ -36,9 +36,7 @@ class Constant:
         """The real values; float32 where quantized."""
         if self.qparams is None:
             return self.array
-        return reference.dequantize(
-            self.array, spread(self.qparams, self.array.ndim), self.qparams.zero_point
-        )
+        return reference.dequantize(self.array, self.qparams.spread(self.array.ndim), self.qparams.zero_point)
 
 
 @dataclass(frozen=True)
@@ -246,13 +244,6 @@ class Lowering:
             candidate = f"{name}:{count}"
         self._names.add(candidate)
         return candidate
-
-
-def spread(qparams: QuantParams, rank: int) -> Array:
-    """The scales shaped to broadcast along their axis of a tensor of ``rank`` dimensions."""
-    if qparams.per_tensor:
-        return qparams.scales.reshape((1,) * rank)
-    return qparams.scales.reshape([-1 if i == qparams.axis else 1 for i in range(rank)])
 
 
 def is_used(value: ir.Value) -> bool:

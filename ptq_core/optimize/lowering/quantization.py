@@ -14,7 +14,6 @@ from ptq_core.optimize.lowering.context import (
     Unsupported,
     get_int,
     normal_axis,
-    spread,
 )
 
 
@@ -26,7 +25,7 @@ def lower_quantize(context: Lowering, node: ir.Node) -> None:
     dims = context.dims(entry)
     qparams = _qparams(context, node, dims, np.dtype(np.int8), default_type="uint8")
     if isinstance(entry, Constant):
-        scales = spread(qparams, len(dims))
+        scales = qparams.spread(len(dims))
         quantized = reference.quantize(entry.real.astype(np.float32), scales, qparams.zero_point)
         context.bind(node.outputs[0], Constant(quantized))
         return

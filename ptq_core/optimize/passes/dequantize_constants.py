@@ -41,7 +41,5 @@ def _real(rewriter: Rewriter, index: int | None) -> int | None:
     qparams = tensor.qparams
     if tensor.data is None or qparams is None:
         return index
-    shape = [-1 if i == qparams.axis else 1 for i in range(len(tensor.dims))]
-    scales = qparams.scales.reshape([1] * len(tensor.dims) if qparams.per_tensor else shape)
-    real = reference.dequantize(tensor.data, scales, qparams.zero_point)
+    real = reference.dequantize(tensor.data, qparams.spread(len(tensor.dims)), qparams.zero_point)
     return rewriter.constant(tensor.name, np.asarray(real, np.float32))

@@ -71,6 +71,11 @@ class ModelComparison:
                 self._compare(self._pieces[done], known, found, seed)
                 done += 1
             known = {n: v for n, v in known.items() if n in feeds or last_use.get(n, -1) >= done}
+        if done < len(self._pieces):
+            missing = sorted(self._pieces[done].names - known.keys())
+            raise MismatchError(
+                f"values {', '.join(missing)} of the program are none that the model computes"
+            )
         return found
 
     def _with_nodes(self, piece: Piece) -> Piece:

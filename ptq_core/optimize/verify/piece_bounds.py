@@ -40,9 +40,7 @@ def _real(tensor: Tensor, values: Array) -> Array:
     qparams = tensor.qparams
     if qparams is None:
         return values
-    shape = [-1 if i == qparams.axis else 1 for i in range(values.ndim)]
-    scales = qparams.scales.reshape([1] * values.ndim if qparams.per_tensor else shape)
-    return reference.dequantize(values, scales, qparams.zero_point)
+    return reference.dequantize(values, qparams.spread(values.ndim), qparams.zero_point)
 
 
 class PieceBounds:

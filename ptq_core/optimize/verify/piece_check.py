@@ -37,12 +37,12 @@ class PieceCheck:
     """Compares pieces of ``program`` with those of ``lowered`` and with the values of the model."""
 
     def __init__(self, program: Program, lowered: Program, values: ModelValues) -> None:
-        self._program, self._lowered, self._values = program, lowered, values
-        self._model_bounds, self._own_bounds = PieceBounds(Walk(lowered)), PieceBounds(Walk(program))
+        self._values = values
+        self._both = _Both(program, lowered, values, PieceBounds(Walk(program)), PieceBounds(Walk(lowered)))
 
     def compare(self, piece: Piece, known: Known, region: Region) -> Agreement:
         """``region`` of the piece's tensor. Raises MismatchError."""
-        sides = _Sides(self, piece, known, region)
+        sides = _Sides(self._both, piece, known, region)
         found = Difference(sides.got, sides.wanted)
         if found.none:
             return Agreement()
@@ -81,13 +81,24 @@ class PieceCheck:
         return f"operator `{op.name}` ({op.kind.label}) of the program computes `{sides.piece.name}` as"
 
 
+@dataclass(frozen=True)
+class _Both:
+    """Our program and the model's, with the rules of their bounds."""
+
+    program: Program
+    lowered: Program
+    values: ModelValues
+    own_bounds: PieceBounds
+    model_bounds: PieceBounds
+
+
 class _Sides:
     """A region of a piece on both sides: ``got`` is what our operators compute, ``wanted`` the model's value."""
 
-    def __init__(self, check: PieceCheck, piece: Piece, known: Known, region: Region) -> None:
+    def __init__(self, both: _Both, piece: Piece, known: Known, region: Region) -> None:
         self.piece, self.known = piece, known
-        self._program, self._lowered, self._values = check._program, check._lowered, check._values
-        self._model_bounds, self._own_bounds = check._model_bounds, check._own_bounds
+        self._program, self._lowered, self._values = both.program, both.lowered, both.values
+        self._model_bounds, self._own_bounds = both.model_bounds, both.own_bounds
         tensor, origin = self._program.tensors[piece.tensor], _origin(self._program, piece.tensor)
         self._ours_part = excerpt_of(self._program, piece.ours, piece.tensor, region)
         wider = self._ours_part.region(piece.tensor)  # where an operator cannot be cut

@@ -67,7 +67,8 @@ BUDGET = 2**22
 LEAST_ROWS, LEAST_CHANNELS = 2, 8
 
 PRODUCTS_PER_ELEMENT = 16
-"""Products of a matrix that take as long as one element in the other steps of a check (measured, two cores with AVX2)."""
+"""Products of a matrix that take about as long as one element in the other steps of a check: a guess that only steers how much
+is checked."""
 
 ELEMENTWISE = frozenset(
     {

@@ -31,9 +31,9 @@ def check_runtime(flat: Path, program: Program, inputs: Sequence[Array], seed: i
     """Run ``flat``, which holds ``program``, on ``inputs`` and compare what every operator writes with the reference operator.
 
     Integers are equal; floats differ by no more than the operator's own bound (docs/numerics.md, "Float operators"). An operand
-    is what the runtime has computed, so nothing is carried from one operator to the next. Of
-    large tensors, some rows and channels are compared, which ``seed`` chooses. Raises MismatchError, which names the
-    operator, its kernel and both values; DeviceError where this machine has no runtime.
+    is what the runtime has computed, so nothing is carried from one operator to the next. Of large tensors, some rows and
+    channels are compared, which ``seed`` chooses. Raises MismatchError, which names the operator, its kernel and both values;
+    DeviceError where this machine has no runtime.
     """
     checker = _Checker(expand_weights(program), inputs, seed)
     with Runtime(flat) as runtime:

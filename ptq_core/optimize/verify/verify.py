@@ -25,8 +25,7 @@ def verify(
 
     ``written`` is the program in it, ``lowered`` what it was before the passes; the tensors of both know the values of the
     model that they stand for. Raises MismatchError (exit code 1) where the runtime does not compute the program or the program
-    not the model. What this machine lacks, or onnxruntime cannot run, is the
-    reason in the report.
+    not the model. What this machine lacks, or onnxruntime cannot run, is the reason in the report.
     """
     inputs = [random_inputs(written, turn) for turn in range(TURNS)]
     runtime, reason = _check_runtime(flat, written, inputs)

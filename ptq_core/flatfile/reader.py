@@ -12,6 +12,7 @@ import mmap
 import os
 import stat
 import struct
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +86,14 @@ class _Operand:
     entries: Entries
 
 
-def _packed_bytes(program: Program, op: Op, shared: set[tuple[int, int]]) -> int:
+REMEMBERED = 64
+"""So many matrices of fully_connected the runtime remembers: packings.h, kRemembered."""
+
+
+def _packed_bytes(program: Program, op: Op, shared: deque[tuple[int, int]]) -> int:
     """Bytes that ``op`` adds for the constants it reads: each reader packs a copy, but those of one matrix share theirs.
 
-    ``shared`` has address and size of the matrices so far.
+    ``shared`` has address and size of the matrices that were packed last.
     """
     total = 0
     for position, index in enumerate(op.inputs):
@@ -97,8 +102,9 @@ def _packed_bytes(program: Program, op: Op, shared: set[tuple[int, int]]) -> int
             continue
         place = (data.__array_interface__["data"][0], data.nbytes)
         if op.kind == OpKind.FULLY_CONNECTED and position == 1:
-            total += 0 if place in shared else data.nbytes
-            shared.add(place)
+            if place not in shared:
+                total += data.nbytes
+                shared.append(place)
         else:
             total += data.nbytes
     return total
@@ -142,7 +148,7 @@ class _Reader:
     def _check_operators(self, program: Program, operators: list[_Operand]) -> None:
         """Each operator's own rules, and the limits of all together."""
         work = packed = 0
-        shared: set[tuple[int, int]] = set()
+        shared: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
         limit = memory_limit(len(self._data), program.arena_size)
         for step, (op, operator) in enumerate(zip(program.ops, operators, strict=True)):
             where = f"operator {step} {shown(op.name)} ({op.kind.label})"

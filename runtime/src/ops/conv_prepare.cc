@@ -168,7 +168,10 @@ ptq_status PackGroups(const Tensor& w, size_t kr, size_t kd, ConvState* state, c
   const PackingKey key = {w.data,
                           {sizeof(T), g.groups, outputs, slots, state->gemm_taps, state->gemm_depth,
                            state->nr, kr, kd}};
-  if (op.packings->Find(key, packed)) return PTQ_OK;
+  // Both readers count a matrix of several fully_connected once (docs/flat_format.md), and nothing
+  // else.
+  const bool shares = op.op->kind->id == kFullyConnected;
+  if (shares && op.packings->Find(key, packed)) return PTQ_OK;
   PTQ_RETURN_IF_ERROR(op.pool->Allocate(static_cast<size_t>(packed_size), packed));
   const T* weights = static_cast<const T*>(w.data);
   for (size_t group = 0; group < g.groups; ++group) {
@@ -176,7 +179,7 @@ ptq_status PackGroups(const Tensor& w, size_t kr, size_t kd, ConvState* state, c
                     state->gemm_depth, state->nr, kr, kd,
                     packed->data() + group * slots * state->packed_products);
   }
-  op.packings->Remember(key, packed);
+  if (shares) op.packings->Remember(key, packed);
   return PTQ_OK;
 }
 

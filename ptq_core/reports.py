@@ -12,14 +12,15 @@ class OutputLoss:
 
     ``sqnr_db`` over all pictures: inf where nothing differs, −inf where FP32's is 0 everywhere; None where the output is not
     float or has another size than FP32's. ``best_class_equal``: of how many pictures the largest value is at the same place,
-    None where the output is not [N, C] with C ≥ 2 (dimensions of 1 aside).
-    ``equal_share``: share of equal values in [0, 1] of an output that is not float, else None.
+    None where the output is not [N, C], [N, C, 1, 1] or [N, 1, 1, C] with C ≥ 2; ``probabilities`` where
+    they are ≥ 0 and add up to 1. ``equal_share``: share of equal values in [0, 1] of an output that is not float, else None.
     """
 
     name: str
     sqnr_db: float | None
     best_class_equal: int | None = None
     equal_share: float | None = None
+    probabilities: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ptq_core.calibration import CalibrationResult
+from ptq_core.calibration.samples import Arrays
 from ptq_core.calibration.statistics import TensorStatistics
 from ptq_core.config import QuantizeConfig
+from ptq_core.quantize.samples import FewSamples
 from ptq_core.quantize.selection import WEIGHT_ONLY
 from ptq_core.reports import LossReport
 
@@ -18,6 +24,19 @@ FEW_BITS = 3
 """Up to here a layer has seven levels or fewer: without training most networks are lost."""
 
 LARGEST_PIXEL = 255.0
+
+LARGEST_FACTOR = 0.05
+"""A std below this is no deviation of pixels from 0 to 1 either (0.2 to 0.5), but what others multiply by."""
+
+LARGEST_STD = 512.0
+"""From here on, 255 / std is below 0.5."""
+
+NARROW = 1.02 / LARGEST_PIXEL
+"""No value of pixels that were divided by 255 twice is beyond it."""
+
+WIDE_LEAST, WIDE_LARGEST = (-6.0, 0.0), (300.0, 2000.0)
+"""Between these lie the least and the largest value of pixels of 0-255 that got mean and std of 0-1: -2.1 and 1111 by ImageNet's.
+Other large arrays of three channels (depths, slices of a scan, 16-bit pictures) lie elsewhere."""
 
 LEAST_COMPARED = 4
 """Of fewer pictures the best classes say nothing."""
@@ -33,12 +52,22 @@ X86_HINT = (
 
 @dataclass(frozen=True)
 class Observed:
-    """What advice is made of: configuration, calibration, statistics of the picture input if it was observed, and the loss."""
+    """What advice is made of.
+
+    Configuration, calibration, statistics of the picture input if it was observed, the loss if it was measured, and the samples
+    that it was measured on.
+    """
 
     config: QuantizeConfig
     result: CalibrationResult
     input: TensorStatistics | None
     loss: LossReport | None = None
+    few: FewSamples = field(default_factory=FewSamples)
+
+    @property
+    def arrays(self) -> bool:
+        """Whether samples are used as they are: `preprocess` means nothing then."""
+        return bool(self.few.samples) and not self.few.decoded
 
     @property
     def reach(self) -> float:
@@ -56,11 +85,8 @@ Rule = Callable[[Observed], str]
 """A sentence with what was seen, what is expected and the next step; "" where the rule does not hold."""
 
 
-def warnings(
-    config: QuantizeConfig, result: CalibrationResult, input_name: str, loss: LossReport | None = None
-) -> tuple[str, ...]:
+def warnings(seen: Observed) -> tuple[str, ...]:
     """The sentences of all RULES that hold, in their order."""
-    seen = Observed(config, result, result.statistics.get(input_name), loss)
     return tuple(filter(None, (rule(seen) for rule in RULES)))
 
 
@@ -73,13 +99,131 @@ def hints(config: QuantizeConfig) -> tuple[str, ...]:
 def _units(seen: Observed) -> str:
     """Pixels are 0 … 255; a deviation below 1 and a mean of at most 1 are those of pixels from 0 to 1."""
     preprocess = seen.config.preprocess
-    if min(preprocess.std) >= 1 or max(preprocess.mean) > 1 or seen.reach <= LARGEST_PIXEL:
+    if seen.arrays or min(preprocess.std) >= 1 or max(preprocess.mean) > 1:
+        return ""
+    if seen.reach <= LARGEST_PIXEL or _is_factor(seen):
         return ""
     std, mean = (",".join(f"{v:g}" for v in values) for values in (preprocess.std, preprocess.mean))
     return (
         f"the input reaches {seen.reach:.4g}: mean {mean} and std {std} look like numbers for pixels of 0-1,"
         " here pixels are 0-255; multiply both by 255"
     )
+
+
+def _is_factor(seen: Observed) -> bool:
+    return max(seen.config.preprocess.std) < LARGEST_FACTOR and seen.reach > LARGEST_PIXEL
+
+
+def _factor(seen: Observed) -> str:
+    """1/255, 1/127.5 or 1/58.4 = 0.017: other tools multiply by it."""
+    if seen.arrays or not _is_factor(seen):
+        return ""
+    std = seen.config.preprocess.std
+    return (
+        f"the input reaches {seen.reach:.4g}: std {_listed(std)} looks like a factor, but pixels of 0-255 are divided by std;"
+        f" give 1 / factor: {_listed([1 / value for value in std])}"
+    )
+
+
+def _idle_mean(seen: Observed) -> str:
+    """Less than one of 255 levels: the mean of pixels from 0 to 1, beside a std of pixels from 0 to 255."""
+    mean, std = seen.config.preprocess.mean, seen.config.preprocess.std
+    if not seen.few.decoded or not any(mean) or max(map(abs, mean)) > 1 or min(std) < 1:
+        return ""
+    return (
+        f"mean {_listed(mean)} moves pixels of 0-255 by less than one level: it looks like a number for pixels of 0-1;"
+        f" multiply it by 255: {_listed([255 * value for value in mean])}"
+    )
+
+
+def _mean_outside(seen: Observed) -> str:
+    mean = seen.config.preprocess.mean
+    if not seen.few.decoded or (max(mean) <= LARGEST_PIXEL and min(mean) >= -1):
+        return ""
+    return f"mean {_listed(mean)} is no pixel's value: x' = (x - mean) / std with pixels of 0-255; give their mean"
+
+
+def _flat(seen: Observed) -> str:
+    std = seen.config.preprocess.std
+    if not seen.few.decoded or min(std) <= LARGEST_STD:
+        return ""
+    return (
+        f"std {_listed(std)} leaves inputs a contrast of {LARGEST_PIXEL / min(std):.2g} at most; no network is trained on that:"
+        " pixels are 0-255, their std is 1 to 255"
+    )
+
+
+def _wide_arrays(seen: Observed) -> str:
+    """What a generator makes of pixels of 0-255 by mean and std of 0-1."""
+    for name, least, largest in _colour_arrays(seen):
+        if WIDE_LEAST[0] < least < WIDE_LEAST[1] and WIDE_LARGEST[0] < largest < WIDE_LARGEST[1]:
+            return (
+                f"input {name} has three colours and values from {least:.3g} to {largest:.4g}: were arrays of 0-255 given the"
+                " mean and std of pixels of 0-1? Check what makes them"
+            )
+    return ""
+
+
+def _narrow_arrays(seen: Observed) -> str:
+    for name, least, largest in _colour_arrays(seen):
+        if least >= 0 and 0 < largest < NARROW:
+            return (
+                f"input {name} has three colours and no value beyond {largest:.2g}: were pixels divided by 255 twice?"
+                " Check what makes the arrays"
+            )
+    return ""
+
+
+def _one_colour(seen: Observed) -> str:
+    pictures = _pictures(seen)
+    flat = [sample for sample in pictures if all(array.min() == array.max() for array in sample.values())]
+    if 2 * len(flat) <= len(pictures) or _constant_pictures(seen):
+        return ""
+    first = ", ".join(f"{float(array.flat[0]):g}" for array in flat[0].values())
+    return (
+        f"{len(flat)} of {len(pictures)} pictures looked at have one value everywhere ({first} in the first):"
+        " calibrate on typical pictures"
+    )
+
+
+def _same_pictures(seen: Observed) -> str:
+    pictures = _pictures(seen)
+    if len(pictures) < 2 or all(array.min() == array.max() for array in pictures[0].values()):
+        return ""
+    if any(
+        not np.array_equal(array, pictures[0][name])
+        for sample in pictures[1:]
+        for name, array in sample.items()
+    ):
+        return ""
+    return f"the {len(pictures)} pictures looked at are all the same: calibrate on different ones"
+
+
+def _pictures(seen: Observed) -> list[Arrays]:
+    """The samples, if they have an array of floats of three dimensions, without scalars: switches and lengths.
+
+    They are judged as a whole: a mask or a first state may well be constant and always the same.
+    """
+    first = seen.few.samples[0] if seen.few.samples else {}
+    if not any(_is_picture(array) for array in first.values()):
+        return []
+    return [{name: array for name, array in sample.items() if array.size > 1} for sample in seen.few.samples]
+
+
+def _colour_arrays(seen: Observed) -> Iterator[tuple[str, float, float]]:
+    """(input, least, largest value) of three colours, where `preprocess` did not make the samples."""
+    for name, first in seen.few.samples[0].items() if seen.arrays else ():
+        if _is_picture(first) and 3 in (first.shape[0], first.shape[2]):
+            arrays = [sample[name] for sample in seen.few.samples]
+            yield name, min(float(a.min()) for a in arrays), max(float(a.max()) for a in arrays)
+
+
+def _is_picture(array: NDArray[Any]) -> bool:
+    return array.ndim == 3 and array.size > 1 and array.dtype.kind == "f"
+
+
+def _listed(values: Iterable[float]) -> str:
+    return ",".join(f"{value:.6g}" for value in values)
 
 
 def _few_pictures(seen: Observed) -> str:
@@ -129,10 +273,13 @@ def _lost(seen: Observed) -> str:
 
 
 def _other_class(seen: Observed) -> str:
-    """The best class of half of the pictures and more, though the noise is small beside what all classes share."""
-    for output in seen.loss.outputs if seen.loss is not None else ():
-        pictures, equal = seen.loss.pictures if seen.loss is not None else 0, output.best_class_equal
-        if equal is not None and pictures >= LEAST_COMPARED and 2 * equal <= pictures and not _lost(seen):
+    """The best class of half of the pictures and more, though the noise is small; other [N, C] may be coordinates."""
+    if seen.loss is None or seen.loss.pictures < LEAST_COMPARED or _lost(seen):
+        return ""
+    pictures = seen.loss.pictures
+    for output in seen.loss.outputs:
+        equal = output.best_class_equal
+        if output.probabilities and equal is not None and 2 * equal <= pictures:
             return (
                 f"output {output.name} has another best class than FP32's in {pictures - equal} of {pictures} pictures;"
                 f" {_next_steps(seen)}"
@@ -157,4 +304,19 @@ def _next_steps(seen: Observed) -> str:
     return f"try {', then '.join(steps)}, and measure with `ptq eval`"
 
 
-RULES: tuple[Rule, ...] = (_units, _few_pictures, _constant_pictures, _few_bits, _lost, _other_class)
+RULES: tuple[Rule, ...] = (
+    _units,
+    _factor,
+    _idle_mean,
+    _mean_outside,
+    _flat,
+    _wide_arrays,
+    _narrow_arrays,
+    _few_pictures,
+    _constant_pictures,
+    _one_colour,
+    _same_pictures,
+    _few_bits,
+    _lost,
+    _other_class,
+)

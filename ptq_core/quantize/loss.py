@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
@@ -22,12 +23,15 @@ SHARE, MOST_PICTURES = 8, 8
 """One of so many calibration pictures is compared, and so many at most: two models with their inner values take about as long as
 three pictures in calibration. Enough to see a model lost, not to rank two good ones."""
 
-LEAST_PICTURES, LIGHT_VALUES = 4, 6_000_000
+LEAST_PICTURES, LIGHT_VALUES = 2, 6_000_000
 """So many are compared in any case if the inner values of one picture, of one model, are no more than these: some hundredths of a
 second. Single pictures may have next to no signal in an output (a detector's, of objects that are not there)."""
 
 LISTED = 5
 """So many operators are named: those that cost most."""
+
+SUM_OF_SHARES = 1e-3
+"""By so little the sum of a Softmax may differ from 1."""
 
 Pair = tuple[str, str]
 """Names of one value, in the float and in the quantized model."""
@@ -111,7 +115,7 @@ def measure_loss(
         batch = samples[start : start + size]
         wanted, got = before.run(batch), after.run(batch)
         for output, name in zip(outputs, after.outputs, strict=True):
-            output.add(wanted[output.name], got[name], len(batch))
+            output.add(wanted[output.name], got[name], len(batch), before.batch or len(batch))
         for (a, b), noise in noises.items():
             noise.add(wanted[a], got[b])
         compared += len(batch)
@@ -175,8 +179,10 @@ class _Output:
     values: int = 0
     equal: int = 0
     best_equal: int | None = 0
+    shares: bool = True
 
-    def add(self, wanted: NDArray[Any], got: NDArray[Any], rows: int) -> None:
+    def add(self, wanted: NDArray[Any], got: NDArray[Any], rows: int, batch: int) -> None:
+        """Count the first ``rows`` of a ``batch``."""
         self.is_float &= wanted.dtype.kind == "f"
         if wanted.shape != got.shape or wanted.dtype != got.dtype:
             self.other_size = True
@@ -187,27 +193,27 @@ class _Output:
             self.best_equal = None
             return
         self.noise.add(wanted, got)
-        scores = [_class_scores(array) for array in (wanted, got)]
-        if scores[0] is None or scores[1] is None or self.best_equal is None:
+        before, after = (_class_scores(array, batch) for array in (wanted, got))
+        if before is None or after is None or self.best_equal is None:
             self.best_equal = None
-        else:
-            best = scores[0].argmax(axis=1) == scores[1].argmax(axis=1)
-            self.best_equal += int(best[:rows].sum())
+            return
+        self.best_equal += int((before.argmax(axis=1) == after.argmax(axis=1))[:rows].sum())
+        self.shares &= bool((before >= 0).all() and (np.abs(before.sum(axis=1) - 1) < SUM_OF_SHARES).all())
 
     def loss(self) -> OutputLoss:
         if self.other_size:
             return OutputLoss(self.name, None)
         if not self.is_float:
             return OutputLoss(self.name, None, equal_share=self.equal / self.values if self.values else 1.0)
-        return OutputLoss(self.name, self.noise.sqnr_db, self.best_equal)
+        known = self.best_equal is not None
+        return OutputLoss(self.name, self.noise.sqnr_db, self.best_equal, probabilities=known and self.shares)
 
 
-def _class_scores(array: NDArray[Any]) -> NDArray[Any] | None:
-    """``array`` as [N, C] if it is that, dimensions of 1 behind the first aside, with C ≥ 2; else None."""
-    if array.ndim < 2 or sum(size != 1 for size in array.shape[1:]) != 1 or array.shape[0] < 1:
+def _class_scores(array: NDArray[Any], batch: int) -> NDArray[Any] | None:
+    """[N, C] of [N, C], [N, C, 1, 1] or [N, 1, 1, C] with a batch of N and C ≥ 2; else None."""
+    if array.ndim not in (2, 4) or len(array) != batch or sum(size != 1 for size in array.shape[1:]) != 1:
         return None
-    scores = array.reshape(len(array), -1)
-    return scores if scores.shape[1] >= 2 else None
+    return array.reshape(batch, -1)
 
 
 def _is_computed(value: ir.Value) -> bool:

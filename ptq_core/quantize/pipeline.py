@@ -28,7 +28,7 @@ from ptq_core.quantize.check import check_written
 from ptq_core.quantize.insertion import INT4_BITS, insert_qdq
 from ptq_core.quantize.loss import Watch, WatchedOperator, measure_loss, most_pictures, pictures_for
 from ptq_core.quantize.plan import QuantizationPlan
-from ptq_core.quantize.samples import KeepFirst, few_samples, refinement_samples
+from ptq_core.quantize.samples import FewSamples, KeepFirst, few_samples, refinement_samples
 from ptq_core.quantize.selection import WEIGHT_ONLY, Selection, check_wanted_types, select, skipped_nodes
 from ptq_core.quantize.weights import QuantizedWeights, quantize_weights
 from ptq_core.reports import LossReport, QuantizeReport
@@ -164,10 +164,11 @@ def quantize_model(
     read_instead = insert_qdq(model, selection, params, plan.weights, store_int4=config.store_int4)
     remove_unused_constants(model.graph)
     share_constants(model)
-    loss, note = None, ""
+    few, loss, note = FewSamples(), None, ""
     if config.check:
-        loss, note = _loss(model, calibrated, config, watch.operators(read_instead), kept)
-    warnings = (*result.warnings, *advice.warnings(config, result, _input_name(model), loss))
+        few, loss, note = _loss(model, calibrated, config, watch.operators(read_instead), kept)
+    seen = advice.Observed(config, result, result.statistics.get(_input_name(model)), loss, few)
+    warnings = (*result.warnings, *advice.warnings(seen))
     details |= report.of_loss(loss) | {"warnings": list(warnings)}
     operators = len(selection.units), len(selection.reasons)
     return QuantizedModel(
@@ -181,18 +182,20 @@ def _loss(
     config: QuantizeConfig,
     operators: Sequence[WatchedOperator],
     kept: KeepFirst | None,
-) -> tuple[LossReport | None, str]:
-    """What quantization costs, or the sentence that says why that was not measured."""
+) -> tuple[FewSamples, LossReport | None, str]:
+    """The samples looked at, what quantization costs on them, or the sentence that says why that was not measured."""
     inputs = _inputs(model)
+    few = FewSamples()
     try:
-        few, of = few_samples(config, inputs, kept, partial(pictures_for, inputs))
-        limit = pictures_for(inputs, of, light=False)
-        if few:
-            return measure_loss(float_model, io.to_bytes(model), operators, few, heavy_limit=limit), ""
+        few = few_samples(config, inputs, kept, partial(pictures_for, inputs))
+        limit = pictures_for(inputs, few.of, light=False)
+        if few.samples:
+            quantized = io.to_bytes(model)
+            return few, measure_loss(float_model, quantized, operators, few.samples, heavy_limit=limit), ""
         reason = "there are no pictures"
     except InputError as error:
         reason = error.problem
-    return None, f"what quantization costs was not measured: {reason}"
+    return few, None, f"what quantization costs was not measured: {reason}"
 
 
 def _calibrate(

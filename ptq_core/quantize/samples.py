@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ptq_core.calibration.decode import load_samples
 from ptq_core.calibration.readers import find_pictures
-from ptq_core.calibration.samples import Arrays, Sample, Shapes, as_arrays
+from ptq_core.calibration.samples import ARRAY_SUFFIXES, Arrays, Sample, Shapes, as_arrays
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 
@@ -96,26 +96,38 @@ class KeepFirst:
         return self._kept, self._passed
 
 
+@dataclass(frozen=True)
+class FewSamples:
+    """Some of ``of`` samples; ``decoded`` where `preprocess` made them of picture files: arrays are used as they are."""
+
+    samples: list[Arrays] = field(default_factory=list)
+    of: int = 0
+    decoded: bool = False
+
+
 def few_samples(
     config: QuantizeConfig, inputs: Shapes, given: KeepFirst | None, share: Callable[[int], int]
-) -> tuple[list[Arrays], int]:
-    """Of n samples ``share(n)``, the first of ``given``, else pictures spread evenly over those of ``config``; and n.
+) -> FewSamples:
+    """Of n samples ``share(n)``, the first of ``given``, else pictures spread evenly over those of ``config``.
 
     Bad pictures are left out; empty without any. Raises InputError for samples that do not fit ``inputs``.
     """
     if given is not None:
         first, passed = given.first()
         taken = first[: share(passed)]
-        return [as_arrays(sample, inputs, f"sample {index}") for index, sample in enumerate(taken)], passed
+        return FewSamples(
+            [as_arrays(sample, inputs, f"sample {index}") for index, sample in enumerate(taken)], passed
+        )
     if config.image_dir is None and config.image_list is None:
-        return [], 0
+        return FewSamples()
     requested = None if config.batch_nums is None else config.batch_size * config.batch_nums
     paths = [p.path for p in find_pictures(config.image_dir, config.image_list)][:requested]
     count = min(share(len(paths)), len(paths))
     spread = [paths[i * len(paths) // count] for i in range(count)]
     loading = load_samples(spread, config.preprocess, inputs, skipped=[], may_be_none=True, reduced=True)
     with closing(loading) as loaded:
-        return [arrays for _, arrays in loaded], len(paths)
+        decoded = all(path.suffix.lower() not in ARRAY_SUFFIXES for path in spread)
+        return FewSamples([arrays for _, arrays in loaded], len(paths), decoded)
 
 
 def check_restartable(given: Callable[[], Iterable[Any]] | Iterable[Any], name: str) -> None:

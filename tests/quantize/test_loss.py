@@ -66,11 +66,12 @@ def test_the_figure_is_that_of_the_pictures(tmp_path: Path, keys: dict[str, Any]
     x = np.stack(samples(SHAPE, 16)[: measured(result).pictures])
     wanted, got = outputs(proto, x), outputs(ir.to_proto(result.model), x)
     (output,) = measured(result).outputs
-    assert measured(result).pictures == 4
+    assert measured(result).pictures == 2
     assert output.name == "head/softmax/out"
     assert output.sqnr_db == pytest.approx(sqnr_db(wanted, got), abs=0.1)
     assert output.best_class_equal == int((wanted.argmax(axis=1) == got.argmax(axis=1)).sum())
     assert output.equal_share is None
+    assert output.probabilities
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_a_running_generator_suffices(tmp_path: Path, algo: str) -> None:
     running = iter(samples(SHAPE, 16))
     of_running = measured(run(mobile_block(), tmp_path, running, algo=algo))
     assert of_running == measured(run(mobile_block(), tmp_path, samples(SHAPE, 16), algo=algo))
-    assert of_running.pictures == 4
+    assert of_running.pictures == 2
 
 
 def test_samples_are_kept_though_their_buffer_is_used_again() -> None:
@@ -247,14 +248,40 @@ def test_python_tells_it_too(tmp_path: Path) -> None:
     assert ptq.loss.outputs[0].sqnr_db is not None
 
 
+@pytest.mark.parametrize(
+    ("shape", "batch", "wanted"),
+    [
+        ((2, 5), 2, (2, 5)),
+        ((2, 5, 1, 1), 2, (2, 5)),
+        ((2, 1, 1, 5), 2, (2, 5)),
+        ((2, 5, 1), 2, None),  # a detector's anchors
+        ((845, 85), 1, None),
+        ((2, 1), 2, None),
+        ((2, 5, 2, 1), 2, None),
+        ((5,), 1, None),
+    ],
+)
+def test_what_looks_like_class_scores(
+    shape: tuple[int, ...], batch: int, wanted: tuple[int, ...] | None
+) -> None:
+    found = loss._class_scores(np.zeros(shape, np.float32), batch)
+    assert (None if found is None else found.shape) == wanted
+
+
 def said(report: LossReport, **keys: Any) -> str:
     config = load_config(None, {"model_dir": "m", "save_model_path": "q", "image_dir": "p", **keys})
-    return "\n".join(advice.warnings(config, CalibrationResult({}, 100), "x", report))
+    return "\n".join(advice.warnings(advice.Observed(config, CalibrationResult({}, 100), None, report)))
 
 
-def report(db: float | None, equal: int | None = None, pictures: int = 8) -> LossReport:
+def report(
+    db: float | None, equal: int | None = None, pictures: int = 8, *, probabilities: bool = True
+) -> LossReport:
     operators = tuple(OperatorLoss(f"op{i}", "Conv", 30.0, 10.0 + i) for i in range(5))
-    return LossReport(pictures, (OutputLoss("fine", 40.0), OutputLoss("y", db, equal)), operators)
+    return LossReport(
+        pictures,
+        (OutputLoss("fine", 40.0), OutputLoss("y", db, equal, probabilities=probabilities)),
+        operators,
+    )
 
 
 ACCURATE = {"round_type": "adaround", "bias_correction": True}
@@ -277,7 +304,14 @@ def test_a_loss_is_warned_of(found: LossReport, keys: dict[str, Any], words: str
 
 @pytest.mark.parametrize(
     "found",
-    [report(15.1), report(np.inf), report(None), report(30.0, 5), report(30.0, 0, pictures=3)],
+    [
+        report(15.1),
+        report(np.inf),
+        report(None),
+        report(30.0, 5),
+        report(30.0, 0, pictures=3),
+        report(30.0, 0, probabilities=False),
+    ],
     ids=str,
 )
 def test_no_loss_is_not_warned_of(found: LossReport) -> None:

@@ -29,7 +29,8 @@ class Rewriter:
         self.changes: list[str] = []
         self._producers: dict[int, Op] = {}
         self._consumers: dict[int, list[Op]] = {}
-        self._index()
+        for op in program.ops:
+            self._enter(op)
 
     def ops(self, *kinds: OpKind) -> Iterator[Op]:
         """The operators of ``kinds`` that exist when the walk begins and still exist when it reaches them."""
@@ -49,7 +50,7 @@ class Rewriter:
         return op if op is not None and (not kinds or op.kind in kinds) else None
 
     def consumers(self, index: int) -> list[Op]:
-        """The operators that read ``index``."""
+        """The operators that read ``index``, in no order."""
         return self._consumers.get(index, [])
 
     def sole_consumer(self, index: int, *kinds: OpKind) -> Op | None:
@@ -71,45 +72,47 @@ class Rewriter:
 
     def replace(self, op: Op, new: Sequence[Op], without: Sequence[Op] = ()) -> None:
         """Put ``new`` where ``op`` stands, and drop ``without``, which nothing reads any more."""
-        position = self._position(op)
-        self.program.ops[position : position + 1] = new
+        self._put(op, new)
         for unread in without:
-            del self.program.ops[self._position(unread)]
-        self._changed(f"{described(op)} ⇒ {' + '.join(op_label(made) for made in new)}")
+            self._put(unread, ())
+        self.changes.append(f"{described(op)} ⇒ {' + '.join(op_label(made) for made in new)}")
 
     def fuse(self, first: Op, second: Op, fused: Op) -> None:
         """Put ``fused`` where ``second`` stands and drop ``first``, whose output only ``second`` reads."""
-        self.program.ops[self._position(second)] = fused
-        del self.program.ops[self._position(first)]
-        self._changed(f"{described(first)} + {described(second)} ⇒ {op_label(fused)}")
+        self._put(second, [fused])
+        self._put(first, ())
+        self.changes.append(f"{described(first)} + {described(second)} ⇒ {op_label(fused)}")
 
     def bypass(self, op: Op, source: int) -> None:
         """Drop ``op``; its readers, and the program's outputs, take ``source`` instead, which has the same values."""
-        del self.program.ops[self._position(op)]
+        self._put(op, ())
         out = op.outputs[0]
         if self.tensor(source).origin is None:
             known = dataclasses.replace(self.tensor(source), origin=self.tensor(out).origin)
             self.program.tensors[source] = known
-        for i, reader in enumerate(self.program.ops):
-            if out in reader.inputs:
-                inputs = tuple(source if index == out else index for index in reader.inputs)
-                self.program.ops[i] = dataclasses.replace(reader, inputs=inputs)
+        for reader in list(self.consumers(out)):
+            inputs = tuple(source if index == out else index for index in reader.inputs)
+            self._put(reader, [dataclasses.replace(reader, inputs=inputs)])
         self.program.outputs = [source if index == out else index for index in self.program.outputs]
-        self._changed(f"{described(op)} ⇒ nothing")
+        self.changes.append(f"{described(op)} ⇒ nothing")
 
-    def _position(self, op: Op) -> int:
-        return next(i for i, other in enumerate(self.program.ops) if other is op)
+    def _put(self, op: Op, new: Sequence[Op]) -> None:
+        """``new`` where ``op`` stands."""
+        position = next(i for i, other in enumerate(self.program.ops) if other is op)
+        self.program.ops[position : position + 1] = new
+        for index in op.outputs:
+            if self._producers[index] is op:
+                del self._producers[index]
+        for index in set(op.reads):
+            self._consumers[index] = [other for other in self._consumers[index] if other is not op]
+        for made in new:
+            self._enter(made)
 
-    def _changed(self, what: str) -> None:
-        self.changes.append(what)
-        self._index()
-
-    def _index(self) -> None:
-        self._producers = {index: op for op in self.program.ops for index in op.outputs}
-        self._consumers = {}
-        for op in self.program.ops:
-            for index in dict.fromkeys(op.reads):
-                self._consumers.setdefault(index, []).append(op)
+    def _enter(self, op: Op) -> None:
+        for index in op.outputs:
+            self._producers[index] = op
+        for index in set(op.reads):
+            self._consumers.setdefault(index, []).append(op)
 
 
 def excerpt(program: Program, ops: Sequence[Op], convert: Callable[[Tensor], Tensor]) -> Program:

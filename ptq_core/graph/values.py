@@ -18,7 +18,7 @@ from ptq_core.memory import forget_pages
 
 Array = NDArray[Any]
 
-PART_NODES, PART_BYTES = 64, 16 * 2**20
+PART_NODES, PART_BYTES = 64, 8 * 2**20
 """A part of the model has so many nodes at most, and their outputs so many bytes, as far as known."""
 
 

@@ -12,6 +12,7 @@ from ptq_core.flatfile.compressed import expand_weights
 from ptq_core.flatfile.error_bound import UNITS, Roundoff, error_bound, is_float
 from ptq_core.flatfile.interpreter import evaluate
 from ptq_core.flatfile.program import Array, DType, Op, Program
+from ptq_core.memory import forget_pages
 from ptq_core.optimize.verify.comparison import Difference, MismatchError
 from ptq_core.optimize.verify.regions import BUDGET, WHOLE, Excerpt, Parts, excerpt_of, regions
 from ptq_core.runtime import Program as Runtime
@@ -27,30 +28,41 @@ class RuntimeCheck:
     outputs: list[Array]
 
 
-def check_runtime(flat: Path, program: Program, inputs: Sequence[Array], seed: int = 0) -> RuntimeCheck:
-    """Run ``flat``, which holds ``program``, on ``inputs`` and compare what every operator writes with the reference operator.
+def check_runtime(flat: Path, program: Program, inputs: Sequence[Sequence[Array]]) -> list[RuntimeCheck]:
+    """Run ``flat``, which holds ``program``, on each of ``inputs`` and compare what every operator writes with the reference.
 
     Integers are equal; floats differ by no more than the operator's own bound (docs/numerics.md, "Float operators"). An operand
     is what the runtime has computed, so nothing is carried from one operator to the next. Of large tensors, some rows and
-    channels are compared, which ``seed`` chooses. Raises MismatchError, which names the operator, its kernel and both values;
+    channels are compared, others in each turn. Raises MismatchError, which names the operator, its kernel and both values;
     DeviceError where this machine has no runtime.
     """
-    checker = _Checker(expand_weights(program), inputs, seed)
+    expanded = expand_weights(program)
+    found = []
     with Runtime(flat) as runtime:
-        checker.kernels = [op.kernel for op in runtime.ops]
-        runtime.observe(checker.look)
-        outputs = runtime.run(*inputs)
-    return RuntimeCheck(checker.worst_share, checker.undefined, outputs)
+        kernels = [op.kernel for op in runtime.ops]
+        for turn, each in enumerate(inputs):
+            checker = _Checker(expanded, each, turn, kernels)
+            runtime.observe(checker.look)
+            outputs = runtime.run(*each)
+            found.append(RuntimeCheck(checker.worst_share, checker.undefined, outputs))
+            forget_constants(program)
+    return found
+
+
+def forget_constants(program: Program) -> None:
+    """Give back the pages of constants, which are mapped from one file."""
+    constant = next((tensor.data for tensor in program.tensors if tensor.data is not None), None)
+    if constant is not None:
+        forget_pages(constant)
 
 
 class _Checker:
     """Holds each tensor from the operator that writes it to the last that reads it."""
 
-    def __init__(self, program: Program, inputs: Sequence[Array], seed: int) -> None:
-        self._program, self._seed = program, seed
+    def __init__(self, program: Program, inputs: Sequence[Array], seed: int, kernels: Sequence[str]) -> None:
+        self._program, self._seed, self._kernels = program, seed, kernels
         self._values: Parts = {i: (WHOLE, x) for i, x in zip(program.inputs, inputs, strict=True)}
         self._last_reader = {index: i for i, op in enumerate(program.ops) for index in op.reads}
-        self.kernels: list[str] = []
         self.worst_share = 0.0
         self.undefined = 0
 
@@ -102,4 +114,4 @@ class _Checker:
 
     def _label(self, step: int) -> str:
         op = self._program.ops[step]
-        return f"operator `{op.name}` ({op.kind.label}, kernel {self.kernels[step]}) of the flat file"
+        return f"operator `{op.name}` ({op.kind.label}, kernel {self._kernels[step]}) of the flat file"

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from ptq_core.errors import DeviceError, InputError
 from ptq_core.flatfile.program import Array, Program
-from ptq_core.memory import forget_pages
 from ptq_core.numerics.metrics import sqnr_db
 from ptq_core.optimize.verify.inputs import described, random_inputs
 from ptq_core.optimize.verify.model_check import ModelCheck, ModelComparison, by_name
-from ptq_core.optimize.verify.runtime_check import RuntimeCheck, check_runtime
+from ptq_core.optimize.verify.runtime_check import RuntimeCheck, check_runtime, forget_constants
 from ptq_core.reports import VerifyReport
 
 TURNS = 2
@@ -34,7 +33,7 @@ def verify(
         comparison = ModelComparison(written, lowered, model, outputs)
         for seed, each in enumerate(inputs):
             found.append(comparison.check(by_name(written, each), seed))
-            _forget_constants(written)
+            forget_constants(written)
     except InputError as error:
         reason = reason or error.problem
     pairs = [
@@ -60,17 +59,6 @@ def _check_runtime(
     flat: Path, program: Program, inputs: Sequence[Sequence[Array]]
 ) -> tuple[list[RuntimeCheck], str]:
     try:
-        found = []
-        for seed, each in enumerate(inputs):
-            found.append(check_runtime(flat, program, each, seed))
-            _forget_constants(program)
-        return found, ""
+        return check_runtime(flat, program, inputs), ""
     except DeviceError as error:
         return [], error.problem
-
-
-def _forget_constants(program: Program) -> None:
-    """They are mapped from one file."""
-    constant = next((tensor.data for tensor in program.tensors if tensor.data is not None), None)
-    if constant is not None:
-        forget_pages(constant)

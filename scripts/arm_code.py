@@ -93,7 +93,8 @@ def model(pieces: Sequence[Sequence[str]], cpu: str) -> list[Cost]:
         total = len(region["Instructions"])  # this pseudo-instruction holds the sums
         for row in region["ResourcePressureView"]["ResourcePressureInfo"]:
             if row["InstructionIndex"] == total:
-                unit = resources[row["ResourceIndex"]].split(".")[0]  # of several equal ones: the busiest
+                name = resources[row["ResourceIndex"]]
+                unit = re.sub(r"^N\dUnit|\..*", "", name)  # N1UnitL.1 → L: of several equal ones the busiest
                 loads[unit] = max(loads.get(unit, 0), row["ResourceUsage"])
         unit = max(loads, key=lambda name: loads[name])
         explains = loads[unit] >= 0.9 * cycles
@@ -193,6 +194,6 @@ class Symbols:
 
 
 def short_name(demangled: str) -> str:
-    """``ptq::(anonymous namespace)::Store<8>(int, ...)`` → ``Store<8>``; C names as they are."""
+    """``ptq::(anonymous namespace)::Store<ptq::F, 8ul>(int, ...)`` → ``Store<F, 8>``; C names as they are."""
     name = demangled.replace("(anonymous namespace)::", "").split("(")[0]
-    return re.sub(r"^(.* )?ptq::", "", name) or demangled
+    return re.sub(r"^[^<]* |ptq::|(?<=\d)ul\b", "", name) or demangled

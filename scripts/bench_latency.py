@@ -4,9 +4,9 @@
     build/peers/bin/python scripts/bench_latency.py [--models build/models] [--model NAME] [--precision fp32|int8] [--rounds 5]
 
 Every runtime is a process of its own, all pinned to one core and, where the system allows it, with real-time priority. They take
-turns of a second (A B C A B C ...), all precisions of a model in one run. The table has the fastest and the median inference.
+turns of a second (A B C A B C ...), all precisions of a model in one run. A table has the fastest inference, another the median.
 Where the CPU has AMX, int8 is measured twice: as it is, and with AMX refused to every process alike, which compares the runtimes
-on AVX-512 VNNI. All get the same input; a second table holds their outputs against onnxruntime's, a third our time to load and
+on AVX-512 VNNI. All get the same input; a table holds their outputs against onnxruntime's, another our time to load and
 our peak of memory against their targets. Without --peer every peer has to be there: a PASS is one beside all of them.
 Exit codes: 0 every target met, 2 wrong argument, 3 something is missing or failed, 4 a target was missed.
 """
@@ -32,6 +32,7 @@ from typing import IO
 import numpy as np
 import start_up
 from exit_codes import MISSED, MISSING, PASSED
+from markdown_table import markdown_table
 from peers import CLASSIC, OURS, PEERS, Peer, PeerError, load_onnxruntime
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,8 +50,6 @@ INT8_SPEED_UP = 2.5
 
 OUR_COSINE, PEER_COSINE = 0.999, 0.95
 """Least cosine to onnxruntime's output. Peers round int8 in their own ways, and LiteRT has its own SAME padding."""
-
-CELL = 13
 
 
 def forbid_amx() -> None:
@@ -210,12 +209,12 @@ def judge(value: float, bound: float) -> str:
 
 
 def cells_of(row: Row, cases: Sequence[Case], peers: Sequence[Peer]) -> list[str]:
-    """The row of the table of latencies: ours, each of ``peers``, ours to the fastest of them, its bound and the verdict."""
+    """The row of the fastest: ours, each of ``peers``, the ratio of ours to the fastest of them, its bound and the verdict."""
     of_row = {case.peer.name: case for case in cases if case.row == row}
     cells = [row.title]
     for peer in (OURS, *peers):
         case = of_row.get(peer.name)
-        cells.append("–" if case is None else f"{case.fastest:.2f} ({case.median:.2f})")
+        cells.append("–" if case is None else f"{case.fastest:.2f}")
     rivals = [case.fastest for name, case in of_row.items() if name != OURS.name]
     if not rivals:
         return [*cells, "", "", ""]
@@ -224,6 +223,12 @@ def cells_of(row: Row, cases: Sequence[Case], peers: Sequence[Peer]) -> list[str
         return [*cells, f"{ratio:.2f}", "", ""]
     bound = RATIO[row.precision]
     return [*cells, f"{ratio:.2f}", f"{bound:.2f}", judge(ratio, bound)]
+
+
+def medians_of(row: Row, cases: Sequence[Case], peers: Sequence[Peer]) -> list[str]:
+    """The row of the medians: ours, each of ``peers``."""
+    medians = {case.peer.name: f"{case.median:.2f}" for case in cases if case.row == row}
+    return [row.title, *(medians.get(peer.name, "–") for peer in (OURS, *peers))]
 
 
 def speed_ups(rows: Sequence[Row], cases: Sequence[Case]) -> list[list[str]]:
@@ -261,12 +266,6 @@ def outputs_of(row: Row, cases: Sequence[Case], peers: Sequence[Peer], reference
     return [*cells, "PASS" if good else "MISS"]
 
 
-def print_row(cells: Sequence[str], width: int = 0) -> None:
-    """A line of a Markdown table, its first column wide."""
-    first, *others = cells
-    print(f"| {first:<32} | " + " | ".join(f"{cell:<{width}}" for cell in others) + " |", flush=True)
-
-
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", type=Path, default=ROOT / "build" / "models")
@@ -295,18 +294,10 @@ def check_present(peers: Sequence[Peer], files: Sequence[Path]) -> None:
             raise PeerError(f"no {path}: run scripts/make_models.py")
 
 
-def print_head(cells: Sequence[str], width: int = 0) -> None:
-    """A table's first two lines."""
-    print_row(cells, width)
-    print_row(["---"] * len(cells), width)
-
-
 def bench(parsed: argparse.Namespace) -> bool:
     """Measure and print all tables; whether no target was missed. Raises PeerError."""
     names = [OURS.name, *(peer.name for peer in parsed.peers)]
     features = cpu_features()
-    print(f"CPU features: {' '.join(features)}; fastest peer: of {', '.join(names[1:])}\n")
-    print_head(["fastest (median) ms", *names, "ours / fastest peer", "at most", ""], CELL)
     rows: list[Row] = []
     cases: list[Case] = []
     references: dict[Row, np.ndarray] = {}
@@ -318,30 +309,25 @@ def bench(parsed: argparse.Namespace) -> bool:
         rows += of_model
         cases += measure(of_model, folder, parsed)
         for row in of_model:
-            print_row(cells_of(row, cases, parsed.peers), CELL)
+            print("  ".join(cells_of(row, cases, parsed.peers)), file=sys.stderr, flush=True)
             references[row] = load_onnxruntime(folder / f"{row.precision}.onnx", input_values())().ravel()
-    tables = [[cells_of(row, cases, parsed.peers) for row in rows]]
-    if speed_up := speed_ups(rows, cases):
-        print()
-        print_head(["our int8", "times as fast as our fp32", "at least", ""], CELL)
-        tables.append(speed_up)
-        for cells in speed_up:
-            print_row(cells, CELL)
-    print()
-    print_head(["output: cosine to onnxruntime's", *names, ""], CELL)
-    tables.append([outputs_of(row, cases, parsed.peers, references[row]) for row in rows])
-    for cells in tables[-1]:
-        print_row(cells, CELL)
     chosen = [r for r in start_up.START_UPS if r.model in parsed.model and r.precision in parsed.precision]
-    if chosen:
-        print()
-        print_head(["our start", "load ms", "at most", "peak resident MB", "at most", ""], CELL)
-        tables.append(
-            [start_up.cells_of(r, *start_up.measure(r, parsed.models, parsed.core)) for r in chosen]
-        )
-        for cells in tables[-1]:
-            print_row(cells, CELL)
-    return not any(cells[-1] == "MISS" for table in tables for cells in table)
+    tables: dict[tuple[str, ...], list[list[str]]] = {
+        ("fastest, ms", *names, "ratio", "limit", ""): [cells_of(row, cases, parsed.peers) for row in rows],
+        ("median, ms", *names): [medians_of(row, cases, parsed.peers) for row in rows],
+        ("our int8", "times as fast as our fp32", "at least", ""): speed_ups(rows, cases),
+        ("output: cosine to onnxruntime's", *names, ""): [
+            outputs_of(row, cases, parsed.peers, references[row]) for row in rows
+        ],
+        ("our start", "load ms", "limit", "peak resident MB", "limit", ""): [
+            start_up.cells_of(r, *start_up.measure(r, parsed.models, parsed.core)) for r in chosen
+        ],
+    }
+    print(f"CPU features: {' '.join(features)}")
+    for header, table in tables.items():
+        if table:
+            print(f"\n{markdown_table(header, table)}", flush=True)
+    return not any(cells[-1] == "MISS" for table in tables.values() for cells in table)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -47,7 +47,8 @@ def run(name: str) -> str:
         )
         raise SystemExit(MISSING)
     if name in PRINTED_TO_STDERR:
-        return f"```text\n{done.stderr.strip()}\n```"
+        narrower = re.sub(r"^ {4}", "", done.stderr.strip(), flags=re.MULTILINE)  # than the page may be wide
+        return f"```text\n{narrower}\n```"
     return done.stdout.strip()
 
 

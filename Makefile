@@ -27,11 +27,11 @@ check-qemu:
 $(BIN)/.setup: setup.cfg pyproject.toml setup.py | check-python
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check 'setuptools>=77'
-	PTQ_SKIP_RUNTIME=1 $(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[build]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[build]'
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.setup
-	PTQ_SKIP_RUNTIME=1 $(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[build,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[build,dev]'
 	@touch $@
 
 setup: $(BIN)/.setup  ## the virtual environment .venv with ptq in it
@@ -100,6 +100,7 @@ fuzz-check: check-sanitizer $(BIN)/.dev  ## ... for less than a minute, from the
 lint: $(BIN)/.dev  ## formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@mkdir -p build/typing && ln -sfn ../../cli build/typing/ptq_cli  # mypy does not know setup.py's mapping
 	$(BIN)/mypy
 	find runtime examples scripts -name '*.cc' -o -name '*.h' -o -name '*.c' | xargs $(BIN)/clang-format --dry-run --Werror
 
@@ -111,7 +112,7 @@ format: $(BIN)/.dev  ## format Python and C++ in place
 build/peers/.installed: $(BIN)/.setup
 	$(PYTHON) -m venv --clear build/peers
 	build/peers/bin/pip install --quiet --disable-pip-version-check 'setuptools>=77'
-	PTQ_SKIP_RUNTIME=1 build/peers/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[peers]'
+	build/peers/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[peers]'
 	@# ncnn's converter from ONNX is a program that needs nothing; the package around it would bring torch.
 	build/peers/bin/pip install --quiet --disable-pip-version-check --no-deps pnnx
 	@touch $@

@@ -1,28 +1,44 @@
-"""Builds the C++ runtime into the package, so that a wheel carries its binaries; all else is in setup.cfg."""
+"""What setup.cfg cannot say: the C++ runtime in the package, the files that a wheel carries, the wheel's tag."""
+
+from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from setuptools import Distribution, setup
+from setuptools import Distribution, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-ABIS = "host,arm64-v8a,armeabi-v7a,x86_64"
+ABIS = {"none": "", "host": "host", "all": "host,arm64-v8a,armeabi-v7a,x86_64"}
+"""PTQ_ABIS → whose runtime is built: about two minutes of one core each; `ptq bench` builds what is not there."""
+CARRIED = ("configs", "runtime", "scripts")
+"""Folders that a wheel carries in ptq_core/_carried, as ptq_core/carried.py expects them."""
 
 
 class BuildWithRuntime(build_py):
-    """build_py, after the binaries of every ABI; PTQ_SKIP_RUNTIME=1 leaves them to `make runtime`."""
+    """build_py, then the runtime and the carried folders, into what it built: the source tree stays as it is."""
 
     def run(self) -> None:
-        if not os.environ.get("PTQ_SKIP_RUNTIME") and not self.editable_mode:
-            subprocess.run(
-                [sys.executable, str(ROOT / "scripts/build_runtime.py"), "--abi", ABIS], check=True
-            )
+        if self.editable_mode:  # a checkout has its own folders, and `make runtime`
+            return super().run()
+        shutil.rmtree(self.build_lib, ignore_errors=True)  # nothing of an earlier build
         super().run()
+        package = Path(self.build_lib, "ptq_core").resolve()
+        for name in CARRIED:
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, package / "_carried" / name, ignore=ignored)
+        wanted = os.environ.get("PTQ_ABIS", "host")
+        if wanted not in ABIS:
+            sys.exit(f"PTQ_ABIS={wanted}: choose of {', '.join(ABIS)}")
+        if ABIS[wanted]:
+            command = [sys.executable, str(ROOT / "scripts/build_runtime.py"), "--abi", ABIS[wanted]]
+            subprocess.run([*command, "--install-dir", str(package / "_runtime")], check=True)
+        return None
 
 
 class PlatformWheel(bdist_wheel):
@@ -39,4 +55,10 @@ class BinaryDistribution(Distribution):
         return True
 
 
-setup(cmdclass={"build_py": BuildWithRuntime, "bdist_wheel": PlatformWheel}, distclass=BinaryDistribution)
+setup(
+    # The folder is called cli/; nobody wants a module of that name in his environment.
+    packages=["ptq_cli", *find_packages(include=["ptq_core*"])],
+    package_dir={"ptq_cli": "cli"},
+    cmdclass={"build_py": BuildWithRuntime, "bdist_wheel": PlatformWheel},
+    distclass=BinaryDistribution,
+)

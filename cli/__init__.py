@@ -1,1 +1,1 @@
-"""The `ptq` command: words on the terminal and exit codes; no arithmetic, no ONNX."""
+"""The `ptq` command: words on the terminal and exit codes; no arithmetic, no ONNX. Imported as `ptq_cli`."""

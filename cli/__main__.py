@@ -1,5 +1,5 @@
-"""`python -m cli` is `ptq`."""
+"""`python -m ptq_cli` is `ptq`."""
 
-from cli.main import main
+from ptq_cli.main import main
 
 main()

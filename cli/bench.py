@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.bench_flags import add_options
-from cli.bench_progress import DeviceBars
-from cli.bench_saved import compare_reports, load_saved, refuse_others
-from cli.bench_table import render
-from cli.options import CONTEXT, GroupedCommand
+from ptq_cli.bench_flags import add_options
+from ptq_cli.bench_progress import DeviceBars
+from ptq_cli.bench_saved import compare_reports, load_saved, refuse_others
+from ptq_cli.bench_table import render
+from ptq_cli.options import CONTEXT, GroupedCommand
 from ptq_core.errors import DeviceError, InputError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cli.options import grouped_option, path_option
+from ptq_cli.options import grouped_option, path_option
 
 MODELS, WHERE, HOW, RESULTS, SAVED = (
     "Models",

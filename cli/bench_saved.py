@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.bench_table import render_comparison
-from cli.options import given_flags
+from ptq_cli.bench_table import render_comparison
+from ptq_cli.options import given_flags
 from ptq_core.errors import InputError, MissedTargetError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from cli.options import size_text, table
+from ptq_cli.options import size_text, table
 
 if TYPE_CHECKING:
     from ptq_core.bench.compare import Comparison

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from cli.options import CONTEXT
+from ptq_cli.options import CONTEXT
 
 FILE = click.Path(path_type=Path)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cli.options import size_text
+from ptq_cli.options import size_text
 from ptq_core.reports import CompressReport, PassReport, VerifyReport
 
 

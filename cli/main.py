@@ -7,11 +7,11 @@ import traceback
 
 import click
 
-from cli.bench import bench
-from cli.eval import eval_command
-from cli.opt import opt
-from cli.quantize import quantize
-from cli.show import show
+from ptq_cli.bench import bench
+from ptq_cli.eval import eval_command
+from ptq_cli.opt import opt
+from ptq_cli.quantize import quantize
+from ptq_cli.show import show
 from ptq_core.errors import PtqError
 from ptq_core.version import VERSION
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli import opt_kernels, opt_listings
-from cli.explain import compression, explain, verification
-from cli.opt_flags import READ_BY_LISTING, Flags, add_options
-from cli.options import CONTEXT, GroupedCommand, given_flags, size_text
+from ptq_cli import opt_kernels, opt_listings
+from ptq_cli.explain import compression, explain, verification
+from ptq_cli.opt_flags import READ_BY_LISTING, Flags, add_options
+from ptq_cli.options import CONTEXT, GroupedCommand, given_flags, size_text
 from ptq_core.errors import InputError, PtqError
 
 if TYPE_CHECKING:

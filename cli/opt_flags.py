@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cli.options import Shape, boolean_option, grouped_option, parse_shapes, path_option
+from ptq_cli.options import Shape, boolean_option, grouped_option, parse_shapes, path_option
 from ptq_core.errors import InputError
 
 MODEL, OUTPUT, INT8, LISTS = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.options import table
+from ptq_cli.options import table
 
 if TYPE_CHECKING:
     from ptq_core.kernels import Choice

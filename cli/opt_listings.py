@@ -76,7 +76,7 @@ def draw(flat_file: Path, folder: Path) -> Iterator[str]:
 
 
 def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    from cli.options import table
+    from ptq_cli.options import table
 
     return table(rows, left=len(rows[0]))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cli.options import CONTEXT, size_text
+from ptq_cli.options import CONTEXT, size_text
 from ptq_core.config import PreprocessConfig, QuantizeConfig, from_text, load_config, parse_yaml_value
 from ptq_core.errors import InputError
 from ptq_core.reports import LossReport, OutputLoss, QuantizeReport

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cli.options import CONTEXT, boolean_option
+from ptq_cli.options import CONTEXT, boolean_option
 from ptq_core.errors import DeviceError, InputError
 
 Shown = tuple[str, dict[str, Any]]

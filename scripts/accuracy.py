@@ -80,7 +80,7 @@ ROWS: dict[str, dict[str, Any]] = {
 
 QUANTIZE_AND_REPORT = """
 import re, sys, time
-from cli.main import run
+from ptq_cli.main import run
 start = time.monotonic()
 code = run(sys.argv[1:])
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())

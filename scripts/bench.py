@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("PTQ_SHARED_DATA", ROOT.parent / "shared" / "data"))
-PTQ = [sys.executable, "-m", "cli"]
+PTQ = [sys.executable, "-m", "ptq_cli"]
 
 
 @dataclass(frozen=True)

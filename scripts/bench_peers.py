@@ -82,7 +82,7 @@ def command(tool: Tool, out: Path) -> list[str]:
     if tool.program is not None:
         return [sys.executable, "-c", tool.program, str(MODEL), pictures, str(out / "model.onnx")]
     return [
-        sys.executable, "-m", "cli", "quantize", "--model-dir", str(MODEL), "--image-dir", pictures,
+        sys.executable, "-m", "ptq_cli", "quantize", "--model-dir", str(MODEL), "--image-dir", pictures,
         *PREPROCESS, *tool.flags, "--save-model-path", str(out),
     ]  # fmt: skip
 
@@ -115,7 +115,7 @@ def top1(model: Path) -> int:
         images = DATA / "images"
         done = subprocess.run(
             [
-                sys.executable, "-m", "cli", "eval", "--model", str(model), "--image-dir", str(images / "dev"),
+                sys.executable, "-m", "ptq_cli", "eval", "--model", str(model), "--image-dir", str(images / "dev"),
                 "--labels", str(images / "dev.txt"), "-c", config.name,
             ],
             cwd=ROOT, capture_output=True, text=True, check=True,

@@ -139,7 +139,7 @@ def make_model(name: str) -> onnx.ModelProto:
 
 def ptq(*arguments: str | Path) -> None:
     """Run one of our commands as a user would; on failure its own words are on the terminal."""
-    subprocess.run([sys.executable, "-m", "cli", *map(str, arguments)], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, "-m", "ptq_cli", *map(str, arguments)], check=True, cwd=ROOT)
 
 
 def is_current(file: Path, sources: Sequence[Path]) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from cli.main import app
+from ptq_cli.main import app
 from ptq_core.config import PreprocessConfig, QuantizeConfig
 from tests.conftest import ROOT
 

@@ -150,7 +150,7 @@ def test_integers_agree_bit_for_bit(
 
 QUANTIZE_AND_REPORT_MEMORY = """
 import sys
-from cli.main import run
+from ptq_cli.main import run
 from tests.memory import peak_megabytes
 code = run(sys.argv[1:])
 print("peak", peak_megabytes())

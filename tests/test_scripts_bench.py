@@ -222,7 +222,7 @@ def test_missing_tools_are_named_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not runtime_folder("host").is_dir(), reason="the runtime is not built (make runtime)")
 def test_counted_runs_leave_no_results(digits: Path, tmp_path: Path) -> None:
-    opt = [sys.executable, "-m", "cli", "opt", "--model-dir", str(digits / "model")]
+    opt = [sys.executable, "-m", "ptq_cli", "opt", "--model-dir", str(digits / "model")]
     subprocess.run(
         [*opt, "--optimize-out", str(tmp_path / "m"), "--valid-targets", "host"], check=True, cwd=ROOT
     )

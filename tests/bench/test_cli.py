@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import run
+from ptq_cli.main import run
 from tests.bench.conftest import Fake
 
 Models = tuple[Path, Path]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import run
+from ptq_cli.main import run
 from ptq_core.bench.compare import compare, load_report
 from ptq_core.bench.report import BenchReport, StopRule
 from ptq_core.errors import InputError

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cli.main import run
+from ptq_cli.main import run
 from ptq_core.bench.export import charts
 from ptq_core.bench.export.html import page
 from ptq_core.bench.export.markdown import to_markdown

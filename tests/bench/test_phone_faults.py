@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import run
+from ptq_cli.main import run
 from ptq_core.bench.devices.adb_client import Adb
 from ptq_core.bench.pipeline import bench
 from ptq_core.errors import DeviceError

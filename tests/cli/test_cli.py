@@ -12,7 +12,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from cli import main
+from ptq_cli import main
 from ptq_core.config import PreprocessConfig, QuantizeConfig
 from ptq_core.optimize.supported import SUPPORTED
 from tests.agreement import RUNTIME_IS_BUILT

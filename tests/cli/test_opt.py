@@ -12,9 +12,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from cli import main, opt_listings
-from cli.opt_flags import OPTIONS, READ_BY_LISTING, REFUSED, Flags
-from cli.options import parse_shapes
+from ptq_cli import main, opt_listings
+from ptq_cli.opt_flags import OPTIONS, READ_BY_LISTING, REFUSED, Flags
+from ptq_cli.options import parse_shapes
 from ptq_core.errors import InputError
 from ptq_core.flatfile import layout
 from ptq_core.flatfile.reader import load_program

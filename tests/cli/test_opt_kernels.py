@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli import main
+from ptq_cli import main
 from ptq_core import kernels, tailoring
 from ptq_core.errors import DeviceError
 from ptq_core.flatfile.reader import load_program

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from cli import main
+from ptq_cli import main
 from ptq_core.calibration.cache import CachedCalibration, save_cache
 from ptq_core.calibration.statistics import TensorStatistics
 from ptq_core.flatfile.dump import dump_program

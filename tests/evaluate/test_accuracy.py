@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.main import run
+from ptq_cli.main import run
 from ptq_core.config import PreprocessConfig
 from ptq_core.errors import InputError
 from ptq_core.evaluate.accuracy import evaluate, top_classes

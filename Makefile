@@ -7,31 +7,33 @@ OUT := out/digits
 ABI ?= host
 TAILOR ?=
 ABIS := host,arm64-v8a,armeabi-v7a,x86_64
-# `make test QEMU=no` leaves out the tests of the Arm binaries on this machine.
-QEMU ?= yes
+# `make test SKIP=no` fails where a test misses something on this machine; ABIS=host leaves out the phones' runtimes.
+SKIP ?= yes
+QUIETLY = $(PYTHON) scripts/quietly.py build/setup.log
+PIP_INSTALL = $(BIN)/pip install --disable-pip-version-check --no-input --progress-bar off
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance opt-table numerics-table accuracy runtime runtime-all wheel clean distclean check-python check-qemu check-chromium check-adb check-sanitizer
+.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance opt-table numerics-table accuracy runtime runtime-all wheel clean distclean check-python check-sanitizer packages-test
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 check-python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "missing: Python >= 3.10 (set PYTHON=...)"; exit 3; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "missing apt package: python3-venv"; exit 3; }
+	@PYTHON=$(PYTHON) scripts/apt_packages.sh --require setup
 
-check-qemu:
-	@test "$(QEMU)" = no || command -v qemu-aarch64-static >/dev/null || \
-	  { echo "missing apt package: qemu-user-static (or run: make $(MAKECMDGOALS) QEMU=no)"; exit 3; }
+# apt packages that the tests use: installed where that may be done, else their tests are not run.
+packages-test:
+	@scripts/apt_packages.sh $(if $(filter no,$(SKIP)),--require) test
 
 $(BIN)/.setup: setup.cfg pyproject.toml setup.py | check-python
-	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check 'setuptools>=77'
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[build]'
+	@test -x $(BIN)/pip || $(QUIETLY) "a virtual environment in $(VENV)" $(PYTHON) -m venv --clear $(VENV)
+	@$(QUIETLY) "pip: setuptools" $(PIP_INSTALL) 'setuptools>=77'
+	@$(QUIETLY) "pip: what ptq and the build of its runtime need" $(PIP_INSTALL) --no-build-isolation --editable '.[build]'
 	@touch $@
 
 $(BIN)/.dev: $(BIN)/.setup
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[build,dev]'
+	@$(QUIETLY) "pip: what tests and lint need" $(PIP_INSTALL) --no-build-isolation --editable '.[build,dev]'
 	@touch $@
 
 setup: $(BIN)/.setup  ## the virtual environment .venv with ptq in it
@@ -56,24 +58,13 @@ bench-phone: $(BIN)/.setup  ## MODEL_DIR=...: fp32 and int8 models in it, measur
 	@test -n "$(MODEL_DIR)" || { echo "missing: MODEL_DIR=..., a folder with fp32.nb and int8.nb (or .onnx)"; exit 2; }
 	@scripts/bench_phone.sh "$(MODEL_DIR)" $(if $(filter command%,$(origin OUT)),--out "$(OUT)") --device "$(DEVICE)" $(FLAGS)
 
-check-chromium:
-	@command -v chromium >/dev/null || { echo "missing apt package: chromium (the tests look at the page of ptq bench --html in it)"; exit 3; }
-
-check-adb:
-	@command -v adb >/dev/null && command -v mksh >/dev/null && command -v toybox >/dev/null || \
-	  { echo "missing apt packages: adb mksh toybox (the tests run ptq bench on stand-ins for phones)"; exit 3; }
-
-test: check-qemu check-chromium check-adb $(BIN)/.dev  ## the whole test suite: C++ (host and, through qemu, Arm), then Python
-ifeq ($(QEMU),no)
-	$(BIN)/python scripts/build_runtime.py --abi host --test
-else
-	$(BIN)/python scripts/build_runtime.py --abi $(ABIS) --test
-endif
-	$(BIN)/python -m pytest
+test: packages-test $(BIN)/.dev  ## install what is missing where that may be done; all tests, C++ and Python; what could not run is listed
+	@$(BIN)/python scripts/build_runtime.py --abi $(ABIS) --test $(if $(filter no,$(SKIP)),,--skip-missing)
+	$(BIN)/python -m pytest $(if $(filter no,$(SKIP)),--no-skips)
 
 SANITIZER_CXX ?= clang++-19
 check-sanitizer:
-	@command -v $(SANITIZER_CXX) >/dev/null || { echo "missing apt packages: clang-19 libclang-rt-19-dev (or set SANITIZER_CXX=)"; exit 3; }
+	@command -v $(SANITIZER_CXX) >/dev/null || scripts/apt_packages.sh --require sanitize
 	@mkdir -p build
 
 # One build for the sanitized tests and for both fuzzing engines.

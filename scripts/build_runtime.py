@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Builds the C++ runtime with the Clang of the Python package `ziglang` and installs it into ptq_core/_runtime/<abi>/.
 
-    build_runtime.py --abi host,arm64-v8a,armeabi-v7a,x86_64 [--test] [--tailor NAME.tailor] [--build-dir build/runtime]
+    build_runtime.py --abi host,arm64-v8a,armeabi-v7a,x86_64 [--test [--skip-missing]] [--tailor NAME.tailor]
 
 `host` gets libptq.so (for ctypes), benchmark_bin and show_bin; the others the programs, static, which run under `adb shell`.
 With --tailor, libptq.so and benchmark_bin have only what one model needs and go to build/tailored/NAME/<abi>/.
-Needs only the standard library, and in the same Python environment: ziglang, cmake, ninja. With --test, the C++ tests run too,
-those of Arm under qemu-user on several CPUs. Exit codes: 0 done, 1 a build or test failed, 2 wrong argument, 3 a tool is missing.
+Needs only the standard library, and in the same Python environment: ziglang, cmake, ninja.
+With --test, the C++ tests run too, those of Arm under qemu-user on several CPUs.
+With --skip-missing, an ABI whose tests cannot run here is left out, which is said.
+Exit codes: 0 done, 1 a build or test failed, 2 wrong argument, 3 a tool is missing.
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from quietly import quietly
 from tailor_runtime import TailoringError, read_needs, tailored_sources
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,6 +106,18 @@ def find_emulator(abi: Abi) -> str:
     return found
 
 
+def runnable(names: Sequence[str]) -> list[str]:
+    """Those whose tests can run here; the others are said."""
+    found = []
+    for name in names:
+        try:
+            find_emulator(find_abi(name))
+            found.append(name)
+        except MissingToolError as error:
+            print(f"not run: the C++ tests of {name}: {error}", flush=True)
+    return found
+
+
 @contextmanager
 def locked(build_dir: Path) -> Iterator[None]:
     """Two builds in one folder wait for each other."""
@@ -149,24 +163,15 @@ def configure(
             return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    run(command, environment, quiet=True)
+    run(command, environment, folder.with_suffix(".log"), f"{folder.name}: configuring")
     stamp.write_text(wanted)
 
 
-def run(command: list[str], environment: dict[str, str], quiet: bool = False) -> None:
-    """Runs a command; `quiet` shows its output only if it fails."""
-    result = subprocess.run(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE if quiet else None,
-        stderr=subprocess.STDOUT if quiet else None,
-        text=True,
-        check=False,
-    )
-    if result.returncode != 0:
-        if quiet:
-            sys.stderr.write(result.stdout)
-        raise subprocess.CalledProcessError(result.returncode, command)
+def run(command: list[str], environment: dict[str, str], log: Path, what: str) -> None:
+    """Runs a command under the name `what`; its output goes to `log`, and to the terminal if it fails."""
+    code = quietly(log, what, command, environment)
+    if code != 0:
+        raise subprocess.CalledProcessError(code, command)
 
 
 def install(source: Path, target: Path) -> bool:
@@ -200,7 +205,6 @@ def build(name: str, build_dir: Path, install_dir: Path, test: bool, tailor: Pat
     emulator = find_emulator(abi) if test else None
     folder = build_dir / (name if tailor is None else f"{name}-{tailor.stem}")
     environment = build_environment(build_dir)
-    begin = time.monotonic()
     artefacts, options = abi.artefacts, list[str]()
     if tailor is not None:
         sources = build_dir / f"{name}-{tailor.stem}-sources"
@@ -210,22 +214,28 @@ def build(name: str, build_dir: Path, install_dir: Path, test: bool, tailor: Pat
     configure(abi, emulator, folder, environment, options)
     ninja = [find_python_tool("ninja"), "-C", str(folder)]
     targets = ["ptq" if artefact == "libptq.so" else artefact for artefact in artefacts]
-    run(ninja + ([] if test else targets), environment, quiet=True)
+    run(
+        ninja + ([] if test else targets),
+        environment,
+        folder.with_suffix(".log"),
+        f"{name}: building the runtime",
+    )
     for artefact in artefacts:
         target = install_dir / name / artefact
         changed = install(folder / artefact, target)
-        print(f"{name}: {target} {target.stat().st_size} bytes{'' if changed else ' (unchanged)'}")
-    print(f"{name}: built in {time.monotonic() - begin:.1f} s", flush=True)
+        print(
+            f"{name}: {target} {target.stat().st_size} bytes{'' if changed else ' (unchanged)'}", flush=True
+        )
     if test:
         run_tests(name, abi, emulator, folder, environment)
 
 
 def run_tests(name: str, abi: Abi, emulator: str | None, folder: Path, environment: dict[str, str]) -> None:
     for cpu in abi.emulated_cpus if emulator else ("",):
-        print(f"{name}: tests {'on ' + cpu if cpu else 'on this CPU'}", flush=True)
         command = [str(Path(find_python_tool("cmake")).parent / "ctest"), "--test-dir", str(folder)]
         command += ["--output-on-failure", "--no-tests=error", "-j", str(os.cpu_count() or 1)]
-        run(command, {**environment, "QEMU_CPU": cpu} if cpu else environment)
+        environment_there = {**environment, "QEMU_CPU": cpu} if cpu else environment
+        run(command, environment_there, folder.with_suffix(".log"), f"{name}: tests on {cpu or 'this CPU'}")
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -234,6 +244,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--abi", default="host", help=f"comma-separated, of host, {', '.join(ABIS)} (default: host)"
     )
     parser.add_argument("--test", action="store_true", help="build and run the C++ tests too")
+    parser.add_argument(
+        "--skip-missing", action="store_true", help="with --test: leave out what cannot run here"
+    )
     parser.add_argument("--build-dir", type=Path, default=ROOT / "build" / "runtime")
     parser.add_argument("--install-dir", type=Path, help="default: ptq_core/_runtime, build/tailored/NAME")
     parser.add_argument("--tailor", type=Path, help="a file of `ptq opt --record-tailoring-info`")
@@ -257,7 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         check_tools()
         with locked(build_dir):
-            for name in parsed.abis:
+            for name in runnable(parsed.abis) if parsed.test and parsed.skip_missing else parsed.abis:
                 build(name, build_dir, parsed.install_dir.resolve(), parsed.test, parsed.tailor)
     except MissingToolError as error:
         print(f"build_runtime.py: {error}", file=sys.stderr)

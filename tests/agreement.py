@@ -20,9 +20,9 @@ from ptq_core.graph.io import load_model
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.pipeline import optimize
 from ptq_core.runtime import Program as RuntimeProgram
-from ptq_core.runtime import runtime_folder
+from tests.needs import NEEDS
 
-RUNTIME_IS_BUILT = (runtime_folder("host") / "libptq.so").is_file()
+RUNTIME_IS_BUILT = NEEDS["runtime"].there()
 Array = NDArray[Any]
 
 

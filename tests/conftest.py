@@ -1,13 +1,13 @@
-"""What all tests share: where the committed demo lies, and the real model and photographs where they are present."""
+"""What all tests share: where the committed demo lies, the real data, and the list of what was not run."""
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.needs import NOT_HERE, ROOT, need, real_data, reason
 
 
 @pytest.fixture(scope="session")
@@ -19,9 +19,43 @@ def digits() -> Path:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with the real models and photographs; the test is skipped where there is none."""
-    folder = Path(os.environ.get("PTQ_SHARED_DATA", ROOT.parent / "shared" / "data"))
-    if not (folder / "models").is_dir():
-        if os.environ.get("PTQ_REQUIRE_DATA"):
-            pytest.fail(f"PTQ_REQUIRE_DATA is set, but there is no real data in {folder}")
-        pytest.skip("no real data: set PTQ_SHARED_DATA")
-    return folder
+    need("real_data")
+    return real_data()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-skips", action="store_true", help="fail for tests that miss something on this machine"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        why = reason(*mark.args)
+        if why is not None:
+            pytest.skip(why)
+
+
+def not_run(reporter: pytest.TerminalReporter) -> Counter[str]:
+    """Reason → number of tests that were skipped for it, but for those that have no meaning here."""
+    reasons: Counter[str] = Counter()
+    for report in reporter.stats.get("skipped", []):
+        assert isinstance(report.longrepr, tuple)
+        reasons[report.longrepr[2].removeprefix("Skipped: ")] += 1
+    return Counter({why: count for why, count in reasons.items() if not why.startswith(NOT_HERE)})
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--no-skips") and reporter is not None and not_run(reporter):
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    reasons = not_run(terminalreporter)
+    if reasons:
+        verb = "forbidden by --no-skips" if config.getoption("--no-skips") else "not run"
+        terminalreporter.section(verb)
+        for why, count in sorted(reasons.items()):
+            terminalreporter.line(f"{verb}: {count} {'test needs' if count == 1 else 'tests need'} {why}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,11 +12,11 @@ import pytest
 from ptq_core.flatfile.compressed import expand_weights
 from ptq_core.flatfile.program import DType, Tensor
 from ptq_core.flatfile.writer import write_program
-from ptq_core.runtime import cpu_features, runtime_binary, runtime_folder
+from ptq_core.runtime import cpu_features, runtime_binary
 from tests.digits import make_digits_models
 from tests.flatfile.programs import compressed_program
 
-pytestmark = pytest.mark.qemu
+pytestmark = pytest.mark.needs("qemu", "phones")
 
 CPUS = [
     ("arm64-v8a", "qemu-aarch64-static", "cortex-a53"),
@@ -37,14 +36,6 @@ def int8_network(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     x = np.random.default_rng(0).uniform(-1, 1, (1, 3, 32, 32)).astype(np.float32)
     (folder / "input.bin").write_bytes(x.tobytes())
     return folder
-
-
-def need(abi: str, emulator: str) -> None:
-    """Skip where the binary, or what runs it, is missing."""
-    if emulator and shutil.which(emulator) is None:
-        pytest.skip(f"{emulator} is not installed (apt package qemu-user-static)")
-    if not runtime_folder(abi).is_dir():
-        pytest.skip(f"the runtime for {abi} is not built (make runtime-all)")
 
 
 def output_bytes(
@@ -69,7 +60,6 @@ def output_bytes(
 
 @pytest.mark.parametrize(("abi", "emulator", "cpu"), CPUS)
 def test_same_bytes_as_this_machine(int8_network: Path, abi: str, emulator: str, cpu: str) -> None:
-    need(abi, emulator)
     here = output_bytes(int8_network, "host", "", "")
     assert len(here) == 10 * 4
     assert output_bytes(int8_network, abi, emulator, cpu) == here
@@ -78,7 +68,6 @@ def test_same_bytes_as_this_machine(int8_network: Path, abi: str, emulator: str,
 @pytest.mark.parametrize(("abi", "emulator", "cpu"), CPUS)
 def test_compressed_weights(tmp_path: Path, abi: str, emulator: str, cpu: str) -> None:
     """A file with i8 and i16 weights gives the bytes of the one with the float32 weights that they stand for."""
-    need(abi, emulator)
     small = compressed_program()
     whole = expand_weights(small)
     read = {index for op in whole.ops for index in op.reads}
@@ -97,7 +86,7 @@ def test_compressed_weights(tmp_path: Path, abi: str, emulator: str, cpu: str) -
     assert got == output_bytes(tmp_path, abi, emulator, cpu, name="whole")
 
 
-@pytest.mark.skipif(not runtime_folder("host").is_dir(), reason="the runtime is not built (make runtime)")
+@pytest.mark.needs("runtime")
 def test_every_instruction_set_of_this_cpu_gives_the_same_bytes(int8_network: Path) -> None:
     levels = cpu_features().split()
     assert levels[0] == "scalar"

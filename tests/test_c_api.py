@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -22,9 +19,7 @@ EXAMPLE = ROOT / "examples" / "c" / "classify.c"
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", str(ROOT / "runtime" / "include")]
 LIBRARY = runtime_folder("host")
 
-needs_runtime = pytest.mark.skipif(
-    not (LIBRARY / "libptq.so").is_file(), reason="the runtime is not built: make runtime"
-)
+needs_runtime = pytest.mark.needs("runtime")
 
 
 def declared() -> set[str]:
@@ -32,25 +27,12 @@ def declared() -> set[str]:
     return set(re.findall(r"^PTQ_API [^;(]*?(ptq_\w+)\(", HEADER.read_text(encoding="utf-8"), re.MULTILINE))
 
 
-def missing(message: str) -> NoReturn:
-    """Skip the test, or in CI, which installs it, fail."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
-
-
-def compiler() -> str:
-    found = shutil.which("gcc") or shutil.which("cc")
-    if found is None:
-        missing("no C compiler: apt install gcc libc6-dev")
-    return found
-
-
+@pytest.mark.needs("gcc")
 @pytest.mark.parametrize("standard", ["-std=c99", "-std=c11", "-std=c++17"])
 def test_the_header_stands_alone(standard: str, tmp_path: Path) -> None:
     source = tmp_path / ("a.cc" if "++" in standard else "a.c")
     source.write_text('#include "ptq/ptq.h"\nint version(void) { return PTQ_API_VERSION; }\n')
-    subprocess.run([compiler(), *STRICT, standard, "-fsyntax-only", str(source)], check=True)
+    subprocess.run(["gcc", *STRICT, standard, "-fsyntax-only", str(source)], check=True)
 
 
 def test_the_binding_knows_every_function() -> None:
@@ -58,10 +40,8 @@ def test_the_binding_knows_every_function() -> None:
     assert set(_FUNCTIONS) <= declared()
 
 
-@needs_runtime
+@pytest.mark.needs("runtime", "nm")
 def test_exports_are_the_header() -> None:
-    if shutil.which("nm") is None:
-        missing("no nm: apt install binutils")
     libraries = sorted(LIBRARY.parent.glob("*/*.so"))
     assert LIBRARY / "libptq.so" in libraries
     for library in libraries:
@@ -83,7 +63,7 @@ def classify(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example, compiled as its first lines say."""
     program = tmp_path_factory.mktemp("c") / "classify"
     link = ["-L", str(LIBRARY), "-lptq", f"-Wl,-rpath,{LIBRARY}"]
-    subprocess.run([compiler(), "-std=c11", *STRICT, str(EXAMPLE), *link, "-o", str(program)], check=True)
+    subprocess.run(["gcc", "-std=c11", *STRICT, str(EXAMPLE), *link, "-o", str(program)], check=True)
     return program
 
 
@@ -91,7 +71,7 @@ def run(*command: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
 
 
-@needs_runtime
+@pytest.mark.needs("runtime", "gcc")
 def test_the_example_classifies(classify: Path, tmp_path: Path) -> None:
     (tmp_path / "input").write_bytes(INPUT.tobytes())
     result = run(classify, MODEL, tmp_path / "input")

@@ -14,11 +14,9 @@ from ptq_core.flatfile.attributes import Clamp, NoAttributes
 from ptq_core.flatfile.program import DType, Op, OpKind, QuantParams, Tensor
 from ptq_core.flatfile.program import Program as FlatProgram
 from ptq_core.flatfile.writer import write_program
-from ptq_core.runtime import OpInfo, Program, TensorInfo, cpu_features, runtime_binary, runtime_folder
+from ptq_core.runtime import OpInfo, Program, TensorInfo, cpu_features, runtime_binary
 
-needs_runtime = pytest.mark.skipif(
-    not (runtime_folder("host") / "libptq.so").is_file(), reason="the runtime is not built: make runtime"
-)
+needs_runtime = pytest.mark.needs("runtime")
 
 SHAPE = (2, 3)
 QUARTER = QuantParams(np.array([0.25], np.float32), zero_point=-3)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from ptq_core.runtime import runtime_folder
 from tests.conftest import ROOT
 
 SCRIPT = ROOT / "scripts" / "run_post_training_quantization.sh"
@@ -27,7 +26,7 @@ def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.skipif(not runtime_folder("host").is_dir(), reason="the runtime is not built (make runtime)")
+@pytest.mark.needs("runtime")
 def test_the_whole_way(digits: Path, tmp_path: Path) -> None:
     stale = tmp_path / "out" / "eval_fp32.json"
     stale.parent.mkdir()
@@ -72,7 +71,7 @@ def test_the_whole_way(digits: Path, tmp_path: Path) -> None:
         assert str(tmp_path / "out" / name) in table
 
 
-@pytest.mark.skipif(not runtime_folder("host").is_dir(), reason="the runtime is not built (make runtime)")
+@pytest.mark.needs("runtime")
 def test_the_table_shows_only_what_this_run_measured(digits: Path, tmp_path: Path) -> None:
     for name in ("eval_fp32.json", "eval_int8.json", "bench.json"):
         (tmp_path / name).write_text('{"top1": 1.0, "count": 999, "cases": []}')

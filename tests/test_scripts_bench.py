@@ -24,6 +24,7 @@ from peers import OURS, PEERS, Peer, PeerError
 from ptq_core.graph.session import open_session
 from ptq_core.runtime import runtime_folder
 from tests.conftest import ROOT
+from tests.needs import NOT_HERE
 
 OBJDUMP = """
 0000000000010000 <ptq::(anonymous namespace)::Block<8>(ptq::Tile const&)>:
@@ -220,7 +221,7 @@ def test_missing_tools_are_named_at_once(tmp_path: Path) -> None:
     assert done.stderr == "bench_arm.py: missing apt packages: llvm-19 qemu-user\n"
 
 
-@pytest.mark.skipif(not runtime_folder("host").is_dir(), reason="the runtime is not built (make runtime)")
+@pytest.mark.needs("runtime")
 def test_counted_runs_leave_no_results(digits: Path, tmp_path: Path) -> None:
     opt = [sys.executable, "-m", "ptq_cli", "opt", "--model-dir", str(digits / "model")]
     subprocess.run(
@@ -232,7 +233,7 @@ def test_counted_runs_leave_no_results(digits: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["m.nb"]
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="AMX is x86's")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason=f"{NOT_HERE}AMX is x86's")
 def test_amx_is_refused_and_nothing_else() -> None:
     program = (
         "import ctypes, errno, bench_latency; bench_latency.forbid_amx(); libc = ctypes.CDLL(None, use_errno=True);"

@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.agreement import RUNTIME_IS_BUILT
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import numerics_table
 import performance_doc
 
-needs_runtime = pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="the runtime is not built: make runtime")
+needs_runtime = pytest.mark.needs("runtime")
 
 
 @needs_runtime

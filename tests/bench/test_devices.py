@@ -16,6 +16,7 @@ from ptq_core.bench.devices.phone import choose_abi, parse_properties
 from ptq_core.bench.devices.process import Finished, run_process
 from ptq_core.bench.devices.selection import runs_here, select_devices
 from ptq_core.errors import DeviceError, InputError
+from tests.needs import need, not_here
 
 LISTED = """\
 * daemon not running; starting now at tcp:5037
@@ -116,8 +117,7 @@ def test_a_wrong_list_of_devices(wanted: str) -> None:
 
 @pytest.mark.parametrize("cpu", ["cortex-a1000", ""])
 def test_a_cpu_that_qemu_does_not_have(cpu: str) -> None:
-    if shutil.which("qemu-aarch64-static") is None:
-        pytest.skip("missing apt package: qemu-user-static")
+    need("qemu")
     with pytest.raises(InputError, match="--device qemu:") as caught:
         select_devices(f"qemu:{cpu}").devices[f"qemu:{cpu}"]()
     assert "cortex-a53" in caught.value.fix
@@ -127,7 +127,7 @@ def test_a_cpu_that_qemu_does_not_have(cpu: str) -> None:
 @pytest.mark.parametrize("size", [0, 1, 255, 70_000])
 def test_checksums_are_those_of_the_programs(program: str, size: int, tmp_path: Path) -> None:
     if shutil.which(program) is None:
-        pytest.skip(f"this machine has no {program}")
+        not_here(f"no {program}")
     data = os.urandom(size)
     file = tmp_path / "file"
     file.write_bytes(data)

@@ -13,11 +13,8 @@ from ptq_core.errors import InputError
 from ptq_core.flatfile.reader import read_program
 from ptq_core.flatfile.writer import write_program
 from ptq_core.optimize.pipeline import optimize
-from ptq_core.runtime import runtime_folder
 
-pytestmark = pytest.mark.skipif(
-    not (runtime_folder("host") / "benchmark_bin").is_file(), reason="the runtime is not built: make runtime"
-)
+pytestmark = pytest.mark.needs("runtime")
 
 
 @pytest.fixture

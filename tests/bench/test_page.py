@@ -16,6 +16,7 @@ from tests.bench.browser import Browser
 from tests.bench.reports import rich_report
 from tests.bench.test_export import ACCURACY, hostile_report
 from tests.conftest import ROOT
+from tests.needs import need
 
 OUTPUT = ROOT / "build" / "test_output" / "bench_page"
 
@@ -27,6 +28,7 @@ INVISIBLE = """[...document.querySelectorAll('svg')].filter(e => getComputedStyl
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    need("chromium")
     with Browser(tmp_path_factory.mktemp("chromium") / "profile") as started:
         yield started
 

@@ -18,7 +18,7 @@ from tests.standin.fixtures import Plug
 from tests.standin.server import AdbServer
 from tests.standin.tree import cpu_halves
 
-pytestmark = pytest.mark.qemu
+pytestmark = pytest.mark.needs("qemu", "phones")
 
 Models = tuple[Path, Path]
 

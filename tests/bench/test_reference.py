@@ -10,12 +10,10 @@ import pytest
 from ptq_core.bench.reference import Reference
 from ptq_core.bench.report import Precision
 from ptq_core.bench.subjects import Subject
-from ptq_core.runtime import RUNTIME_DIR_VARIABLE, Program, runtime_folder
+from ptq_core.runtime import RUNTIME_DIR_VARIABLE, Program
 from tests.digits import make_digits_models
 
-pytestmark = pytest.mark.skipif(
-    not (runtime_folder("host") / "libptq.so").is_file(), reason="the runtime is not built: make runtime"
-)
+pytestmark = pytest.mark.needs("runtime")
 
 Models = tuple[Path, Path]
 

@@ -9,6 +9,7 @@ import pytest
 from ptq_core.bench import res_txt
 from ptq_core.bench.statistics import summarize
 from ptq_core.errors import DeviceError
+from tests.needs import not_here
 
 LATENCY = summarize([1.0, 2.0, 4.5])
 
@@ -27,6 +28,6 @@ def test_lines_are_appended_byte_for_byte(tmp_path: Path) -> None:
 def test_a_full_disk_is_a_device_error() -> None:
     full = Path("/dev/full")
     if not full.exists():
-        pytest.skip("no /dev/full on this system")
+        not_here("no /dev/full on this system")
     with pytest.raises(DeviceError, match="cannot append to /dev/full"):
         res_txt.append(full, ["line"])

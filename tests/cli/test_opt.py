@@ -21,7 +21,6 @@ from ptq_core.flatfile.reader import load_program
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.supported import SUPPORTED
 from ptq_core.runtime import Program
-from tests.agreement import RUNTIME_IS_BUILT
 from tests.models import Builder, mobile_block, save
 
 
@@ -142,7 +141,7 @@ def test_refused_flags(models: Path, capsys: pytest.CaptureFixture[str], flag: s
     assert flag not in opt(capsys, "--help")[1]
 
 
-@pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="run `make runtime` first")
+@pytest.mark.needs("runtime")
 def test_half_precision(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--model-dir", str(models / "good"), "--enable-fp16=true", "--optimize-out", "half")
     code, out, _ = opt(capsys, *arguments)
@@ -298,6 +297,7 @@ def test_drawing(models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert not Path("drawn/d.svg").exists()
 
 
+@pytest.mark.needs("dot")
 def test_names_with_quotes_are_drawn(tmp_path: Path) -> None:
     from ptq_core.flatfile.drawing import program_dot
     from tests.flatfile.programs import tiny_program

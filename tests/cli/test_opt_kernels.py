@@ -20,6 +20,7 @@ from ptq_core.runtime import Program, cpu_features, runtime_binary
 from tests.conftest import ROOT
 from tests.flatfile.update_golden import GOLDEN
 from tests.models import mobile_block, save
+from tests.needs import not_here
 
 LEVELS = {
     "arm64": ["scalar", "neon", "fp16", "dotprod", "i8mm"],
@@ -63,7 +64,7 @@ def test_every_level_of_this_machine(flat: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_reasons() -> None:
     if THIS != "x86_64":
-        pytest.skip("reasons of x86 kernels")
+        not_here("reasons of x86 kernels")
     gemm = next(
         choice
         for choice in kernels.choices("x86_64", "avx2", GOLDEN / "every_kind.nb")
@@ -94,7 +95,7 @@ def test_display(digits: Path, flat: Path, capsys: pytest.CaptureFixture[str]) -
         assert name.endswith("__scalar") == (needs == "-")
 
 
-@pytest.mark.qemu
+@pytest.mark.needs("qemu", "phones")
 @pytest.mark.parametrize("target", ["arm64", "armv7"])
 def test_arm(target: str, flat: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Any CPU of a phone, told by its own runtime."""

@@ -14,7 +14,6 @@ from ptq_core.errors import InputError
 from ptq_core.evaluate.accuracy import evaluate, top_classes
 from ptq_core.evaluate.preprocess_file import load_preprocess
 from ptq_core.optimize.pipeline import optimize
-from ptq_core.runtime import runtime_folder
 from tests.evaluate.conftest import MakeModel
 
 PREPROCESS = PreprocessConfig(resize=(2, 2))
@@ -153,9 +152,7 @@ def test_the_embedded_demo_is_as_accurate_as_its_page_says(digits: Path) -> None
     assert report.top1 == 498 / 500
 
 
-@pytest.mark.skipif(
-    not (runtime_folder("host") / "libptq.so").is_file(), reason="the runtime is not built: make runtime"
-)
+@pytest.mark.needs("runtime")
 def test_our_runtime_answers_as_onnxruntime_does(digits: Path, tmp_path: Path) -> None:
     model, flat = digits / "model" / "model.onnx", tmp_path / "model.nb"
     optimize(model, flat, targets=("host",))

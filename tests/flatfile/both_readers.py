@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 import subprocess
 import zlib
@@ -11,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import pytest
-
 from ptq_core.flatfile import layout
 from ptq_core.flatfile.dump import dump_program
 from ptq_core.flatfile.reader import read_program
 from ptq_core.flatfile.refusal import FlatFileError
-from tests.conftest import ROOT
+from tests.needs import FLAT_READER, need
 
 OUT_OF_MEMORY = 5
 
@@ -111,10 +108,5 @@ def _with_sorted_meta(dump: str) -> str:
 
 def find_flat_reader() -> Path:
     """The program, built by `make test` (or `scripts/build_runtime.py --test`); without it the test is skipped."""
-    path = ROOT / "build" / "runtime" / "host" / "test" / "flat_reader"
-    if not path.is_file():
-        message = f"{path} is not built: run python scripts/build_runtime.py --test"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return path
+    need("flat_reader")
+    return FLAT_READER

@@ -12,7 +12,7 @@ from ptq_core.errors import InputError
 from ptq_core.flatfile import layout
 from ptq_core.flatfile.interpreter import run
 from ptq_core.flatfile.reader import load_program, read_program
-from ptq_core.runtime import Program, runtime_folder
+from ptq_core.runtime import Program
 from tests.flatfile.both_readers import sealed
 
 FOLDER = Path(__file__).parent / "compat"
@@ -23,9 +23,7 @@ SAMPLE = FOLDER / "1.1" / "int8_chain.nb"
 NEWER = layout.VERSION_MINOR + 1
 INPUT = (np.arange(3 * 8 * 9, dtype=np.float32) % 37 - 18).reshape(1, 3, 8, 9) / np.float32(8)
 
-needs_runtime = pytest.mark.skipif(
-    not (runtime_folder("host") / "libptq.so").is_file(), reason="the runtime is not built: make runtime"
-)
+needs_runtime = pytest.mark.needs("runtime")
 
 
 def test_every_version_is_kept() -> None:

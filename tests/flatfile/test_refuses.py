@@ -18,7 +18,6 @@ from ptq_core.flatfile.attributes import Clamp, Conv2d
 from ptq_core.flatfile.program import DType, OpKind, Program, Tensor
 from ptq_core.flatfile.reader import load_program, read_program
 from ptq_core.flatfile.writer import write_program
-from ptq_core.runtime import runtime_folder
 from tests.flatfile.both_readers import sealed
 from tests.flatfile.programs import Y, every_kind, tiny_program
 
@@ -296,7 +295,7 @@ def test_only_regular_files_are_read(not_files: list[Path], tmp_path: Path) -> N
         load_program(empty)
 
 
-@pytest.mark.skipif(not (runtime_folder("host") / "libptq.so").is_file(), reason="the runtime is not built")
+@pytest.mark.needs("runtime")
 def test_the_runtime_reads_only_regular_files(not_files: list[Path]) -> None:
     for path in not_files:
         with pytest.raises(InputError, match="is not a regular file"):

@@ -10,8 +10,8 @@ import pytest
 
 from ptq_core.graph.session import Int8, open_session
 from ptq_core.runtime import cpu_features
-from tests.agreement import RUNTIME_IS_BUILT
 from tests.models import Builder
+from tests.needs import not_here
 from tests.quantize.harness import Array, Quantized, quantized, samples
 
 SHAPE = (8, 12, 12)
@@ -59,9 +59,9 @@ def test_a_shared_weight_is_opened_all_the_same(tmp_path: Path) -> None:
     np.testing.assert_array_equal(got, run(path, x, "kept"))
 
 
-@pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="the runtime tells what CPU this is")
+@pytest.mark.needs("runtime")
 def test_a_plain_session_saturates_here(model: Path, large: Array) -> None:
     features = set(cpu_features().split())
     if "avx2" not in features or features & {"avxvnni", "avx512vnni"}:
-        pytest.skip("only x86 without VNNI saturates")
+        not_here("only x86 without VNNI saturates")
     assert np.abs(run(model, large, "plain") - run(model, large, "exact")).max() > 10

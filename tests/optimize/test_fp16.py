@@ -16,7 +16,7 @@ from ptq_core.flatfile.reader import read_program
 from ptq_core.flatfile.rules import F16_KINDS
 from ptq_core.optimize import passes, pipeline
 from ptq_core.optimize.passes import Pass, run_passes
-from tests.agreement import RUNTIME_IS_BUILT, assert_runtime_agrees
+from tests.agreement import assert_runtime_agrees
 from tests.models import mobile_block, save
 from tests.optimize import pass_programs as programs
 from tests.optimize.pass_programs import Net
@@ -24,7 +24,7 @@ from tests.optimize.small_networks import NETWORKS, SHAPE, Layers, model
 from tests.optimize.verify.faults import FAULTS, plant
 from tests.quantize.harness import samples
 
-needs_runtime = pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="run `make runtime` first")
+needs_runtime = pytest.mark.needs("runtime")
 
 CONVERT = "convert"
 

@@ -13,7 +13,6 @@ from ptq_core.flatfile.reader import load_program
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.pipeline import optimize
 from ptq_core.runtime import Program
-from tests.agreement import RUNTIME_IS_BUILT
 from tests.models import Builder, save
 
 SHAPE = [1, 4, 6, 5]
@@ -50,7 +49,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
 }
 
 
-@pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="needs the host runtime")
+@pytest.mark.needs("runtime")
 @pytest.mark.parametrize("fp16", [False, True])
 @pytest.mark.parametrize(("nodes", "outputs"), CASES.values(), ids=CASES)
 def test_every_output_has_its_name_and_value(

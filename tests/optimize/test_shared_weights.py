@@ -12,7 +12,6 @@ from onnx import numpy_helper
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.pipeline import optimize
 from ptq_core.runtime import Program
-from tests.agreement import RUNTIME_IS_BUILT
 from tests.models import Builder, save
 from tests.quantize.harness import quantized
 
@@ -40,7 +39,7 @@ def outputs(flat: Path, model: onnx.ModelProto, size: int) -> tuple[np.ndarray, 
     return got, wanted
 
 
-@pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="needs the host runtime")
+@pytest.mark.needs("runtime")
 @pytest.mark.parametrize("op_type", ["Gemm", "MatMul"])
 def test_a_flat_file_of_one_matrix_is_small_and_loads(tmp_path: Path, op_type: str) -> None:
     proto = unrolled(op_type=op_type)
@@ -50,7 +49,7 @@ def test_a_flat_file_of_one_matrix_is_small_and_loads(tmp_path: Path, op_type: s
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="needs the host runtime")
+@pytest.mark.needs("runtime")
 @pytest.mark.parametrize("matrices", [1, 2, 70])
 @pytest.mark.parametrize("keys", [{}, {"enable_fp16": True}, {"quant_type": "QUANT_INT16"}], ids=str)
 def test_each_reads_its_own_matrix(tmp_path: Path, keys: dict[str, object], matrices: int) -> None:

@@ -18,7 +18,6 @@ from ptq_core.graph.session import open_session
 from ptq_core.optimize.lowering import lower, movement
 from ptq_core.post_training_quantization import PostTrainingQuantization
 from ptq_core.quantize import check, objections, pipeline
-from tests.agreement import RUNTIME_IS_BUILT
 from tests.models import Builder, save
 
 SHAPE = (1, 3, 16, 16)
@@ -198,7 +197,7 @@ def test_the_python_api_checks_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 ptq.save_quantized_model(tmp_path / "int8")
 
 
-@pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="needs the host runtime")
+@pytest.mark.needs("runtime")
 def test_a_model_of_operators_that_we_lack_is_a_note(tmp_path: Path) -> None:
     report = run(between_convolutions(sine), tmp_path)
     assert report.notes == (

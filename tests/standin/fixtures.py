@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from ptq_core.runtime import runtime_folder
-from tests.standin.server import AdbServer, StandIn, what_is_missing
+from tests.needs import need
+from tests.standin.server import AdbServer, StandIn
 
 Plug = Callable[..., StandIn]
 """Called with an ABI and flags of `tests.standin.adbd`: a phone that is there until the test ends."""
@@ -17,12 +16,8 @@ Plug = Callable[..., StandIn]
 
 @pytest.fixture(scope="session")
 def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
-    """A server that sees no phone. Where stand-ins cannot be started tests are skipped, but not in CI."""
-    missing = what_is_missing()
-    if missing is not None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"in CI phones must be tested: {missing}")
-        pytest.skip(missing)
+    """A server that sees no phone. Tests are skipped where stand-ins cannot be started."""
+    need("adb", "qemu", "namespaces")
     with AdbServer(tmp_path_factory.mktemp("adb")) as server:
         yield server
 
@@ -37,10 +32,8 @@ def plug(adb_server: AdbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     phones: list[StandIn] = []
 
     def plug(abi: str = "x86_64", *flags: str) -> StandIn:
-        if not runtime_folder(abi).is_dir() and abi != "x86":
-            if os.environ.get("CI") == "true":
-                pytest.fail(f"in CI the runtime for {abi} must be built")
-            pytest.skip(f"the runtime for {abi} is not built (make runtime-all)")
+        if abi != "x86":
+            need("phones")
         folder = tmp_path / f"phone{len(phones)}"
         folder.mkdir()
         phones.append(adb_server.start(folder, abi, *flags))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,32 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import ROOT
-
-NEEDED = {
-    "adb": "adb",
-    "mksh": "mksh",
-    "toybox": "toybox",
-    "qemu-aarch64-static": "qemu-user-static",
-    "unshare": "util-linux",
-}
-"""Program → its Debian package."""
-
-
-def what_is_missing() -> str | None:
-    """Why stand-ins cannot be started here; None if they can."""
-    packages = sorted({package for program, package in NEEDED.items() if shutil.which(program) is None})
-    if packages:
-        return f"missing apt packages: {' '.join(packages)}"
-    mounts = 'mount -t tmpfs none "$1" && mount -t binfmt_misc none /proc/sys/fs/binfmt_misc'
-    tried = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", mounts, "sh", str(ROOT / "tests")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if tried.returncode != 0:
-        return f"`unshare -rm` cannot mount (user namespaces, Linux 6.7): {tried.stderr.strip()}"
-    return None
 
 
 @dataclass

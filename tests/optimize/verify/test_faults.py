@@ -18,11 +18,10 @@ from ptq_core.optimize.verify.inputs import random_inputs
 from ptq_core.optimize.verify.runtime_check import check_runtime
 from ptq_core.optimize.verify.verify import TURNS
 from ptq_core.reports import PassReport
-from tests.agreement import RUNTIME_IS_BUILT
 from tests.optimize.graphs import Graph, build
 from tests.optimize.verify.faults import FAULTS, Fault, fits, plant
 
-needs_runtime = pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="run `make runtime` first")
+needs_runtime = pytest.mark.needs("runtime")
 
 GRAPHS = {fault.graph.__name__: fault.graph for fault in FAULTS}
 SHAPE = (1, 8, 12, 12)

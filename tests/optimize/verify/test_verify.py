@@ -14,12 +14,11 @@ from ptq_core.optimize.verify import model_check, runtime_check
 from ptq_core.optimize.verify.inputs import described, random_inputs
 from ptq_core.optimize.verify.regions import Region, excerpt_of, regions
 from ptq_core.runtime import RUNTIME_DIR_VARIABLE
-from tests.agreement import RUNTIME_IS_BUILT
 from tests.models import mobile_block, save
 from tests.optimize.graphs import Graph, Qdq, build
 from tests.optimize.verify import fault_graphs
 
-needs_runtime = pytest.mark.skipif(not RUNTIME_IS_BUILT, reason="run `make runtime` first")
+needs_runtime = pytest.mark.needs("runtime")
 
 
 def float_graph(b: Qdq) -> str:

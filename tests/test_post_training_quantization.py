@@ -42,6 +42,21 @@ def batches() -> Iterator[Array]:
     yield stacked[4:]
 
 
+def one_buffer() -> Iterator[Array]:
+    """As loaders do that spare memory: an array is filled again for the next sample."""
+    buffer = np.empty((3, 16, 16), np.float32)
+    for picture in pictures():
+        buffer[:] = picture
+        yield buffer
+
+
+def one_buffer_of_batches() -> Iterator[Array]:
+    buffer = np.empty((2, 3, 16, 16), np.float32)
+    for start in range(0, 6, 2):
+        buffer[:] = pictures()[start : start + 2]
+        yield buffer
+
+
 @pytest.fixture
 def fp32(tmp_path: Path) -> Path:
     save(mobile_block(), tmp_path / "fp32")
@@ -57,8 +72,19 @@ def fp32(tmp_path: Path) -> Path:
         {"sample_generator": pictures()},
         {"batch_generator": batches},
         {"data_loader": batches},
+        {"sample_generator": one_buffer},
+        {"batch_generator": one_buffer_of_batches},
     ],
-    ids=["function", "tuples", "dicts", "list", "batches", "data_loader"],
+    ids=[
+        "function",
+        "tuples",
+        "dicts",
+        "list",
+        "batches",
+        "data_loader",
+        "one buffer",
+        "one buffer of batches",
+    ],
 )
 def test_every_source_gives_the_same_model(fp32: Path, source: dict[str, Any]) -> None:
     expected = PostTrainingQuantization("cpu", fp32, sample_generator=singles).quantize()
@@ -110,6 +136,15 @@ def test_accuracy_methods_take_array_files(fp32: Path, tmp_path: Path, suffix: s
 def test_accuracy_methods_take_generators_too(fp32: Path) -> None:
     ptq = PostTrainingQuantization("cpu", fp32, sample_generator=singles, bias_correction=True, equalize=True)
     assert len(ptq.quantize().graph.node) > 10
+
+
+def test_accuracy_methods_take_one_buffer(fp32: Path) -> None:
+    keys: dict[str, Any] = {"round_type": "adaround", "equalize": True}
+    written = [
+        PostTrainingQuantization("cpu", fp32, sample_generator=source, **keys).quantize()
+        for source in (singles, one_buffer)
+    ]
+    assert written[0].SerializeToString() == written[1].SerializeToString()
 
 
 @pytest.mark.parametrize(

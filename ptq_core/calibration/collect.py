@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ptq_core.calibration.statistics import Scratch, TensorStatistics
 from ptq_core.errors import InputError
-from ptq_core.graph.session import Provider, open_session
+from ptq_core.graph.session import Provider, open_session, run_session
 
 MICRO_BATCH_BYTES = 16 * 2**20
 """Upper bound of what one micro-batch keeps in memory (a single sample may exceed it)."""
@@ -140,33 +140,39 @@ class Runner:
 
     def run(self, samples: Sequence[Mapping[str, NDArray[Any]]]) -> Iterator[tuple[Observed, int]]:
         """Yield (observed tensors, number of samples in them), in order: one pair, or one per sample if need be."""
-        try:
-            yield self._run(samples), len(samples)
-            return
-        except _CannotRun as error:
-            if len(samples) == 1 or self.fixed_batch is not None:
-                raise InputError(
-                    f"the FP32 model does not run: {error}",
-                    rule="calibration runs the model on every picture",
-                    fix="check that the model runs in onnxruntime on a picture of its input shape",
-                ) from error
-        # Exporters often declare an open batch and then reshape to a batch of 1.
-        self.fixed_batch = self.batch = 1
-        for sample in samples:
-            yield from self.run([sample])
-
-    def _run(self, samples: Sequence[Mapping[str, NDArray[Any]]]) -> Observed:
         rows = len(samples)
+        feed = stacked(samples, self.types, self.fixed_batch or rows)
+        try:
+            results = self._results(feed)
+        except InputError:
+            if rows == 1 or self.fixed_batch is not None:
+                raise
+            # Exporters often declare an open batch and then reshape to a batch of 1.
+            self.fixed_batch = self.batch = 1
+            for sample in samples:
+                yield from self.run([sample])
+            return
+        yield self._observed(feed, results, rows), rows
+
+    def _results(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        if self.session is None:
+            return []
+        return run_session(
+            self.session,
+            self.outputs,
+            feed,
+            problem="the FP32 model does not run",
+            rule="calibration runs the model on every picture",
+            fix="check that the model runs in onnxruntime on a picture of its input shape",
+        )
+
+    def _observed(
+        self, feed: Mapping[str, NDArray[Any]], results: Sequence[NDArray[Any]], rows: int
+    ) -> Observed:
         padding = (self.fixed_batch or rows) - rows
-        feed = stacked(samples, self.types, rows + padding)
         arrays: Observed = {name: _checked(feed[name], name)[:rows] for name in self.observed_inputs}
-        if self.session is not None:
-            try:
-                results = self.session.run(self.outputs, feed)
-            except Exception as error:  # onnxruntime's exceptions share no base class
-                raise _CannotRun(str(error).strip().splitlines()[0]) from error
-            for name, array in zip(self.outputs, results, strict=True):
-                arrays[name] = _without_padding(_checked(array, name), rows, padding)
+        for name, array in zip(self.outputs, results, strict=True):
+            arrays[name] = _without_padding(_checked(array, name), rows, padding)
         if not self.measured:
             size = sum(array.nbytes for array in arrays.values())
             fed = sum(array.nbytes for array in feed.values())
@@ -190,10 +196,6 @@ def stacked(
 
 def _row_name(sample_name: Callable[[int], str], first: int, rows_per_sample: int, row: int) -> str:
     return sample_name(first + (row // rows_per_sample if rows_per_sample else 0))
-
-
-class _CannotRun(Exception):  # noqa: N818 (it never leaves this file)
-    pass
 
 
 def _batches(

@@ -57,12 +57,14 @@ class GeneratorSamples:
 
 
 def as_arrays(sample: Sample, inputs: Shapes, name: str, *, batched: bool = False) -> Arrays:
-    """``sample`` as arrays by input name; with ``batched`` every array has a batch, of one size, as first dimension.
+    """``sample`` as new arrays by input name; with ``batched`` every array has a batch, of one size, as first dimension.
+
+    They are copies: a generator may fill the same buffers again while its earlier samples are still in use.
 
     Raises InputError, calling the sample ``name``, for inputs that are missing, unknown or of another shape.
     """
     try:
-        arrays = {key: np.asarray(value) for key, value in _by_name(sample, inputs, name, batched).items()}
+        arrays = {key: np.array(value) for key, value in _by_name(sample, inputs, name, batched).items()}
     except ValueError as error:
         raise InputError(
             f"{name} is not an array: {error}", rule="a sample is made of arrays", fix="correct the generator"

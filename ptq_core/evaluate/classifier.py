@@ -45,15 +45,17 @@ class _OnnxClassifier:
         self.batch = self.input_shape[0] if self.input_shape else None
 
     def scores(self, pictures: Floats) -> Scores:
-        try:
-            outputs = self._session.run(None, {self._input: pictures})
-        except Exception as error:  # onnxruntime's exceptions share no base class
-            raise InputError(
-                f"{self.name} cannot run on pictures of shape {list(pictures.shape)}: {str(error).splitlines()[0]}",
-                rule="the preprocessing must give what the model takes",
-                fix="correct `preprocess` in the configuration",
-            ) from error
-        return _as_scores(self.name, np.asarray(outputs[0]), len(pictures))
+        from ptq_core.graph.session import run_session
+
+        (output,) = run_session(
+            self._session,
+            None,
+            {self._input: pictures},
+            problem=f"{self.name} cannot run on pictures of shape {list(pictures.shape)}",
+            rule="the preprocessing must give what the model takes",
+            fix="correct `preprocess` in the configuration",
+        )
+        return _as_scores(self.name, output, len(pictures))
 
 
 class _FlatClassifier:

@@ -90,6 +90,18 @@ def test_plain_samples(tmp_path: Path, two_steps: MakeModel, form: str) -> None:
     check_x(calibrate(two_steps(), ["input", "twice"], config(tmp_path), ONE, samples=samples))
 
 
+@pytest.mark.parametrize("form", ["array", "tuple", "dict"])
+def test_a_buffer_may_be_filled_again(tmp_path: Path, two_steps: MakeModel, form: str) -> None:
+    buffer = np.empty_like(X[0])
+
+    def samples() -> Iterator[Any]:
+        for x in X[:6]:
+            buffer[:] = x
+            yield {"array": buffer, "tuple": (buffer,), "dict": {"input": buffer}}[form]
+
+    check_x(calibrate(two_steps(), ["input", "twice"], config(tmp_path), ONE, samples=samples()))
+
+
 @pytest.mark.parametrize("size", [1, 4, 6])
 @pytest.mark.parametrize("form", ["array", "tuple", "list", "dict", "nested"])
 def test_batch_generator(tmp_path: Path, two_steps: MakeModel, form: str, size: int) -> None:

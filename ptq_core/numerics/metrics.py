@@ -53,11 +53,15 @@ def sqnr_db(wanted: NDArray[Any], got: NDArray[Any]) -> float:
 
 
 def _powers(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float]:
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        counted = np.isfinite(a) | ~((a == b) | (np.isnan(a) & np.isnan(b)))
-        a, b = a[counted], b[counted]
-        if not (np.isfinite(a).all() and np.isfinite(b).all()):
-            a = a[np.isfinite(a)]
-            return float(np.dot(a, a)), float("inf")
-    difference = a - b
-    return float(np.dot(a, a)), float(np.dot(difference, difference))
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = a - b
+        signal, noise = float(np.dot(a, a)), float(np.dot(difference, difference))
+    if np.isfinite(signal) and np.isfinite(noise):
+        return signal, noise
+    counted = np.isfinite(a) | ~((a == b) | (np.isnan(a) & np.isnan(b)))
+    a, b = a[counted], b[counted]
+    if np.isfinite(a).all() and np.isfinite(b).all():
+        difference = a - b
+        return float(np.dot(a, a)), float(np.dot(difference, difference))
+    a = a[np.isfinite(a)]
+    return float(np.dot(a, a)), float("inf")

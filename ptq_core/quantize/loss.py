@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,13 +20,13 @@ from ptq_core.numerics.metrics import Noise
 from ptq_core.quantize.selection import Selection
 from ptq_core.reports import LossReport, OperatorLoss, OutputLoss
 
-SHARE, MOST_PICTURES = 8, 8
+SHARE, MOST_PICTURES = 16, 8
 """One of so many calibration pictures is compared, and so many at most: two models with their inner values take about as long as
-three pictures in calibration. Enough to see a model lost, not to rank two good ones."""
+three pictures in calibration, so a fifth of its time at most. Enough to see a model lost, not to rank two good ones."""
 
-LEAST_PICTURES, LIGHT_VALUES = 2, 6_000_000
-"""So many are compared in any case if the inner values of one picture, of one model, are no more than these: some hundredths of a
-second. Single pictures may have next to no signal in an output (a detector's, of objects that are not there)."""
+LEAST_PICTURES, LIGHT_VALUES = 2, 10_000_000
+"""So many are compared in any case if a model computes no more values than these for one: some hundredths of a second.
+Single pictures may have next to no signal in an output (a detector's, of objects that are not there)."""
 
 LISTED = 5
 """So many operators are named: those that cost most."""
@@ -49,7 +50,7 @@ class WatchedOperator:
 
 
 def pictures_for(inputs: Shapes, pictures: int, *, light: bool = True) -> int:
-    """How many of ``pictures`` are compared: at least one, and whole batches of what the model takes at once."""
+    """How many are compared where calibration takes ``pictures``: at least one, and whole batches of what the model takes."""
     batch = next((max(1, shape[0]) for shape in inputs.values() if shape), 1)
     wanted = min(max(pictures // SHARE, LEAST_PICTURES if light else 1), MOST_PICTURES)
     return max(batch, wanted // batch * batch)
@@ -60,10 +61,26 @@ def most_pictures(inputs: Shapes) -> int:
     return pictures_for(inputs, SHARE * MOST_PICTURES)
 
 
-class Watch:
-    """Made before the graph is rewritten, so that it knows what values are called in the float model."""
+def is_light(model: ir.Model) -> bool:
+    """Whether all nodes of ``model`` write at most LIGHT_VALUES for one sample; False where a shape is open but for the batch."""
+    first = next((value.shape[0] for value in model.graph.inputs if value.shape), 1)
+    batch, open_batch = (first, None) if isinstance(first, int) else (1, first.value)
+    written = 0
+    for value in (value for node in model.graph for value in node.outputs):
+        if value.shape is None:
+            return False
+        for size in value.shape:
+            if not isinstance(size, int) and (size.value is None or size.value != open_batch):
+                return False
+        written += math.prod(size for size in value.shape if isinstance(size, int))
+    return written <= LIGHT_VALUES * batch
 
-    def __init__(self, selection: Selection) -> None:
+
+class Watch:
+    """Made before the graph is rewritten, so that it knows what values are called in the float ``model``, and if it is light."""
+
+    def __init__(self, model: ir.Model, selection: Selection) -> None:
+        self.light = is_light(model)
         self._ends = [
             (unit, tuple(filter(_is_computed, unit.inputs)), unit.output) for unit in selection.units
         ]
@@ -94,12 +111,8 @@ def measure_loss(
     quantized: bytes,
     operators: Sequence[WatchedOperator],
     samples: Sequence[Arrays],
-    *,
-    heavy_limit: int = MOST_PICTURES,
 ) -> LossReport:
     """Run both models (ModelProto bytes) on ``samples``, at least one, and compare outputs and what ``operators`` write.
-
-    Only ``heavy_limit`` samples are compared if one has more than LIGHT_VALUES inner values.
 
     A batch at a time, so memory is that of one: what calibration keeps of the float model, twice. The quantized model's sums
     are exact (``open_session``). An operator costs what it adds to noise / signal: that of its output less that of the worst
@@ -110,7 +123,6 @@ def measure_loss(
     outputs = [_Output(name) for name in before.outputs]
     noises = {pair: Noise() for pair in pairs}
     size = before.batch or 1
-    compared = 0
     for start in range(0, len(samples), size):
         batch = samples[start : start + size]
         wanted, got = before.run(batch), after.run(batch)
@@ -118,11 +130,7 @@ def measure_loss(
             output.add(wanted[output.name], got[name], len(batch), before.batch or len(batch))
         for (a, b), noise in noises.items():
             noise.add(wanted[a], got[b])
-        compared += len(batch)
-        values = sum(array.size for array in wanted.values()) // size
-        if values > LIGHT_VALUES and compared >= heavy_limit:
-            break
-    return LossReport(compared, tuple(output.loss() for output in outputs), _costly(operators, noises))
+    return LossReport(len(samples), tuple(output.loss() for output in outputs), _costly(operators, noises))
 
 
 def _costly(operators: Iterable[WatchedOperator], noises: Mapping[Pair, Noise]) -> tuple[OperatorLoss, ...]:

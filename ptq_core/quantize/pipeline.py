@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -26,7 +26,7 @@ from ptq_core.quantize import advice, report
 from ptq_core.quantize.activations import ActivationParams, activation_params, scale_groups
 from ptq_core.quantize.check import check_written
 from ptq_core.quantize.insertion import INT4_BITS, insert_qdq
-from ptq_core.quantize.loss import Watch, WatchedOperator, measure_loss, most_pictures, pictures_for
+from ptq_core.quantize.loss import Watch, measure_loss, most_pictures, pictures_for
 from ptq_core.quantize.plan import QuantizationPlan
 from ptq_core.quantize.samples import FewSamples, KeepFirst, few_samples, refinement_samples
 from ptq_core.quantize.selection import WEIGHT_ONLY, Selection, check_wanted_types, select, skipped_nodes
@@ -160,13 +160,13 @@ def quantize_model(
     plan = QuantizationPlan(model, selection, params, weights, _input_name(model))
     plan = _refine(plan, config, samples)
     details = report.build(config, name, original, folded, plan, result)
-    watch = Watch(selection)
+    watch = Watch(model, selection)
     read_instead = insert_qdq(model, selection, params, plan.weights, store_int4=config.store_int4)
     remove_unused_constants(model.graph)
     share_constants(model)
     few, loss, note = FewSamples(), None, ""
     if config.check:
-        few, loss, note = _loss(model, calibrated, config, watch.operators(read_instead), kept)
+        few, loss, note = _loss(model, calibrated, config, watch, read_instead, kept)
     seen = advice.Observed(config, result, result.statistics.get(_input_name(model)), loss, few)
     warnings = (*result.warnings, *advice.warnings(seen))
     details |= report.of_loss(loss) | {"warnings": list(warnings)}
@@ -180,18 +180,23 @@ def _loss(
     model: ir.Model,
     float_model: bytes,
     config: QuantizeConfig,
-    operators: Sequence[WatchedOperator],
+    watch: Watch,
+    read_instead: Mapping[ir.Value, ir.Value],
     kept: KeepFirst | None,
 ) -> tuple[FewSamples, LossReport | None, str]:
     """The samples looked at, what quantization costs on them, or the sentence that says why that was not measured."""
     inputs = _inputs(model)
     few = FewSamples()
+
+    def share(pictures: int) -> int:
+        calibrating = pictures if config.algo != WEIGHT_ONLY else 0
+        return pictures_for(inputs, calibrating, light=watch.light)
+
     try:
-        few = few_samples(config, inputs, kept, partial(pictures_for, inputs))
-        limit = pictures_for(inputs, few.of, light=False)
+        few = few_samples(config, inputs, kept, share)
         if few.samples:
-            quantized = io.to_bytes(model)
-            return few, measure_loss(float_model, quantized, operators, few.samples, heavy_limit=limit), ""
+            operators = watch.operators(read_instead)
+            return few, measure_loss(float_model, io.to_bytes(model), operators, few.samples), ""
         reason = "there are no pictures"
     except InputError as error:
         reason = error.problem

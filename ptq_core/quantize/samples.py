@@ -98,10 +98,9 @@ class KeepFirst:
 
 @dataclass(frozen=True)
 class FewSamples:
-    """Some of ``of`` samples; ``decoded`` where `preprocess` made them of picture files: arrays are used as they are."""
+    """Some of the samples; ``decoded`` where `preprocess` made them of picture files: arrays are used as they are."""
 
     samples: list[Arrays] = field(default_factory=list)
-    of: int = 0
     decoded: bool = False
 
 
@@ -116,7 +115,7 @@ def few_samples(
         first, passed = given.first()
         taken = first[: share(passed)]
         return FewSamples(
-            [as_arrays(sample, inputs, f"sample {index}") for index, sample in enumerate(taken)], passed
+            [as_arrays(sample, inputs, f"sample {index}") for index, sample in enumerate(taken)]
         )
     if config.image_dir is None and config.image_list is None:
         return FewSamples()
@@ -127,7 +126,7 @@ def few_samples(
     loading = load_samples(spread, config.preprocess, inputs, skipped=[], may_be_none=True, reduced=True)
     with closing(loading) as loaded:
         decoded = all(path.suffix.lower() not in ARRAY_SUFFIXES for path in spread)
-        return FewSamples([arrays for _, arrays in loaded], len(paths), decoded)
+        return FewSamples([arrays for _, arrays in loaded], decoded)
 
 
 def check_restartable(given: Callable[[], Iterable[Any]] | Iterable[Any], name: str) -> None:

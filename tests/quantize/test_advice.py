@@ -85,7 +85,7 @@ def arrays(
 ) -> FewSamples:
     """A sample for each of ``tops``: from ``least`` to that."""
     samples = [np.linspace(least, top, int(np.prod(shape)), dtype=np.float32).reshape(shape) for top in tops]
-    return FewSamples([{"x": sample} for sample in samples], len(tops), decoded)
+    return FewSamples([{"x": sample} for sample in samples], decoded)
 
 
 def flat(*values: float) -> list[dict[str, np.ndarray[Any, Any]]]:
@@ -109,8 +109,8 @@ DECODED = arrays(1, 2, decoded=True)
         (arrays(509, 505, least=-1, shape=(4, 4, 3)), {}, "the mean and std of pixels of 0-1"),
         (arrays(0.0039, 0.003), {}, "no value beyond 0.0039: were pixels divided by 255 twice"),
         (arrays(1, 1, 1), {}, "the 3 pictures looked at are all the same"),
-        (FewSamples(arrays(1).samples + flat(0, 7), 3), {}, "2 of 3 pictures looked at have one value everywhere"),
-        (FewSamples(flat(0, 1), 2), {}, "2 of 2 pictures looked at"),
+        (FewSamples(arrays(1).samples + flat(0, 7)), {}, "2 of 3 pictures looked at have one value everywhere"),
+        (FewSamples(flat(0, 1)), {}, "2 of 2 pictures looked at"),
     ],
 )  # fmt: skip
 def test_said_of_samples(few: FewSamples, keys: dict[str, Any], words: str) -> None:
@@ -132,15 +132,15 @@ def test_said_of_samples(few: FewSamples, keys: dict[str, Any], words: str) -> N
         (arrays(3.4, 3.1, least=-2.1), {}),
         (arrays(0.02, 0.01, least=-0.02), {}),
         (arrays(0.01, 0.02), {"preprocess": {"std": [1 / 255]}}),
-        (FewSamples([a | {"y": np.zeros((2, 1, 4), np.float32)} for a in arrays(1, 2).samples], 2), {}),  # a state
-        (FewSamples(arrays(1).samples + flat(1), 2), {}),
+        (FewSamples([a | {"y": np.zeros((2, 1, 4), np.float32)} for a in arrays(1, 2).samples]), {}),  # a state
+        (FewSamples(arrays(1).samples + flat(1)), {}),
         (arrays(1, 0.9), {"preprocess": {"mean": [0.5]}}),  # arrays, which are not preprocessed
         (arrays(1, 0.9), {"preprocess": TORCHVISION}),
         (arrays(3000, 2000, shape=(1, 4, 4)), {}),  # one channel may be anything
         (arrays(0.001, 0.002, shape=(16, 4, 4)), {}),
         (arrays(1, 1, shape=(9,)), {}),  # a mask
         (arrays(1), {}),
-        (FewSamples(arrays(1, 2, 3).samples + flat(1), 4), {}),
+        (FewSamples(arrays(1, 2, 3).samples + flat(1)), {}),
     ],
 )  # fmt: skip
 def test_not_said_of_samples(few: FewSamples, keys: dict[str, Any]) -> None:

@@ -75,7 +75,8 @@ def test_the_figure_is_that_of_the_pictures(tmp_path: Path, keys: dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("batch", "given", "compared"), [(3, 16, 3), (6, 16, 6), (6, 2, 2), ("N", 100, 8), (1, 1, 1)]
+    ("batch", "given", "compared"),
+    [(3, 16, 3), (6, 16, 6), (6, 2, 2), ("N", 100, 6), ("N", 200, 8), ("N", 50, 3), ("N", 16, 2), (1, 1, 1)],
 )
 def test_how_many_are_compared(tmp_path: Path, batch: int | str, given: int, compared: int) -> None:
     b = Builder()
@@ -85,8 +86,35 @@ def test_how_many_are_compared(tmp_path: Path, batch: int | str, given: int, com
 
 def test_a_heavy_model_is_compared_on_fewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loss, "LIGHT_VALUES", 100)
-    for given, compared in ((7, 1), (16, 2), (100, 8)):
+    for given, compared in ((7, 1), (16, 1), (40, 2), (100, 6)):
         assert measured(run(mobile_block(), tmp_path, samples(SHAPE, given))).pictures == compared
+
+
+def test_a_heavy_model_without_calibration_is_compared_on_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss, "LIGHT_VALUES", 100)
+    assert measured(run(mobile_block(), tmp_path, samples(SHAPE, 100), algo="weight_only")).pictures == 1
+
+
+@pytest.mark.parametrize("batch", [1, 5, "N"])
+@pytest.mark.parametrize(("most", "light"), [(2 * 4 * 4, True), (2 * 4 * 4 - 1, False)])
+def test_values_of_one_sample_tell_what_is_light(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int | str, most: int, light: bool
+) -> None:
+    """What floats compute counts as well as what is quantized."""
+    monkeypatch.setattr(loss, "LIGHT_VALUES", most)
+    b = Builder()
+    proto = b.model(b.node("Sin", "sin", [b.node("Abs", "abs", ["input"])]), shape=(batch, 1, 4, 4))
+    model = io.load_model(save(proto, tmp_path))
+    assert loss.is_light(model) == light
+
+
+def test_an_open_shape_is_not_light(tmp_path: Path) -> None:
+    b = Builder()
+    found = b.node("Cast", "cast", [b.node("NonZero", "found", ["input"])], to=TensorProto.FLOAT)
+    proto = b.model(found, shape=(1, 1, 4, 4))
+    assert not loss.is_light(io.load_model(save(proto, tmp_path)))
 
 
 @pytest.mark.parametrize("algo", ["KL", "weight_only"])

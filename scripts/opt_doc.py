@@ -98,8 +98,8 @@ class Row(NamedTuple):
 
 
 HEADINGS = (
-    "model", "", "nodes → operators", "in int8", "ONNX MB", ".nb MB", "arena MB", "least MB", "ratio",
-    "against onnxruntime", "s", "peak MB", "above baseline / ONNX",
+    "model", "", "nodes → ops", "int8", "ONNX MB", ".nb MB", "arena MB", "least MB", "ratio", "verified",
+    "s", "peak MB", "above",
 )  # fmt: skip
 
 

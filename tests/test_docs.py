@@ -34,7 +34,6 @@ NOT_YET_SHORT = {
     "docs/flat_format.md",
     "docs/kernels.md",
     "docs/numerics.md",
-    "docs/opt.md",
     "docs/quantization.md",
     "runtime/README.md",
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Container, Sequence
 
+import numpy as np
+
 from ptq_core.flatfile.layout import ALIGNMENT, align
 from ptq_core.flatfile.lifetimes import Buffer, Piece, buffers, concat_places, lower_bound, overlaps
 from ptq_core.flatfile.program import Program
@@ -48,10 +50,7 @@ def _planned(program: Program, concats: Container[int], least: int) -> _Plan:
     """The smallest plan found in which the operators ``concats`` join their inputs in place."""
     alive = buffers(program, concats=concats)
     pieces = [list(buffer.pieces()) for buffer in alive]
-    meeting = [
-        [j for j, others in enumerate(pieces) if j != i and any(a.meets(b) for a in own for b in others)]
-        for i, own in enumerate(pieces)
-    ]
+    meeting = _meeting(pieces)
     best: list[int] = []
     smallest = -1
     for key in ORDERS:
@@ -69,6 +68,18 @@ def _planned(program: Program, concats: Container[int], least: int) -> _Plan:
                 break
             order.insert(place // 2, order.pop(place))
     return smallest, list(zip(alive, best, strict=True))
+
+
+def _meeting(pieces: Sequence[Sequence[Piece]]) -> list[list[int]]:
+    """By buffer, which others have a piece that meets one of its own; all pairs at once, for there are many."""
+    owner = np.array([i for i, own in enumerate(pieces) for _ in own], np.intp)
+    first = np.array([piece.first for own in pieces for piece in own], np.int64)
+    last = np.array([piece.last for own in pieces for piece in own], np.int64)
+    ours, others = np.nonzero((first[:, None] <= last) & (first <= last[:, None]))
+    meet = np.zeros((len(pieces), len(pieces)), bool)
+    meet[owner[ours], owner[others]] = True
+    np.fill_diagonal(meet, False)
+    return [np.flatnonzero(row).tolist() for row in meet]
 
 
 def _place(

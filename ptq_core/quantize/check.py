@@ -66,11 +66,11 @@ def example_inputs(model: ir.Model) -> dict[str, NDArray[Any]]:
 
 
 def run_in_onnxruntime(model: Path | bytes, feeds: Feeds) -> list[NDArray[Any]]:
-    """Outputs of ``model`` for ``feeds`` from a session of onnxruntime's own defaults; opened only, where there are none.
+    """Outputs of ``model`` for ``feeds`` from a session as others open it; opened only, where there are none.
 
     Raises InputError where onnxruntime refuses the model or fails to run it.
     """
-    session = open_session(model, int8="plain")
+    session = open_session(model, int8="plain", low_memory=True)  # waiting threads would cost as much as the run
     if not feeds:
         return []
     return run_session(

@@ -33,7 +33,6 @@ NOT_YET_SHORT = {
     "docs/architecture.md",
     "docs/flat_format.md",
     "docs/kernels.md",
-    "docs/numerics.md",
     "docs/quantization.md",
     "runtime/README.md",
 }

@@ -39,7 +39,7 @@ def chosen_kernels(flat_file: Path, targets: tuple[str, ...], *, this_machine: b
             chosen = choices(target, level, flat_file)
             yield f"{target}, {where}:"
             rows = [
-                (f"  {op.name}", op.kind.label, choice.kernel) for op, choice in zip(ops, chosen, strict=True)
+                (f"  {op.name}", op.kind.name, choice.kernel) for op, choice in zip(ops, chosen, strict=True)
             ]
             yield from table([("  operator", "kind", "kernel"), *rows], left=3)
             yield from _why(chosen)

@@ -41,7 +41,7 @@ def record(flat_file: Path) -> Tailoring:
         for level in levels(target)
         for choice in choices(target, level, flat_file)
     }
-    return Tailoring(frozenset(op.kind.label for op in program.ops), frozenset(kernels))
+    return Tailoring(frozenset(op.kind.name for op in program.ops), frozenset(kernels))
 
 
 def write_tailoring(path: Path, needed: Tailoring, models: Iterable[str]) -> None:

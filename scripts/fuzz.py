@@ -65,8 +65,8 @@ def write_seeds(folder: Path) -> None:
         shutil.copy(path, folder / f"{path.parent.name}_{path.name}")
     for kind, dtype in kinds_and_types():
         for seed in range(SEEDS_PER_OPERATOR):
-            data = write_program(one_op_program(kind, dtype, np.random.default_rng([seed, kind, dtype])))
-            (folder / f"{kind.label}_{dtype.label}_{seed}.nb").write_bytes(data)
+            data = write_program(one_op_program(kind, dtype, np.random.default_rng([seed, kind.code, dtype])))
+            (folder / f"{kind.name}_{dtype.label}_{seed}.nb").write_bytes(data)
 
 
 def build(folder: Path, compiler: str, options: Sequence[str], targets: Sequence[str]) -> None:

@@ -14,8 +14,9 @@ from onnx import TensorProto, helper
 
 from ptq_core.flatfile.error_bound import error_bounds
 from ptq_core.flatfile.interpreter import interpret, run
-from ptq_core.flatfile.program import DType, Program
+from ptq_core.flatfile.program import Program
 from ptq_core.flatfile.reader import read_program
+from ptq_core.flatfile.tensors import DType
 from ptq_core.graph.io import load_model
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.pipeline import optimize

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ptq_core.flatfile.compressed import expand_weights
-from ptq_core.flatfile.program import DType, Tensor
+from ptq_core.flatfile.tensors import DType, Tensor
 from ptq_core.flatfile.writer import write_program
 from ptq_core.runtime import cpu_features, runtime_binary
 from tests.digits import make_digits_models

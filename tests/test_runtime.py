@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 from ptq_core.errors import DeviceError, InputError
-from ptq_core.flatfile.attributes import Clamp, NoAttributes
-from ptq_core.flatfile.program import DType, Op, OpKind, QuantParams, Tensor
+from ptq_core.flatfile.operators.attributes import Clamp, NoAttributes
+from ptq_core.flatfile.operators.binary import ADD
+from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
+from ptq_core.flatfile.operators.quantize import QUANTIZE
+from ptq_core.flatfile.program import Op
 from ptq_core.flatfile.program import Program as FlatProgram
+from ptq_core.flatfile.tensors import DType, QuantParams, Tensor
 from ptq_core.flatfile.writer import write_program
 from ptq_core.runtime import OpInfo, Program, TensorInfo, cpu_features, runtime_binary
 
@@ -35,9 +39,9 @@ def flat_file() -> bytes:
     )
     q = program.add(Tensor("q", DType.I8, SHAPE, QUARTER, offset=64 * 4))
     program.ops = [
-        Op(OpKind.ADD, "body/add", (x, z), (total,), Clamp()),
-        Op(OpKind.QUANTIZE, "body/quantize", (total,), (q,), NoAttributes()),
-        Op(OpKind.DEQUANTIZE, "body/dequantize", (q,), (y,), NoAttributes()),
+        Op(ADD, "body/add", (x, z), (total,), Clamp()),
+        Op(QUANTIZE, "body/quantize", (total,), (q,), NoAttributes()),
+        Op(DEQUANTIZE, "body/dequantize", (q,), (y,), NoAttributes()),
     ]
     program.inputs, program.outputs = [x, z], [y, q]
     return write_program(program)

@@ -5,23 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from ptq_core.flatfile.program import DType, Op, OpKind, Program, Tensor
+from ptq_core.flatfile.operators.weighted import is_compressed
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import DType, Tensor
 from ptq_core.numerics.qparams import dequantize
-
-WEIGHTED = frozenset({OpKind.CONV2D, OpKind.FULLY_CONNECTED, OpKind.CONV2D_ADD})
-"""The operators that have weights, at position 1."""
-
-STORED = frozenset({DType.I8, DType.I16})
 
 
 def weights_of(program: Program, op: Op) -> int | None:
     """The tensor with the weights of ``op``, None if it has none."""
-    return op.inputs[1] if op.kind in WEIGHTED and len(op.inputs) > 1 else None
-
-
-def is_compressed(x: Tensor, w: Tensor) -> bool:
-    """True if ``w`` holds integers that stand for the float32 weights of an operator on ``x``."""
-    return x.dtype == DType.F32 and w.dtype in STORED and w.qparams is not None
+    return op.inputs[1] if op.kind.weighted and len(op.inputs) > 1 else None
 
 
 def compressed_ops(program: Program) -> Iterator[Op]:

@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Iterator
 
 from ptq_core.errors import DeviceError
-from ptq_core.flatfile.program import DType, Op, Program, Tensor
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import DType, Tensor
 
 FILLS = {DType.I8: "#d5e8d4", DType.F32: "#dae8fc", DType.I32: "#fff2cc", DType.F16: "#e1d5e7"}
 """By the type that an operator writes."""
@@ -58,7 +59,7 @@ def _lines(program: Program, name: str) -> Iterator[str]:
 
 def _words(program: Program, op: Op) -> list[str]:
     constants = [program.tensors[index] for index in op.reads if program.tensors[index].is_constant]
-    return [op.kind.label, op.name, *(f"constant {_type(tensor)}" for tensor in constants)]
+    return [op.kind.name, op.name, *(f"constant {_type(tensor)}" for tensor in constants)]
 
 
 def _node(key: str, words: list[str], fill: str, shape: str = "") -> str:

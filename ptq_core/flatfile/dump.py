@@ -11,11 +11,12 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from ptq_core.flatfile.attributes import NAMED_VALUES, Clamp
 from ptq_core.flatfile.compressed import lowest_minor
-from ptq_core.flatfile.layout import ALIGNMENT, OPS, VERSION_MAJOR
+from ptq_core.flatfile.layout import ALIGNMENT, VERSION_MAJOR
 from ptq_core.flatfile.lifetimes import buffers, lower_bound
-from ptq_core.flatfile.program import Op, Program, QuantParams, Tensor
+from ptq_core.flatfile.operators.attributes import Clamp, Field
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import QuantParams, Tensor
 from ptq_core.flatfile.writer import meta_text
 
 
@@ -56,11 +57,11 @@ def describe_program(program: Program) -> dict[str, Any]:
         "outputs": list(program.outputs),
         "ops": [
             {
-                "kind": op.kind.label,
+                "kind": op.kind.name,
                 "name": op.name,
                 "inputs": list(op.inputs),
                 "outputs": list(op.outputs),
-                "attributes": {name: _plain(op, name) for name, _ in OPS[op.kind].fields},
+                "attributes": {field.name: _plain(op, field) for field in op.kind.fields},
             }
             for op in program.ops
         ],
@@ -88,12 +89,12 @@ def _constant_bytes(program: Program) -> int:
     return sum(tensor.size_bytes for tensor in program.tensors if tensor.is_constant)
 
 
-def _plain(op: Op, name: str) -> Any:
-    value = getattr(op.attributes, name)
+def _plain(op: Op, field: Field) -> Any:
+    value = getattr(op.attributes, field.name)
     if isinstance(value, tuple):
         return list(value)
-    if (type(op.attributes), name) in NAMED_VALUES or (isinstance(value, float) and math.isinf(value)):
-        return _named(op, name, value)
+    if field.names is not None or (isinstance(value, float) and math.isinf(value)):
+        return _named(field, value)
     return value
 
 
@@ -109,16 +110,15 @@ def _op(op: Op) -> str:
     outputs = ", ".join(f"%{index}" for index in op.outputs)
     defaults = {f.name: f.default for f in dataclasses.fields(Clamp)}
     attributes = [
-        f"{name}={_named(op, name, value)}"
-        for name, _ in OPS[op.kind].fields
-        if (value := getattr(op.attributes, name)) != defaults.get(name)
+        f"{field.name}={_named(field, value)}"
+        for field in op.kind.fields
+        if (value := getattr(op.attributes, field.name)) != defaults.get(field.name)
     ]
-    return f"{outputs} = {op.kind.label}({inputs}) {' '.join(attributes)}{' ' if attributes else ''}{op.name}"
+    return f"{outputs} = {op.kind.name}({inputs}) {' '.join(attributes)}{' ' if attributes else ''}{op.name}"
 
 
-def _named(op: Op, name: str, value: Any) -> str:
-    names = NAMED_VALUES.get((type(op.attributes), name))
-    return _value(value) if names is None else names(value).name.lower()
+def _named(field: Field, value: Any) -> str:
+    return _value(value) if field.names is None else field.names(value).name.lower()
 
 
 def _value(value: object) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ptq_core.flatfile.attributes import Concat
 from ptq_core.flatfile.layout import ALIGNMENT, align
-from ptq_core.flatfile.program import Op, OpKind, Program
+from ptq_core.flatfile.operators.concat import CONCAT, Concat
+from ptq_core.flatfile.operators.reshape import RESHAPE
+from ptq_core.flatfile.program import Op, Program
 
 
 class Piece(NamedTuple):
@@ -75,7 +76,7 @@ def buffers(program: Program, *, reshapes: bool = True, concats: Container[int] 
                 found[index].last = max(found[index].last, step)
         source = op.inputs[0]
         for index in op.outputs:
-            if reshapes and op.kind == OpKind.RESHAPE and source in found:
+            if reshapes and op.kind == RESHAPE and source in found:
                 found[index] = found[source]
                 found[index].tensors.append((index, 0))
                 continue
@@ -117,7 +118,7 @@ def last_uses(program: Program) -> dict[int, int]:
 def concat_places(program: Program, op: Op) -> Iterator[tuple[int, int]]:
     """(input, its offset in bytes in the output) of a concat that puts whole inputs one after the other as they are."""
     a = op.attributes
-    if not isinstance(a, Concat) or op.kind != OpKind.CONCAT:
+    if not isinstance(a, Concat) or op.kind != CONCAT:
         return
     y = program.tensors[op.outputs[0]]
     if a.bounds or math.prod(y.dims[: a.axis]) != 1:
@@ -190,7 +191,7 @@ def _in_place(program: Program) -> list[list[int]]:
         source = op.inputs[0]
         for index in op.outputs:
             on_input = (
-                op.kind == OpKind.RESHAPE
+                op.kind == RESHAPE
                 and source in group
                 and program.tensors[index].offset == program.tensors[source].offset
             )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from ptq_core.flatfile.attributes import Concat
 from ptq_core.flatfile.lifetimes import last_uses
-from ptq_core.flatfile.program import Op, OpKind, Program, Tensor
+from ptq_core.flatfile.operators.concat import CONCAT, Concat
+from ptq_core.flatfile.operators.reshape import RESHAPE
+from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.refusal import FlatFileError, shown
+from ptq_core.flatfile.tensors import Tensor
 
 _PLACE = "the memory plan keeps live tensors apart"
 
@@ -84,7 +86,7 @@ def check_plan(program: Program) -> None:
 
 def _check_step(program: Program, step: int, written: set[int], last_use: int, live: _LiveSlots) -> None:
     op = program.ops[step]
-    where = f"operator {step} {shown(op.name)} ({op.kind.label})"
+    where = f"operator {step} {shown(op.name)} ({op.kind.name})"
     for j, index in enumerate(op.inputs):
         if index is not None and not program.tensors[index].is_constant and index not in written:
             name = shown(program.tensors[index].name)
@@ -113,9 +115,9 @@ def _check_step(program: Program, step: int, written: set[int], last_use: int, l
 
 def _place_output(program: Program, op: Op, step: int, last_use: int, live: _LiveSlots) -> bool:
     y = program.tensors[op.outputs[0]]
-    if op.kind == OpKind.CONCAT:
+    if op.kind == CONCAT:
         _join_inputs(program, op, step, live)
-    if op.kind == OpKind.RESHAPE and op.inputs[0] is not None:
+    if op.kind == RESHAPE and op.inputs[0] is not None:
         x = program.tensors[op.inputs[0]]
         if not x.is_constant and x.offset == y.offset and x.size_bytes == y.size_bytes:
             shared = live.find(y.offset or 0)

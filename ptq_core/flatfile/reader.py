@@ -13,7 +13,6 @@ import os
 import stat
 import struct
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,16 +21,18 @@ import numpy as np
 
 from ptq_core.errors import InputError
 from ptq_core.flatfile import layout
-from ptq_core.flatfile.attributes import Attributes
+from ptq_core.flatfile.operators import BY_CODE
+from ptq_core.flatfile.operators.attributes import Attributes
+from ptq_core.flatfile.operators.checks import Entries, Operator
+from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
+from ptq_core.flatfile.operators.weighted import is_compressed, weight_scales
 from ptq_core.flatfile.plan_check import check_plan
-from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
+from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.refusal import FlatFileError, shown
-from ptq_core.flatfile.rules import check_operator
 from ptq_core.flatfile.sections import Header, Section, read_header, read_sections
+from ptq_core.flatfile.tensors import Array, DType, QuantParams, Tensor
 from ptq_core.flatfile.work import MAX_WORK, memory_limit, operator_work
-
-Entries = Mapping[str, tuple[int, ...]]
-"""Attribute arrays as they lie in the file, all 8 entries."""
 
 
 def read_program(data: bytes | mmap.mmap) -> Program:
@@ -78,7 +79,7 @@ def load_program(path: Path) -> Program:
 class _Operand:
     """Where an operator's operands and attributes lie."""
 
-    kind: OpKind
+    kind: OperatorKind[Any]
     name: str
     inputs: tuple[int | None, ...]
     outputs: tuple[int, ...]
@@ -101,13 +102,25 @@ def _packed_bytes(program: Program, op: Op, shared: deque[tuple[int, int]]) -> i
         if data is None:
             continue
         place = (data.__array_interface__["data"][0], data.nbytes)
-        if op.kind == OpKind.FULLY_CONNECTED and position == 1:
+        if op.kind == FULLY_CONNECTED and position == 1:
             if place not in shared:
                 total += data.nbytes
                 shared.append(place)
         else:
             total += data.nbytes
     return total
+
+
+def _check(program: Program, op: Op, where: str, entries: Entries) -> None:
+    """Raise FlatFileError for the first rule of its kind that ``op`` breaks."""
+    inputs = [None if index is None else program.tensors[index] for index in op.inputs]
+    operator = Operator(where, op.attributes, entries, inputs, program.tensors[op.outputs[0]])
+    if op.kind.weighted:
+        w = operator.input(1)
+        if w.is_constant and is_compressed(operator.input(0), w):
+            weight_scales(operator)
+    with np.errstate(over="ignore", invalid="ignore"):
+        op.kind.check(operator)
 
 
 class _Reader:
@@ -151,7 +164,7 @@ class _Reader:
         shared: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
         limit = memory_limit(len(self._data), program.arena_size)
         for step, (op, operator) in enumerate(zip(program.ops, operators, strict=True)):
-            where = f"operator {step} {shown(op.name)} ({op.kind.label})"
+            where = f"operator {step} {shown(op.name)} ({op.kind.name})"
             packed += _packed_bytes(program, op, shared)
             if packed > limit:
                 raise FlatFileError(
@@ -159,7 +172,7 @@ class _Reader:
                     f"{packed} bytes so far for the constants that operators keep packed copies of",
                     f"at most {limit}: 4 · (file + arena) + 16 MiB, as small files must not ask for much",
                 )
-            check_operator(program, step, operator.entries)
+            _check(program, op, where, operator.entries)
             work += operator_work(program, op)
             if work > MAX_WORK:
                 raise FlatFileError(
@@ -309,17 +322,16 @@ class _Reader:
         code, flags, name_at, begin, input_count, output_count, attr_begin, attr_size, *reserved = fields
         name = self._string(name_at, f"operator {i} name")
         where = f"operator {i} {shown(name)}"
-        if code not in OpKind.__members__.values():
-            raise FlatFileError(f"{where} kind", f"{code} ({self._header.writer})", f"1 … {max(OpKind)}")
-        kind = OpKind(code)
-        row = layout.OPS[kind]
+        kind = BY_CODE.get(code)
+        if kind is None:
+            raise FlatFileError(f"{where} kind", f"{code} ({self._header.writer})", f"1 … {max(BY_CODE)}")
         if flags:
             raise FlatFileError(f"{where} flags", f"{flags}", "0")
         if any(reserved):
             raise FlatFileError(f"{where} reserved", "not 0", "reserved fields are 0")
-        if not row.min_inputs <= input_count <= row.max_inputs:
+        if not kind.min_inputs <= input_count <= kind.max_inputs:
             raise FlatFileError(
-                f"{where} input_count", f"{input_count}", f"{row.min_inputs} … {row.max_inputs}"
+                f"{where} input_count", f"{input_count}", f"{kind.min_inputs} … {kind.max_inputs}"
             )
         if output_count != 1:
             raise FlatFileError(f"{where} output_count", f"{output_count}", "1")
@@ -330,7 +342,7 @@ class _Reader:
         attributes, entries = self._attributes(where, kind, attr_begin, attr_size)
         chosen = indices[begin : begin + input_count + 1]
         for j, index in enumerate(chosen):
-            optional = row.min_inputs <= j < input_count and row.max_inputs != layout.MANY
+            optional = j < input_count and kind.operand(j).optional
             if index >= len(tensors) and not (optional and index == layout.ABSENT):
                 operand = f"input {j}" if j < input_count else "output 0"
                 raise FlatFileError(
@@ -342,13 +354,15 @@ class _Reader:
         values: dict[str, Any] = {
             name: value[:rank] if isinstance(value, tuple) else value for name, value in attributes.items()
         }
-        return _Operand(kind, name, inputs, (chosen[-1],), row.attributes(**values), entries)
+        return _Operand(kind, name, inputs, (chosen[-1],), kind.attributes(**values), entries)
 
-    def _attributes(self, where: str, kind: OpKind, begin: int, size: int) -> tuple[dict[str, Any], Entries]:
+    def _attributes(
+        self, where: str, kind: OperatorKind[Any], begin: int, size: int
+    ) -> tuple[dict[str, Any], Entries]:
         """The fields' values, and of those that are arrays all entries."""
-        row = layout.OPS[kind]
         data = self._sections[b"ATTR"].data
-        record = struct.Struct("<" + "".join(code for _, code in row.fields))
+        codes = (f"{layout.MAX_RANK if f.code.array else 1}{f.code.letter}" for f in kind.fields)
+        record = struct.Struct("<" + "".join(codes))
         if size != record.size:
             raise FlatFileError(f"{where} attr_size", f"{size}", f"{record.size}")
         if begin % 4 or begin + size > len(data):
@@ -359,11 +373,11 @@ class _Reader:
             )
         flat = list(record.unpack_from(data, begin)) if record.size else []
         values: dict[str, Any] = {}
-        for name, code in row.fields:
-            if code in layout.ARRAY_CODES:
-                values[name], flat = tuple(flat[: layout.MAX_RANK]), flat[layout.MAX_RANK :]
+        for field in kind.fields:
+            if field.code.array:
+                values[field.name], flat = tuple(flat[: layout.MAX_RANK]), flat[layout.MAX_RANK :]
             else:
-                values[name] = flat.pop(0)
+                values[field.name] = flat.pop(0)
         return values, {name: value for name, value in values.items() if isinstance(value, tuple)}
 
     def _indices(self, kind: bytes) -> list[int]:

@@ -12,7 +12,8 @@ import numpy as np
 
 from ptq_core.flatfile import layout
 from ptq_core.flatfile.compressed import lowest_minor
-from ptq_core.flatfile.program import Array, Op, Program, Tensor
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Array, Tensor
 from ptq_core.version import VERSION
 
 PRODUCER = f"ptq {VERSION}"
@@ -187,7 +188,7 @@ class _Writer:
         attr_begin = len(self._attributes)
         self._attributes += attributes
         return layout.OPRS.pack(
-            op.kind,
+            op.kind.code,
             0,
             self._string(op.name),
             index_begin,
@@ -203,10 +204,10 @@ class _Writer:
 def pack_attributes(op: Op) -> bytes:
     """The attributes of ``op`` in file order; a multiple of 4 bytes."""
     parts = []
-    for name, code in layout.OPS[op.kind].fields:
-        value = getattr(op.attributes, name)
-        values = (*value, *[0] * (layout.MAX_RANK - len(value))) if code in layout.ARRAY_CODES else (value,)
-        parts.append(struct.pack(f"<{code}", *values))
+    for field in op.kind.fields:
+        value = getattr(op.attributes, field.name)
+        values = (*value, *[0] * (layout.MAX_RANK - len(value))) if field.code.array else (value,)
+        parts.append(struct.pack(f"<{len(values)}{field.code.letter}", *values))
     return b"".join(parts)
 
 

@@ -170,26 +170,3 @@ def resize_nearest(x: Array, rows: Array, columns: Array, rounding: str) -> Arra
     """[N,OH,OW,C] from ``x`` [N,H,W,C] of any type at the places ``rows`` [OH] × ``columns`` [OW]."""
     picked = x[:, nearest_indices(rows, rounding, x.shape[1])]
     return np.asarray(picked[:, :, nearest_indices(columns, rounding, x.shape[2])])
-
-
-def strided_slice(x: Array, start: tuple[int, ...], step: tuple[int, ...], dims: tuple[int, ...]) -> Array:
-    """y of ``dims`` with y[i] = x[start + i · step] in each dimension."""
-    for axis, (first, stride, count) in enumerate(zip(start, step, dims, strict=True)):
-        x = x.take(first + stride * np.arange(count), axis)
-    return x
-
-
-def arg_max(x: Array, axis: int, select_last: bool) -> Array:
-    """int32 index of the first (or last) maximum along ``axis``, which becomes 1."""
-    if not select_last:
-        return np.asarray(np.argmax(x, axis=axis, keepdims=True), np.int32)
-    backwards = np.argmax(np.flip(x, axis), axis=axis, keepdims=True)
-    return np.asarray(x.shape[axis] - 1 - backwards, np.int32)
-
-
-def dilate(x: Array, step: tuple[int, ...], fill: float) -> Array:
-    """``x`` with step − 1 fillers between neighbours of each dimension."""
-    dims = [(d - 1) * s + 1 for d, s in zip(x.shape, step, strict=True)]
-    y = np.full(dims, fill, x.dtype)
-    y[tuple(slice(None, None, s) for s in step)] = x
-    return y

@@ -10,7 +10,8 @@ import numpy as np
 
 from ptq_core.errors import DeviceError
 from ptq_core.flatfile.compressed import weights_of
-from ptq_core.flatfile.program import Array, DType, Program, QuantParams, Tensor
+from ptq_core.flatfile.program import Program
+from ptq_core.flatfile.tensors import Array, DType, QuantParams, Tensor
 from ptq_core.numerics.metrics import Noise
 from ptq_core.numerics.qparams import quantize, weight_scales
 from ptq_core.optimize.rewrite import keep_tensors

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from ptq_core.flatfile.program import Op, OpKind, Origin, Program
+from ptq_core.flatfile.operators.reshape import RESHAPE
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Origin
 from ptq_core.optimize.rewrite import NOTHING
 
 
@@ -21,7 +23,7 @@ def part_outputs(program: Program, outputs: Sequence[str]) -> None:
             source = program.tensors[index]
             origin = Origin(name, tuple(range(len(source.dims))))
             copy = program.add(dataclasses.replace(source, name=name, origin=origin))
-            program.ops.append(Op(OpKind.RESHAPE, name, (index,), (copy,), NOTHING))
+            program.ops.append(Op(RESHAPE, name, (index,), (copy,), NOTHING))
             program.outputs[position] = copy
         taken.add(program.outputs[position])
 

@@ -18,10 +18,11 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
 from ptq_core.flatfile import layout
-from ptq_core.flatfile.compressed import is_compressed
 from ptq_core.flatfile.lifetimes import lower_bound
-from ptq_core.flatfile.program import Array, DType, Op, Program
+from ptq_core.flatfile.operators.weighted import is_compressed
+from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.reader import map_program
+from ptq_core.flatfile.tensors import Array, DType
 from ptq_core.flatfile.writer import write_file
 from ptq_core.graph.io import InputShapes, load_model, save_model, to_bytes
 from ptq_core.graph.passes import simplify
@@ -247,4 +248,4 @@ def runs_on_int8(program: Program, op: Op) -> bool:
     """True if ``op`` computes on int8; dequantize only converts, and compressed weights are floats to their operator."""
     x, *others = (program.tensors[index] for index in op.reads)
     reads = [x.dtype, *(tensor.dtype for tensor in others if not is_compressed(x, tensor))]
-    return DType.I8 in reads and op.kind.label != "dequantize"
+    return DType.I8 in reads and op.kind.name != "dequantize"

@@ -8,17 +8,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import (
-    Clamp,
-    Concat,
-    Conv2d,
-    NoAttributes,
-    Pad,
-    Transpose,
-    Unary,
-    UnaryFunction,
-)
-from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
+from ptq_core.flatfile.operators.attributes import Clamp, NoAttributes
+from ptq_core.flatfile.operators.concat import Concat
+from ptq_core.flatfile.operators.conv2d import Conv2d
+from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.pad import Pad
+from ptq_core.flatfile.operators.transpose import Transpose
+from ptq_core.flatfile.operators.unary import Unary, UnaryFunction
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Array, DType, QuantParams, Tensor
 
 
 class Rewriter:
@@ -32,10 +30,10 @@ class Rewriter:
         for op in program.ops:
             self._enter(op)
 
-    def ops(self, *kinds: OpKind) -> Iterator[Op]:
-        """The operators of ``kinds`` that exist when the walk begins and still exist when it reaches them."""
+    def ops(self, *kinds: OperatorKind[Any]) -> Iterator[Op]:
+        """The operators of ``kinds`` (any, if none is given) that exist when the walk begins and when it reaches them."""
         for op in list(self.program.ops):
-            if op.kind in kinds and self._producers.get(op.outputs[0]) is op:
+            if (not kinds or op.kind in kinds) and self._producers.get(op.outputs[0]) is op:
                 yield op
 
     def tensor(self, index: int | None) -> Tensor:
@@ -44,7 +42,7 @@ class Rewriter:
             raise ValueError("an absent input has no tensor")
         return self.program.tensors[index]
 
-    def producer(self, index: int | None, *kinds: OpKind) -> Op | None:
+    def producer(self, index: int | None, *kinds: OperatorKind[Any]) -> Op | None:
         """The operator that writes ``index`` if it is one of ``kinds`` (any, if none is given)."""
         op = None if index is None else self._producers.get(index)
         return op if op is not None and (not kinds or op.kind in kinds) else None
@@ -53,7 +51,7 @@ class Rewriter:
         """The operators that read ``index``, in no order."""
         return self._consumers.get(index, [])
 
-    def sole_consumer(self, index: int, *kinds: OpKind) -> Op | None:
+    def sole_consumer(self, index: int, *kinds: OperatorKind[Any]) -> Op | None:
         """The one reader of ``index`` if there is no other, no program output, and it is one of ``kinds``."""
         readers = self.consumers(index)
         if len(readers) != 1 or index in self.program.outputs or readers[0].reads.count(index) != 1:
@@ -154,7 +152,7 @@ def op_label(op: Op) -> str:
     """The kind of ``op``, with its function where it has one: `conv2d`, `unary silu`."""
     a = op.attributes
     return (
-        f"{op.kind.label} {UnaryFunction(a.function).name.lower()}" if isinstance(a, Unary) else op.kind.label
+        f"{op.kind.name} {UnaryFunction(a.function).name.lower()}" if isinstance(a, Unary) else op.kind.name
     )
 
 
@@ -203,6 +201,12 @@ def is_clamped(op: Op) -> bool:
     return clamp_of(op).bounds
 
 
+def only_selects(op: Op) -> bool:
+    """True if every output value of ``op`` is one of its inputs' (or a filler): quantized before or after, it is the same."""
+    clamped = isinstance(op.attributes, Clamp) and op.attributes.bounds
+    return op.kind.selects(op.attributes) and not clamped
+
+
 NOTHING = NoAttributes()
 
 
@@ -211,5 +215,5 @@ T = TypeVar("T")
 
 def _expect(op: Op, kind: type[T]) -> T:
     if not isinstance(op.attributes, kind):
-        raise TypeError(f"{op.kind.label} {op.name} has no {kind.__name__} attributes")
+        raise TypeError(f"{op.kind.name} {op.name} has no {kind.__name__} attributes")
     return op.attributes

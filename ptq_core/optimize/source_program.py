@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from ptq_core.flatfile.program import Origin, Program
+from ptq_core.flatfile.program import Program
+from ptq_core.flatfile.tensors import Origin
 
 
 class SourceProgram:

@@ -8,53 +8,55 @@ from typing import Any
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import (
-    ArgMax,
-    Attributes,
-    Clamp,
-    Concat,
-    Conv2d,
-    Conv2dAdd,
-    Dilate,
-    Gather,
-    NoAttributes,
-    Pad,
-    Pool2d,
-    Reduce,
-    ReduceFunction,
-    Resize,
-    ResizeMode,
-    Slice,
-    Softmax,
-    Transpose,
-    Unary,
-    UnaryFunction,
-)
-from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams, Tensor
-from ptq_core.flatfile.rules import F16_KINDS
-from ptq_core.flatfile.rules.elements import PARAMETERS
+from ptq_core.flatfile.operators import MODULES
+from ptq_core.flatfile.operators.arg_max import ARG_MAX, ArgMax
+from ptq_core.flatfile.operators.attributes import Attributes, Clamp, NoAttributes
+from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MUL, POW, SUB
+from ptq_core.flatfile.operators.clamp import CLAMP
+from ptq_core.flatfile.operators.concat import CONCAT, Concat
+from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
+from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD, Conv2dAdd
+from ptq_core.flatfile.operators.convert import CONVERT
+from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
+from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.dilate import DILATE, Dilate
+from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
+from ptq_core.flatfile.operators.gather import GATHER, Gather
+from ptq_core.flatfile.operators.lookup import LOOKUP
+from ptq_core.flatfile.operators.pad import PAD, Pad
+from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, MAX_POOL2D, Pool2d
+from ptq_core.flatfile.operators.quantize import QUANTIZE
+from ptq_core.flatfile.operators.reduce import REDUCE, Reduce, ReduceFunction
+from ptq_core.flatfile.operators.reshape import RESHAPE
+from ptq_core.flatfile.operators.resize import RESIZE, Resize, ResizeMode
+from ptq_core.flatfile.operators.slice import SLICE, Slice
+from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
+from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
+from ptq_core.flatfile.operators.unary import FUNCTIONS, UNARY, Unary, UnaryFunction
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import DType, QuantParams, Tensor
 from ptq_core.optimize.memory_plan import plan_memory
 from tests.flatfile.shapes import SHAPES
 
 Dims = tuple[int, ...]
 Random = np.random.Generator
 
-ADDS = (OpKind.ADD, OpKind.SUB, OpKind.MUL, OpKind.DIV, OpKind.MAXIMUM, OpKind.MINIMUM, OpKind.POW)
+ADDS = (ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM, POW)
 MOVES = (
-    OpKind.MAX_POOL2D,
-    OpKind.TRANSPOSE,
-    OpKind.RESHAPE,
-    OpKind.PAD,
-    OpKind.SLICE,
-    OpKind.GATHER,
-    OpKind.DILATE,
+    MAX_POOL2D,
+    TRANSPOSE,
+    RESHAPE,
+    PAD,
+    SLICE,
+    GATHER,
+    DILATE,
 )
 
 
 class _Builder:
     """One operator under construction; activations are inputs, all of one type."""
 
-    def __init__(self, kind: OpKind, dtype: DType, random: Random) -> None:
+    def __init__(self, kind: OperatorKind[Any], dtype: DType, random: Random) -> None:
         self.kind, self.dtype, self.random = kind, dtype, random
         self.program = Program(targets=("x86_64", "arm64"), producer="ptq test")
         self.inputs: list[int | None] = []
@@ -113,7 +115,7 @@ class _Builder:
         )
         own = dtype or self.dtype
         qparams = program.tensors[0].qparams if kept else self.qparams()
-        if self.kind == OpKind.LOOKUP:
+        if self.kind == LOOKUP:
             qparams = program.tensors[1].qparams
         if own == DType.I8 and qparams is None:  # quantize
             qparams = QuantParams(np.array([0.05], np.float32), -7)
@@ -148,11 +150,11 @@ def _convolution(b: _Builder) -> Program:
     fields |= {f"pad_{side}": int(r.integers(0, 3)) for side in ("top", "left", "bottom", "right")}
     attributes = Conv2d(**fields, **_clamp(r), groups=groups)
     b.activation(x)
-    b.weights((outputs, *kernel, c // groups), bias=b.kind == OpKind.CONV2D and bool(r.integers(2)))
-    if b.kind == OpKind.CONV2D:
+    b.weights((outputs, *kernel, c // groups), bias=b.kind == CONV2D and bool(r.integers(2)))
+    if b.kind == CONV2D:
         to_float = b.dtype == DType.I8 and bool(r.integers(2))
         return b.finish(attributes, dtype=DType.F32 if to_float else None)
-    y = SHAPES[OpKind.CONV2D](attributes, [x, (outputs, *kernel, c // groups)], ())
+    y = SHAPES[CONV2D](attributes, [x, (outputs, *kernel, c // groups)], ())
     b.activation(y)
     if r.integers(2):
         b.bias(outputs)
@@ -184,7 +186,7 @@ def _pool(b: _Builder) -> Program:
         "pad_left": int(r.integers(fields["kernel_w"])),
     }
     b.activation((1, *(int(d) for d in r.integers(4, 9, 2)), int(r.integers(1, 40))))
-    average = b.kind == OpKind.AVERAGE_POOL2D
+    average = b.kind == AVERAGE_POOL2D
     return b.finish(Pool2d(**fields, **_clamp(r), count_include_pad=int(average and r.integers(2))))
 
 
@@ -204,44 +206,46 @@ def _of_one(b: _Builder) -> Program:
     b.activation(x)
     axis = int(r.integers(rank))
     y: Dims | None = None
-    dtype = {OpKind.QUANTIZE: DType.I8, OpKind.DEQUANTIZE: DType.F32, OpKind.ARG_MAX: DType.I32}.get(kind)
-    if kind == OpKind.CONVERT:
+    dtype = {QUANTIZE: DType.I8, DEQUANTIZE: DType.F32, ARG_MAX: DType.I32}.get(kind)
+    if kind == CONVERT:
         dtype = DType.F16 if b.dtype == DType.F32 else DType.F32
     attributes: Attributes = NoAttributes()
-    if kind == OpKind.SOFTMAX:
+    if kind == SOFTMAX:
         attributes = Softmax(axis=axis)
-    elif kind == OpKind.CLAMP:
+    elif kind == CLAMP:
         attributes = Clamp(**_clamp(r))
-    elif kind == OpKind.TRANSPOSE:
+    elif kind == TRANSPOSE:
         attributes = Transpose(perm=tuple(int(i) for i in r.permutation(rank)))
-    elif kind == OpKind.RESHAPE:
+    elif kind == RESHAPE:
         y = (math.prod(x),) if r.integers(2) else (1, *x[::-1])
-    elif kind == OpKind.PAD:
+    elif kind == PAD:
         before, after = (tuple(int(n) for n in r.integers(0, 3, rank)) for _ in range(2))
         attributes = Pad(before=before, after=after, value=-0.5, q_value=-5)
-    elif kind == OpKind.UNARY:
+    elif kind == UNARY:
         function = UnaryFunction(int(r.integers(len(UnaryFunction))))
         attributes = Unary(
-            function=function, **dict.fromkeys(PARAMETERS.get(function, ()), 0.25), **_clamp(r)
+            function=function,
+            **dict.fromkeys(FUNCTIONS[UnaryFunction(function)].parameters, 0.25),
+            **_clamp(r),
         )
-    elif kind == OpKind.LOOKUP:
+    elif kind == LOOKUP:
         b.constant(r.integers(-128, 128, 256), DType.I8, b.qparams())
-    elif kind == OpKind.SLICE:
+    elif kind == SLICE:
         steps = tuple(int(s) for s in r.choice([-2, -1, 1, 2], rank))
         y = tuple(-(-d // abs(s)) for d, s in zip(x, steps, strict=True))
         attributes = Slice(
             start=tuple(d - 1 if s < 0 else 0 for d, s in zip(x, steps, strict=True)), step=steps
         )
-    elif kind == OpKind.GATHER:
+    elif kind == GATHER:
         b.constant(r.integers(0, x[axis], int(r.integers(1, 9))), DType.I32, None)
         attributes = Gather(axis=axis)
-    elif kind == OpKind.REDUCE:
+    elif kind == REDUCE:
         functions = list(ReduceFunction) if b.dtype == DType.F32 else [0, 2, 3]
         axes = int(r.integers(1, 1 << rank))
         attributes = Reduce(function=int(r.choice(functions)), axes=axes, **_clamp(r))
-    elif kind == OpKind.DILATE:
+    elif kind == DILATE:
         attributes = Dilate(step=tuple(int(s) for s in r.integers(1, 4, rank)), value=-0.5, q_value=-5)
-    elif kind == OpKind.ARG_MAX:
+    elif kind == ARG_MAX:
         attributes = ArgMax(axis=axis, select_last=int(r.integers(2)))
     return b.finish(attributes, y, dtype)
 
@@ -263,42 +267,26 @@ def _resize(b: _Builder) -> Program:
     return b.finish(attributes, (n, oh, ow, c))
 
 
-_MAKERS: dict[OpKind, Callable[[_Builder], Program]] = {
-    OpKind.CONV2D: _convolution,
-    OpKind.CONV2D_ADD: _convolution,
-    OpKind.FULLY_CONNECTED: _fully_connected,
-    OpKind.MAX_POOL2D: _pool,
-    OpKind.AVERAGE_POOL2D: _pool,
-    OpKind.CONCAT: _concat,
-    OpKind.RESIZE: _resize,
+_MAKERS: dict[OperatorKind[Any], Callable[[_Builder], Program]] = {
+    CONV2D: _convolution,
+    CONV2D_ADD: _convolution,
+    FULLY_CONNECTED: _fully_connected,
+    MAX_POOL2D: _pool,
+    AVERAGE_POOL2D: _pool,
+    CONCAT: _concat,
+    RESIZE: _resize,
     **dict.fromkeys(ADDS, _binary),
 }
-NEVER_I8 = frozenset(
-    {
-        OpKind.DIV,
-        OpKind.SOFTMAX,
-        OpKind.QUANTIZE,
-        OpKind.UNARY,
-        OpKind.MAXIMUM,
-        OpKind.MINIMUM,
-        OpKind.POW,
-        OpKind.CONVERT,
-    }
-)
-I8_ONLY = frozenset({OpKind.DEQUANTIZE, OpKind.LOOKUP})
 
 
-def one_op_program(kind: OpKind, dtype: DType, random: Random) -> Program:
+def one_op_program(kind: OperatorKind[Any], dtype: DType, random: Random) -> Program:
     """A valid program of one operator of ``kind`` whose activations are ``dtype``, with a memory plan."""
     return _MAKERS.get(kind, _of_one)(_Builder(kind, dtype, random))
 
 
-def kinds_and_types() -> Iterator[tuple[OpKind, DType]]:
+def kinds_and_types() -> Iterator[tuple[OperatorKind[Any], DType]]:
     """Every kind with every type of its first input."""
-    for kind in OpKind:
-        if kind not in I8_ONLY:
-            yield kind, DType.F32
-        if kind not in NEVER_I8:
-            yield kind, DType.I8
-        if kind in F16_KINDS or kind == OpKind.CONVERT:
-            yield kind, DType.F16
+    for kind in MODULES:
+        for dtype in kind.types:
+            if dtype != DType.I32:
+                yield kind, dtype

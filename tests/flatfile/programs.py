@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import (
-    ArgMax,
-    Attributes,
-    Clamp,
-    Concat,
-    Conv2d,
-    Conv2dAdd,
-    Coordinates,
-    Dilate,
-    Gather,
-    NoAttributes,
-    Pad,
-    Pool2d,
-    Reduce,
-    ReduceFunction,
-    Resize,
-    ResizeMode,
-    Rounding,
-    Slice,
-    Softmax,
-    Transpose,
-    Unary,
-    UnaryFunction,
-)
-from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams, Tensor
+from ptq_core.flatfile.operators.arg_max import ARG_MAX, ArgMax
+from ptq_core.flatfile.operators.attributes import Attributes, Clamp, NoAttributes
+from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MUL, POW, SUB
+from ptq_core.flatfile.operators.clamp import CLAMP
+from ptq_core.flatfile.operators.concat import CONCAT, Concat
+from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
+from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD, Conv2dAdd
+from ptq_core.flatfile.operators.convert import CONVERT
+from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
+from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.dilate import DILATE, Dilate
+from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
+from ptq_core.flatfile.operators.gather import GATHER, Gather
+from ptq_core.flatfile.operators.lookup import LOOKUP
+from ptq_core.flatfile.operators.pad import PAD, Pad
+from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, MAX_POOL2D, Pool2d
+from ptq_core.flatfile.operators.quantize import QUANTIZE
+from ptq_core.flatfile.operators.reduce import REDUCE, Reduce, ReduceFunction
+from ptq_core.flatfile.operators.reshape import RESHAPE
+from ptq_core.flatfile.operators.resize import RESIZE, Coordinates, Resize, ResizeMode, Rounding
+from ptq_core.flatfile.operators.slice import SLICE, Slice
+from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
+from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
+from ptq_core.flatfile.operators.unary import UNARY, Unary, UnaryFunction
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import DType, QuantParams, Tensor
 from ptq_core.optimize.memory_plan import plan_memory
 
 X = QuantParams(np.array([0.5], np.float32), 3)
@@ -52,9 +54,9 @@ def tiny_program() -> Program:
     y = program.add(Tensor("conv/out", DType.I8, (1, 1, 2, 3), Y))
     out = program.add(Tensor("output", DType.F32, (1, 1, 2, 3)))
     program.ops = [
-        Op(OpKind.QUANTIZE, "input/quantize", (x,), (q,), NoAttributes()),
-        Op(OpKind.CONV2D, "conv", (q, w, b), (y,), Conv2d(stride_h=2, q_min=-2, q_max=100)),
-        Op(OpKind.DEQUANTIZE, "output/dequantize", (y,), (out,), NoAttributes()),
+        Op(QUANTIZE, "input/quantize", (x,), (q,), NoAttributes()),
+        Op(CONV2D, "conv", (q, w, b), (y,), Conv2d(stride_h=2, q_min=-2, q_max=100)),
+        Op(DEQUANTIZE, "output/dequantize", (y,), (out,), NoAttributes()),
     ]
     program.inputs, program.outputs = [x], [out]
     plan_memory(program)
@@ -71,60 +73,64 @@ def every_kind() -> Program:
         return program.add(Tensor(name, DType.F32, dims, None, data))
 
     def op(
-        kind: OpKind, inputs: tuple[int | None, ...], dims: tuple[int, ...], attributes: object, **kw: object
+        kind: OperatorKind[Any],
+        inputs: tuple[int | None, ...],
+        dims: tuple[int, ...],
+        attributes: object,
+        **kw: object,
     ) -> int:
-        name = f"{kind.label}{len(program.ops)}"
+        name = f"{kind.name}{len(program.ops)}"
         out = program.add(Tensor(f"{name}/out", kw.get("dtype", DType.F32), dims, kw.get("qparams")))  # type: ignore[arg-type]
         program.ops.append(Op(kind, name, inputs, (out,), attributes))  # type: ignore[arg-type]
         return out
 
     x = program.add(Tensor("x", DType.F32, (1, 4, 6, 6)))
     other = program.add(Tensor("other", DType.F32, (1, 6, 6, 4)))
-    t = op(OpKind.TRANSPOSE, (x,), (1, 6, 6, 4), Transpose(perm=(0, 2, 3, 1)))
-    t = op(OpKind.ADD, (t, other), (1, 6, 6, 4), Clamp(lo=0.0))
-    t = op(OpKind.SUB, (t, const("mean", 4)), (1, 6, 6, 4), Clamp())
-    t = op(OpKind.MUL, (t, const("scale", 1, 1, 1, 1)), (1, 6, 6, 4), Clamp(hi=6.0))
-    t = op(OpKind.DIV, (t, const("std", 4)), (1, 6, 6, 4), Clamp())
-    t = op(OpKind.PAD, (t,), (1, 8, 7, 4), Pad(before=(0, 1, 0, 0), after=(0, 1, 1, 0), value=0.5))
-    t = op(OpKind.CONV2D, (t, const("w", 8, 3, 3, 2), None), (1, 6, 5, 8), Conv2d(groups=2))
-    p = op(OpKind.MAX_POOL2D, (t,), (1, 3, 2, 8), Pool2d(kernel_h=2, kernel_w=2, stride_h=2, stride_w=2))
+    t = op(TRANSPOSE, (x,), (1, 6, 6, 4), Transpose(perm=(0, 2, 3, 1)))
+    t = op(ADD, (t, other), (1, 6, 6, 4), Clamp(lo=0.0))
+    t = op(SUB, (t, const("mean", 4)), (1, 6, 6, 4), Clamp())
+    t = op(MUL, (t, const("scale", 1, 1, 1, 1)), (1, 6, 6, 4), Clamp(hi=6.0))
+    t = op(DIV, (t, const("std", 4)), (1, 6, 6, 4), Clamp())
+    t = op(PAD, (t,), (1, 8, 7, 4), Pad(before=(0, 1, 0, 0), after=(0, 1, 1, 0), value=0.5))
+    t = op(CONV2D, (t, const("w", 8, 3, 3, 2), None), (1, 6, 5, 8), Conv2d(groups=2))
+    p = op(MAX_POOL2D, (t,), (1, 3, 2, 8), Pool2d(kernel_h=2, kernel_w=2, stride_h=2, stride_w=2))
     a = op(
-        OpKind.AVERAGE_POOL2D,
+        AVERAGE_POOL2D,
         (t,),
         (1, 3, 2, 8),
         Pool2d(kernel_h=3, kernel_w=3, stride_h=2, stride_w=2, pad_top=1, count_include_pad=1),
     )
-    t = op(OpKind.CONCAT, (p, a), (1, 3, 2, 16), Concat(axis=3))
-    t = op(OpKind.QUANTIZE, (t,), (1, 3, 2, 16), NoAttributes(), dtype=DType.I8, qparams=X)
-    t = op(OpKind.CLAMP, (t,), (1, 3, 2, 16), Clamp(q_min=0), dtype=DType.I8, qparams=Y)
+    t = op(CONCAT, (p, a), (1, 3, 2, 16), Concat(axis=3))
+    t = op(QUANTIZE, (t,), (1, 3, 2, 16), NoAttributes(), dtype=DType.I8, qparams=X)
+    t = op(CLAMP, (t,), (1, 3, 2, 16), Clamp(q_min=0), dtype=DType.I8, qparams=Y)
     table = program.add(Tensor("table", DType.I8, (256,), X, np.arange(127, -129, -1).astype(np.int8)))
-    t = op(OpKind.LOOKUP, (t, table), (1, 3, 2, 16), NoAttributes(), dtype=DType.I8, qparams=X)
-    t = op(OpKind.DEQUANTIZE, (t,), (1, 3, 2, 16), NoAttributes())
-    flat = op(OpKind.RESHAPE, (t,), (1, 96), NoAttributes())
-    t = op(OpKind.FULLY_CONNECTED, (flat, const("fc", 5, 96), const("fc/b", 5)), (1, 5), Clamp())
-    t = op(OpKind.SOFTMAX, (t,), (1, 5), Softmax(axis=1))
+    t = op(LOOKUP, (t, table), (1, 3, 2, 16), NoAttributes(), dtype=DType.I8, qparams=X)
+    t = op(DEQUANTIZE, (t,), (1, 3, 2, 16), NoAttributes())
+    flat = op(RESHAPE, (t,), (1, 96), NoAttributes())
+    t = op(FULLY_CONNECTED, (flat, const("fc", 5, 96), const("fc/b", 5)), (1, 5), Clamp())
+    t = op(SOFTMAX, (t,), (1, 5), Softmax(axis=1))
     sizes = {"mode": ResizeMode.LINEAR, "coordinates": Coordinates.ALIGN_CORNERS}
-    r = op(OpKind.UNARY, (other,), (1, 6, 6, 4), Unary(function=UnaryFunction.LEAKY_RELU, alpha=0.25))
+    r = op(UNARY, (other,), (1, 6, 6, 4), Unary(function=UnaryFunction.LEAKY_RELU, alpha=0.25))
     sum_of = Conv2dAdd(pad_top=1, pad_bottom=1, conv_lo=-2.0, hi=3.0)
-    r = op(OpKind.CONV2D_ADD, (r, const("w2", 4, 3, 1, 4), other, const("b2", 4)), (1, 6, 6, 4), sum_of)
-    r = op(OpKind.RESIZE, (r,), (1, 9, 3, 4), Resize(**sizes, scale_h=1.5, scale_w=0.5))  # type: ignore[arg-type]
+    r = op(CONV2D_ADD, (r, const("w2", 4, 3, 1, 4), other, const("b2", 4)), (1, 6, 6, 4), sum_of)
+    r = op(RESIZE, (r,), (1, 9, 3, 4), Resize(**sizes, scale_h=1.5, scale_w=0.5))  # type: ignore[arg-type]
     sizes = {"mode": ResizeMode.NEAREST, "coordinates": Coordinates.ASYMMETRIC, "rounding": Rounding.FLOOR}
-    r = op(OpKind.RESIZE, (r,), (1, 9, 6, 4), Resize(**sizes, scale_h=1.0, scale_w=2.0))  # type: ignore[arg-type]
-    r = op(OpKind.SLICE, (r,), (1, 4, 6, 2), Slice(start=(0, 8, 0, 1), step=(1, -2, 1, 2)))
+    r = op(RESIZE, (r,), (1, 9, 6, 4), Resize(**sizes, scale_h=1.0, scale_w=2.0))  # type: ignore[arg-type]
+    r = op(SLICE, (r,), (1, 4, 6, 2), Slice(start=(0, 8, 0, 1), step=(1, -2, 1, 2)))
     picks = program.add(Tensor("picks", DType.I32, (3,), None, np.array([1, 1, 0], np.int32)))
-    r = op(OpKind.GATHER, (r, picks), (1, 4, 6, 3), Gather(axis=3))
-    r = op(OpKind.DILATE, (r,), (1, 7, 6, 3), Dilate(step=(1, 2, 1, 1), value=-0.5))
-    r = op(OpKind.MAXIMUM, (r, const("low", 3)), (1, 7, 6, 3), Clamp())
-    r = op(OpKind.MINIMUM, (r, const("high", 1)), (1, 7, 6, 3), Clamp(lo=0.0))
-    r = op(OpKind.POW, (r, const("exponent", 1, 1, 1, 3)), (1, 7, 6, 3), Clamp(hi=100.0))
-    best = op(OpKind.ARG_MAX, (r,), (1, 7, 6, 1), ArgMax(axis=3, select_last=1), dtype=DType.I32)
-    best = op(OpKind.RESHAPE, (best,), (1, 42), NoAttributes(), dtype=DType.I32)
-    r = op(OpKind.REDUCE, (r,), (1, 1, 1, 3), Reduce(function=ReduceFunction.L2, axes=0b110))
-    half = op(OpKind.CONVERT, (r,), (1, 1, 1, 3), NoAttributes(), dtype=DType.F16)
+    r = op(GATHER, (r, picks), (1, 4, 6, 3), Gather(axis=3))
+    r = op(DILATE, (r,), (1, 7, 6, 3), Dilate(step=(1, 2, 1, 1), value=-0.5))
+    r = op(MAXIMUM, (r, const("low", 3)), (1, 7, 6, 3), Clamp())
+    r = op(MINIMUM, (r, const("high", 1)), (1, 7, 6, 3), Clamp(lo=0.0))
+    r = op(POW, (r, const("exponent", 1, 1, 1, 3)), (1, 7, 6, 3), Clamp(hi=100.0))
+    best = op(ARG_MAX, (r,), (1, 7, 6, 1), ArgMax(axis=3, select_last=1), dtype=DType.I32)
+    best = op(RESHAPE, (best,), (1, 42), NoAttributes(), dtype=DType.I32)
+    r = op(REDUCE, (r,), (1, 1, 1, 3), Reduce(function=ReduceFunction.L2, axes=0b110))
+    half = op(CONVERT, (r,), (1, 1, 1, 3), NoAttributes(), dtype=DType.F16)
     weight = random.standard_normal((2, 1, 1, 3)).astype(np.float16)
     w = program.add(Tensor("half/weight", DType.F16, weight.shape, None, weight))
-    half = op(OpKind.CONV2D, (half, w), (1, 1, 1, 2), Conv2d(), dtype=DType.F16)
-    r = op(OpKind.CONVERT, (half,), (1, 1, 1, 2), NoAttributes())
+    half = op(CONV2D, (half, w), (1, 1, 1, 2), Conv2d(), dtype=DType.F16)
+    r = op(CONVERT, (half,), (1, 1, 1, 2), NoAttributes())
     program.inputs, program.outputs = [x, other], [t, flat, best, r]
     plan_memory(program)
     return program
@@ -146,9 +152,9 @@ def compressed_program() -> Program:
         return program.add(Tensor(f"w{len(program.tensors)}", dtype, dims, qparams, data))
 
     def op(
-        kind: OpKind, inputs: tuple[int | None, ...], dims: tuple[int, ...], attributes: Attributes
+        kind: OperatorKind[Any], inputs: tuple[int | None, ...], dims: tuple[int, ...], attributes: Attributes
     ) -> int:
-        name = f"{kind.label}{len(program.ops)}"
+        name = f"{kind.name}{len(program.ops)}"
         out = program.add(Tensor(f"{name}/out", DType.F32, dims))
         program.ops.append(Op(kind, name, inputs, (out,), attributes))
         return out
@@ -157,15 +163,15 @@ def compressed_program() -> Program:
     image = (1, 8, 8, 32)
     x = program.add(Tensor("x", DType.F32, image))
     bias = program.add(Tensor("b", DType.F32, (32,), None, random.standard_normal(32).astype(np.float32)))
-    t = op(OpKind.CONV2D, (x, weights(DType.I16, True, 32, 1, 1, 32), bias), image, Conv2d(lo=0.0))
-    t = op(OpKind.CONV2D, (t, weights(DType.I8, True, 32, 3, 3, 32)), image, same)
+    t = op(CONV2D, (x, weights(DType.I16, True, 32, 1, 1, 32), bias), image, Conv2d(lo=0.0))
+    t = op(CONV2D, (t, weights(DType.I8, True, 32, 3, 3, 32)), image, same)
     depthwise = dataclasses.replace(same, groups=32)
-    t = op(OpKind.CONV2D, (t, weights(DType.I8, False, 32, 3, 3, 1), bias), image, depthwise)
+    t = op(CONV2D, (t, weights(DType.I8, False, 32, 3, 3, 1), bias), image, depthwise)
     shared = weights(DType.I16, False, 32, 1, 1, 32)
-    t = op(OpKind.CONV2D_ADD, (t, shared, x, bias), image, Conv2dAdd())
-    t = op(OpKind.CONV2D, (t, shared), image, Conv2d())
-    flat = op(OpKind.RESHAPE, (t,), (1, 2048), NoAttributes())
-    y = op(OpKind.FULLY_CONNECTED, (flat, weights(DType.I8, True, 5, 2048), None), (1, 5), Clamp())
+    t = op(CONV2D_ADD, (t, shared, x, bias), image, Conv2dAdd())
+    t = op(CONV2D, (t, shared), image, Conv2d())
+    flat = op(RESHAPE, (t,), (1, 2048), NoAttributes())
+    y = op(FULLY_CONNECTED, (flat, weights(DType.I8, True, 5, 2048), None), (1, 5), Clamp())
     program.inputs, program.outputs = [x], [y]
     plan_memory(program)
     return program

@@ -9,22 +9,30 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ptq_core.flatfile.attributes import (
-    ArgMax,
-    Clamp,
-    Concat,
-    Conv2d,
-    Dilate,
-    Gather,
-    Pad,
-    Pool2d,
-    Reduce,
-    Resize,
-    Slice,
-    Softmax,
-    Transpose,
-)
-from ptq_core.flatfile.program import OpKind
+from ptq_core.flatfile.operators.arg_max import ARG_MAX, ArgMax
+from ptq_core.flatfile.operators.attributes import Clamp
+from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MUL, POW, SUB
+from ptq_core.flatfile.operators.clamp import CLAMP
+from ptq_core.flatfile.operators.concat import CONCAT, Concat
+from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
+from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD
+from ptq_core.flatfile.operators.convert import CONVERT
+from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
+from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.dilate import DILATE, Dilate
+from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
+from ptq_core.flatfile.operators.gather import GATHER, Gather
+from ptq_core.flatfile.operators.lookup import LOOKUP
+from ptq_core.flatfile.operators.pad import PAD, Pad
+from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, MAX_POOL2D, Pool2d
+from ptq_core.flatfile.operators.quantize import QUANTIZE
+from ptq_core.flatfile.operators.reduce import REDUCE, Reduce
+from ptq_core.flatfile.operators.reshape import RESHAPE
+from ptq_core.flatfile.operators.resize import RESIZE, Resize
+from ptq_core.flatfile.operators.slice import SLICE, Slice
+from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
+from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
+from ptq_core.flatfile.operators.unary import UNARY
 
 
 class Misfit(Exception):  # noqa: N818 - no error of the project's
@@ -187,34 +195,34 @@ def _same(_: object, dims: list[Dims], __: Dims) -> Dims:
     return dims[0]
 
 
-SHAPES: dict[OpKind, Callable[[Any, list[Dims], Dims], Dims]] = {
-    OpKind.CONV2D: _conv,
-    OpKind.CONV2D_ADD: _conv2d_add,
-    OpKind.FULLY_CONNECTED: _fully_connected,
-    OpKind.ADD: _broadcast,
-    OpKind.SUB: _broadcast,
-    OpKind.MUL: _broadcast,
-    OpKind.DIV: _broadcast,
-    OpKind.MAX_POOL2D: _pool,
-    OpKind.AVERAGE_POOL2D: _pool,
-    OpKind.CONCAT: _concat,
-    OpKind.SOFTMAX: _softmax,
-    OpKind.QUANTIZE: _same,
-    OpKind.DEQUANTIZE: _same,
-    OpKind.CONVERT: _same,
-    OpKind.CLAMP: _same,
-    OpKind.TRANSPOSE: _transpose,
-    OpKind.RESHAPE: _reshape,
-    OpKind.PAD: _pad,
-    OpKind.UNARY: _same,
-    OpKind.LOOKUP: _lookup,
-    OpKind.MAXIMUM: _broadcast,
-    OpKind.MINIMUM: _broadcast,
-    OpKind.POW: _broadcast,
-    OpKind.RESIZE: _resize,
-    OpKind.SLICE: _slice,
-    OpKind.GATHER: _gather,
-    OpKind.REDUCE: _reduce,
-    OpKind.DILATE: _dilate,
-    OpKind.ARG_MAX: _arg_max,
+SHAPES: dict[OperatorKind[Any], Callable[[Any, list[Dims], Dims], Dims]] = {
+    CONV2D: _conv,
+    CONV2D_ADD: _conv2d_add,
+    FULLY_CONNECTED: _fully_connected,
+    ADD: _broadcast,
+    SUB: _broadcast,
+    MUL: _broadcast,
+    DIV: _broadcast,
+    MAX_POOL2D: _pool,
+    AVERAGE_POOL2D: _pool,
+    CONCAT: _concat,
+    SOFTMAX: _softmax,
+    QUANTIZE: _same,
+    DEQUANTIZE: _same,
+    CONVERT: _same,
+    CLAMP: _same,
+    TRANSPOSE: _transpose,
+    RESHAPE: _reshape,
+    PAD: _pad,
+    UNARY: _same,
+    LOOKUP: _lookup,
+    MAXIMUM: _broadcast,
+    MINIMUM: _broadcast,
+    POW: _broadcast,
+    RESIZE: _resize,
+    SLICE: _slice,
+    GATHER: _gather,
+    REDUCE: _reduce,
+    DILATE: _dilate,
+    ARG_MAX: _arg_max,
 }

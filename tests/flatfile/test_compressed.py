@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from ptq_core.errors import InputError
-from ptq_core.flatfile.attributes import Clamp
 from ptq_core.flatfile.compressed import compressed_ops, expand_weights, lowest_minor
 from ptq_core.flatfile.error_bound import error_bounds
 from ptq_core.flatfile.interpreter import interpret, run
-from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams, Tensor
+from ptq_core.flatfile.operators.attributes import Clamp
+from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
+from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.reader import read_program
+from ptq_core.flatfile.tensors import DType, QuantParams, Tensor
 from ptq_core.flatfile.writer import write_program
 from ptq_core.optimize.memory_plan import plan_memory
 from ptq_core.runtime import Program as RuntimeProgram
@@ -148,7 +150,7 @@ def test_memory_to_load_is_that_of_the_float_weights() -> None:
     x = program.add(Tensor("x", DType.F32, (1, inputs)))
     w = program.add(Tensor("w", DType.I8, (outputs, inputs), one, np.ones((outputs, inputs), np.int8)))
     y = program.add(Tensor("y", DType.F32, (1, outputs)))
-    program.ops = [Op(OpKind.FULLY_CONNECTED, "fc", (x, w), (y,), Clamp())]
+    program.ops = [Op(FULLY_CONNECTED, "fc", (x, w), (y,), Clamp())]
     program.inputs, program.outputs = [x], [y]
     plan_memory(program)
     with RuntimeProgram(write_program(program)) as loaded:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from ptq_core.flatfile.attributes import Attributes, Pool2d, Reduce, ReduceFunction, Softmax
-from ptq_core.flatfile.error_bound import Roundoff, error_bound, error_bounds
+from ptq_core.flatfile.error_bound import error_bound, error_bounds
 from ptq_core.flatfile.interpreter import run
-from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, Tensor
+from ptq_core.flatfile.operators.attributes import Attributes
+from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, Pool2d
+from ptq_core.flatfile.operators.reduce import REDUCE, Reduce, ReduceFunction
+from ptq_core.flatfile.operators.roundoff import Roundoff
+from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Array, DType, Tensor
 from ptq_core.flatfile.writer import write_program
 from ptq_core.optimize.memory_plan import plan_memory
 from ptq_core.runtime import Program as RuntimeProgram
@@ -18,7 +25,7 @@ from ptq_core.runtime import cpu_features
 
 
 def one_operator(
-    kind: OpKind, attributes: Attributes, operands: Sequence[Array], dims: tuple[int, ...]
+    kind: OperatorKind[Any], attributes: Attributes, operands: Sequence[Array], dims: tuple[int, ...]
 ) -> Program:
     """``kind`` over an input of the shape of the first of ``operands`` and constants for the others."""
     program = Program(targets=("arm64", "x86_64"))
@@ -35,14 +42,14 @@ def one_operator(
 
 ROWS = {
     "mean of a picture": (
-        OpKind.REDUCE, Reduce(function=ReduceFunction.MEAN, axes=0b0110), (1, 640, 640, 3), (1, 1, 1, 3)
+        REDUCE, Reduce(function=ReduceFunction.MEAN, axes=0b0110), (1, 640, 640, 3), (1, 1, 1, 3)
     ),
-    "mean of a row": (OpKind.REDUCE, Reduce(function=ReduceFunction.MEAN, axes=0b10), (2, 300000), (2, 1)),
-    "length": (OpKind.REDUCE, Reduce(function=ReduceFunction.L2, axes=0b01), (200000, 5), (1, 5)),
+    "mean of a row": (REDUCE, Reduce(function=ReduceFunction.MEAN, axes=0b10), (2, 300000), (2, 1)),
+    "length": (REDUCE, Reduce(function=ReduceFunction.L2, axes=0b01), (200000, 5), (1, 5)),
     "average pool": (
-        OpKind.AVERAGE_POOL2D, Pool2d(kernel_h=320, kernel_w=320), (1, 320, 320, 3), (1, 1, 1, 3)
+        AVERAGE_POOL2D, Pool2d(kernel_h=320, kernel_w=320), (1, 320, 320, 3), (1, 1, 1, 3)
     ),
-    "softmax": (OpKind.SOFTMAX, Softmax(axis=1), (1, 500000), (1, 500000)),
+    "softmax": (SOFTMAX, Softmax(axis=1), (1, 500000), (1, 500000)),
 }  # fmt: skip
 
 
@@ -62,7 +69,7 @@ def test_the_error_does_not_grow(name: str, level: str, monkeypatch: pytest.Monk
 
 def test_another_runtime_may_add_one_after_another() -> None:
     x = np.ones((1, 5000), np.float32)
-    op = Op(OpKind.REDUCE, "sum", (0,), (1,), Reduce(function=ReduceFunction.SUM, axes=0b10))
+    op = Op(REDUCE, "sum", (0,), (1,), Reduce(function=ReduceFunction.SUM, axes=0b10))
     ours, theirs = (
         error_bound(
             op, [x], [np.zeros(x.shape)], np.full((1, 1), 5000, np.float32), Roundoff(2.0**-24, blocks=blocks)

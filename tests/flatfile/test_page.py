@@ -5,13 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from ptq_core.flatfile import layout
-from ptq_core.flatfile.attributes import NAMED_VALUES
-from ptq_core.flatfile.interpreter import _OPERATORS
-from ptq_core.flatfile.program import DType, OpKind
-from ptq_core.flatfile.rules import RULES
+from ptq_core.flatfile.operators import BY_CODE, MODULES
+from ptq_core.flatfile.tensors import DType
 from tests.flatfile.shapes import SHAPES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "flat_format.md").read_text(encoding="utf-8")
@@ -30,7 +26,7 @@ def rows(first_header: str) -> list[list[str]]:
     return body
 
 
-def operators() -> dict[int, tuple[str, str]]:
+def operator_rows() -> dict[int, tuple[str, str]]:
     """kind → (name, attributes column), "the same" resolved."""
     section = PAGE.split("## Operators")[1]
     lines = [line for line in section.splitlines() if re.match(r"\| \d+ \| [a-z0-9_]+ \|", line)]
@@ -53,30 +49,23 @@ def fields(attributes: str) -> list[str]:
 
 
 def test_operator_table() -> None:
-    page = operators()
-    assert {kind: name for kind, (name, _) in page.items()} == {int(k): k.label for k in OpKind}
+    page = operator_rows()
+    assert {kind: name for kind, (name, _) in page.items()} == {row.code: row.name for row in MODULES}
     for kind, (_, attributes) in page.items():
-        assert [name for name, _ in layout.OPS[OpKind(kind)].fields] == fields(attributes), attributes
+        assert [field.name for field in BY_CODE[kind].fields] == fields(attributes), attributes
 
 
-@pytest.mark.parametrize("table", [layout.OPS, _OPERATORS, RULES, SHAPES])
-def test_tables_cover_every_kind(table: dict[OpKind, object]) -> None:
-    assert set(table) == set(OpKind)
-
-
-def test_attribute_classes_have_the_fields() -> None:
-    for row in layout.OPS.values():
-        assert {name for name, _ in row.fields} == set(row.attributes.__dataclass_fields__)
+def test_every_kind_has_a_shape() -> None:
+    assert set(SHAPES) == set(MODULES)
 
 
 def test_named_values() -> None:
     """Every list "0 name, 1 name …" of the page is the enumeration of its field."""
     text = " ".join(PAGE.split("unary functions:")[1].split())
-    for (owner, field), values in NAMED_VALUES.items():
-        for value in values:
-            assert re.search(rf"\b{value.value} {value.name.lower()}\b", text), (
-                f"{owner.__name__}.{field} {value!r}"
-            )
+    for row in MODULES:
+        for field in row.fields:
+            for value in field.names or ():
+                assert re.search(rf"\b{value.value} {value.name.lower()}\b", text), (row, field.name, value)
 
 
 def test_sections() -> None:

@@ -31,7 +31,7 @@ SETTINGS = settings(max_examples=400, deadline=None, derandomize=True, database=
 
 @cache
 def seeds() -> tuple[bytes, ...]:
-    programs = [one_op_program(k, d, np.random.default_rng([1, k, d])) for k, d in kinds_and_types()]
+    programs = [one_op_program(k, d, np.random.default_rng([1, k.code, d])) for k, d in kinds_and_types()]
     return tuple(write_program(p) for p in [tiny_program(), every_kind(), *programs])
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
-from ptq_core.flatfile.attributes import Clamp, Conv2d
-from ptq_core.flatfile.program import DType, Op, OpKind, Program, Tensor
+from ptq_core.flatfile.operators.attributes import Clamp
+from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
+from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import DType, Tensor
 from ptq_core.flatfile.writer import write_program
 from tests.flatfile.both_readers import OUT_OF_MEMORY, CppReader, compare, find_flat_reader, sealed
 from tests.flatfile.generated import kinds_and_types, one_op_program
@@ -51,8 +56,8 @@ def cpp() -> Iterator[CppReader]:
         yield reader
 
 
-def generated(kind: OpKind, dtype: DType, seed: int) -> bytes:
-    return write_program(one_op_program(kind, dtype, np.random.default_rng([seed, kind, dtype])))
+def generated(kind: OperatorKind[Any], dtype: DType, seed: int) -> bytes:
+    return write_program(one_op_program(kind, dtype, np.random.default_rng([seed, kind.code, dtype])))
 
 
 def check(cpp: CppReader, cases: Iterator[tuple[str, bytes]]) -> int:
@@ -72,7 +77,7 @@ def test_kept_files(cpp: CppReader, path: object) -> None:
 
 
 @pytest.mark.parametrize(("kind", "dtype"), list(kinds_and_types()))
-def test_generated_programs(cpp: CppReader, kind: OpKind, dtype: DType) -> None:
+def test_generated_programs(cpp: CppReader, kind: OperatorKind[Any], dtype: DType) -> None:
     assert check(cpp, ((f"seed {seed}", generated(kind, dtype, seed)) for seed in range(10))) == 10
 
 
@@ -128,8 +133,8 @@ def broken(data: bytes, random: np.random.Generator) -> bytes:
 
 
 @pytest.mark.parametrize(("kind", "dtype"), list(kinds_and_types()))
-def test_broken_programs(cpp: CppReader, kind: OpKind, dtype: DType) -> None:
-    random = np.random.default_rng([7, kind, dtype])
+def test_broken_programs(cpp: CppReader, kind: OperatorKind[Any], dtype: DType) -> None:
+    random = np.random.default_rng([7, kind.code, dtype])
     cases = (
         (f"seed {seed}, case {case}", broken(generated(kind, dtype, seed), random))
         for seed in range(10)
@@ -138,9 +143,9 @@ def test_broken_programs(cpp: CppReader, kind: OpKind, dtype: DType) -> None:
     check(cpp, cases)
 
 
-def chain(count: int, width: int, kind: OpKind = OpKind.FULLY_CONNECTED, matrices: int = 1) -> bytes:
+def chain(count: int, width: int, kind: OperatorKind[Any] = FULLY_CONNECTED, matrices: int = 1) -> bytes:
     """``count`` operators that read by turns ``matrices`` weights of ``width`` × ``width``."""
-    ones = (1, 1) if kind == OpKind.CONV2D else ()
+    ones = (1, 1) if kind == CONV2D else ()
     place = [(1 + i) * 4 * width for i in range(3)]
     program = Program(targets=("arm64",), producer="ptq test", arena_size=12 * width)
     last = program.add(Tensor("x", DType.F32, (1, *ones, width), None, None, 0))
@@ -149,7 +154,7 @@ def chain(count: int, width: int, kind: OpKind = OpKind.FULLY_CONNECTED, matrice
         for values in (np.full((width, *ones, width), i, np.float32) for i in range(matrices))
     ]
     program.inputs = [last]
-    attributes = Conv2d() if kind == OpKind.CONV2D else Clamp()
+    attributes = Conv2d() if kind == CONV2D else Clamp()
     for i in range(count):
         y = program.add(Tensor("y", DType.F32, (1, *ones, width), None, None, place[i % 2]))
         program.ops.append(Op(kind, "fc", (last, weights[i % matrices]), (y,), attributes))
@@ -177,7 +182,7 @@ def test_a_small_file_cannot_ask_for_much(cpp: CppReader) -> None:
     """
     assert check(cpp, iter([("few", chain(20, 128)), ("a few more", chain(100, 128))])) == 2
     assert check(cpp, iter([("one matrix", chain(600, 128))])) == 1
-    many = [chain(600, 128, OpKind.CONV2D), chain(900, 128, matrices=70)]
+    many = [chain(600, 128, CONV2D), chain(900, 128, matrices=70)]
     assert check(cpp, (("many", data) for data in many)) == 0
     assert [cpp.ask(data).status for data in many] == [OUT_OF_MEMORY, OUT_OF_MEMORY]
     assert [compare(cpp, data) for data in many] == [(False, None), (False, None)]

@@ -7,6 +7,7 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,19 @@ import pytest
 from ptq_core import runtime
 from ptq_core.errors import InputError
 from ptq_core.flatfile import layout
-from ptq_core.flatfile.attributes import Clamp, Conv2d
-from ptq_core.flatfile.program import DType, OpKind, Program, Tensor
+from ptq_core.flatfile.operators.arg_max import ARG_MAX
+from ptq_core.flatfile.operators.attributes import Clamp
+from ptq_core.flatfile.operators.conv2d import Conv2d
+from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.dilate import DILATE
+from ptq_core.flatfile.operators.gather import GATHER
+from ptq_core.flatfile.operators.reduce import REDUCE
+from ptq_core.flatfile.operators.resize import RESIZE
+from ptq_core.flatfile.operators.slice import SLICE
+from ptq_core.flatfile.operators.unary import UNARY
+from ptq_core.flatfile.program import Program
 from ptq_core.flatfile.reader import load_program, read_program
+from ptq_core.flatfile.tensors import DType, Tensor
 from ptq_core.flatfile.writer import write_program
 from tests.flatfile.both_readers import sealed
 from tests.flatfile.programs import Y, every_kind, tiny_program
@@ -199,7 +210,7 @@ def replace_tensor(index: int, **fields: object) -> Callable[[Program], None]:
     return change
 
 
-def attributes(kind: OpKind, **fields: object) -> Callable[[Program], None]:
+def attributes(kind: OperatorKind[Any], **fields: object) -> Callable[[Program], None]:
     """Change attribute fields of the first operator of ``kind``."""
 
     def change(program: Program) -> None:
@@ -240,27 +251,27 @@ RULES: dict[str, tuple[Callable[[], Program], Callable[[Program], None], str]] =
     "bias_type": (tiny_program, replace_op(1, inputs=(1, 2, 2)), "b 'conv/weight' rank"),
     "clamp_order": (tiny_program, replace_op(1, attributes=Conv2d(stride_h=2, q_min=5, q_max=4)), "q_min"),
     "add_clamp": (every_kind, replace_op(1, attributes=Clamp(lo=2.0, hi=1.0)), "lo ≤ hi"),
-    "unary_function": (every_kind, attributes(OpKind.UNARY, function=20), "function: 20"),
-    "unary_beta": (every_kind, attributes(OpKind.UNARY, beta=1.0), "beta: 1.0"),
-    "unary_alpha": (every_kind, attributes(OpKind.UNARY, alpha=float("inf")), "alpha: inf"),
-    "resize_mode": (every_kind, attributes(OpKind.RESIZE, mode=2), "mode: 2"),
-    "resize_rounding": (every_kind, attributes(OpKind.RESIZE, rounding=1), "rounding: 1"),
-    "resize_scale": (every_kind, attributes(OpKind.RESIZE, scale_w=0.0), "scale_w: 0.0"),
-    "slice_step": (every_kind, attributes(OpKind.SLICE, step=(1, 0, 1, 2)), r"step\[1\]: 0"),
+    "unary_function": (every_kind, attributes(UNARY, function=20), "function: 20"),
+    "unary_beta": (every_kind, attributes(UNARY, beta=1.0), "beta: 1.0"),
+    "unary_alpha": (every_kind, attributes(UNARY, alpha=float("inf")), "alpha: inf"),
+    "resize_mode": (every_kind, attributes(RESIZE, mode=2), "mode: 2"),
+    "resize_rounding": (every_kind, attributes(RESIZE, rounding=1), "rounding: 1"),
+    "resize_scale": (every_kind, attributes(RESIZE, scale_w=0.0), "scale_w: 0.0"),
+    "slice_step": (every_kind, attributes(SLICE, step=(1, 0, 1, 2)), r"step\[1\]: 0"),
     "slice_start": (
         every_kind,
-        attributes(OpKind.SLICE, start=(0, 5, 0, 1)),
+        attributes(SLICE, start=(0, 5, 0, 1)),
         r"start\[1\], step\[1\]: reads 5 … -1",
     ),
-    "gather_axis": (every_kind, attributes(OpKind.GATHER, axis=4), "axis: 4"),
+    "gather_axis": (every_kind, attributes(GATHER, axis=4), "axis: 4"),
     "gather_index": (
         every_kind,
         constant("picks", data=np.array([0, 1, 2], np.int32)),
         r"indices 'picks' \[2\]: 2",
     ),
-    "reduce_axes": (every_kind, attributes(OpKind.REDUCE, axes=16), "axes: 0x10"),
-    "dilate_step": (every_kind, attributes(OpKind.DILATE, step=(1, 0, 1, 1)), r"step\[1\]: 0"),
-    "arg_max_last": (every_kind, attributes(OpKind.ARG_MAX, select_last=2), "select_last: 2"),
+    "reduce_axes": (every_kind, attributes(REDUCE, axes=16), "axes: 0x10"),
+    "dilate_step": (every_kind, attributes(DILATE, step=(1, 0, 1, 1)), r"step\[1\]: 0"),
+    "arg_max_last": (every_kind, attributes(ARG_MAX, select_last=2), "select_last: 2"),
     "table_scale": (every_kind, constant("table", qparams=Y), "qparams: those of 'table'"),
     "broadcast": (every_kind, replace_op(1, inputs=(0, 1)), "inputs: dimension"),
 }

@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from ptq_core.flatfile import winograd
-from ptq_core.flatfile.attributes import Conv2d
-from ptq_core.flatfile.error_bound import SLACK, UNITS, may_be_winograd
-from ptq_core.flatfile.program import DType, Op, OpKind, Program, Tensor
+from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d, may_be_winograd
+from ptq_core.flatfile.operators.roundoff import SLACK, UNITS
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import DType, Tensor
 from ptq_core.flatfile.writer import write_program
 from ptq_core.numerics.reference import Window, conv2d_sums
 from ptq_core.optimize.memory_plan import plan_memory
@@ -131,7 +132,7 @@ def convolution(w: Array, size: int) -> Program:
     weight = program.add(Tensor("w", DType.F32, w.shape, None, w))
     y = program.add(Tensor("y", DType.F32, (1, size, size, w.shape[0])))
     pads = {"pad_top": 1, "pad_left": 1, "pad_bottom": 1, "pad_right": 1}
-    program.ops = [Op(OpKind.CONV2D, "conv", (x, weight), (y,), Conv2d(**pads))]
+    program.ops = [Op(CONV2D, "conv", (x, weight), (y,), Conv2d(**pads))]
     program.inputs, program.outputs = [x], [y]
     plan_memory(program)
     return program

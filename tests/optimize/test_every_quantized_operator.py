@@ -61,7 +61,7 @@ def test_on_int8(tmp_path: Path, name: str, op_type: str, build: Build, symmetri
         assert (REFLECTED if reflected else REFUSED[name]) in str(caught.value)
         return
     program = flat_file(result.path, out)
-    in_float = {op.kind.label for op in program.ops if not runs_on_int8(program, op)}
+    in_float = {op.kind.name for op in program.ops if not runs_on_int8(program, op)}
     assert in_float <= EDGES | FLOAT.get(name, set())
     for x in samples((1, *SHAPE), 4, seed=5):
         found = compare(onnxruntime_integers(result.path, 1.5 * x), reference_integers(program, 1.5 * x))

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptq_core.flatfile.attributes import Unary, UnaryFunction
 from ptq_core.flatfile.error_bound import error_bounds
 from ptq_core.flatfile.interpreter import run
-from ptq_core.flatfile.program import DType, Op
+from ptq_core.flatfile.operators.unary import Unary, UnaryFunction
+from ptq_core.flatfile.program import Op
+from ptq_core.flatfile.tensors import DType
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.pipeline import lower_to_program, optimize, runs_on_int8
 from tests.agreement import RUNTIME_IS_BUILT, exceeds
@@ -169,7 +170,7 @@ FLOAT: dict[Callable[[Qdq], str], list[str]] = {
 
 def name_of(op: Op) -> str:
     a = op.attributes
-    return UnaryFunction(a.function).name.lower() if isinstance(a, Unary) else op.kind.label
+    return UnaryFunction(a.function).name.lower() if isinstance(a, Unary) else op.kind.name
 
 
 def without_edges(names: list[str]) -> list[str]:
@@ -222,12 +223,12 @@ INT8: dict[Callable[[Qdq], str], list[str]] = {
 @pytest.mark.parametrize("graph", INT8, ids=lambda g: g.__name__)
 def test_int8(graph: Graph, tmp_path: Path) -> None:
     program = lower_to_program(build(graph))
-    names = [name_of(op) for op in program.ops if op.kind.label not in ("quantize", "dequantize")]
+    names = [name_of(op) for op in program.ops if op.kind.name not in ("quantize", "dequantize")]
     assert without_edges(names) == INT8[graph]
-    inside = [op for op in program.ops if op.kind.label not in ("quantize", "dequantize", T)]
+    inside = [op for op in program.ops if op.kind.name not in ("quantize", "dequantize", T)]
     assert all(runs_on_int8(program, op) for op in inside)
     assert all(program.tensors[op.outputs[0]].dtype is DType.I8 for op in inside)
-    assert sum(op.kind.label == "quantize" for op in program.ops) == 1
+    assert sum(op.kind.name == "quantize" for op in program.ops) == 1
     if RUNTIME_IS_BUILT:
         report = optimize(save(build_proto(graph), tmp_path), tmp_path / "x.nb", verify=True).verified
         assert report is not None

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 from ptq_core.errors import PtqError
-from ptq_core.flatfile.attributes import Clamp
 from ptq_core.flatfile.interpreter import interpret, run
-from ptq_core.flatfile.program import DType, OpKind, Program, Tensor
+from ptq_core.flatfile.operators import kinds
+from ptq_core.flatfile.operators.attributes import Clamp
+from ptq_core.flatfile.operators.binary import ADD, MUL
+from ptq_core.flatfile.operators.clamp import CLAMP
+from ptq_core.flatfile.operators.convert import CONVERT
+from ptq_core.flatfile.program import Program
 from ptq_core.flatfile.reader import read_program
-from ptq_core.flatfile.rules import F16_KINDS
+from ptq_core.flatfile.tensors import DType, Tensor
 from ptq_core.optimize import passes, pipeline
 from ptq_core.optimize.passes import Pass, run_passes
 from tests.agreement import assert_runtime_agrees
@@ -26,12 +30,11 @@ from tests.quantize.harness import samples
 
 needs_runtime = pytest.mark.needs("runtime")
 
-CONVERT = "convert"
 
 ROWS: list[tuple[Callable[[Net], Program], list[str]]] = [
-    (programs.clamp_after_conv, [CONVERT, "conv2d", CONVERT]),
-    (programs.clamp_of_shared, [CONVERT, "conv2d", "clamp", CONVERT, CONVERT]),
-    (programs.residual, [CONVERT, "conv2d", "conv2d_add", CONVERT]),
+    (programs.clamp_after_conv, ["convert", "conv2d", "convert"]),
+    (programs.clamp_of_shared, ["convert", "conv2d", "clamp", "convert", "convert"]),
+    (programs.residual, ["convert", "conv2d", "conv2d_add", "convert"]),
     (programs.head, ["reshape"]),
     (
         programs.two_heads,
@@ -47,7 +50,7 @@ def test_operators(make: Callable[[Net], Program], expected: list[str]) -> None:
     before, program = make(Net()), make(Net())
     run_passes(before)
     run_passes(program, enable_fp16=True)
-    assert [op.kind.label for op in program.ops] == expected
+    assert [op.kind.name for op in program.ops] == expected
     assert all(program.tensors[i].dtype != DType.F16 for i in (*program.inputs, *program.outputs))
     x = np.random.default_rng(9).uniform(-3, 3, (1, 5, 5, 4)).astype(np.float32)
     for got, wanted in zip(run(program, [x]), run(before, [x]), strict=True):
@@ -57,10 +60,10 @@ def test_operators(make: Callable[[Net], Program], expected: list[str]) -> None:
 def test_a_constant_that_would_be_infinite_keeps_its_operator_in_float() -> None:
     net = Net()
     large = net.program.add(Tensor("large", DType.F32, (4,), None, np.full(4, 7e4, np.float32)))
-    y = net.same(OpKind.CLAMP, net.conv(net.x), Clamp(lo=0))
-    program = net.done(y, net.op(OpKind.ADD, [net.x, large], (1, 5, 5, 4), Clamp()))
+    y = net.same(CLAMP, net.conv(net.x), Clamp(lo=0))
+    program = net.done(y, net.op(ADD, [net.x, large], (1, 5, 5, 4), Clamp()))
     run_passes(program, enable_fp16=True)
-    types = {op.kind.label: program.tensors[op.outputs[0]].dtype for op in program.ops}
+    types = {op.kind.name: program.tensors[op.outputs[0]].dtype for op in program.ops}
     assert types["conv2d"] == DType.F16
     assert types["add"] == DType.F32
 
@@ -68,7 +71,7 @@ def test_a_constant_that_would_be_infinite_keeps_its_operator_in_float() -> None
 def test_values_beyond_the_range_are_infinite() -> None:
     net = Net()
     factor = net.program.add(Tensor("factor", DType.F32, (1,), None, np.full(1, 6e4, np.float32)))
-    program = net.done(net.op(OpKind.MUL, [net.x, factor], (1, 5, 5, 4), Clamp()))
+    program = net.done(net.op(MUL, [net.x, factor], (1, 5, 5, 4), Clamp()))
     run_passes(program, enable_fp16=True)
     (y,) = run(program, [np.full((1, 5, 5, 4), 2, np.float32)])
     assert np.isposinf(y).all()
@@ -90,7 +93,7 @@ def test_the_file_halves_and_says_so(tmp_path: Path) -> None:
     program = read_program((tmp_path / "fp16.nb").read_bytes())
     halves = [op for op in program.ops if program.tensors[op.outputs[0]].dtype == DType.F16]
     assert report.fp16_op_count == len(halves) > 3
-    assert {op.kind for op in halves} <= F16_KINDS | {OpKind.CONVERT}
+    assert {op.kind for op in halves} <= {*kinds(lambda kind: kind.has_f16), CONVERT}
     assert program.meta["precision"] == "fp16"
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from ptq_core.flatfile.interpreter import run
-from ptq_core.flatfile.program import OpKind
+from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
+from ptq_core.flatfile.operators.lookup import LOOKUP
+from ptq_core.flatfile.operators.quantize import QUANTIZE
 from ptq_core.graph.io import to_bytes
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.pipeline import lower_to_program
@@ -77,7 +79,7 @@ def test_all_integers(name: str) -> None:
         )
         program = lower_to_program(model)
         kinds = [op.kind for op in program.ops]
-        assert kinds == [OpKind.QUANTIZE, OpKind.LOOKUP, OpKind.DEQUANTIZE]
+        assert kinds == [QUANTIZE, LOOKUP, DEQUANTIZE]
         x = ((np.arange(-128, 128) - zero) * np.float32(scale)).astype(np.float32).reshape(1, 256)
         (wanted,) = open_session(to_bytes(model), int8="kept").run(None, {"input": x})
         np.testing.assert_array_equal(run(program, [x])[0], wanted)

@@ -9,7 +9,8 @@ from onnx import TensorProto, helper
 from ptq_core.errors import InputError
 from ptq_core.flatfile.error_bound import error_bounds
 from ptq_core.flatfile.interpreter import run
-from ptq_core.flatfile.program import OpKind
+from ptq_core.flatfile.operators.conv2d import CONV2D
+from ptq_core.flatfile.operators.transpose import TRANSPOSE
 from ptq_core.flatfile.reader import read_program
 from ptq_core.flatfile.writer import write_program
 from ptq_core.graph.io import to_bytes
@@ -241,8 +242,8 @@ def test_no_layout_transpose_is_left_between() -> None:
     """What keeps the layout does not leave NHWC: only the input and the output are transposed."""
     for name in ("resize_linear", "slice_channels", "gather_channels", "reduce_channels", "max", "splits"):
         kinds = [op.kind for op in lower_to_program(build(CASES[name], PICTURE)).ops]
-        assert kinds.count(OpKind.TRANSPOSE) <= 2
-        assert kinds[1] == OpKind.CONV2D
+        assert kinds.count(TRANSPOSE) <= 2
+        assert kinds[1] == CONV2D
 
 
 REFUSED = {

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from ptq_core.flatfile.interpreter import run
-from ptq_core.flatfile.program import DType, OpKind
+from ptq_core.flatfile.operators.clamp import CLAMP
+from ptq_core.flatfile.operators.conv2d import CONV2D
+from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
+from ptq_core.flatfile.operators.quantize import QUANTIZE
+from ptq_core.flatfile.operators.transpose import TRANSPOSE
+from ptq_core.flatfile.tensors import DType
 from ptq_core.graph.io import to_bytes
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.pipeline import lower_to_program, runs_on_int8
@@ -164,7 +169,7 @@ def test_equals_onnxruntime(name: str) -> None:
     graph, shape = CASES[name]
     model = build(graph, shape)
     program = stored(lower_to_program(model))
-    between = [op for op in program.ops if op.kind not in (OpKind.QUANTIZE, OpKind.DEQUANTIZE)]
+    between = [op for op in program.ops if op.kind not in (QUANTIZE, DEQUANTIZE)]
     assert between
     assert all(runs_on_int8(program, op) for op in between), "everything between the edges is int8"
     session = open_session(to_bytes(model), int8="kept")
@@ -180,7 +185,7 @@ def test_windowed_average_differs_at_ties_only() -> None:
     attributes = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
     model = build(average_pool("AveragePool", 0.017, **attributes))
     program = stored(lower_to_program(model))
-    assert [op.kind.label for op in program.ops][1:3] == ["transpose", "average_pool2d"]
+    assert [op.kind.name for op in program.ops][1:3] == ["transpose", "average_pool2d"]
     x = np.random.default_rng(0).uniform(-4, 4, PICTURE).astype(np.float32)
     got, expected = (
         run(program, [x])[0],
@@ -203,9 +208,9 @@ FUSED = {
 @pytest.mark.parametrize("name", FUSED)
 def test_activation_becomes_bounds(name: str) -> None:
     program = lower_to_program(build(*CASES[name]))
-    (op,) = [op for op in program.ops if op.kind == OpKind.CONV2D]
+    (op,) = [op for op in program.ops if op.kind == CONV2D]
     assert {key: getattr(op.attributes, key) for key in FUSED[name]} == FUSED[name]
-    assert not [op for op in program.ops if op.kind == OpKind.CLAMP]
+    assert not [op for op in program.ops if op.kind == CLAMP]
 
 
 def float_tail(b: Qdq) -> str:
@@ -230,7 +235,7 @@ def pool_before_quantize(b: Qdq) -> str:
 def test_an_int8_operator_without_quantized_readers_gives_float() -> None:
     model = build(float_tail)
     program = stored(lower_to_program(model))
-    assert [op.kind.label for op in program.ops] == [
+    assert [op.kind.name for op in program.ops] == [
         "quantize",
         "transpose",
         "conv2d",
@@ -250,8 +255,8 @@ def test_one_dequantize_serves_all_float_readers() -> None:
     model = build(shared_input)
     program = stored(lower_to_program(model))
     kinds = [op.kind for op in program.ops]
-    assert kinds.count(OpKind.DEQUANTIZE) == 2  # of the input and of the convolution's output
-    assert kinds.count(OpKind.TRANSPOSE) == 2
+    assert kinds.count(DEQUANTIZE) == 2  # of the input and of the convolution's output
+    assert kinds.count(TRANSPOSE) == 2
     x = np.random.default_rng(0).uniform(-4, 4, PICTURE).astype(np.float32)
     np.testing.assert_array_equal(
         run(program, [x])[0], open_session(to_bytes(model), int8="kept").run(None, {"input": x})[0]
@@ -260,7 +265,7 @@ def test_one_dequantize_serves_all_float_readers() -> None:
 
 def test_quantize_moves_before_a_max_pool() -> None:
     program = lower_to_program(build(pool_before_quantize))
-    kinds = [op.kind.label for op in program.ops]
+    kinds = [op.kind.name for op in program.ops]
     assert kinds == ["quantize", "transpose", "conv2d", "max_pool2d", "transpose", "dequantize"]
     assert program.tensors[program.ops[3].outputs[0]].dtype == DType.I8
 
@@ -274,7 +279,7 @@ def concat_before_quantize(b: Qdq) -> str:
 
 def test_quantize_moves_before_a_concat() -> None:
     program = lower_to_program(build(concat_before_quantize))
-    kinds = [op.kind.label for op in program.ops]
+    kinds = [op.kind.name for op in program.ops]
     assert kinds == ["quantize", "transpose", "conv2d", "conv2d", "concat", "transpose", "dequantize"]
     assert all(program.tensors[op.outputs[0]].dtype == DType.I8 for op in program.ops[2:5])
 
@@ -283,7 +288,7 @@ def test_quantize_moves_before_a_concat() -> None:
 def test_float_kernels_on_request(name: str) -> None:
     model = build(*CASES[name])
     program = stored(lower_to_program(model, prefer_int8_kernel=False))
-    assert not any(runs_on_int8(program, op) and op.kind != OpKind.TRANSPOSE for op in program.ops)
+    assert not any(runs_on_int8(program, op) and op.kind != TRANSPOSE for op in program.ops)
     x = np.random.default_rng(0).uniform(-4, 4, CASES[name][1]).astype(np.float32)
     expected = open_session(to_bytes(model), int8="kept").run(None, {"input": x})[0]
     scale = max(float(t.qparams.scale) for t in program.tensors if t.qparams is not None)

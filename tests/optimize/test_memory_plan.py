@@ -8,9 +8,14 @@ import math
 import numpy as np
 import pytest
 
-from ptq_core.flatfile.attributes import Clamp, Concat, NoAttributes
 from ptq_core.flatfile.lifetimes import lower_bound, overlaps
-from ptq_core.flatfile.program import DType, Op, OpKind, Program, Tensor
+from ptq_core.flatfile.operators.attributes import Clamp, NoAttributes
+from ptq_core.flatfile.operators.binary import ADD
+from ptq_core.flatfile.operators.clamp import CLAMP
+from ptq_core.flatfile.operators.concat import CONCAT, Concat
+from ptq_core.flatfile.operators.reshape import RESHAPE
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import DType, Tensor
 from ptq_core.optimize.memory_plan import plan_memory
 
 
@@ -19,7 +24,7 @@ def chain(*sizes: int) -> Program:
     program = Program()
     for i, size in enumerate(sizes):
         program.add(Tensor(f"t{i}", DType.F32, (size,)))
-    program.ops = [Op(OpKind.CLAMP, f"op{i}", (i,), (i + 1,), Clamp()) for i in range(len(sizes) - 1)]
+    program.ops = [Op(CLAMP, f"op{i}", (i,), (i + 1,), Clamp()) for i in range(len(sizes) - 1)]
     program.inputs, program.outputs = [0], [len(sizes) - 1]
     return program
 
@@ -34,7 +39,7 @@ def random_program(seed: int, *, concats: bool) -> Program:
         if random.random() < 0.2:
             source = int(random.integers(known))
             out = program.add(Tensor(f"t{i}", DType.F32, program.tensors[source].dims))
-            program.ops.append(Op(OpKind.RESHAPE, f"op{i}", (source,), (out,), NoAttributes()))
+            program.ops.append(Op(RESHAPE, f"op{i}", (source,), (out,), NoAttributes()))
             continue
         if concats and random.random() < 0.3:
             axis = int(random.integers(2))
@@ -45,18 +50,18 @@ def random_program(seed: int, *, concats: bool) -> Program:
                 parts.append(
                     program.add(Tensor(f"t{i}:{j}", DType.F32, (count, 1) if axis == 0 else (1, count)))
                 )
-                program.ops.append(Op(OpKind.RESHAPE, f"op{i}:{j}", (source,), (parts[-1],), NoAttributes()))
+                program.ops.append(Op(RESHAPE, f"op{i}:{j}", (source,), (parts[-1],), NoAttributes()))
             total = sum(math.prod(program.tensors[part].dims) for part in parts)
             if total > 8000:
                 continue
             joined = program.add(Tensor(f"t{i}:y", DType.F32, (total, 1) if axis == 0 else (1, total)))
-            program.ops.append(Op(OpKind.CONCAT, f"op{i}:y", tuple(parts), (joined,), Concat(axis=axis)))
+            program.ops.append(Op(CONCAT, f"op{i}:y", tuple(parts), (joined,), Concat(axis=axis)))
             out = program.add(Tensor(f"t{i}", DType.F32, (total,)))
-            program.ops.append(Op(OpKind.RESHAPE, f"op{i}", (joined,), (out,), NoAttributes()))
+            program.ops.append(Op(RESHAPE, f"op{i}", (joined,), (out,), NoAttributes()))
             continue
         reads = tuple(int(r) for r in random.integers(max(0, known - 6), known, 2))
         out = program.add(Tensor(f"t{i}", DType.F32, (int(random.integers(1, 2000)),)))
-        program.ops.append(Op(OpKind.ADD, f"op{i}", reads, (out,), Clamp()))
+        program.ops.append(Op(ADD, f"op{i}", reads, (out,), Clamp()))
     program.outputs = [len(program.tensors) - 1, 17]
     return program
 
@@ -88,7 +93,7 @@ def test_input_keeps_its_memory() -> None:
 
 def test_reshape_lies_on_its_input() -> None:
     program = chain(64, 64, 64)
-    program.ops[1] = dataclasses.replace(program.ops[1], kind=OpKind.RESHAPE)
+    program.ops[1] = dataclasses.replace(program.ops[1], kind=RESHAPE)
     plan_memory(program)
     assert program.tensors[1].offset == program.tensors[2].offset
     assert not overlaps(program)
@@ -101,9 +106,9 @@ def detector(*rows: int, axis: int = 1, clamp: float = np.inf) -> Program:
     heads = []
     for i, count in enumerate(rows):
         heads.append(program.add(Tensor(f"head{i}", DType.F32, (1, count, 16))))
-        program.ops.append(Op(OpKind.CLAMP, f"op{i}", (0,), (heads[-1],), Clamp()))
+        program.ops.append(Op(CLAMP, f"op{i}", (0,), (heads[-1],), Clamp()))
     y = program.add(Tensor("y", DType.F32, (1, sum(rows), 16)))
-    program.ops.append(Op(OpKind.CONCAT, "concat", tuple(heads), (y,), Concat(axis=axis, hi=clamp)))
+    program.ops.append(Op(CONCAT, "concat", tuple(heads), (y,), Concat(axis=axis, hi=clamp)))
     program.outputs = [y]
     return program
 
@@ -124,8 +129,8 @@ def test_memory_of_a_joined_output_is_free_until_its_inputs_are_written() -> Non
     between = [program.add(Tensor(f"between{i}", DType.F32, (1, 20, 16))) for i in range(2)]
     program.ops[1] = dataclasses.replace(program.ops[1], inputs=(between[1],))
     program.ops[1:1] = [
-        Op(OpKind.CLAMP, "first", (0,), (between[0],), Clamp()),
-        Op(OpKind.CLAMP, "second", (between[0],), (between[1],), Clamp()),
+        Op(CLAMP, "first", (0,), (between[0],), Clamp()),
+        Op(CLAMP, "second", (between[0],), (between[1],), Clamp()),
     ]
     plan_memory(program)
     begin = program.tensors[3].offset
@@ -151,7 +156,7 @@ def test_a_concat_that_does_more_than_join_copies(program: Program) -> None:
 def test_a_head_that_is_read_later_is_not_joined() -> None:
     program = detector(4, 7)
     again = program.add(Tensor("again", DType.F32, (1, 4, 16)))
-    program.ops.append(Op(OpKind.CLAMP, "later", (1,), (again,), Clamp()))
+    program.ops.append(Op(CLAMP, "later", (1,), (again,), Clamp()))
     plan_memory(program)
     y = program.tensors[3].offset
     assert y is not None
@@ -163,11 +168,11 @@ def test_a_head_that_is_read_later_is_not_joined() -> None:
 def test_a_head_with_a_living_reshape_is_not_joined(is_output: bool) -> None:
     program = detector(4, 7)
     alias = program.add(Tensor("alias", DType.F32, (64,)))
-    program.ops.insert(1, Op(OpKind.RESHAPE, "reshape", (1,), (alias,), NoAttributes()))
+    program.ops.insert(1, Op(RESHAPE, "reshape", (1,), (alias,), NoAttributes()))
     program.outputs.append(alias)
     if not is_output:
         program.outputs[-1] = program.add(Tensor("later", DType.F32, (64,)))
-        program.ops.append(Op(OpKind.CLAMP, "later", (alias,), (program.outputs[-1],), Clamp()))
+        program.ops.append(Op(CLAMP, "later", (alias,), (program.outputs[-1],), Clamp()))
     plan_memory(program)
     y = program.tensors[3].offset
     assert y is not None
@@ -188,7 +193,7 @@ def test_overlaps_notices_what_a_plan_must_not_do() -> None:
 
 def test_overlaps_notices_a_reshape_that_lies_half_on_its_input() -> None:
     program = chain(64, 64, 64)
-    program.ops[1] = dataclasses.replace(program.ops[1], kind=OpKind.RESHAPE)
+    program.ops[1] = dataclasses.replace(program.ops[1], kind=RESHAPE)
     plan_memory(program)
     offset = program.tensors[1].offset
     assert offset is not None

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from ptq_core.flatfile.interpreter import run
-from ptq_core.flatfile.program import DType, OpKind, Program
+from ptq_core.flatfile.operators.conv2d import CONV2D
+from ptq_core.flatfile.program import Program
+from ptq_core.flatfile.tensors import DType
 from ptq_core.optimize import passes
 from ptq_core.optimize.passes import PASSES, Rewrite
 from tests.optimize import pass_programs as programs
@@ -43,6 +45,8 @@ ROWS: list[tuple[Rewrite, Callable[[Net], Program], list[str]]] = [
     (passes.sink_dequantize, programs.movement_after_dequantize, [Q, "transpose", "pad", DQ]),
     (passes.sink_dequantize, programs.inexact_pad, [Q, DQ, "pad"]),
     (passes.hoist_quantize, programs.pool_before_quantize, [Q, "max_pool2d"]),
+    (passes.hoist_quantize, programs.maximum_before_quantize, [Q, "reduce"]),
+    (passes.hoist_quantize, programs.mean_before_quantize, ["reduce", Q]),
     (passes.hoist_quantize, programs.concat_before_quantize, [CONV, Q, Q, "concat", "reshape"]),
     (passes.cancel_quantize, programs.chain_of_pairs, [Q, CLAMP, DQ]),
     (passes.lower_weighted_to_int8, programs.int8_conv, [Q, CONV]),
@@ -116,10 +120,8 @@ def test_pass(rewrite: Rewrite, make: Callable[[Net], Program], expected: list[s
         pass
     removed_readers = Program(after.tensors, list(after.ops), after.inputs, after.outputs)
     passes.drop_dead(removed_readers)
-    assert [op.kind.label for op in removed_readers.ops] == expected
-    if any(
-        before.tensors[i].dtype == DType.I8 for op in before.ops for i in op.reads if op.kind == OpKind.CONV2D
-    ):
+    assert [op.kind.name for op in removed_readers.ops] == expected
+    if any(before.tensors[i].dtype == DType.I8 for op in before.ops for i in op.reads if op.kind == CONV2D):
         passes.dequantize_constants(before)
     if rewrite is passes.lower_weighted_to_int8:
         passes.dequantize_constants(removed_readers)

@@ -14,8 +14,11 @@ from ptq_core.flatfile.error_bound import error_bounds
 from ptq_core.flatfile.interpreter import interpret, run
 from ptq_core.flatfile.layout import ALIGNMENT
 from ptq_core.flatfile.lifetimes import lower_bound
-from ptq_core.flatfile.program import DType, OpKind, Program
+from ptq_core.flatfile.operators.binary import ADD
+from ptq_core.flatfile.operators.conv2d import CONV2D
+from ptq_core.flatfile.program import Program
 from ptq_core.flatfile.reader import read_program
+from ptq_core.flatfile.tensors import DType
 from ptq_core.graph.io import load_model
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.pipeline import lower_to_program, optimize
@@ -57,7 +60,7 @@ def check_int8(path: Path, least_int8: int) -> None:
     session = open_session(proto.SerializeToString(), int8="kept")
     x = picture(program, 1)
     values = interpret(program, [x])
-    channels_last = {op.outputs[0] for op in program.ops if op.kind in (OpKind.CONV2D, OpKind.ADD)}
+    channels_last = {op.outputs[0] for op in program.ops if op.kind in (CONV2D, ADD)}
     for (name, index), wanted in zip(
         shared.items(), session.run(list(shared), {session.get_inputs()[0].name: x}), strict=True
     ):

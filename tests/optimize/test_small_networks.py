@@ -10,7 +10,8 @@ import pytest
 
 from ptq_core.flatfile.error_bound import error_bounds
 from ptq_core.flatfile.interpreter import interpret, run
-from ptq_core.flatfile.program import DType, Program
+from ptq_core.flatfile.program import Program
+from ptq_core.flatfile.tensors import DType
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.pipeline import runs_on_int8
 from ptq_core.runtime import Program as RuntimeProgram
@@ -56,7 +57,7 @@ IN_FLOAT = {
 
 def last_operators(program: Program) -> list[str]:
     """The kinds behind the first convolution."""
-    kinds = [op.kind.label for op in program.ops]
+    kinds = [op.kind.name for op in program.ops]
     return kinds[kinds.index("conv2d") :]
 
 
@@ -84,7 +85,7 @@ def test_int8(tmp_path: Path, network: Network, full: bool, symmetric: bool) -> 
     result = quantized(model(network), tmp_path, **keys)
     out = tmp_path / "int8.nb"
     program = flat_file(result.path, out)
-    in_float = {op.kind.label for op in program.ops if not runs_on_int8(program, op)}
+    in_float = {op.kind.name for op in program.ops if not runs_on_int8(program, op)}
     allowed = (
         END | {"quantize"} | (IN_FLOAT.get(network.__name__, set()) if full else BETWEEN[network.__name__])
     )
@@ -105,7 +106,7 @@ def assert_same_integers(program: Program, data: bytes, x: np.ndarray) -> None:
     for op in program.ops:
         floats = [i for i in (*op.reads, *op.outputs) if program.tensors[i].dtype is DType.F32]
         converts = (
-            op.kind.label in ("quantize", "dequantize") or program.tensors[op.reads[0]].dtype is DType.I8
+            op.kind.name in ("quantize", "dequantize") or program.tensors[op.reads[0]].dtype is DType.I8
         )
         if exact.issuperset(op.reads) and (converts or not floats):
             exact.update(op.outputs)

@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-from ptq_core.flatfile.program import DType, OpKind
+from ptq_core.flatfile.operators.pad import PAD
+from ptq_core.flatfile.tensors import DType
 from ptq_core.graph.io import load_model
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.pipeline import lower_to_program
@@ -65,9 +66,7 @@ def test_the_lowest_integer_stands_for_it(
     assert sqnr_db(result) > 30
     assert -100 < pad_of(result.model) <= 0
     program = lower_to_program(load_model(result.path))
-    pads_in_int8 = [
-        program.tensors[op.outputs[0]].dtype == DType.I8 for op in program.ops if op.kind == OpKind.PAD
-    ]
+    pads_in_int8 = [program.tensors[op.outputs[0]].dtype == DType.I8 for op in program.ops if op.kind == PAD]
     assert pads_in_int8 == [True]
 
 

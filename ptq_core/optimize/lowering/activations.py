@@ -8,8 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.flatfile.attributes import Clamp, Reduce, ReduceFunction, Softmax, UnaryFunction
-from ptq_core.flatfile.program import OpKind
+from ptq_core.flatfile.operators.attributes import Clamp
+from ptq_core.flatfile.operators.binary import MUL, SUB
+from ptq_core.flatfile.operators.clamp import CLAMP
+from ptq_core.flatfile.operators.reduce import REDUCE, Reduce, ReduceFunction
+from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
+from ptq_core.flatfile.operators.unary import UnaryFunction
 from ptq_core.optimize.lowering.arithmetic import apply, combine
 from ptq_core.optimize.lowering.context import (
     Activation,
@@ -57,9 +61,9 @@ def lower_swish(context: Lowering, node: ir.Node) -> None:
         return
     x, name, node_name = context.real_input(node), str(node.outputs[0].name), str(node.name)
     factor = Constant(np.array(alpha, np.float32))
-    scaled = combine(context, OpKind.MUL, node_name, f"{name}:scaled", x, factor)
+    scaled = combine(context, MUL, node_name, f"{name}:scaled", x, factor)
     gate = apply(context, UnaryFunction.SIGMOID, node_name, f"{name}:gate", scaled)
-    context.bind(node.outputs[0], combine(context, OpKind.MUL, node_name, name, x, gate))
+    context.bind(node.outputs[0], combine(context, MUL, node_name, name, x, gate))
 
 
 def lower_relu(context: Lowering, node: ir.Node) -> None:
@@ -85,7 +89,7 @@ def lower_softmax(context: Lowering, node: ir.Node) -> None:
     x = context.real_input(node)
     axis = normal_axis(get_int(node, "axis", -1), len(context.dims(x)))
     out = context.arena_tensor(str(node.outputs[0].name), context.tensor(x).dims)
-    context.emit(OpKind.SOFTMAX, str(node.name), (x.tensor,), out, Softmax(axis=stored_axis(x, axis)))
+    context.emit(SOFTMAX, str(node.name), (x.tensor,), out, Softmax(axis=stored_axis(x, axis)))
     context.bind(node.outputs[0], Activation(out, x.channels_last))
 
 
@@ -98,19 +102,19 @@ def lower_log_softmax(context: Lowering, node: ir.Node) -> None:
         dims = context.tensor(entry).dims
         out = context.arena_tensor(f"{name}:{what}", (*dims[:axis], 1, *dims[axis + 1 :]))
         attributes = Reduce(function=int(function), axes=1 << axis)
-        context.emit(OpKind.REDUCE, node_name, (entry.tensor,), out, attributes)
+        context.emit(REDUCE, node_name, (entry.tensor,), out, attributes)
         return Activation(out, x.channels_last)
 
     largest = reduced(x, ReduceFunction.MAX, "max")
-    shifted = combine(context, OpKind.SUB, node_name, f"{name}:shifted", x, largest)
+    shifted = combine(context, SUB, node_name, f"{name}:shifted", x, largest)
     powers = apply(context, UnaryFunction.EXP, node_name, f"{name}:powers", shifted)
     total = reduced(powers, ReduceFunction.SUM, "sum")
     log = apply(context, UnaryFunction.LOG, node_name, f"{name}:log", total)
-    context.bind(node.outputs[0], combine(context, OpKind.SUB, node_name, name, shifted, log))
+    context.bind(node.outputs[0], combine(context, SUB, node_name, name, shifted, log))
 
 
 def _emit_clamp(context: Lowering, node: ir.Node, lo: float, hi: float) -> None:
     x = context.real_input(node)
     out = context.arena_tensor(str(node.outputs[0].name), context.tensor(x).dims)
-    context.emit(OpKind.CLAMP, str(node.name), (x.tensor,), out, Clamp(lo=lo, hi=hi))
+    context.emit(CLAMP, str(node.name), (x.tensor,), out, Clamp(lo=lo, hi=hi))
     context.bind(node.outputs[0], Activation(out, x.channels_last))

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.flatfile.attributes import Clamp, Unary, UnaryFunction
-from ptq_core.flatfile.program import Array, DType, OpKind
+from ptq_core.flatfile.operators.attributes import Clamp
+from ptq_core.flatfile.operators.binary import ADD, MAXIMUM, MUL, POW
+from ptq_core.flatfile.operators.clamp import CLAMP
+from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.unary import UNARY, Unary, UnaryFunction
+from ptq_core.flatfile.tensors import Array, DType
 from ptq_core.optimize.lowering.context import TO_NHWC, Activation, Constant, Entry, Lowering, Unsupported
 
 
-def lower_arithmetic(kind: OpKind) -> Callable[[Lowering, ir.Node], None]:
+def lower_arithmetic(kind: OperatorKind[Any]) -> Callable[[Lowering, ir.Node], None]:
     """The lowering of an operator of one or more inputs that combines them pairwise, from the left."""
 
     def lower(context: Lowering, node: ir.Node) -> None:
@@ -25,9 +30,9 @@ def lower_arithmetic(kind: OpKind) -> Callable[[Lowering, ir.Node], None]:
 def lower_mean(context: Lowering, node: ir.Node) -> None:
     """Mean of n values → n − 1 additions and a multiplication with 1/n."""
     name = str(node.outputs[0].name)
-    total = _combine_all(context, node, OpKind.ADD, f"{name}:sum")
+    total = _combine_all(context, node, ADD, f"{name}:sum")
     share = Constant(np.array(1 / len(node.inputs), np.float32))
-    context.bind(node.outputs[0], combine(context, OpKind.MUL, str(node.name), name, total, share))
+    context.bind(node.outputs[0], combine(context, MUL, str(node.name), name, total, share))
 
 
 def lower_pow(context: Lowering, node: ir.Node) -> None:
@@ -39,11 +44,11 @@ def lower_pow(context: Lowering, node: ir.Node) -> None:
     if isinstance(base, Activation) and value == 1:
         context.bind(node.outputs[0], base)
     elif isinstance(base, Activation) and value == 2:
-        context.bind(node.outputs[0], combine(context, OpKind.MUL, node_name, name, base, base))
+        context.bind(node.outputs[0], combine(context, MUL, node_name, name, base, base))
     elif isinstance(base, Activation) and value == 0.5:
         context.bind(node.outputs[0], apply(context, UnaryFunction.SQRT, node_name, name, base))
     else:
-        context.bind(node.outputs[0], combine(context, OpKind.POW, node_name, name, base, exponent))
+        context.bind(node.outputs[0], combine(context, POW, node_name, name, base, exponent))
 
 
 def lower_prelu(context: Lowering, node: ir.Node) -> None:
@@ -56,17 +61,17 @@ def lower_prelu(context: Lowering, node: ir.Node) -> None:
         context.bind(node.outputs[0], apply(context, UnaryFunction.LEAKY_RELU, node_name, name, x, alpha))
         return
     if isinstance(slope, Constant) and slope.real.max() <= 1:
-        scaled = combine(context, OpKind.MUL, node_name, f"{name}:scaled", x, slope)
-        context.bind(node.outputs[0], combine(context, OpKind.MAXIMUM, node_name, name, x, scaled))
+        scaled = combine(context, MUL, node_name, f"{name}:scaled", x, slope)
+        context.bind(node.outputs[0], combine(context, MAXIMUM, node_name, name, x, scaled))
         return
     above = _clamped(context, node_name, f"{name}:above", x, Clamp(lo=0.0))
     below = _clamped(context, node_name, f"{name}:below", x, Clamp(hi=0.0))
-    scaled = combine(context, OpKind.MUL, node_name, f"{name}:scaled", below, slope)
-    context.bind(node.outputs[0], combine(context, OpKind.ADD, node_name, name, above, scaled))
+    scaled = combine(context, MUL, node_name, f"{name}:scaled", below, slope)
+    context.bind(node.outputs[0], combine(context, ADD, node_name, name, above, scaled))
 
 
 def combine(
-    context: Lowering, kind: OpKind, node_name: str, name: str, left: Entry, right: Entry
+    context: Lowering, kind: OperatorKind[Any], node_name: str, name: str, left: Entry, right: Entry
 ) -> Activation:
     """Emit ``kind`` of two values, at least one of them computed at run time; constants get the layout of the other."""
     operands = (left, right)
@@ -103,10 +108,10 @@ def apply(
     """Emit a function of one value, in the layout that it has."""
     out = context.arena_tensor(name, context.tensor(x).dims)
     attributes = Unary(function=int(function), alpha=float(np.float32(alpha)), beta=float(np.float32(beta)))
-    return Activation(context.emit(OpKind.UNARY, node_name, (x.tensor,), out, attributes), x.channels_last)
+    return Activation(context.emit(UNARY, node_name, (x.tensor,), out, attributes), x.channels_last)
 
 
-def _combine_all(context: Lowering, node: ir.Node, kind: OpKind, name: str) -> Activation:
+def _combine_all(context: Lowering, node: ir.Node, kind: OperatorKind[Any], name: str) -> Activation:
     first, *rest = _operands(context, node)
     for position, entry in enumerate(rest, 1):
         partial = name if position == len(rest) else f"{name}:{position}"
@@ -125,7 +130,7 @@ def _operands(context: Lowering, node: ir.Node) -> list[Entry]:
 
 def _clamped(context: Lowering, node_name: str, name: str, x: Activation, bounds: Clamp) -> Activation:
     out = context.arena_tensor(name, context.tensor(x).dims)
-    return Activation(context.emit(OpKind.CLAMP, node_name, (x.tensor,), out, bounds), x.channels_last)
+    return Activation(context.emit(CLAMP, node_name, (x.tensor,), out, bounds), x.channels_last)
 
 
 def _broadcast(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:

@@ -6,13 +6,19 @@ import dataclasses
 import math
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.flatfile.attributes import Attributes, NoAttributes, Transpose
 from ptq_core.flatfile.layout import MAX_ELEMENTS
-from ptq_core.flatfile.program import Array, DType, Op, OpKind, Origin, Program, QuantParams, Tensor
+from ptq_core.flatfile.operators.attributes import Attributes, NoAttributes
+from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
+from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.reshape import RESHAPE
+from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Array, DType, Origin, QuantParams, Tensor
 from ptq_core.flatfile.writer import pack_attributes
 from ptq_core.numerics import reference
 
@@ -83,7 +89,7 @@ class Lowering:
             *self.program.outputs,
         ):  # optimize/outputs.py gives it a tensor of its own
             copy = self.like(str(value.name), self.program.tensors[index].dims, index)
-            index = self.emit(OpKind.RESHAPE, str(value.name), (index,), copy)
+            index = self.emit(RESHAPE, str(value.name), (index,), copy)
         if self.program.tensors[index].origin is None:
             rank = len(self.program.tensors[index].dims)
             self._set_origin(index, Origin(str(value.name), tuple(range(rank))))
@@ -165,7 +171,7 @@ class Lowering:
 
     def emit(
         self,
-        kind: OpKind,
+        kind: OperatorKind[Any],
         node_name: str,
         inputs: tuple[int | None, ...],
         out: int,
@@ -191,7 +197,7 @@ class Lowering:
         if dims == self.dims(entry):
             return entry
         source = self.model_layout(entry)
-        return Activation(self.emit(OpKind.RESHAPE, node_name, (source,), self.like(name, dims, source)))
+        return Activation(self.emit(RESHAPE, node_name, (source,), self.like(name, dims, source)))
 
     # Layout
 
@@ -219,11 +225,11 @@ class Lowering:
             data = source.data.transpose(TO_NHWC if to_nhwc else TO_NCHW)
             return self.constant_tensor(f"{source.name}:{suffix}", Constant(data, source.qparams))
         producer = self._producers.get(index)
-        if producer is not None and producer.kind == OpKind.DEQUANTIZE and producer.inputs[0] is not None:
+        if producer is not None and producer.kind == DEQUANTIZE and producer.inputs[0] is not None:
             # Element-wise operators commute with the layout: moving bytes of int8 is cheaper than of f32.
             quantized = self._convert(producer.inputs[0], to_nhwc)
             out = self.arena_tensor(f"{source.name}:{suffix}", self.program.tensors[quantized].dims)
-            return self.emit(OpKind.DEQUANTIZE, producer.name, (quantized,), out)
+            return self.emit(DEQUANTIZE, producer.name, (quantized,), out)
         return self.transpose(index, TO_NHWC if to_nhwc else TO_NCHW, source.name, f"{source.name}:{suffix}")
 
     def transpose(self, index: int, perm: tuple[int, ...], node_name: str, out_name: str) -> int:
@@ -234,8 +240,8 @@ class Lowering:
         out = self.like(out_name, tuple(dims[i] for i in perm), index)
         moving = [i for i in perm if dims[i] > 1]
         if moving == sorted(moving):
-            return self.emit(OpKind.RESHAPE, node_name, (index,), out)
-        return self.emit(OpKind.TRANSPOSE, node_name, (index,), out, Transpose(perm=perm))
+            return self.emit(RESHAPE, node_name, (index,), out)
+        return self.emit(TRANSPOSE, node_name, (index,), out, Transpose(perm=perm))
 
     def _unique(self, name: str) -> str:
         candidate, count = name, 1

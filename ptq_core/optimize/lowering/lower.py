@@ -8,9 +8,12 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from ptq_core.errors import InputError
-from ptq_core.flatfile.attributes import ReduceFunction, UnaryFunction
 from ptq_core.flatfile.layout import MAX_ELEMENTS
-from ptq_core.flatfile.program import DType, Op, OpKind, Program
+from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB
+from ptq_core.flatfile.operators.reduce import ReduceFunction
+from ptq_core.flatfile.operators.unary import UnaryFunction
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import DType
 from ptq_core.graph.io import static_shape
 from ptq_core.optimize.lowering import (
     activations,
@@ -34,7 +37,7 @@ Lowerer = Callable[[Lowering, ir.Node], None]
 
 LOWERERS: dict[str, Lowerer] = {
     "Abs": activations.lower_unary(UnaryFunction.ABS),
-    "Add": arithmetic.lower_arithmetic(OpKind.ADD),
+    "Add": arithmetic.lower_arithmetic(ADD),
     "ArgMax": reductions.lower_arg_max,
     "AveragePool": windows.lower_average_pool,
     "BatchNormalization": normalization.lower_batch_normalization,
@@ -46,7 +49,7 @@ LOWERERS: dict[str, Lowerer] = {
     "ConvTranspose": transposed_convolution.lower_conv_transpose,
     "DepthToSpace": movement.lower_depth_to_space,
     "DequantizeLinear": quantization.lower_dequantize,
-    "Div": arithmetic.lower_arithmetic(OpKind.DIV),
+    "Div": arithmetic.lower_arithmetic(DIV),
     "Dropout": movement.lower_dropout,
     "Elu": activations.lower_unary(UnaryFunction.ELU, 1.0),
     "Erf": activations.lower_unary(UnaryFunction.ERF),
@@ -67,12 +70,12 @@ LOWERERS: dict[str, Lowerer] = {
     "Log": activations.lower_unary(UnaryFunction.LOG),
     "LogSoftmax": activations.lower_log_softmax,
     "MatMul": matrices.lower_mat_mul,
-    "Max": arithmetic.lower_arithmetic(OpKind.MAXIMUM),
+    "Max": arithmetic.lower_arithmetic(MAXIMUM),
     "MaxPool": windows.lower_max_pool,
     "Mean": arithmetic.lower_mean,
-    "Min": arithmetic.lower_arithmetic(OpKind.MINIMUM),
+    "Min": arithmetic.lower_arithmetic(MINIMUM),
     "Mish": activations.lower_unary(UnaryFunction.MISH),
-    "Mul": arithmetic.lower_arithmetic(OpKind.MUL),
+    "Mul": arithmetic.lower_arithmetic(MUL),
     "Neg": activations.lower_unary(UnaryFunction.NEG),
     "PRelu": arithmetic.lower_prelu,
     "Pad": movement.lower_pad,
@@ -98,8 +101,8 @@ LOWERERS: dict[str, Lowerer] = {
     "Split": selection.lower_split,
     "Sqrt": activations.lower_unary(UnaryFunction.SQRT),
     "Squeeze": movement.lower_squeeze,
-    "Sub": arithmetic.lower_arithmetic(OpKind.SUB),
-    "Sum": arithmetic.lower_arithmetic(OpKind.ADD),
+    "Sub": arithmetic.lower_arithmetic(SUB),
+    "Sum": arithmetic.lower_arithmetic(ADD),
     "Swish": activations.lower_swish,
     "Tanh": activations.lower_unary(UnaryFunction.TANH),
     "Transpose": movement.lower_transpose,

@@ -7,8 +7,10 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.flatfile.attributes import Clamp
-from ptq_core.flatfile.program import OpKind
+from ptq_core.flatfile.operators.attributes import Clamp
+from ptq_core.flatfile.operators.binary import ADD
+from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
+from ptq_core.flatfile.operators.reshape import RESHAPE
 from ptq_core.graph.edits import per_channel
 from ptq_core.optimize.lowering.arithmetic import combine
 from ptq_core.optimize.lowering.context import (
@@ -41,7 +43,7 @@ def lower_gemm(context: Lowering, node: ir.Node) -> None:
     _emit(context, node, source, stored, bias, name if addend is None else f"{name}:product")
     product = context.find(node.outputs[0])
     if addend is not None and product is not None:
-        added = combine(context, OpKind.ADD, str(node.name), name, product, addend)
+        added = combine(context, ADD, str(node.name), name, product, addend)
         context.bind(node.outputs[0], added)
 
 
@@ -61,10 +63,10 @@ def lower_mat_mul(context: Lowering, node: ir.Node) -> None:
         _emit(context, node, source, stored, None, name)
         return
     flat = context.like(f"{name}:rows", (math.prod(dims[:-1]), dims[-1]), source)
-    source = context.emit(OpKind.RESHAPE, node_name, (source,), flat)
+    source = context.emit(RESHAPE, node_name, (source,), flat)
     product = _emit(context, node, source, stored, None, f"{name}:product")
     out = context.like(name, (*dims[:-1], stored.array.shape[0]), product)
-    context.bind(node.outputs[0], Activation(context.emit(OpKind.RESHAPE, node_name, (product,), out)))
+    context.bind(node.outputs[0], Activation(context.emit(RESHAPE, node_name, (product,), out)))
 
 
 def _bias(
@@ -101,7 +103,7 @@ def _emit(
         None if bias is None else context.constant_tensor(_name(node, 2), bias),
     )
     out = context.arena_tensor(name, (rows, outputs))
-    context.emit(OpKind.FULLY_CONNECTED, str(node.name), operands, out, Clamp())
+    context.emit(FULLY_CONNECTED, str(node.name), operands, out, Clamp())
     context.bind(node.outputs[0], Activation(out))
     return out
 

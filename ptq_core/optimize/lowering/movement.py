@@ -7,8 +7,10 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.flatfile.attributes import Concat, Pad
-from ptq_core.flatfile.program import DType, OpKind, QuantParams
+from ptq_core.flatfile.operators.concat import CONCAT, Concat
+from ptq_core.flatfile.operators.pad import PAD, Pad
+from ptq_core.flatfile.operators.reshape import RESHAPE
+from ptq_core.flatfile.tensors import DType, QuantParams
 from ptq_core.optimize.lowering.context import (
     TO_NCHW,
     TO_NHWC,
@@ -149,7 +151,7 @@ def lower_concat(context: Lowering, node: ir.Node) -> None:
     stored = tuple(dims[i] for i in TO_NHWC) if last else tuple(dims)
     out = context.arena_tensor(str(node.outputs[0].name), stored)
     attributes = Concat(axis=nhwc_axis(axis) if last else axis)
-    context.emit(OpKind.CONCAT, str(node.name), tensors, out, attributes)
+    context.emit(CONCAT, str(node.name), tensors, out, attributes)
     context.bind(node.outputs[0], Activation(out, last))
 
 
@@ -193,7 +195,7 @@ def lower_pad(context: Lowering, node: ir.Node) -> None:
         )
     dims = tuple(d + attributes.before[i] + attributes.after[i] for i, d in enumerate(tensor.dims))
     out = context.like(str(node.outputs[0].name), dims, source)
-    context.emit(OpKind.PAD, str(node.name), (source,), out, attributes)
+    context.emit(PAD, str(node.name), (source,), out, attributes)
     context.bind(node.outputs[0], Activation(out, last))
 
 
@@ -240,9 +242,9 @@ def _rearrange(
 ) -> None:
     """Reshape ``source`` to ``split``, permute, reshape to ``dims`` (NHWC)."""
     name, node_name = str(node.outputs[0].name), str(node.name)
-    parts = context.emit(OpKind.RESHAPE, node_name, (source,), context.like(f"{name}:blocks", split, source))
+    parts = context.emit(RESHAPE, node_name, (source,), context.like(f"{name}:blocks", split, source))
     moved = context.transpose(parts, perm, node_name, f"{name}:moved")
-    out = context.emit(OpKind.RESHAPE, node_name, (moved,), context.like(name, dims, source))
+    out = context.emit(RESHAPE, node_name, (moved,), context.like(name, dims, source))
     context.bind(node.outputs[0], Activation(out, channels_last=True))
 
 

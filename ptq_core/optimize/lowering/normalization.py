@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.flatfile.attributes import Clamp, Reduce, ReduceFunction, UnaryFunction
-from ptq_core.flatfile.program import OpKind
+from ptq_core.flatfile.operators.attributes import Clamp
+from ptq_core.flatfile.operators.binary import ADD, DIV, MUL, SUB
+from ptq_core.flatfile.operators.reduce import REDUCE, Reduce, ReduceFunction
+from ptq_core.flatfile.operators.unary import UnaryFunction
 from ptq_core.optimize.lowering.arithmetic import apply, combine
 from ptq_core.optimize.lowering.context import (
     Activation,
@@ -42,8 +44,8 @@ def lower_batch_normalization(context: Lowering, node: ir.Node) -> None:
     dims = context.program.tensors[source].dims
     name, node_name = str(node.outputs[0].name), str(node.name)
     for kind, what, values, out_name in (
-        (OpKind.MUL, "scale", scale, f"{name}:scaled"),
-        (OpKind.ADD, "offset", offset, name),
+        (MUL, "scale", scale, f"{name}:scaled"),
+        (ADD, "offset", offset, name),
     ):
         constant = context.constant_tensor(
             f"{name}:{what}", Constant(values.astype(np.float32).reshape(shape))
@@ -90,21 +92,19 @@ def _normalize(
         dims = tuple(1 if i in stored else d for i, d in enumerate(context.tensor(entry).dims))
         out = context.arena_tensor(f"{name}:{what}", dims)
         attributes = Reduce(function=int(ReduceFunction.MEAN), axes=sum(1 << i for i in stored))
-        context.emit(OpKind.REDUCE, node_name, (entry.tensor,), out, attributes)
+        context.emit(REDUCE, node_name, (entry.tensor,), out, attributes)
         return Activation(out, x.channels_last)
 
     epsilon = Constant(np.array(get_float(node, "epsilon", 1e-5), np.float32))
     average = mean(x, "mean")
-    centred = combine(context, OpKind.SUB, node_name, f"{name}:centred", x, average)
-    squares = combine(context, OpKind.MUL, node_name, f"{name}:squares", centred, centred)
-    variance = combine(
-        context, OpKind.ADD, node_name, f"{name}:variance", mean(squares, "mean_square"), epsilon
-    )
+    centred = combine(context, SUB, node_name, f"{name}:centred", x, average)
+    squares = combine(context, MUL, node_name, f"{name}:squares", centred, centred)
+    variance = combine(context, ADD, node_name, f"{name}:variance", mean(squares, "mean_square"), epsilon)
     deviation = apply(context, UnaryFunction.SQRT, node_name, f"{name}:deviation", variance)
-    y = combine(context, OpKind.DIV, node_name, f"{name}:normal", centred, deviation)
-    y = combine(context, OpKind.MUL, node_name, name if bias is None else f"{name}:scaled", y, scale)
+    y = combine(context, DIV, node_name, f"{name}:normal", centred, deviation)
+    y = combine(context, MUL, node_name, name if bias is None else f"{name}:scaled", y, scale)
     if bias is not None:
-        y = combine(context, OpKind.ADD, node_name, name, y, bias)
+        y = combine(context, ADD, node_name, name, y, bias)
     if context.dims(y) != context.dims(x):
         raise Unsupported("its scale or bias is larger than its input")
     context.bind(node.outputs[0], y)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.flatfile.program import Array, DType, OpKind, QuantParams
+from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
+from ptq_core.flatfile.operators.quantize import QUANTIZE
+from ptq_core.flatfile.tensors import Array, DType, QuantParams
 from ptq_core.numerics import reference
 from ptq_core.optimize.lowering.context import (
     Activation,
@@ -39,7 +41,7 @@ def lower_quantize(context: Lowering, node: ir.Node) -> None:
         DType.I8,
         QuantParams(qparams.scales, qparams.zero_point),
     )
-    context.emit(OpKind.QUANTIZE, str(node.name), (entry.tensor,), out)
+    context.emit(QUANTIZE, str(node.name), (entry.tensor,), out)
     context.bind(node.outputs[0], Activation(out, entry.channels_last))
 
 
@@ -62,7 +64,7 @@ def lower_dequantize(context: Lowering, node: ir.Node) -> None:
     if tensor.qparams != QuantParams(qparams.scales, qparams.zero_point):
         raise Unsupported("its scale or zero point differs from that of the QuantizeLinear before it")
     out = context.arena_tensor(str(node.outputs[0].name), tensor.dims)
-    context.emit(OpKind.DEQUANTIZE, str(node.name), (entry.tensor,), out)
+    context.emit(DEQUANTIZE, str(node.name), (entry.tensor,), out)
     context.bind(node.outputs[0], Activation(out, entry.channels_last))
 
 

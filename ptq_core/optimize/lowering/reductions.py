@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from ptq_core.flatfile.attributes import ArgMax, Pool2d, Reduce, ReduceFunction, UnaryFunction
-from ptq_core.flatfile.program import DType, OpKind
+from ptq_core.flatfile.operators.arg_max import ARG_MAX, ArgMax
+from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, Pool2d
+from ptq_core.flatfile.operators.reduce import REDUCE, Reduce, ReduceFunction
+from ptq_core.flatfile.operators.unary import UnaryFunction
+from ptq_core.flatfile.tensors import DType
 from ptq_core.optimize.lowering.arithmetic import apply
 from ptq_core.optimize.lowering.context import (
     Activation,
@@ -45,10 +48,10 @@ def lower_reduce(function: ReduceFunction) -> Callable[[Lowering, ir.Node], None
         out = context.arena_tensor(name if keep else f"{name}:kept", dims)
         if function == ReduceFunction.MEAN and len(dims) == 4 and stored == (1, 2):
             window = Pool2d(kernel_h=source.dims[1], kernel_w=source.dims[2])
-            context.emit(OpKind.AVERAGE_POOL2D, str(node.name), (x.tensor,), out, window)
+            context.emit(AVERAGE_POOL2D, str(node.name), (x.tensor,), out, window)
         else:
             attributes = Reduce(function=int(function), axes=sum(1 << i for i in stored))
-            context.emit(OpKind.REDUCE, str(node.name), (x.tensor,), out, attributes)
+            context.emit(REDUCE, str(node.name), (x.tensor,), out, attributes)
         y = Activation(out, x.channels_last)
         if not keep:
             left = tuple(d for i, d in enumerate(context.dims(x)) if i not in axes)
@@ -70,7 +73,7 @@ def lower_arg_max(context: Lowering, node: ir.Node) -> None:
     name, keep = str(node.outputs[0].name), bool(get_int(node, "keepdims", 1))
     out = context.arena_tensor(name if keep else f"{name}:kept", shape, DType.I32)
     attributes = ArgMax(axis=stored, select_last=get_int(node, "select_last_index", 0))
-    context.emit(OpKind.ARG_MAX, str(node.name), (x.tensor,), out, attributes)
+    context.emit(ARG_MAX, str(node.name), (x.tensor,), out, attributes)
     y = Activation(out, x.channels_last)
     if not keep:
         y = context.reshaped(y, (*dims[:axis], *dims[axis + 1 :]), name, str(node.name))

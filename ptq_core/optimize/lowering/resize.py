@@ -7,8 +7,7 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.flatfile.attributes import Coordinates, Resize, ResizeMode, Rounding
-from ptq_core.flatfile.program import OpKind
+from ptq_core.flatfile.operators.resize import RESIZE, Coordinates, Resize, ResizeMode, Rounding
 from ptq_core.optimize.lowering.context import (
     Activation,
     Lowering,
@@ -130,5 +129,5 @@ def _emit(
     shape = (folded[0], sizes[first], (*sizes, 1)[first + 1], folded[3])
     final = tuple(sizes)
     out = context.like(name if last or shape == final else f"{name}:resized", shape, x.tensor)
-    y = Activation(context.emit(OpKind.RESIZE, node_name, (x.tensor,), out, attributes), last)
+    y = Activation(context.emit(RESIZE, node_name, (x.tensor,), out, attributes), last)
     context.bind(node.outputs[0], context.reshaped(y, final, name, node_name))

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.flatfile.attributes import Gather, Slice
-from ptq_core.flatfile.program import DType, OpKind, Tensor
+from ptq_core.flatfile.operators.gather import GATHER, Gather
+from ptq_core.flatfile.operators.slice import SLICE, Slice
+from ptq_core.flatfile.tensors import DType, Tensor
 from ptq_core.optimize.lowering.context import (
     Activation,
     Lowering,
@@ -105,9 +106,7 @@ def _sliced(context: Lowering, node: ir.Node, name: str, x: Activation, picks: l
     stored = [picks[axis] for axis in order]
     out = context.like(name, tuple(len(pick) for pick in stored), x.tensor)
     attributes = Slice(start=tuple(p.start for p in stored), step=tuple(p.step for p in stored))
-    return Activation(
-        context.emit(OpKind.SLICE, str(node.name), (x.tensor,), out, attributes), x.channels_last
-    )
+    return Activation(context.emit(SLICE, str(node.name), (x.tensor,), out, attributes), x.channels_last)
 
 
 def _gathered(
@@ -118,5 +117,5 @@ def _gathered(
     dims = (*source.dims[:at], len(indices), *source.dims[at + 1 :])
     table = context.program.add(Tensor(f"{name}:indices", DType.I32, indices.shape, None, indices))
     out = context.like(name, dims, x.tensor)
-    context.emit(OpKind.GATHER, str(node.name), (x.tensor, table), out, Gather(axis=at))
+    context.emit(GATHER, str(node.name), (x.tensor, table), out, Gather(axis=at))
     return Activation(out, x.channels_last)

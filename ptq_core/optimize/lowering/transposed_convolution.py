@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.flatfile.attributes import Conv2d, Dilate, Slice
-from ptq_core.flatfile.program import OpKind, QuantParams
+from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
+from ptq_core.flatfile.operators.dilate import DILATE, Dilate
+from ptq_core.flatfile.operators.slice import SLICE, Slice
+from ptq_core.flatfile.tensors import QuantParams
 from ptq_core.optimize.lowering.context import (
     Activation,
     Constant,
@@ -57,7 +59,7 @@ def lower_conv_transpose(context: Lowering, node: ir.Node) -> None:
         zero = 0 if tensor.qparams is None else tensor.qparams.zero_point
         out = context.like(f"{name}:dilated", (n, h.dilated, w.dilated, channels), source)
         spread = Dilate(step=(1, h.stride, w.stride, 1), q_value=zero)
-        source = context.emit(OpKind.DILATE, node_name, (source,), out, spread)
+        source = context.emit(DILATE, node_name, (source,), out, spread)
     source = _cut(context, node, source, h, w)
     n, rows, columns, _ = context.program.tensors[source].dims
     attributes = Conv2d(
@@ -74,7 +76,7 @@ def lower_conv_transpose(context: Lowering, node: ir.Node) -> None:
     out_w = columns + attributes.pad_left + attributes.pad_right - (kernel[1] - 1) * w.dilation
     out = context.arena_tensor(name, (n, out_h, out_w, outputs))
     operands = (source, weight, bias_tensor(context, node, 2, outputs))
-    context.emit(OpKind.CONV2D, node_name, operands, out, attributes)
+    context.emit(CONV2D, node_name, operands, out, attributes)
     context.bind(node.outputs[0], Activation(out, channels_last=True))
 
 
@@ -119,7 +121,7 @@ def _cut(context: Lowering, node: ir.Node, source: int, h: _Axis, w: _Axis) -> i
         raise Unsupported("its pads cut off the whole input")
     out = context.like(f"{node.outputs[0].name}:cut", dims, source)
     attributes = Slice(start=(0, cuts[0][0], cuts[1][0], 0), step=(1, 1, 1, 1))
-    return context.emit(OpKind.SLICE, str(node.name), (source,), out, attributes)
+    return context.emit(SLICE, str(node.name), (source,), out, attributes)
 
 
 def _flipped(weights: Constant, groups: int) -> Constant:

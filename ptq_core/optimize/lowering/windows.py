@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.flatfile.attributes import Conv2d, Pool2d
-from ptq_core.flatfile.program import DType, OpKind, QuantParams
+from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
+from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, MAX_POOL2D, Pool2d
+from ptq_core.flatfile.tensors import DType, QuantParams
 from ptq_core.optimize.lowering.context import (
     Activation,
     Constant,
@@ -122,7 +125,7 @@ def lower_conv(context: Lowering, node: ir.Node) -> None:
         groups=groups,
     )
     operands = (context.channels_last(x), weight, bias_tensor(context, node, 2, outputs))
-    context.emit(OpKind.CONV2D, str(node.name), operands, out, attributes)
+    context.emit(CONV2D, str(node.name), operands, out, attributes)
     context.bind(node.outputs[0], Activation(out, channels_last=True))
 
 
@@ -161,7 +164,7 @@ def lower_max_pool(context: Lowering, node: ir.Node) -> None:
         raise Unsupported("its second output (indices) is used")
     x, dims = picture(context, node)
     h, w = _pool_axes(node, dims)
-    _emit_pool(context, node, OpKind.MAX_POOL2D, context.channels_last(x), (h, w))
+    _emit_pool(context, node, MAX_POOL2D, context.channels_last(x), (h, w))
 
 
 def lower_average_pool(context: Lowering, node: ir.Node) -> None:
@@ -173,19 +176,19 @@ def lower_average_pool(context: Lowering, node: ir.Node) -> None:
     source, include_pad = context.channels_last(x), get_int(node, "count_include_pad", 0)
     padded = any((h.before, h.after, w.before, w.after))
     assert not (include_pad and (h.extra or w.extra)), "count_no_overhang has run"
-    _emit_pool(context, node, OpKind.AVERAGE_POOL2D, source, (h, w), int(bool(include_pad) and padded))
+    _emit_pool(context, node, AVERAGE_POOL2D, source, (h, w), int(bool(include_pad) and padded))
 
 
 def lower_global_average_pool(context: Lowering, node: ir.Node) -> None:
     """GlobalAveragePool → average_pool2d over the whole picture."""
     x, dims = picture(context, node)
-    _emit_pool(context, node, OpKind.AVERAGE_POOL2D, context.channels_last(x), _whole(dims[2], dims[3]))
+    _emit_pool(context, node, AVERAGE_POOL2D, context.channels_last(x), _whole(dims[2], dims[3]))
 
 
 def lower_global_max_pool(context: Lowering, node: ir.Node) -> None:
     """GlobalMaxPool → max_pool2d over the whole picture."""
     x, dims = picture(context, node)
-    _emit_pool(context, node, OpKind.MAX_POOL2D, context.channels_last(x), _whole(dims[2], dims[3]))
+    _emit_pool(context, node, MAX_POOL2D, context.channels_last(x), _whole(dims[2], dims[3]))
 
 
 def picture(context: Lowering, node: ir.Node) -> tuple[Activation, tuple[int, ...]]:
@@ -218,7 +221,7 @@ def _whole(height: int, width: int) -> tuple[Axis, Axis]:
 def _emit_pool(
     context: Lowering,
     node: ir.Node,
-    kind: OpKind,
+    kind: OperatorKind[Any],
     source: int,
     axes: tuple[Axis, Axis],
     include_pad: int = 0,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from ptq_core.flatfile.attributes import Clamp
-from ptq_core.flatfile.program import Op, OpKind, Program
+from ptq_core.flatfile.operators.attributes import Clamp
+from ptq_core.flatfile.operators.clamp import CLAMP
+from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
+from ptq_core.flatfile.operators.quantize import QUANTIZE
+from ptq_core.flatfile.program import Op, Program
 from ptq_core.optimize.rewrite import Rewriter
 
 
@@ -13,8 +16,8 @@ def cancel_quantize(program: Program) -> list[str]:
     Requires nothing. Ensures the int8 values of docs/numerics.md, "requantize".
     """
     rewriter = Rewriter(program)
-    for quantize in rewriter.ops(OpKind.QUANTIZE):
-        dequantize = rewriter.producer(quantize.inputs[0], OpKind.DEQUANTIZE)
+    for quantize in rewriter.ops(QUANTIZE):
+        dequantize = rewriter.producer(quantize.inputs[0], DEQUANTIZE)
         if dequantize is None:
             continue
         source = dequantize.inputs[0]
@@ -24,7 +27,5 @@ def cancel_quantize(program: Program) -> list[str]:
         ):
             rewriter.bypass(quantize, source)
         else:
-            rewriter.replace(
-                quantize, [Op(OpKind.CLAMP, quantize.name, (source,), quantize.outputs, Clamp())]
-            )
+            rewriter.replace(quantize, [Op(CLAMP, quantize.name, (source,), quantize.outputs, Clamp())])
     return rewriter.changes

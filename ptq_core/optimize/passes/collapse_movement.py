@@ -7,12 +7,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import Gather, Slice
 from ptq_core.flatfile.interpreter import run
-from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, Tensor
+from ptq_core.flatfile.operators import kinds
+from ptq_core.flatfile.operators.gather import GATHER, Gather
+from ptq_core.flatfile.operators.quantize import QUANTIZE
+from ptq_core.flatfile.operators.reshape import RESHAPE
+from ptq_core.flatfile.operators.slice import SLICE, Slice
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Array, DType, Tensor
 from ptq_core.optimize.rewrite import NOTHING, Rewriter, excerpt
 
-MOVING = (OpKind.TRANSPOSE, OpKind.SLICE, OpKind.GATHER)
+MOVING = kinds(lambda kind: kind.moves and not kind.fills and not kind.inputs[0].many and kind is not RESHAPE)
+"""What puts elements elsewhere. A reshape does not, and costs nothing."""
 
 # Numbering more elements than this takes longer than a saved operator is worth.
 _MAX_ELEMENTS = 2**24
@@ -26,14 +32,14 @@ def collapse_movement(program: Program) -> list[str]:
     readers stay for them. Ensures bit-identical values: the chain is run on the numbers of its input's elements.
     """
     rewriter = Rewriter(program)
-    for op in rewriter.ops(OpKind.RESHAPE, *MOVING):
+    for op in rewriter.ops(RESHAPE, *MOVING):
         chain = _chain(rewriter, op)
         if len(chain) < 2 or rewriter.tensor(chain[0].inputs[0]).elements > _MAX_ELEMENTS:
             continue
         for begin in range(len(chain) - 1):
             moving = sum(link.kind in MOVING for link in chain[begin:])
             simple = _simplest(rewriter, chain[begin:]) if moving else None
-            if simple is not None and moving > (simple.kind != OpKind.RESHAPE):
+            if simple is not None and moving > (simple.kind != RESHAPE):
                 rewriter.replace(op, _quantized_first(rewriter, chain[begin:], simple))
                 break
     return rewriter.changes
@@ -41,13 +47,13 @@ def collapse_movement(program: Program) -> list[str]:
 
 def _quantized_first(rewriter: Rewriter, chain: list[Op], simple: Op) -> list[Op]:
     """``simple`` on the quantized input, if there is a quantize in ``chain``."""
-    quantize = next((link for link in chain if link.kind == OpKind.QUANTIZE), None)
+    quantize = next((link for link in chain if link.kind == QUANTIZE), None)
     if quantize is None:
         return [simple]
     x = rewriter.tensor(simple.inputs[0])
     qparams = rewriter.tensor(quantize.outputs[0]).qparams
     early = rewriter.like(f"{x.name}:int8", x.dims, DType.I8, qparams)
-    before = Op(OpKind.QUANTIZE, quantize.name, simple.inputs[:1], (early,), NOTHING)
+    before = Op(QUANTIZE, quantize.name, simple.inputs[:1], (early,), NOTHING)
     return [before, dataclasses.replace(simple, inputs=(early, *simple.inputs[1:]))]
 
 
@@ -58,7 +64,7 @@ def _chain(rewriter: Rewriter, op: Op) -> list[Op]:
         link: Op | None = op
         while link is not None:
             yield link
-            link = rewriter.producer(link.inputs[0], OpKind.RESHAPE, OpKind.QUANTIZE, *MOVING)
+            link = rewriter.producer(link.inputs[0], RESHAPE, QUANTIZE, *MOVING)
 
     return list(upwards())[::-1]
 
@@ -69,7 +75,7 @@ def _simplest(rewriter: Rewriter, chain: list[Op]) -> Op | None:
     x, y = rewriter.tensor(source), rewriter.tensor(op.outputs[0])
     numbers = _numbers(rewriter.program, chain).reshape(-1)
     if len(numbers) == x.elements and (numbers == np.arange(x.elements)).all():
-        return Op(OpKind.RESHAPE, op.name, (source,), op.outputs, NOTHING)
+        return Op(RESHAPE, op.name, (source,), op.outputs, NOTHING)
     if len(x.dims) != len(y.dims) or x.dims[:-1] != y.dims[:-1]:
         return None
     picks = numbers[: y.dims[-1]]
@@ -80,16 +86,14 @@ def _simplest(rewriter: Rewriter, chain: list[Op]) -> Op | None:
     if len(steps) == 1 and 0 not in steps:
         inner = len(x.dims) - 1
         part = Slice(start=(*[0] * inner, int(picks[0])), step=(*[1] * inner, steps.pop()))
-        return Op(OpKind.SLICE, op.name, (source,), op.outputs, part)
+        return Op(SLICE, op.name, (source,), op.outputs, part)
     indices = rewriter.constant(f"{op.name}/channels", picks.astype(np.int32))
-    return Op(OpKind.GATHER, op.name, (source, indices), op.outputs, Gather(axis=len(x.dims) - 1))
+    return Op(GATHER, op.name, (source, indices), op.outputs, Gather(axis=len(x.dims) - 1))
 
 
 def _numbers(program: Program, chain: list[Op]) -> Array:
     """Which element of the chain's input each element of its output is."""
-    links = [
-        dataclasses.replace(op, kind=OpKind.RESHAPE) if op.kind == OpKind.QUANTIZE else op for op in chain
-    ]
+    links = [dataclasses.replace(op, kind=RESHAPE) if op.kind == QUANTIZE else op for op in chain]
     moved = excerpt(program, links, _as_integers)
     x = moved.tensors[moved.inputs[0]]
     return run(moved, [np.arange(x.elements, dtype=np.int32).reshape(x.dims)])[0]

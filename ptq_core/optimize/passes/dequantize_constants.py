@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from ptq_core.flatfile.program import DType, Op, OpKind, Program
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import DType
 from ptq_core.numerics import reference
 from ptq_core.optimize.rewrite import Rewriter
 
@@ -17,7 +18,7 @@ def dequantize_constants(program: Program) -> list[str]:
     Requires that all int8 operators have been recognised. Ensures that float operators read f32 only.
     """
     rewriter = Rewriter(program)
-    for op in rewriter.ops(*OpKind):
+    for op in rewriter.ops():
         if _runs_on_int8(rewriter, op):
             continue
         inputs = tuple(_real(rewriter, index) for index in op.inputs)

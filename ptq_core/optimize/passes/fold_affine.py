@@ -6,11 +6,14 @@ import dataclasses
 
 import numpy as np
 
-from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program
+from ptq_core.flatfile.operators import kinds
+from ptq_core.flatfile.operators.binary import ADD, DIV, MUL, SUB
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Array, DType
 from ptq_core.numerics import reference
 from ptq_core.optimize.rewrite import Rewriter, clamp_of, is_clamped, with_attributes
 
-WEIGHTED = (OpKind.CONV2D, OpKind.FULLY_CONNECTED)
+AFFINE = kinds(lambda kind: kind.affine)
 
 
 def fold_affine(program: Program) -> list[str]:
@@ -21,11 +24,11 @@ def fold_affine(program: Program) -> list[str]:
     to the rounding of the folded constants.
     """
     rewriter = Rewriter(program)
-    for op in rewriter.ops(OpKind.MUL, OpKind.DIV, OpKind.ADD, OpKind.SUB):
+    for op in rewriter.ops(MUL, DIV, ADD, SUB):
         for position in (0, 1):
-            if op.kind in (OpKind.SUB, OpKind.DIV) and position == 1:
+            if op.kind in (SUB, DIV) and position == 1:
                 continue
-            weighted = rewriter.producer(op.inputs[position], *WEIGHTED)
+            weighted = rewriter.producer(op.inputs[position], *AFFINE)
             if weighted is None or is_clamped(weighted):
                 continue
             values = _per_channel(rewriter, weighted, op, op.inputs[1 - position])
@@ -64,8 +67,8 @@ def _fused(rewriter: Rewriter, weighted: Op, op: Op, values: Array) -> Op | None
     if bias_index is not None:
         tensor = rewriter.tensor(bias_index)
         bias = _real(tensor.data, tensor.qparams.scales if tensor.qparams is not None else None)
-    multiplies = op.kind in (OpKind.MUL, OpKind.DIV)
-    if op.kind == OpKind.DIV:
+    multiplies = op.kind in (MUL, DIV)
+    if op.kind == DIV:
         if not values.all():
             return None
         values = 1 / values
@@ -75,7 +78,7 @@ def _fused(rewriter: Rewriter, weighted: Op, op: Op, values: Array) -> Op | None
         weight_index = rewriter.constant(weight.name, scaled.astype(np.float32))
         bias = bias * values
     else:
-        bias = bias + (-values if op.kind == OpKind.SUB else values)
+        bias = bias + (-values if op.kind == SUB else values)
     if bias_index is not None or not multiplies:
         bias_index = rewriter.constant(f"{weighted.name}/bias", bias.astype(np.float32))
     clamp = clamp_of(op)

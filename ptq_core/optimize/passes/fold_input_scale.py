@@ -6,10 +6,15 @@ import dataclasses
 
 import numpy as np
 
-from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, Tensor
+from ptq_core.flatfile.operators import kinds
+from ptq_core.flatfile.operators.binary import DIV, MUL
+from ptq_core.flatfile.operators.conv2d import CONV2D
+from ptq_core.flatfile.operators.transpose import TRANSPOSE
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Array, DType, Tensor
 from ptq_core.optimize.rewrite import Rewriter, conv_of, is_clamped, transpose_of
 
-WEIGHTED = (OpKind.CONV2D, OpKind.FULLY_CONNECTED)
+AFFINE = kinds(lambda kind: kind.affine)
 
 
 def fold_input_scale(program: Program) -> list[str]:
@@ -18,22 +23,22 @@ def fold_input_scale(program: Program) -> list[str]:
     Requires float weights, no clamp and no other reader. Ensures equal values up to the rounding of the folded weights.
     """
     rewriter = Rewriter(program)
-    for op in rewriter.ops(OpKind.MUL, OpKind.DIV):
+    for op in rewriter.ops(MUL, DIV):
         reader = rewriter.sole_consumer(op.outputs[0])
-        transpose = reader if reader is not None and reader.kind == OpKind.TRANSPOSE else None
+        transpose = reader if reader is not None and reader.kind == TRANSPOSE else None
         weighted = reader if transpose is None else rewriter.sole_consumer(transpose.outputs[0])
-        if weighted is None or weighted.kind not in WEIGHTED or is_clamped(op):
+        if weighted is None or weighted.kind not in AFFINE or is_clamped(op):
             continue
         weight = rewriter.tensor(weighted.inputs[1])
-        for position in (0, 1) if op.kind == OpKind.MUL else (0,):
+        for position in (0, 1) if op.kind == MUL else (0,):
             x, factor = op.inputs[position], rewriter.tensor(op.inputs[1 - position])
             values = _per_channel(factor, rewriter.tensor(weighted.inputs[0]).dims, transpose)
             same = rewriter.tensor(x).dims == rewriter.tensor(op.outputs[0]).dims
             if values is None or not same or weight.data is None or weight.dtype != DType.F32:
                 continue
-            if op.kind == OpKind.DIV and not values.all():
+            if op.kind == DIV and not values.all():
                 continue
-            scaled = _scaled(weighted, weight.data, values if op.kind == OpKind.MUL else 1 / values)
+            scaled = _scaled(weighted, weight.data, values if op.kind == MUL else 1 / values)
             moved = () if transpose is None else (transpose,)
             source = x if transpose is None else weighted.inputs[0]
             inputs = (source, rewriter.constant(weight.name, scaled), *weighted.inputs[2:])
@@ -58,7 +63,7 @@ def _per_channel(factor: Tensor, dims: tuple[int, ...], transpose: Op | None) ->
 
 def _scaled(weighted: Op, weight: Array, values: Array) -> Array:
     """The weights [O, …, I] with every input channel times its value."""
-    groups = conv_of(weighted).groups if weighted.kind == OpKind.CONV2D else 1
+    groups = conv_of(weighted).groups if weighted.kind == CONV2D else 1
     outputs, inputs = weight.shape[0], weight.shape[-1]
     factors = np.repeat(values.reshape(groups, inputs), outputs // groups, axis=0)
     shape = (outputs, *[1] * (weight.ndim - 2), inputs)

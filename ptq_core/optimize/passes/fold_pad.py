@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from ptq_core.flatfile.program import Op, OpKind, Program
+from ptq_core.flatfile.operators.conv2d import CONV2D
+from ptq_core.flatfile.operators.pad import PAD
+from ptq_core.flatfile.program import Op, Program
 from ptq_core.optimize.rewrite import Rewriter, conv_of, pad_of, with_attributes
 
 
@@ -15,8 +17,8 @@ def fold_pad(program: Program) -> list[str]:
     Ensures bit-identical values. The pad stays if it has other readers.
     """
     rewriter = Rewriter(program)
-    for conv in rewriter.ops(OpKind.CONV2D):
-        pad = rewriter.producer(conv.inputs[0], OpKind.PAD)
+    for conv in rewriter.ops(CONV2D):
+        pad = rewriter.producer(conv.inputs[0], PAD)
         if pad is None or not _pads_with_zero(rewriter, pad):
             continue
         a, before, after = conv_of(conv), pad_of(pad).before, pad_of(pad).after

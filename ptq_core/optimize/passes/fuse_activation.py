@@ -6,14 +6,18 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import Clamp, Unary, UnaryFunction
-from ptq_core.flatfile.program import Op, OpKind, Program
+from ptq_core.flatfile.operators.attributes import Clamp
+from ptq_core.flatfile.operators.binary import ADD, DIV, MUL
+from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.unary import UNARY, Unary, UnaryFunction
+from ptq_core.flatfile.program import Op, Program
 from ptq_core.optimize.rewrite import Rewriter, clamp_of, is_clamped, unary_of
 
-PRODUCT = (OpKind.MUL, OpKind.DIV)
+PRODUCT = (MUL, DIV)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def _factors(rewriter: Rewriter, op: Op) -> tuple[float, list[int]] | None:
     """(product of the numbers, values) that ``op`` and the products before it multiply; None if it divides by a value."""
     number, values = 1.0, list[int]()
     for position, index in enumerate(op.reads):
-        divides = op.kind == OpKind.DIV and position == 1
+        divides = op.kind == DIV and position == 1
         constant = _number(rewriter, index)
         if constant is not None:
             if divides and constant == 0:
@@ -79,7 +83,7 @@ def _factors(rewriter: Rewriter, op: Op) -> tuple[float, list[int]] | None:
 
 def _unary_gate(rewriter: Rewriter, index: int) -> _Gate | None:
     """sigmoid(x), hard_sigmoid(x) of slope 1/6, tanh(softplus(x))."""
-    gate = _inner(rewriter, index, OpKind.UNARY)
+    gate = _inner(rewriter, index, UNARY)
     if gate is None:
         return None
     a, x = unary_of(gate), gate.inputs[0]
@@ -87,7 +91,7 @@ def _unary_gate(rewriter: Rewriter, index: int) -> _Gate | None:
         return _Gate(x, UnaryFunction.SILU, 1.0)
     if a.function == UnaryFunction.HARD_SIGMOID and _is(a.alpha, 1 / 6) and a.beta == 0.5:
         return _Gate(x, UnaryFunction.HARD_SWISH, 1.0)
-    plus = _inner(rewriter, x, OpKind.UNARY) if a.function == UnaryFunction.TANH else None
+    plus = _inner(rewriter, x, UNARY) if a.function == UnaryFunction.TANH else None
     if plus is not None and unary_of(plus).function == UnaryFunction.SOFTPLUS:
         return _Gate(plus.inputs[0], UnaryFunction.MISH, 1.0)
     return None
@@ -101,9 +105,9 @@ def _relu6_gate(rewriter: Rewriter, index: int) -> _Gate | None:
 
 def _erf_gate(rewriter: Rewriter, index: int) -> _Gate | None:
     """1 + erf(x / √2)."""
-    total = _inner(rewriter, index, OpKind.ADD)
+    total = _inner(rewriter, index, ADD)
     for value, one in (total.inputs, total.inputs[::-1]) if total is not None else ():
-        erf = _inner(rewriter, value, OpKind.UNARY)
+        erf = _inner(rewriter, value, UNARY)
         scaled = None if erf is None else _inner(rewriter, erf.inputs[0], *PRODUCT)
         if _number(rewriter, one) == 1.0 and erf is not None and scaled is not None:
             factors = _factors(rewriter, scaled)
@@ -122,7 +126,7 @@ _GATES: tuple[Callable[[Rewriter, int], _Gate | None], ...] = (_unary_gate, _rel
 
 def _relu6_of_sum(rewriter: Rewriter, index: int) -> int | None:
     """x if ``index`` is clip(x + 3, 0, 6); fuse_clamp has made that one operator."""
-    total = rewriter.producer(index, OpKind.ADD)
+    total = rewriter.producer(index, ADD)
     if total is None or rewriter.sole_consumer(index) is None:
         return None
     if (clamp_of(total).lo, clamp_of(total).hi) != (0.0, 6.0):
@@ -131,7 +135,7 @@ def _relu6_of_sum(rewriter: Rewriter, index: int) -> int | None:
     return next((x for x, three in pairs if _number(rewriter, three) == 3.0), None)
 
 
-def _inner(rewriter: Rewriter, index: int | None, *kinds: OpKind) -> Op | None:
+def _inner(rewriter: Rewriter, index: int | None, *kinds: OperatorKind[Any]) -> Op | None:
     """The producer of ``index`` if it is of ``kinds``, clamps nothing, and its output has one reader."""
     op = rewriter.producer(index, *kinds)
     if op is None or is_clamped(op) or rewriter.sole_consumer(op.outputs[0]) is None:
@@ -155,4 +159,4 @@ def _is(number: float, wanted: float) -> bool:
 def _unary(op: Op, x: int, function: UnaryFunction, alpha: float = 0.0, beta: float = 0.0) -> Op:
     bounds: Clamp = clamp_of(op)
     attributes = Unary(function=int(function), alpha=alpha, beta=beta, lo=bounds.lo, hi=bounds.hi)
-    return dataclasses.replace(op, kind=OpKind.UNARY, inputs=(x,), attributes=attributes)
+    return dataclasses.replace(op, kind=UNARY, inputs=(x,), attributes=attributes)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from ptq_core.flatfile.attributes import Clamp
-from ptq_core.flatfile.layout import OPS
-from ptq_core.flatfile.program import OpKind, Program
+from ptq_core.flatfile.operators import kinds
+from ptq_core.flatfile.operators.clamp import CLAMP
+from ptq_core.flatfile.program import Program
 from ptq_core.optimize.rewrite import Rewriter, clamp_of, with_attributes
 
-CLAMPING = tuple(kind for kind, row in OPS.items() if issubclass(row.attributes, Clamp))
-"""The kinds that have clamp attributes."""
+CLAMPING = kinds(lambda kind: kind.clamps)
 
 
 def fuse_clamp(program: Program) -> list[str]:
@@ -20,7 +19,7 @@ def fuse_clamp(program: Program) -> list[str]:
     Ensures bit-identical values.
     """
     rewriter = Rewriter(program)
-    for clamp in rewriter.ops(OpKind.CLAMP):
+    for clamp in rewriter.ops(CLAMP):
         op = rewriter.producer(clamp.inputs[0], *CLAMPING)
         if op is None or rewriter.sole_consumer(op.outputs[0]) is not clamp:
             continue

@@ -8,25 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptq_core.flatfile.interpreter import run
-from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, Tensor
+from ptq_core.flatfile.operators import kinds
+from ptq_core.flatfile.operators.lookup import LOOKUP
+from ptq_core.flatfile.operators.quantize import QUANTIZE
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Array, DType, Tensor
 from ptq_core.numerics import reference
 from ptq_core.optimize.rewrite import NOTHING, Rewriter, excerpt
 
-# What requantizes only: int8 has that without a table.
-_CONVERTING = frozenset({OpKind.QUANTIZE, OpKind.DEQUANTIZE, OpKind.CLAMP})
-
-ELEMENTWISE = (
-    *sorted(_CONVERTING),
-    OpKind.LOOKUP,
-    OpKind.UNARY,
-    OpKind.ADD,
-    OpKind.SUB,
-    OpKind.MUL,
-    OpKind.DIV,
-    OpKind.MAXIMUM,
-    OpKind.MINIMUM,
-    OpKind.POW,
-)
+ELEMENTWISE = kinds(lambda kind: kind.elementwise)
 
 
 @dataclass(frozen=True)
@@ -46,13 +36,13 @@ def fuse_lookup(program: Program) -> list[str]:
     """
     rewriter = Rewriter(program)
     order = {op.outputs[0]: i for i, op in enumerate(program.ops)}
-    for quantize in rewriter.ops(OpKind.QUANTIZE):
+    for quantize in rewriter.ops(QUANTIZE):
         island = _island(rewriter, order, quantize)
-        if island is None or {op.kind for op in island.ops} <= _CONVERTING:
+        if island is None or all(op.kind.converts for op in island.ops):
             continue
         out = rewriter.tensor(quantize.outputs[0])
         table = rewriter.constant(f"{out.name}/table", _table(program, island, out), out.qparams)
-        lookup = Op(OpKind.LOOKUP, quantize.name, (island.source, table), quantize.outputs, NOTHING)
+        lookup = Op(LOOKUP, quantize.name, (island.source, table), quantize.outputs, NOTHING)
         rewriter.replace(quantize, [lookup])
     return rewriter.changes
 
@@ -71,8 +61,7 @@ def _island(rewriter: Rewriter, order: dict[int, int], quantize: Op) -> _Island 
             break
         inside.append(op)
         frontier.remove(latest)
-        data = op.reads[:1] if op.kind == OpKind.LOOKUP else op.reads
-        frontier |= {index for index in data if not _is_number(rewriter.tensor(index))}
+        frontier |= {index for index in op.kind.data(op.reads) if not _is_number(rewriter.tensor(index))}
         if len(frontier) == 1:
             (source,) = frontier
             tensor = rewriter.tensor(source)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from ptq_core.flatfile.attributes import Conv2dAdd
-from ptq_core.flatfile.program import Op, OpKind, Program
+from ptq_core.flatfile.operators.binary import ADD
+from ptq_core.flatfile.operators.conv2d import CONV2D
+from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD, Conv2dAdd
+from ptq_core.flatfile.program import Op, Program
 from ptq_core.optimize.rewrite import Rewriter, clamp_of, conv_of
 
 
@@ -18,8 +20,8 @@ def fuse_residual(program: Program) -> list[str]:
     """
     rewriter = Rewriter(program)
     order = {id(op): i for i, op in enumerate(program.ops)}
-    for add in rewriter.ops(OpKind.ADD):
-        convs = [c for c in (rewriter.producer(i, OpKind.CONV2D) for i in add.inputs) if c is not None]
+    for add in rewriter.ops(ADD):
+        convs = [c for c in (rewriter.producer(i, CONV2D) for i in add.inputs) if c is not None]
         convs = [c for c in convs if rewriter.sole_consumer(c.outputs[0]) is add]
         for conv in sorted(convs, key=lambda c: -order[id(c)])[:1]:
             residual = next((i for i in add.reads if i != conv.outputs[0]), None)
@@ -49,4 +51,4 @@ def _fused(rewriter: Rewriter, conv: Op, residual: int, add: Op) -> Op:
         zero_point=0 if own is None else own.zero_point,
     )
     x, w, *bias = conv.inputs
-    return Op(OpKind.CONV2D_ADD, add.name, (x, w, residual, *bias), add.outputs, attributes)
+    return Op(CONV2D_ADD, add.name, (x, w, residual, *bias), add.outputs, attributes)

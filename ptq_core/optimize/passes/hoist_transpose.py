@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from ptq_core.flatfile.attributes import Transpose
-from ptq_core.flatfile.program import Op, OpKind, Program
+from ptq_core.flatfile.operators.concat import CONCAT
+from ptq_core.flatfile.operators.reshape import RESHAPE
+from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
+from ptq_core.flatfile.program import Op, Program
 from ptq_core.optimize.rewrite import Rewriter, concat_of, transpose_of, with_attributes
 
 
@@ -16,11 +18,11 @@ def hoist_transpose(program: Program) -> list[str]:
     collapse_movement can merge both. Ensures bit-identical values.
     """
     rewriter = Rewriter(program)
-    for transpose in rewriter.ops(OpKind.TRANSPOSE):
-        concat = rewriter.producer(transpose.inputs[0], OpKind.CONCAT)
+    for transpose in rewriter.ops(TRANSPOSE):
+        concat = rewriter.producer(transpose.inputs[0], CONCAT)
         if concat is None or rewriter.sole_consumer(concat.outputs[0]) is not transpose:
             continue
-        if any(rewriter.producer(index, OpKind.TRANSPOSE, OpKind.RESHAPE) is None for index in concat.inputs):
+        if any(rewriter.producer(index, TRANSPOSE, RESHAPE) is None for index in concat.inputs):
             continue
         perm = transpose_of(transpose).perm
         moved, pieces = [], []
@@ -29,7 +31,7 @@ def hoist_transpose(program: Program) -> list[str]:
             pieces.append(
                 rewriter.like(f"{x.name}:moved", tuple(x.dims[i] for i in perm), x.dtype, x.qparams)
             )
-            moved.append(Op(OpKind.TRANSPOSE, transpose.name, (index,), (pieces[-1],), Transpose(perm=perm)))
+            moved.append(Op(TRANSPOSE, transpose.name, (index,), (pieces[-1],), Transpose(perm=perm)))
         joined = with_attributes(concat, axis=perm.index(concat_of(concat).axis))
         joined = dataclasses.replace(joined, inputs=tuple(pieces), outputs=transpose.outputs)
         rewriter.replace(transpose, [joined])

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from ptq_core.flatfile.attributes import Reduce, ReduceFunction, Resize, ResizeMode
-from ptq_core.flatfile.program import DType, Op, OpKind, Program
+from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
+from ptq_core.flatfile.operators.quantize import QUANTIZE
+from ptq_core.flatfile.program import Program
+from ptq_core.flatfile.tensors import DType
 from ptq_core.optimize.passes.lower_weighted_to_int8 import with_int8_bounds
 from ptq_core.optimize.rewrite import Rewriter
-
-KINDS = (
-    OpKind.ADD,
-    OpKind.SUB,
-    OpKind.MUL,
-    OpKind.AVERAGE_POOL2D,
-    OpKind.REDUCE,
-    OpKind.RESIZE,
-    OpKind.CONCAT,
-    OpKind.CLAMP,
-)
 
 
 def lower_others_to_int8(program: Program) -> list[str]:
@@ -28,10 +19,12 @@ def lower_others_to_int8(program: Program) -> list[str]:
     Ensures the values of docs/numerics.md, "Other int8 operators".
     """
     rewriter = Rewriter(program)
-    for op in rewriter.ops(*KINDS):
+    for op in rewriter.ops():
+        if not op.kind.rescales(op.attributes):
+            continue
         inputs = [_quantized(rewriter, index) for index in op.inputs]
-        quantize = rewriter.sole_consumer(op.outputs[0], OpKind.QUANTIZE)
-        if quantize is None or any(index is None for index in inputs) or not _has_int8_form(op):
+        quantize = rewriter.sole_consumer(op.outputs[0], QUANTIZE)
+        if quantize is None or any(index is None for index in inputs):
             continue
         out = rewriter.tensor(quantize.outputs[0]).qparams
         assert out is not None
@@ -40,19 +33,11 @@ def lower_others_to_int8(program: Program) -> list[str]:
     return rewriter.changes
 
 
-def _has_int8_form(op: Op) -> bool:
-    """Of reductions the mean computes; of resizes the linear one. What only chooses values is moved by sink_dequantize."""
-    a = op.attributes
-    if isinstance(a, Reduce):
-        return a.function == ReduceFunction.MEAN
-    return not isinstance(a, Resize) or a.mode == ResizeMode.LINEAR
-
-
 def _quantized(rewriter: Rewriter, index: int | None) -> int | None:
     """The int8 tensor behind a float one, None if there is none."""
     tensor = rewriter.tensor(index)
     if tensor.is_constant:
         fits = tensor.dtype == DType.I8 and tensor.qparams is not None and tensor.qparams.per_tensor
         return index if fits else None
-    dequantize = rewriter.producer(index, OpKind.DEQUANTIZE)
+    dequantize = rewriter.producer(index, DEQUANTIZE)
     return None if dequantize is None else dequantize.inputs[0]

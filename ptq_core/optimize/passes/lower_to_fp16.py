@@ -7,18 +7,16 @@ import dataclasses
 import numpy as np
 
 from ptq_core.flatfile.interpreter import half
-from ptq_core.flatfile.program import DType, Op, OpKind, Program, Tensor
-from ptq_core.flatfile.rules import F16_KINDS
+from ptq_core.flatfile.operators.convert import CONVERT
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import DType, Tensor
 from ptq_core.optimize.rewrite import NOTHING, described
-
-MOVES = frozenset({OpKind.RESHAPE, OpKind.CONCAT})
-"""Operators that are worth a conversion only to stay in the type of what they move."""
 
 LARGEST = float(np.finfo(np.float16).max)
 
 
 def lower_to_fp16(program: Program) -> list[str]:
-    """Run every operator in half precision that can (flatfile/rules, F16_KINDS); constants are rounded to nearest.
+    """Run every operator in half precision that can; constants are rounded to nearest.
 
     Requires nothing. Ensures that inputs and outputs stay f32, and so do int8 operators with their float outputs, and
     operators with a constant beyond 65504: half precision would make it infinite.
@@ -70,11 +68,12 @@ class _Lowering:
 
     def _lowers(self, op: Op) -> bool:
         tensors = [self._tensors[index] for index in (*op.reads, *op.outputs)]
-        if op.kind not in F16_KINDS or any(tensor.dtype != DType.F32 for tensor in tensors):
+        if not op.kind.has_f16 or any(tensor.dtype != DType.F32 for tensor in tensors):
             return False
         if any(tensor.data is not None and _overflows(tensor) for tensor in tensors):
             return False
-        return op.kind not in MOVES or any(index in self._halves for index in op.reads)
+        # What only moves data is not worth a conversion: it stays in the type of that.
+        return not op.kind.moves or any(index in self._halves for index in op.reads)
 
     def _new(self, tensor: Tensor) -> int:
         data = None if tensor.data is None else half(tensor.data)
@@ -85,7 +84,7 @@ class _Lowering:
 
     def _convert(self, source: int, target: int) -> None:
         name = f"{self._tensors[target].name}/convert"
-        self.ops.append(Op(OpKind.CONVERT, name, (source,), (target,), NOTHING))
+        self.ops.append(Op(CONVERT, name, (source,), (target,), NOTHING))
 
 
 def _overflows(tensor: Tensor) -> bool:

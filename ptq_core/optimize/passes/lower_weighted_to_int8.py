@@ -6,12 +6,16 @@ import dataclasses
 
 import numpy as np
 
-from ptq_core.flatfile.program import DType, Op, OpKind, Program, QuantParams
+from ptq_core.flatfile.operators import kinds
+from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
+from ptq_core.flatfile.operators.quantize import QUANTIZE
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import DType, QuantParams
 from ptq_core.numerics.qparams import quantize_bias
 from ptq_core.numerics.requantize import quantize_bound
 from ptq_core.optimize.rewrite import Rewriter, clamp_of, with_attributes
 
-WEIGHTED = (OpKind.CONV2D, OpKind.FULLY_CONNECTED)
+AFFINE = kinds(lambda kind: kind.affine)
 
 # onnxruntime takes an int32 bias as it is; a scale that differs from s_in · s_w by more than rounding is another bias.
 _BIAS_SCALE_TOLERANCE = 1e-5
@@ -24,8 +28,8 @@ def lower_weighted_to_int8(program: Program) -> list[str]:
     int8 if a quantize is its only reader, else f32. Ensures the values of docs/numerics.md, "Requantize".
     """
     rewriter = Rewriter(program)
-    for op in rewriter.ops(*WEIGHTED):
-        dequantize = rewriter.producer(op.inputs[0], OpKind.DEQUANTIZE)
+    for op in rewriter.ops(*AFFINE):
+        dequantize = rewriter.producer(op.inputs[0], DEQUANTIZE)
         weight = rewriter.tensor(op.inputs[1])
         if dequantize is None or weight.dtype != DType.I8 or weight.qparams is None:
             continue
@@ -33,7 +37,7 @@ def lower_weighted_to_int8(program: Program) -> list[str]:
         assert s_in is not None
         bias = _bias(rewriter, op, s_in, weight.qparams)
         int8 = dataclasses.replace(op, inputs=(dequantize.inputs[0], op.inputs[1], bias))
-        quantize = rewriter.sole_consumer(op.outputs[0], OpKind.QUANTIZE)
+        quantize = rewriter.sole_consumer(op.outputs[0], QUANTIZE)
         if quantize is None:
             rewriter.replace(op, [int8])
             continue

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from ptq_core.flatfile.attributes import Transpose
-from ptq_core.flatfile.program import OpKind, Program
+from ptq_core.flatfile.operators.reshape import RESHAPE
+from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
+from ptq_core.flatfile.program import Program
 from ptq_core.optimize.rewrite import Rewriter, transpose_of
 
 
@@ -15,12 +16,12 @@ def merge_reshapes(program: Program) -> list[str]:
     Requires nothing; an inner operator with other readers stays for them. Ensures bit-identical values.
     """
     rewriter = Rewriter(program)
-    for op in rewriter.ops(OpKind.RESHAPE, OpKind.TRANSPOSE):
+    for op in rewriter.ops(RESHAPE, TRANSPOSE):
         inner = rewriter.producer(op.inputs[0], op.kind)
         if inner is None:
             continue
         merged = dataclasses.replace(op, inputs=inner.inputs)
-        if op.kind == OpKind.TRANSPOSE:
+        if op.kind == TRANSPOSE:
             first, second = transpose_of(inner).perm, transpose_of(op).perm
             merged = dataclasses.replace(merged, attributes=Transpose(perm=tuple(first[i] for i in second)))
         rewriter.replace(op, [merged])

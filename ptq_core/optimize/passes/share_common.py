@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ptq_core.flatfile.program import Op, Program, Tensor
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Tensor
 from ptq_core.optimize.rewrite import Rewriter
 
 
@@ -16,7 +17,7 @@ def share_common(program: Program) -> list[str]:
     while changed:
         changed = False
         seen: dict[tuple[object, ...], int] = {}
-        for op in rewriter.ops(*{op.kind for op in program.ops}):
+        for op in rewriter.ops():
             key = _key(op, rewriter.tensor(op.outputs[0]))
             if key in seen:
                 rewriter.bypass(op, seen[key])

@@ -6,23 +6,12 @@ import dataclasses
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import Clamp, Dilate, Pad, Reduce, ReduceFunction, Resize, ResizeMode
-from ptq_core.flatfile.program import DType, Op, OpKind, Program
+from ptq_core.flatfile.operators.attributes import Filled
+from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import DType
 from ptq_core.numerics.requantize import quantize_bound
-from ptq_core.optimize.rewrite import NOTHING, Rewriter, is_clamped, with_attributes
-
-MOVEMENT = (
-    OpKind.TRANSPOSE,
-    OpKind.RESHAPE,
-    OpKind.MAX_POOL2D,
-    OpKind.PAD,
-    OpKind.SLICE,
-    OpKind.GATHER,
-    OpKind.DILATE,
-    OpKind.RESIZE,
-    OpKind.REDUCE,
-    OpKind.ARG_MAX,
-)
+from ptq_core.optimize.rewrite import NOTHING, Rewriter, only_selects, with_attributes
 
 
 def sink_dequantize(program: Program) -> list[str]:
@@ -32,36 +21,28 @@ def sink_dequantize(program: Program) -> list[str]:
     these operators only choose among values, and dequantization is strictly monotone.
     """
     rewriter = Rewriter(program)
-    for op in rewriter.ops(*MOVEMENT):
-        dequantize = rewriter.producer(op.inputs[0], OpKind.DEQUANTIZE)
-        if dequantize is None or not only_selects(op):
+    for op in rewriter.ops():
+        data = op.kind.data(op.inputs)
+        dequantize = rewriter.producer(data[0], DEQUANTIZE) if len(data) == 1 else None
+        if dequantize is None:
             continue
-        if op.kind == OpKind.ARG_MAX:
+        if op.kind.reads_order:
             rewriter.replace(op, [dataclasses.replace(op, inputs=dequantize.inputs)])
+        if not only_selects(op):
             continue
         moved = _in_int8(rewriter, op, dequantize)
         if moved is None:
             continue
-        after = Op(OpKind.DEQUANTIZE, dequantize.name, moved.outputs, op.outputs, NOTHING)
+        after = Op(DEQUANTIZE, dequantize.name, moved.outputs, op.outputs, NOTHING)
         rewriter.replace(op, [moved, after])
     return rewriter.changes
-
-
-def only_selects(op: Op) -> bool:
-    """True if every output value of ``op`` is one of its input's (or a filler), unclamped."""
-    a = op.attributes
-    if isinstance(a, Reduce) and a.function not in (ReduceFunction.MAX, ReduceFunction.MIN):
-        return False
-    if isinstance(a, Resize) and a.mode != ResizeMode.NEAREST:
-        return False
-    return not isinstance(a, Clamp) or not is_clamped(op)
 
 
 def _in_int8(rewriter: Rewriter, op: Op, dequantize: Op) -> Op | None:
     source = dequantize.inputs[0]
     qparams = rewriter.tensor(source).qparams
     assert qparams is not None
-    if isinstance(op.attributes, Pad | Dilate):
+    if isinstance(op.attributes, Filled):
         value = op.attributes.value
         q_value = quantize_bound(value, qparams.scale, qparams.zero_point)
         if np.float32(q_value - qparams.zero_point) * qparams.scale != np.float32(value):

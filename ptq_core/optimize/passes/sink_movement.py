@@ -6,12 +6,14 @@ import dataclasses
 
 import numpy as np
 
-from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, Tensor
+from ptq_core.flatfile.operators import kinds
+from ptq_core.flatfile.operators.transpose import TRANSPOSE
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Array, DType, Tensor
 from ptq_core.optimize.rewrite import Rewriter, transpose_of
 
-MOVEMENT = (OpKind.TRANSPOSE, OpKind.RESHAPE)
-BINARY = (OpKind.ADD, OpKind.SUB, OpKind.MUL, OpKind.DIV, OpKind.MAXIMUM, OpKind.MINIMUM, OpKind.POW)
-ELEMENTWISE = (OpKind.CLAMP, OpKind.UNARY, *BINARY)
+MOVEMENT = kinds(lambda kind: kind.permutes)
+ELEMENTWISE = kinds(lambda kind: kind.elementwise)
 
 
 def sink_movement(program: Program) -> list[str]:
@@ -25,7 +27,7 @@ def sink_movement(program: Program) -> list[str]:
         moves = {index: rewriter.producer(index, *MOVEMENT) for index in op.inputs}
         move = next((m for m in moves.values() if m is not None), None)
         y = rewriter.tensor(op.outputs[0])
-        if move is None or y.dtype != DType.F32 or rewriter.tensor(move.outputs[0]).dims != y.dims:
+        if move is None or not _is_float(rewriter, op) or rewriter.tensor(move.outputs[0]).dims != y.dims:
             continue
         inputs = [_before(rewriter, op, move, index) for index in op.inputs]
         if any(index is None for index in inputs):
@@ -35,6 +37,11 @@ def sink_movement(program: Program) -> list[str]:
         after = dataclasses.replace(move, inputs=(early,), outputs=op.outputs)
         rewriter.replace(op, [computed, after], without=[m for m in moves.values() if m is not None])
     return rewriter.changes
+
+
+def _is_float(rewriter: Rewriter, op: Op) -> bool:
+    tensors = (rewriter.tensor(index) for index in (*op.reads, *op.outputs))
+    return all(tensor.dtype == DType.F32 for tensor in tensors if not tensor.is_constant)
 
 
 def _before(rewriter: Rewriter, op: Op, move: Op, index: int | None) -> int | None:
@@ -63,7 +70,7 @@ def _moved_back(rewriter: Rewriter, move: Op, tensor: Tensor, dims: tuple[int, .
         return None
     if data.size == 1:
         return data.reshape(())
-    if move.kind == OpKind.TRANSPOSE:
+    if move.kind == TRANSPOSE:
         perm = transpose_of(move).perm
         back = tuple(int(i) for i in np.argsort(perm))
         return data.reshape((1,) * (len(dims) - data.ndim) + data.shape).transpose(back)

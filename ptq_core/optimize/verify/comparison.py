@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ptq_core.errors import PtqError
-from ptq_core.flatfile.program import Array
+from ptq_core.flatfile.tensors import Array
 
 TINY = float(np.finfo(np.float32).tiny)
 """Differences below the smallest normal float32 are none."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptq_core.flatfile.program import Array, OpKind, Program
+from ptq_core.flatfile.operators.quantize import QUANTIZE
+from ptq_core.flatfile.program import Program
+from ptq_core.flatfile.tensors import Array
 
 UNKNOWN = ((-1.0, 1.0), (0.0, 255.0))
 """Ranges of an input of which nothing is known, by turns: normalised values, and pixels."""
@@ -29,7 +31,7 @@ def input_ranges(program: Program, turn: int) -> list[InputRange]:
         found = InputRange(low, high, False)
         for op in program.ops:
             qparams = program.tensors[op.outputs[0]].qparams
-            if op.kind == OpKind.QUANTIZE and op.inputs == (index,) and qparams is not None:
+            if op.kind == QUANTIZE and op.inputs == (index,) and qparams is not None:
                 low, high = ((q - qparams.zero_point) * float(qparams.scale) for q in (-128, 127))
                 found = InputRange(low, high, True)
         ranges.append(found)

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ptq_core.flatfile.program import Array, OpKind, Program
+from ptq_core.flatfile.operators.binary import ADD, SUB
+from ptq_core.flatfile.program import Program
+from ptq_core.flatfile.tensors import Array
 from ptq_core.graph.values import ModelValues
 from ptq_core.optimize.verify.comparison import MismatchError
 from ptq_core.optimize.verify.node_rounding import RULES, SUMS
@@ -83,8 +85,7 @@ class ModelComparison:
         shown = {
             origin.name
             for op in piece.model
-            if op.kind in (OpKind.ADD, OpKind.SUB)
-            and (origin := self._lowered.tensors[op.outputs[0]].origin) is not None
+            if op.kind in (ADD, SUB) and (origin := self._lowered.tensors[op.outputs[0]].origin) is not None
         }
         nodes = [
             n

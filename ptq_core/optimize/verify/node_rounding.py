@@ -8,8 +8,8 @@ from typing import cast
 import numpy as np
 import onnx
 
-from ptq_core.flatfile.error_bound import SLACK, UNITS
-from ptq_core.flatfile.program import Array, DType
+from ptq_core.flatfile.operators.roundoff import SLACK, UNITS
+from ptq_core.flatfile.tensors import Array, DType
 
 UNIT = UNITS[DType.F32]
 

@@ -6,25 +6,20 @@ step only where the exact quotient lies so close to a tie that the error reaches
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import ArgMax
-from ptq_core.flatfile.error_bound import UNITS, Roundoff, error_bound, is_float
-from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams, Tensor
+from ptq_core.flatfile.error_bound import error_bound, is_float
+from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
+from ptq_core.flatfile.operators.roundoff import UNITS, Roundoff
+from ptq_core.flatfile.program import Op
+from ptq_core.flatfile.tensors import Array, DType, QuantParams, Tensor
 from ptq_core.numerics import reference
+from ptq_core.optimize.rewrite import only_selects
 from ptq_core.optimize.verify.pieces import Walk
 from ptq_core.optimize.verify.regions import Cut
-
-MOVEMENT = frozenset(
-    {OpKind.TRANSPOSE, OpKind.RESHAPE, OpKind.SLICE, OpKind.GATHER, OpKind.CONCAT, OpKind.PAD, OpKind.DILATE}
-)
-"""Operators whose bounds move with their values, also of integers."""
-
-SELECTING = MOVEMENT | {OpKind.MAX_POOL2D, OpKind.RESIZE, OpKind.REDUCE}
-"""Operators that may run in int8 with their input's scale."""
 
 
 def real_operands(cut: Cut) -> list[Array | None]:
@@ -70,9 +65,9 @@ class PieceBounds:
         incoming = [np.zeros(v.shape) if e is None else e for v, e in pairs]
         inexact = any(e.any() for e in incoming)
         exact = np.zeros(y.shape)
-        if op.kind in _CONVERSIONS:
-            return _CONVERSIONS[op.kind](self._program, op, operands, incoming, y) if inexact else exact
-        if op.kind in MOVEMENT and y.dtype == np.int8:
+        if op.kind.steps is not None:
+            return self._steps(op, operands, incoming, y) if inexact else exact
+        if op.kind.moves and y.dtype == np.int8:
             return error_bound(op, operands, incoming, y.astype(np.float32)) if inexact else exact
         if not is_float(op, operands, y):
             return np.full(y.shape, np.inf) if inexact else exact
@@ -85,13 +80,19 @@ class PieceBounds:
             bound = error_bound(op, operands, incoming, y, roundoff)
         return bound if ours else bound + self._bias_rounding(cut)
 
+    def _steps(self, op: Op, operands: Sequence[Array], incoming: Sequence[Array], y: Array) -> Array:
+        tensors = self._program.tensors
+        inputs, out = [tensors[index] for index in op.reads], tensors[op.outputs[0]]
+        assert op.kind.steps is not None
+        return op.kind.steps(op.attributes, inputs, out, operands, incoming[0], y)
+
     def _bias_rounding(self, cut: Cut) -> Array:
         """What int8 kernels make of a bias: it becomes int32 with the scale s_in · s_w (docs/numerics.md, "Bias").
 
         0 for one that is stored with that scale, and for float operators.
         """
         op = cut.op
-        if op.kind not in (OpKind.CONV2D, OpKind.FULLY_CONNECTED) or len(op.reads) < 3:
+        if not op.kind.affine or len(op.reads) < 3:
             return np.zeros(())
         weight, bias = cut.tensors[1], cut.tensors[2]
         source = self._quantized(op.reads[0])
@@ -108,41 +109,8 @@ class PieceBounds:
     def _quantized(self, tensor: int) -> QuantParams | None:
         """The scale of the integers that the float ``tensor`` is dequantized from, also through what moves values."""
         op = self._walk.writer(tensor)
-        while op is not None and op.kind in SELECTING:
+        while op is not None and only_selects(op):
             op = self._walk.writer(op.reads[0])
-        if op is None or op.kind != OpKind.DEQUANTIZE:
+        if op is None or op.kind != DEQUANTIZE:
             return None
         return self._program.tensors[op.reads[0]].qparams
-
-
-def _quantize(program: Program, op: Op, x: Sequence[Array], e: Sequence[Array], y: Array) -> Array:
-    qparams = cast(QuantParams, program.tensors[op.outputs[0]].qparams)
-    exact = x[0].astype(np.float64)
-    wide = np.where(e[0] > 0, e[0] + 2 * UNITS[DType.F32] * np.abs(exact), 0.0)
-    steps = np.zeros(y.shape)
-    for end in (exact - wide, exact + wide):
-        with np.errstate(invalid="ignore"):
-            q = np.clip(np.rint(end / float(qparams.scale)) + qparams.zero_point, -128, 127)
-        steps = np.maximum(steps, np.abs(q - y))
-    return np.where(wide > 0, np.nan_to_num(steps, nan=np.inf), 0.0)
-
-
-def _dequantize(program: Program, op: Op, x: Sequence[Array], e: Sequence[Array], y: Array) -> Array:
-    return e[0] * float(cast(QuantParams, program.tensors[op.reads[0]].qparams).scale)
-
-
-def _arg_max(program: Program, op: Op, x: Sequence[Array], e: Sequence[Array], y: Array) -> Array:
-    """Any place whose value may be the largest."""
-    axis = cast(ArgMax, op.attributes).axis
-    values = x[0].astype(np.float64)
-    places = np.arange(values.shape[axis]).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
-    may_win = values + e[0] >= (values - e[0]).max(axis=axis, keepdims=True)
-    apart = np.where(may_win, np.abs(places - y), 0)
-    return np.asarray(apart.max(axis=axis, keepdims=True), np.float64)
-
-
-_CONVERSIONS: dict[OpKind, Callable[[Program, Op, Sequence[Array], Sequence[Array], Array], Array]] = {
-    OpKind.QUANTIZE: _quantize,
-    OpKind.DEQUANTIZE: _dequantize,
-    OpKind.ARG_MAX: _arg_max,
-}

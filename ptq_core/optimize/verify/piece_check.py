@@ -9,9 +9,10 @@ from typing import cast
 import numpy as np
 import onnx
 
-from ptq_core.flatfile.error_bound import SUBNORMAL_STEP, UNITS
 from ptq_core.flatfile.interpreter import evaluate, half
-from ptq_core.flatfile.program import Array, DType, Op, Origin, Program
+from ptq_core.flatfile.operators.roundoff import SUBNORMAL_STEP, UNITS
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Array, DType, Origin
 from ptq_core.graph.values import ModelValues
 from ptq_core.optimize.verify.comparison import Difference, MismatchError
 from ptq_core.optimize.verify.node_rounding import ELEMENTWISE, node_rounding
@@ -78,7 +79,7 @@ class PieceCheck:
 
     def _label(self, sides: _Sides) -> str:
         op = next(op for op in sides.piece.ours if sides.piece.tensor in op.outputs)
-        return f"operator `{op.name}` ({op.kind.label}) of the program computes `{sides.piece.name}` as"
+        return f"operator `{op.name}` ({op.kind.name}) of the program computes `{sides.piece.name}` as"
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,14 @@ from typing import cast
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import Concat, Conv2d, Pool2d, Softmax
-from ptq_core.flatfile.program import Array, Op, OpKind, Program, Tensor
+from ptq_core.flatfile.operators.concat import Concat
+from ptq_core.flatfile.operators.conv2d import Conv2d
+from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD
+from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
+from ptq_core.flatfile.operators.pool2d import Pool2d
+from ptq_core.flatfile.operators.softmax import Softmax
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Array, Tensor
 from ptq_core.flatfile.work import operator_work
 
 Span = tuple[int, int]
@@ -69,13 +75,6 @@ LEAST_ROWS, LEAST_CHANNELS = 2, 8
 PRODUCTS_PER_ELEMENT = 16
 """Products of a matrix that take about as long as one element in the other steps of a check: a guess that only steers how much
 is checked."""
-
-ELEMENTWISE = frozenset(
-    {
-        OpKind.ADD, OpKind.SUB, OpKind.MUL, OpKind.DIV, OpKind.MAXIMUM, OpKind.MINIMUM, OpKind.POW, OpKind.CLAMP,
-        OpKind.UNARY, OpKind.LOOKUP, OpKind.QUANTIZE, OpKind.DEQUANTIZE, OpKind.CONVERT,
-    }
-)  # fmt: skip
 
 
 def regions(program: Program, ops: Sequence[Op], budget: int, seed: int) -> list[Region]:
@@ -179,7 +178,7 @@ class Excerpt:
             region = _needed(self.program, op, position, wanted)
             return dataclasses.replace(tensor, dims=region.dims(tensor.dims)), region.within(array, known)
         array = cast(Array, tensor.data)
-        if _is_weighted(op) and position > 0:
+        if op.kind.weighted and position > 0:
             return _outputs(tensor, wanted.channels, array)
         region = _needed(self.program, op, position, wanted)
         return dataclasses.replace(tensor, dims=region.dims(tensor.dims)), region.part(array)
@@ -198,19 +197,15 @@ def excerpt_of(program: Program, ops: Sequence[Op], target: int, region: Region)
     return Excerpt(program, tuple(ops), needed)
 
 
-def _is_weighted(op: Op) -> bool:
-    return isinstance(op.attributes, Conv2d) or op.kind == OpKind.FULLY_CONNECTED
-
-
 def _is_residual(op: Op, position: int) -> bool:
-    return op.kind == OpKind.CONV2D_ADD and position == 2
+    return op.kind == CONV2D_ADD and position == 2
 
 
 def _allowed(program: Program, op: Op, region: Region) -> Region:
     """``region`` of the output of ``op``, widened to what its inputs can be cut for."""
     rank, a = len(program.tensors[op.outputs[0]].dims), op.attributes
-    rows = rank > 2 and (isinstance(a, Conv2d | Pool2d) or op.kind in ELEMENTWISE)
-    channels = isinstance(a, Pool2d) or op.kind in ELEMENTWISE | {OpKind.FULLY_CONNECTED}
+    rows = rank > 2 and (isinstance(a, Conv2d | Pool2d) or op.kind.elementwise)
+    channels = isinstance(a, Pool2d) or op.kind.elementwise or op.kind == FULLY_CONNECTED
     if isinstance(a, Conv2d):
         channels = a.groups == 1
     elif isinstance(a, Concat | Softmax):
@@ -226,7 +221,7 @@ def _needed(program: Program, op: Op, position: int, region: Region) -> Region:
         return Region(
             _window_rows(program, op, region.rows), region.channels if isinstance(a, Pool2d) else None
         )
-    if (_is_weighted(op) and not _is_residual(op, position)) or (op.kind == OpKind.LOOKUP and position == 1):
+    if (op.kind.weighted and not _is_residual(op, position)) or op.kind.operand(position).table:
         return WHOLE
     same_rank = len(x.dims) == len(out.dims)
     rows = region.rows if same_rank and len(x.dims) > 1 and x.dims[1] == out.dims[1] else None

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from ptq_core.flatfile.compressed import expand_weights
-from ptq_core.flatfile.error_bound import UNITS, Roundoff, error_bound, is_float
+from ptq_core.flatfile.error_bound import error_bound, is_float
 from ptq_core.flatfile.interpreter import evaluate
-from ptq_core.flatfile.program import Array, DType, Op, Program
+from ptq_core.flatfile.operators.roundoff import UNITS, Roundoff
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Array, DType
 from ptq_core.memory import forget_pages
 from ptq_core.optimize.verify.comparison import Difference, MismatchError
 from ptq_core.optimize.verify.regions import BUDGET, WHOLE, Excerpt, Parts, excerpt_of, regions
@@ -114,4 +116,4 @@ class _Checker:
 
     def _label(self, step: int) -> str:
         op = self._program.ops[step]
-        return f"operator `{op.name}` ({op.kind.label}, kernel {self._kernels[step]}) of the flat file"
+        return f"operator `{op.name}` ({op.kind.name}, kernel {self._kernels[step]}) of the flat file"

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptq_core.errors import DeviceError, InputError
-from ptq_core.flatfile.program import Array, Program
+from ptq_core.flatfile.program import Program
+from ptq_core.flatfile.tensors import Array
 from ptq_core.numerics.metrics import sqnr_db
 from ptq_core.optimize.verify.inputs import described, random_inputs
 from ptq_core.optimize.verify.model_check import ModelCheck, ModelComparison, by_name

@@ -5,19 +5,31 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import (
-    Conv2d,
-    Coordinates,
-    Pad,
-    ReduceFunction,
-    Rounding,
-    Transpose,
-    UnaryFunction,
-)
-from ptq_core.flatfile.program import Array, DType, Op, OpKind, Program, QuantParams
+from ptq_core.flatfile.operators.arg_max import ARG_MAX
+from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB
+from ptq_core.flatfile.operators.clamp import CLAMP
+from ptq_core.flatfile.operators.concat import CONCAT
+from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
+from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD
+from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.dilate import DILATE
+from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
+from ptq_core.flatfile.operators.gather import GATHER
+from ptq_core.flatfile.operators.lookup import LOOKUP
+from ptq_core.flatfile.operators.pad import PAD, Pad
+from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, MAX_POOL2D
+from ptq_core.flatfile.operators.reduce import REDUCE, ReduceFunction
+from ptq_core.flatfile.operators.resize import RESIZE, Coordinates, Rounding
+from ptq_core.flatfile.operators.slice import SLICE
+from ptq_core.flatfile.operators.softmax import SOFTMAX
+from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
+from ptq_core.flatfile.operators.unary import UNARY, UnaryFunction
+from ptq_core.flatfile.program import Op, Program
+from ptq_core.flatfile.tensors import Array, DType, QuantParams
 from tests.optimize.graphs import Graph
 from tests.optimize.verify import fault_graphs as graphs
 
@@ -31,7 +43,7 @@ class Fault:
 
     name: str
     graph: Graph
-    kinds: tuple[OpKind, ...]
+    kinds: tuple[OperatorKind[Any], ...]
     change: Change
 
 
@@ -131,7 +143,7 @@ def exchanged(_program: Program, op: Op) -> Op:
     return dataclasses.replace(op, inputs=(*op.inputs[1::-1], *op.inputs[2:]))
 
 
-def other_kind(kind: OpKind) -> Change:
+def other_kind(kind: OperatorKind[Any]) -> Change:
     """Another operator of the same attributes."""
     return lambda _program, op: dataclasses.replace(op, kind=kind)
 
@@ -183,8 +195,8 @@ def is_depthwise(_program: Program, op: Op) -> bool:
     return isinstance(op.attributes, Conv2d) and op.attributes.groups > 1
 
 
-CONV = (OpKind.CONV2D, OpKind.CONV2D_ADD)
-SUM = (OpKind.ADD, OpKind.SUB)
+CONV = (CONV2D, CONV2D_ADD)
+SUM = (ADD, SUB)
 
 LEAKY, SIGMOID, GELU = (
     having(function=f) for f in (UnaryFunction.LEAKY_RELU, UnaryFunction.SIGMOID, UnaryFunction.GELU)
@@ -197,8 +209,8 @@ C, P, A, M, R, Z, I = (  # noqa: E741
 
 
 def _negated_residual(program: Program, op: Op) -> Op:
-    if op.kind == OpKind.ADD:
-        return dataclasses.replace(op, kind=OpKind.SUB)
+    if op.kind == ADD:
+        return dataclasses.replace(op, kind=SUB)
     weight = op.inputs[1]
     assert weight is not None
     tensor = program.tensors[weight]
@@ -237,59 +249,59 @@ FAULTS = (
     Fault("outputs_exchanged", C, CONV, constant(1, lambda w: w[[1, 0, *range(2, len(w))]])),
     Fault("inputs_exchanged", C, CONV, constant(1, lambda w: np.roll(w, 1, 3))),
     Fault("bias_missing", C, CONV, without_bias),
-    Fault("bias_of_the_neighbour", C, (OpKind.CONV2D,), constant(2, lambda b: np.roll(b, 1))),
-    Fault("bias_a_thousandth_off", C, (OpKind.CONV2D,), constant(2, one(3, lambda b: b + 1e-3))),
-    Fault("clamp_missing", C, (*CONV, OpKind.CLAMP), only(having(hi=6), attributes(hi=np.inf))),
-    Fault("clamp_bound", C, (*CONV, OpKind.CLAMP, OpKind.ADD), only(having(lo=0), attributes(lo=0.01))),
-    Fault("stride_shifted", C, (OpKind.DILATE, OpKind.PAD), attributes(value=0.01)),
-    Fault("residual_subtracted", C, (OpKind.CONV2D_ADD, OpKind.ADD), _negated_residual),
-    Fault("window_moved", P, (OpKind.MAX_POOL2D,), attributes(pad_top=plus(1), pad_bottom=plus(-1))),
-    Fault("window_smaller", P, (OpKind.MAX_POOL2D,), attributes(kernel_w=2, pad_right=0)),
-    Fault("padding_counted", P, (OpKind.AVERAGE_POOL2D,), attributes(count_include_pad=1)),
-    Fault("average_for_maximum", P, (OpKind.MAX_POOL2D,), other_kind(OpKind.AVERAGE_POOL2D)),
-    Fault("pieces_exchanged", P, (OpKind.CONCAT,), exchanged),
-    Fault("operands_of_sub", A, (OpKind.SUB,), exchanged),
-    Fault("operands_of_div", A, (OpKind.DIV,), exchanged),
-    Fault("sum_for_difference", A, (OpKind.SUB,), other_kind(OpKind.ADD)),
-    Fault("minimum_for_maximum", A, (OpKind.MAXIMUM,), other_kind(OpKind.MINIMUM)),
-    Fault("constant_a_percent_off", A, (OpKind.MUL,), constant(1, lambda c: c * 1.01)),
-    Fault("constant_of_the_neighbour", A, (OpKind.SUB,), constant(1, lambda c: np.roll(c, 1))),
-    Fault("slope", A, (OpKind.UNARY,), only(LEAKY, attributes(alpha=0.101))),
-    Fault("other_function", A, (OpKind.UNARY,), only(SIGMOID, attributes(function=int(UnaryFunction.TANH)))),
-    Fault("other_gate", A, (OpKind.UNARY,), only(GELU, attributes(function=int(UnaryFunction.SILU)))),
-    Fault("first_row", M, (OpKind.SLICE,), attributes(start=lambda s: (*s[:2], s[2] - 1, *s[3:]))),
-    Fault("places_exchanged", M, (OpKind.GATHER,), constant(1, lambda i: i[::-1])),
-    Fault("one_place", M, (OpKind.GATHER,), constant(1, one(2, lambda i: i + 1))),
-    Fault("filler", M, (OpKind.PAD,), attributes(value=0.501)),
-    Fault("padded_before", M, (OpKind.PAD,), _exchanged_pads),
-    Fault("order_of_dimensions", M, (OpKind.TRANSPOSE,), _other_order),
-    Fault("sign_lost", M, (OpKind.UNARY,), attributes(function=int(UnaryFunction.ABS))),
-    Fault("axis_of_concat", M, (OpKind.CONCAT,), exchanged),
-    Fault("maximum_for_mean", R, (OpKind.REDUCE,), only(MEAN, attributes(function=int(ReduceFunction.MAX)))),
-    Fault("minimum_of_columns", R, (OpKind.REDUCE,), only(MOST, attributes(function=int(ReduceFunction.MIN)))),
-    Fault("axis_of_softmax", R, (OpKind.SOFTMAX,), attributes(axis=2)),
-    Fault("matrix_element", R, (OpKind.FULLY_CONNECTED,), constant(1, one(11, lambda w: w + 1e-3))),
-    Fault("vector_missing", R, (OpKind.FULLY_CONNECTED,), without_bias),
-    Fault("coordinates", Z, (OpKind.RESIZE,), attributes(coordinates=int(Coordinates.ALIGN_CORNERS))),
-    Fault("rounding", Z, (OpKind.RESIZE,), only(having(rounding=Rounding.FLOOR), attributes(rounding=int(Rounding.CEIL)))),
-    Fault("scale_of_resize", Z, (OpKind.RESIZE,), attributes(scale_h=plus(0.02))),
-    Fault("last_of_equals", graphs.places, (OpKind.ARG_MAX,), attributes(select_last=1)),
+    Fault("bias_of_the_neighbour", C, (CONV2D,), constant(2, lambda b: np.roll(b, 1))),
+    Fault("bias_a_thousandth_off", C, (CONV2D,), constant(2, one(3, lambda b: b + 1e-3))),
+    Fault("clamp_missing", C, (*CONV, CLAMP), only(having(hi=6), attributes(hi=np.inf))),
+    Fault("clamp_bound", C, (*CONV, CLAMP, ADD), only(having(lo=0), attributes(lo=0.01))),
+    Fault("stride_shifted", C, (DILATE, PAD), attributes(value=0.01)),
+    Fault("residual_subtracted", C, (CONV2D_ADD, ADD), _negated_residual),
+    Fault("window_moved", P, (MAX_POOL2D,), attributes(pad_top=plus(1), pad_bottom=plus(-1))),
+    Fault("window_smaller", P, (MAX_POOL2D,), attributes(kernel_w=2, pad_right=0)),
+    Fault("padding_counted", P, (AVERAGE_POOL2D,), attributes(count_include_pad=1)),
+    Fault("average_for_maximum", P, (MAX_POOL2D,), other_kind(AVERAGE_POOL2D)),
+    Fault("pieces_exchanged", P, (CONCAT,), exchanged),
+    Fault("operands_of_sub", A, (SUB,), exchanged),
+    Fault("operands_of_div", A, (DIV,), exchanged),
+    Fault("sum_for_difference", A, (SUB,), other_kind(ADD)),
+    Fault("minimum_for_maximum", A, (MAXIMUM,), other_kind(MINIMUM)),
+    Fault("constant_a_percent_off", A, (MUL,), constant(1, lambda c: c * 1.01)),
+    Fault("constant_of_the_neighbour", A, (SUB,), constant(1, lambda c: np.roll(c, 1))),
+    Fault("slope", A, (UNARY,), only(LEAKY, attributes(alpha=0.101))),
+    Fault("other_function", A, (UNARY,), only(SIGMOID, attributes(function=int(UnaryFunction.TANH)))),
+    Fault("other_gate", A, (UNARY,), only(GELU, attributes(function=int(UnaryFunction.SILU)))),
+    Fault("first_row", M, (SLICE,), attributes(start=lambda s: (*s[:2], s[2] - 1, *s[3:]))),
+    Fault("places_exchanged", M, (GATHER,), constant(1, lambda i: i[::-1])),
+    Fault("one_place", M, (GATHER,), constant(1, one(2, lambda i: i + 1))),
+    Fault("filler", M, (PAD,), attributes(value=0.501)),
+    Fault("padded_before", M, (PAD,), _exchanged_pads),
+    Fault("order_of_dimensions", M, (TRANSPOSE,), _other_order),
+    Fault("sign_lost", M, (UNARY,), attributes(function=int(UnaryFunction.ABS))),
+    Fault("axis_of_concat", M, (CONCAT,), exchanged),
+    Fault("maximum_for_mean", R, (REDUCE,), only(MEAN, attributes(function=int(ReduceFunction.MAX)))),
+    Fault("minimum_of_columns", R, (REDUCE,), only(MOST, attributes(function=int(ReduceFunction.MIN)))),
+    Fault("axis_of_softmax", R, (SOFTMAX,), attributes(axis=2)),
+    Fault("matrix_element", R, (FULLY_CONNECTED,), constant(1, one(11, lambda w: w + 1e-3))),
+    Fault("vector_missing", R, (FULLY_CONNECTED,), without_bias),
+    Fault("coordinates", Z, (RESIZE,), attributes(coordinates=int(Coordinates.ALIGN_CORNERS))),
+    Fault("rounding", Z, (RESIZE,), only(having(rounding=Rounding.FLOOR), attributes(rounding=int(Rounding.CEIL)))),
+    Fault("scale_of_resize", Z, (RESIZE,), attributes(scale_h=plus(0.02))),
+    Fault("last_of_equals", graphs.places, (ARG_MAX,), attributes(select_last=1)),
     Fault("int8_weight", I, CONV, only(is_int8, constant(1, one(5, lambda w: w - 1 if w > 0 else w + 1)))),
     Fault("int8_bias", I, CONV, only(is_int8, constant(2, one(0, lambda b: b + 40)))),
     Fault("int8_pad", I, CONV, only(is_int8, attributes(pad_left=plus(1), pad_right=plus(-1)))),
-    Fault("scale_of_output", I, (*CONV, OpKind.ADD), qparams(scale=1.01)),
+    Fault("scale_of_output", I, (*CONV, ADD), qparams(scale=1.01)),
     Fault("zero_point_of_output", I, CONV, qparams(zero_point=1)),
     Fault("scale_of_weight", I, CONV, only(is_int8, weight_scales(1.01))),
     Fault("int8_clamp_missing", I, CONV, attributes(q_max=127)),
     Fault("int8_lower_bound", I, CONV, only(is_int8, attributes(q_min=-120))),
-    Fault("table_entry", I, (OpKind.LOOKUP,), constant(1, one(140, lambda q: q + 1))),
-    Fault("table_shifted", I, (OpKind.LOOKUP,), constant(1, lambda q: np.roll(q, 1))),
-    Fault("int8_operands", I, (OpKind.SUB,), exchanged),
-    Fault("int8_sum_for_difference", I, (OpKind.SUB,), other_kind(OpKind.ADD)),
-    Fault("int8_window", I, (OpKind.AVERAGE_POOL2D,), attributes(pad_top=plus(1), pad_bottom=plus(-1))),
-    Fault("int8_padding_counted", I, (OpKind.AVERAGE_POOL2D,), attributes(count_include_pad=1)),
-    Fault("scale_of_difference", I, (OpKind.SUB,), qparams(scale=0.99)),
-    Fault("zero_point_of_average", I, (OpKind.AVERAGE_POOL2D,), qparams(zero_point=1)),
-    Fault("zero_point_of_sum", I, (OpKind.ADD, OpKind.CONV2D_ADD), qparams(zero_point=-1)),
+    Fault("table_entry", I, (LOOKUP,), constant(1, one(140, lambda q: q + 1))),
+    Fault("table_shifted", I, (LOOKUP,), constant(1, lambda q: np.roll(q, 1))),
+    Fault("int8_operands", I, (SUB,), exchanged),
+    Fault("int8_sum_for_difference", I, (SUB,), other_kind(ADD)),
+    Fault("int8_window", I, (AVERAGE_POOL2D,), attributes(pad_top=plus(1), pad_bottom=plus(-1))),
+    Fault("int8_padding_counted", I, (AVERAGE_POOL2D,), attributes(count_include_pad=1)),
+    Fault("scale_of_difference", I, (SUB,), qparams(scale=0.99)),
+    Fault("zero_point_of_average", I, (AVERAGE_POOL2D,), qparams(zero_point=1)),
+    Fault("zero_point_of_sum", I, (ADD, CONV2D_ADD), qparams(zero_point=-1)),
 )  # fmt: skip
 """At least 40 of them, and every one must be caught wherever it is planted (test_faults.py)."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ptq_core.flatfile.interpreter import evaluate, interpret
-from ptq_core.flatfile.program import OpKind
+from ptq_core.flatfile.operators.conv2d import CONV2D
 from ptq_core.optimize import pipeline
 from ptq_core.optimize.verify import model_check, runtime_check
 from ptq_core.optimize.verify.inputs import described, random_inputs
@@ -83,7 +83,7 @@ def convolution(b: Qdq) -> str:
 
 def test_parts_hold_the_edges_and_something_between() -> None:
     program = pipeline.lower_to_program(build(convolution, (1, 8, 100, 20)))
-    ops = [op for op in program.ops if op.kind == OpKind.CONV2D]
+    ops = [op for op in program.ops if op.kind == CONV2D]
     everything = regions(program, ops, budget=2**30, seed=0)
     assert everything == [Region()]
     edges = regions(program, ops, budget=40_000, seed=0)

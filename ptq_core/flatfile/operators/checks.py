@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Generic, NoReturn, TypeVar
 
 import numpy as np
 
-from ptq_core.flatfile.attributes import INT8_MAX, INT8_MIN, Clamp
-from ptq_core.flatfile.program import DType, Op, Program, QuantParams, Tensor
+from ptq_core.flatfile.operators.attributes import INT8_MAX, INT8_MIN, Attributes, Clamp
 from ptq_core.flatfile.refusal import FlatFileError, shown
+from ptq_core.flatfile.tensors import FLOAT_OR_INT8, DType, QuantParams, Tensor
 
 MAX_GEOMETRY = 65535
-FLOAT_OR_INT8 = (DType.F32, DType.I8)
-FLOATS = (DType.F32, DType.F16)
-ANY_REAL = (*FLOATS, DType.I8)
+
+MAX_WINDOW = 2**22
+"""Elements of a pooling window, and of an int8 mean: their int32 sum stays exact."""
 
 Entries = Mapping[str, tuple[int, ...]]
 """Attribute arrays of an operator, whole: name → entries."""
@@ -45,14 +45,21 @@ class Window:
         return first >= self.kernel or start + first * self.dilation >= size
 
 
-class Operator:
-    """An operator under test: its operands, and checks that raise FlatFileError naming it."""
+A = TypeVar("A", bound=Attributes, covariant=True)
 
-    def __init__(self, program: Program, step: int) -> None:
-        self.op: Op = program.ops[step]
-        self.inputs = [None if index is None else program.tensors[index] for index in self.op.inputs]
-        self.output = program.tensors[self.op.outputs[0]]
-        self._where = f"operator {step} {shown(self.op.name)} ({self.op.kind.label})"
+
+@dataclass(frozen=True)
+class Operator(Generic[A]):
+    """An operator under test: its operands, and checks that raise FlatFileError naming it.
+
+    ``entries`` are the attribute arrays as they lie in the file, all 8 entries of them.
+    """
+
+    where: str
+    attributes: A
+    entries: Entries
+    inputs: Sequence[Tensor | None]
+    output: Tensor
 
     def input(self, i: int) -> Tensor:
         """A required input."""
@@ -66,7 +73,7 @@ class Operator:
 
     def refuse(self, field: str, problem: object, rule: str) -> NoReturn:
         """Raise for ``field`` of this operator."""
-        raise FlatFileError(f"{self._where} {field}", str(problem), rule)
+        raise FlatFileError(f"{self.where} {field}", str(problem), rule)
 
     def _refuse_tensor(self, what: str, tensor: Tensor, field: str, problem: object, rule: str) -> NoReturn:
         self.refuse(f"{what} {shown(tensor.name)} {field}", problem, rule)
@@ -170,3 +177,11 @@ def scale_of(qparams: QuantParams | None) -> np.float32:
     """The scale of an activation that has one."""
     assert qparams is not None
     return qparams.scale
+
+
+def moved(c: Operator[Attributes]) -> tuple[Tensor, Tensor]:
+    """Input and output of an operator that only moves elements."""
+    x, y = c.input(0), c.output
+    c.dtype("x", x, FLOAT_OR_INT8)
+    c.dtype("output", y, (x.dtype,))
+    return x, y

@@ -1,0 +1,66 @@
+"""concat: x0, x1, … → y along one axis; int8 requantizes each input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from ptq_core.flatfile.operators.attributes import U32, Clamp, Rule
+from ptq_core.flatfile.operators.call import Call
+from ptq_core.flatfile.operators.checks import Operator
+from ptq_core.flatfile.operators.description import Operand, OperatorKind, always
+from ptq_core.flatfile.operators.roundoff import Roundoff
+from ptq_core.flatfile.tensors import ANY_REAL, Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concat(Clamp):
+    """``axis`` counts from 0 in the stored (NHWC) order."""
+
+    axis: Annotated[U32, Rule.BELOW_RANK]
+
+
+def _check(c: Operator[Concat]) -> None:
+    y, a = c.output, c.attributes
+    c.dtype("output", y, ANY_REAL)
+    c.activation(a)
+    c.axis(a.axis, y)
+    inputs = [c.input(i) for i in range(len(c.inputs))]
+    for x in inputs:
+        c.dtype("x", x, (y.dtype,))
+        c.rank("x", x, len(y.dims))
+        for axis, size in enumerate(y.dims):
+            if axis != a.axis:
+                c.dim("x", x, axis, size)
+    c.dim("output", y, a.axis, sum(x.dims[a.axis] for x in inputs))
+    for x in inputs:
+        c.per_tensor("x", x)
+        c.per_tensor("output", y)
+
+
+def _reference(call: Call[Concat]) -> Array:
+    parts = [call.rescaled(i) for i in range(len(call.values))]
+    return call.clamped(np.concatenate(parts, call.attributes.axis))
+
+
+def _bound(a: Concat, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
+    return np.concatenate(e, a.axis)
+
+
+CONCAT = OperatorKind(
+    code=9,
+    name="concat",
+    attributes=Concat,
+    types=ANY_REAL,
+    inputs=(Operand("x", many=True),),
+    check=_check,
+    reference=_reference,
+    bound=_bound,
+    identity=lambda a, _: not a.bounds,
+    moves=True,
+    selects=always,
+    rescales=always,
+    f16_everywhere=True,
+)

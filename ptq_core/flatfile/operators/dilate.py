@@ -1,0 +1,64 @@
+"""dilate: x with step − 1 fillers between neighbours of each dimension."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptq_core.flatfile.operators.attributes import Filled, U32s
+from ptq_core.flatfile.operators.call import Call
+from ptq_core.flatfile.operators.checks import Operator, moved
+from ptq_core.flatfile.operators.description import OperatorKind, always
+from ptq_core.flatfile.operators.roundoff import Roundoff
+from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dilate(Filled):
+    """step − 1 fillers between neighbours, one step per dimension."""
+
+    step: U32s
+
+
+def _check(c: Operator[Dilate]) -> None:
+    a = c.attributes
+    x, y = moved(c)
+    c.per_tensor("x", x)
+    c.same_qparams(x, y)
+    c.rank("output", y, len(x.dims))
+    for d, step in enumerate(c.entries["step"]):
+        if step < 1 if d < len(x.dims) else step != 0:
+            c.refuse(f"step[{d}]", step, "at least 1, 0 beyond the rank")
+        if d < len(x.dims):
+            c.dim("output", y, d, (x.dims[d] - 1) * step + 1)
+    c.filler(x.dtype, a.value, a.q_value)
+
+
+def _dilated(x: Array, step: tuple[int, ...], fill: float) -> Array:
+    y = np.full([(d - 1) * s + 1 for d, s in zip(x.shape, step, strict=True)], fill, x.dtype)
+    y[tuple(slice(None, None, s) for s in step)] = x
+    return y
+
+
+def _reference(call: Call[Dilate]) -> Array:
+    a = call.attributes
+    return _dilated(call.value(0), a.step, a.q_value if call.int8 else a.value)
+
+
+def _bound(a: Dilate, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
+    return _dilated(e[0], a.step, 0.0)
+
+
+DILATE = OperatorKind(
+    code=26,
+    name="dilate",
+    attributes=Dilate,
+    types=FLOAT_OR_INT8,
+    check=_check,
+    reference=_reference,
+    bound=_bound,
+    identity=lambda _a, _d: True,
+    moves=True,
+    selects=always,
+)

@@ -1,0 +1,55 @@
+"""softmax: x f32 → y of the same shape, along one axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from ptq_core.flatfile.operators.attributes import U32, Attributes, Rule
+from ptq_core.flatfile.operators.call import Call
+from ptq_core.flatfile.operators.checks import Operator
+from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.roundoff import SLACK, Roundoff
+from ptq_core.flatfile.tensors import Array, DType
+from ptq_core.numerics import reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Softmax(Attributes):
+    """``axis`` counts from 0 in the stored (NHWC) order."""
+
+    axis: Annotated[U32, Rule.BELOW_RANK]
+
+
+def _check(c: Operator[Softmax]) -> None:
+    x, y = c.input(0), c.output
+    c.dtype("x", x, (DType.F32,))
+    c.dtype("output", y, (DType.F32,))
+    c.same_shape(x, y)
+    c.axis(c.attributes.axis, x)
+
+
+def _reference(call: Call[Softmax]) -> Array:
+    return reference.softmax(call.value(0), call.attributes.axis)
+
+
+def _bound(a: Softmax, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
+    # exp(x + e) / Σ: numerator and denominator each move by at most a factor exp(max e); x − max is rounded before exp.
+    worst = 2 * e[0].max(axis=a.axis, keepdims=True)
+    below = x[0].max(axis=a.axis, keepdims=True) - x[0]
+    roundings = r.terms(r.of_sum(y.shape[a.axis])) + SLACK + below
+    bound: Array = y * (np.expm1(worst) + roundings * r.unit)
+    return bound
+
+
+SOFTMAX = OperatorKind(
+    code=10,
+    name="softmax",
+    attributes=Softmax,
+    types=(DType.F32,),
+    check=_check,
+    reference=_reference,
+    bound=_bound,
+)

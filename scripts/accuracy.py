@@ -123,9 +123,7 @@ def main() -> None:
     arguments = parser.parse_args()
     samples, labels = _pictures()
     float_outputs = _run(DATA / "models" / MODEL, samples)
-    print(
-        "| configuration | top-1 of 200 | won / lost | agreement of 300 | SQNR logits | SQNR prob | time | peak |"
-    )
+    print("| configuration | top-1 | won / lost | agreement | logits, dB | probabilities, dB | s | MB |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     results = [compare("FP32", float_outputs, float_outputs, labels, 0.0, 0.0)]
     print(markdown(results[0]), flush=True)
@@ -173,8 +171,8 @@ def markdown(result: Result) -> str:
     """One row of the table."""
     return (
         f"| {result.name} | {result.top1} | +{result.won} −{result.lost} | {result.agreement} "
-        f"| {result.logits_sqnr_db:.1f} dB | {result.probabilities_sqnr_db:.1f} dB "
-        f"| {result.seconds:.1f} s | {result.peak_mb:.0f} MB |"
+        f"| {result.logits_sqnr_db:.1f} | {result.probabilities_sqnr_db:.1f} "
+        f"| {result.seconds:.1f} | {result.peak_mb:.0f} |"
     )
 
 

@@ -70,7 +70,9 @@ def run_in_onnxruntime(model: Path | bytes, feeds: Feeds) -> list[NDArray[Any]]:
 
     Raises InputError where onnxruntime refuses the model or fails to run it.
     """
-    session = open_session(model, int8="plain", low_memory=True)  # waiting threads would cost as much as the run
+    session = open_session(
+        model, int8="plain", low_memory=True
+    )  # waiting threads would cost as much as the run
     if not feeds:
         return []
     return run_session(

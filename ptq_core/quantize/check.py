@@ -65,14 +65,13 @@ def example_inputs(model: ir.Model) -> dict[str, NDArray[Any]]:
     return feeds
 
 
-def run_in_onnxruntime(model: Path | bytes, feeds: Feeds) -> list[NDArray[Any]]:
+def run_in_onnxruntime(model: Path | ir.Model, feeds: Feeds) -> list[NDArray[Any]]:
     """Outputs of ``model`` for ``feeds`` from a session as others open it; opened only, where there are none.
 
     Raises InputError where onnxruntime refuses the model or fails to run it.
     """
-    session = open_session(
-        model, int8="plain", low_memory=True
-    )  # waiting threads would cost as much as the run
+    source = model if isinstance(model, Path) else io.to_bytes(model)
+    session = open_session(source, int8="plain", low_memory=True)  # waiting threads cost as much as the run
     if not feeds:
         return []
     return run_session(
@@ -85,7 +84,7 @@ def run_in_onnxruntime(model: Path | bytes, feeds: Feeds) -> list[NDArray[Any]]:
     )
 
 
-def run_in_ours(model: Path | bytes, feeds: Feeds) -> list[NDArray[Any]]:
+def run_in_ours(model: Path | ir.Model, feeds: Feeds) -> list[NDArray[Any]]:
     """Outputs of ``model``, as a flat file, from the runtime of this machine.
 
     Raises InputError where it cannot be lowered or loaded, DeviceError where no runtime is built.
@@ -94,11 +93,8 @@ def run_in_ours(model: Path | bytes, feeds: Feeds) -> list[NDArray[Any]]:
     from ptq_core.runtime import Program
 
     with tempfile.TemporaryDirectory(prefix="ptq_check.") as folder:
-        source = model if isinstance(model, Path) else Path(folder, "model.onnx")
-        if isinstance(model, bytes):
-            source.write_bytes(model)
         flat = Path(folder, "model.nb")
-        optimize(source, flat, targets=("host",))
+        optimize(model, flat, targets=("host",))
         with Program(flat) as program:
             return program.run(*feeds.values()) if feeds else []
 
@@ -106,14 +102,14 @@ def run_in_ours(model: Path | bytes, feeds: Feeds) -> list[NDArray[Any]]:
 def _raise_if_fine(
     who: str,
     load_float: Callable[[], ir.Model],
-    run: Callable[[bytes, Feeds], object],
+    run: Callable[[ir.Model, Feeds], object],
     refusal: InputError,
 ) -> None:
     """Raise PtqError if ``run`` takes the float model, whose quantized form it refused."""
     model = load_float()
     feeds = example_inputs(model)
     try:
-        run(io.to_bytes(model), feeds)
+        run(model, feeds)
     except InputError:
         return
     raise PtqError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ptq_core.bench.context import DeviceContext
-from ptq_core.bench.report import Advice, CaseResult, ModelResult, is_emulated, threads_words
+from ptq_core.bench.report import EMULATED, Advice, CaseResult, ModelResult, threads_words
 
 BUSY_SHARE = 0.5
 """Load average per core from which other work is likely to share the measured core's caches and clock."""
@@ -46,7 +46,7 @@ DOT_PRODUCT = frozenset({"dotprod", "i8mm", "avxvnni", "avx512vnni", "amx"})
 """The names in `cpu_features` of which each multiplies and adds four int8 pairs at once."""
 
 ADVICE = {
-    "emulated": (
+    EMULATED: (
         "this is an emulated processor: its latency says nothing about a real one",
         "use it to see that models run and outputs agree; measure on a phone",
     ),
@@ -138,19 +138,20 @@ ADVICE = {
 """Code → what was seen, and what to do. A warning with another code does not exist."""
 
 
-def advise(device: str, context: DeviceContext, cases: Sequence[CaseResult]) -> tuple[Advice, ...]:
+def advise(
+    context: DeviceContext, cases: Sequence[CaseResult], *, emulated: bool = False
+) -> tuple[Advice, ...]:
     """The warnings that hold for a device, those of all cases before those of single ones."""
     found = (
-        *_of_device(device, context),
+        *([_warning(EMULATED)] if emulated else ()),
+        *_of_device(context),
         *_of_samples(cases),
         *(warning for case in cases for warning in _of_case(context, case)),
     )
     return tuple(dict.fromkeys(found))  # what holds for several cases is said once
 
 
-def _of_device(device: str, context: DeviceContext) -> Iterator[Advice]:
-    if is_emulated(device):
-        yield _warning("emulated")
+def _of_device(context: DeviceContext) -> Iterator[Advice]:
     if context.load_average is not None and context.load_average > BUSY_SHARE * context.cores:
         yield _warning("host_busy", load=context.load_average, cores=context.cores)
     if any(cluster.governor == "powersave" for cluster in context.clusters):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,8 +14,9 @@ from ptq_core.bench import res_txt
 from ptq_core.bench.advice import advise
 from ptq_core.bench.arguments import check_arguments, check_output
 from ptq_core.bench.context import DeviceContext
+from ptq_core.bench.devices.device import Device
 from ptq_core.bench.devices.process import kill_running
-from ptq_core.bench.devices.selection import Opener, runs_here, select_devices
+from ptq_core.bench.devices.selection import select_devices
 from ptq_core.bench.power_mode import parse_power_mode
 from ptq_core.bench.reference import Reference
 from ptq_core.bench.report import (
@@ -80,7 +81,7 @@ def bench(
     if selection.note is not None and say is not None:
         say(selection.note)
     settings = Settings(warmup, repeats, stop, cool_down_s, mode, tuple(threads), profile)
-    recorder = _Recorder(settings, list(selection.devices), result_path, json_path)
+    recorder = _Recorder(settings, selection.devices, result_path, json_path)
     with tempfile.TemporaryDirectory(prefix="ptq-bench-") as scratch:
         subjects = tuple(make_subject(precision, path, Path(scratch)) for precision, path in given)
         references = tuple(Reference(subject, Path(scratch)) for subject in subjects)
@@ -89,40 +90,38 @@ def bench(
 
 
 def _measure_all(
-    devices: Mapping[str, Opener], work: Work, recorder: _Recorder, progress: Progress | None
+    devices: Sequence[Device], work: Work, recorder: _Recorder, progress: Progress | None
 ) -> None:
     """A thread per phone, and one for all devices that share this machine's cores.
 
     On an interrupt they end what they run and clean up, then the interrupt goes on.
     """
-    lanes: dict[str, list[str]] = {}
-    for name in devices:
-        lanes.setdefault("here" if runs_here(name) else name, []).append(name)
+    lanes: dict[str, list[Device]] = {}
+    for device in devices:
+        lanes.setdefault("here" if device.runs_here else device.name, []).append(device)
 
-    def measure(names: Sequence[str]) -> None:
-        for name in names:
+    def measure(lane: Sequence[Device]) -> None:
+        for device in lane:
             if not work.interrupted.is_set():
-                _measure_one(name, devices[name], work, recorder, progress)
+                _measure_one(device, work, recorder, progress)
 
     with ThreadPoolExecutor(len(lanes)) as pool:  # not Thread.join, which an interrupt breaks in Python 3.11
         try:
-            wait([pool.submit(measure, names) for names in lanes.values()])
+            wait([pool.submit(measure, lane) for lane in lanes.values()])
         except BaseException:
             work.interrupted.set()
             kill_running()
             raise
 
 
-def _measure_one(
-    name: str, opener: Opener, work: Work, recorder: _Recorder, progress: Progress | None
-) -> None:
-    settings = work.settings
+def _measure_one(device: Device, work: Work, recorder: _Recorder, progress: Progress | None) -> None:
+    name, settings = device.name, work.settings
     total = len(settings.threads)
     try:
-        with opener() as device:
-            context = device.context()  # before our own work raises the load
+        with device.open() as opened:
+            context = opened.context()  # before our own work raises the load
             recorder.opened(name, context)
-            session = Session(device, context, work)
+            session = Session(device, opened, context, work)
             for index, threads in enumerate(settings.threads):
                 if progress is not None:
                     progress(name, index, total, f"{threads} thread(s)")
@@ -139,12 +138,13 @@ class _Recorder:
     """What the devices' threads have measured so far; written down after every case."""
 
     def __init__(
-        self, settings: Settings, names: Sequence[str], result_path: Path | None, json_path: Path | None
+        self, settings: Settings, devices: Sequence[Device], result_path: Path | None, json_path: Path | None
     ) -> None:
         self._settings, self._result_path, self._json_path = settings, result_path, json_path
         self._started = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._clock = time.monotonic()
-        self._cases: dict[str, list[CaseResult]] = {name: [] for name in names}
+        self._devices = devices
+        self._cases: dict[str, list[CaseResult]] = {device.name: [] for device in devices}
         self._contexts: dict[str, DeviceContext] = {}
         self._errors: dict[str, BaseException] = {}
         self._lock = threading.Lock()
@@ -201,11 +201,12 @@ class _Recorder:
             started=self._started,
             seconds=round(time.monotonic() - self._clock, 3),
             settings=self._settings,
-            devices=tuple(self._device(name) for name in self._cases),
+            devices=tuple(map(self._device, self._devices)),
             paths={what: path for what, path in paths.items() if path is not None},
         )
 
-    def _device(self, name: str) -> DeviceReport:
+    def _device(self, device: Device) -> DeviceReport:
+        name = device.name
         context, cases, error = self._contexts.get(name), tuple(self._cases[name]), self._errors.get(name)
-        warnings = () if context is None else advise(name, context, cases)
+        warnings = () if context is None else advise(context, cases, emulated=device.is_emulated)
         return DeviceReport(name, context, cases, warnings, None if error is None else str(error))

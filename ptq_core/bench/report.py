@@ -77,6 +77,10 @@ class Advice:
     fix: str
 
 
+EMULATED = "emulated"
+"""The code of the warning that a device is an emulated processor."""
+
+
 @dataclass(frozen=True)
 class StopRule:
     """Measure until each median is known to ± ``confidence_percent`` (95 %), but at most ``max_seconds``."""
@@ -108,6 +112,11 @@ class DeviceReport:
     warnings: tuple[Advice, ...]
     error: str | None
 
+    @property
+    def is_emulated(self) -> bool:
+        """Whether its latency says nothing: told by its warnings, so that a saved report tells it too."""
+        return any(warning.code == EMULATED for warning in self.warnings)
+
 
 @dataclass(frozen=True)
 class BenchReport:
@@ -123,11 +132,6 @@ class BenchReport:
 def threads_words(threads: int) -> str:
     """`1 thread`, `2 threads`."""
     return "1 thread" if threads == 1 else f"{threads} threads"
-
-
-def is_emulated(device: str) -> bool:
-    """Whether a device of that name is an emulated processor, whose latency says nothing."""
-    return device.startswith("qemu:")
 
 
 def to_json(report: BenchReport) -> str:

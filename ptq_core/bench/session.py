@@ -9,8 +9,7 @@ from pathlib import Path
 
 from ptq_core.bench import protocol
 from ptq_core.bench.context import DeviceContext
-from ptq_core.bench.devices.device import Device
-from ptq_core.bench.devices.local import LOCAL
+from ptq_core.bench.devices.device import Device, OpenDevice
 from ptq_core.bench.power_mode import cpus_of
 from ptq_core.bench.reference import Reference
 from ptq_core.bench.report import CaseResult, ModelResult, Outputs, Settings
@@ -35,21 +34,21 @@ class Work:
 
 
 class Session:
-    """An open ``device`` with everything that ``work`` needs pushed to it. Raises DeviceError."""
+    """``device``, ``opened``, with everything that ``work`` needs pushed to it. Raises DeviceError."""
 
-    def __init__(self, device: Device, context: DeviceContext, work: Work) -> None:
-        self._device, self._context, self._work = device, context, work
+    def __init__(self, device: Device, opened: OpenDevice, context: DeviceContext, work: Work) -> None:
+        self._device, self._context, self._work = opened, context, work
         mode = work.settings.power_mode
         self._mode = device.default_power_mode if mode == "auto" else mode
         self._cpus = cpus_of(self._mode, context.clusters)
         self._runs = 0
-        self._program = device.push(runtime_binary(device.abi))
-        self._models = [device.push(subject.flat) for subject in work.subjects]
+        self._program = opened.push(runtime_binary(opened.abi))
+        self._models = [opened.push(subject.flat) for subject in work.subjects]
         self._inputs: list[list[str] | None] = [None for _ in work.subjects]
-        if device.name != LOCAL:  # this machine is its own reference
+        if not device.is_local:  # this machine is its own reference
             for index, reference in enumerate(work.references):
                 files = reference.prepare()
-                self._inputs[index] = None if files is None else [device.push(file) for file in files]
+                self._inputs[index] = None if files is None else [opened.push(file) for file in files]
 
     def measure(self, threads: int) -> CaseResult:
         """Each model once by itself, for its memory and its outputs; then all in turns, for their latency."""

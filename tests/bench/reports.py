@@ -87,8 +87,10 @@ def case(
     return replace(good, **changes)
 
 
-def device(name: str = "R58M", *cases: CaseResult, context: DeviceContext = PHONE) -> DeviceReport:
-    return DeviceReport(name, context, cases, advise(name, context, cases), None)
+def device(
+    name: str = "R58M", *cases: CaseResult, context: DeviceContext = PHONE, emulated: bool = False
+) -> DeviceReport:
+    return DeviceReport(name, context, cases, advise(context, cases, emulated=emulated), None)
 
 
 def report(*devices: DeviceReport, **settings: Any) -> BenchReport:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ptq_core.bench.devices.adb_client import Adb, find_adb, quote
+from ptq_core.bench.devices.adb_client import Adb, find_adb
 from ptq_core.bench.devices.adb_discovery import STATES, Found, choose_automatically, parse_devices
 from ptq_core.bench.devices.checksums import CHECKSUM_PROGRAMS, answers
 from ptq_core.bench.devices.phone import choose_abi, parse_properties
 from ptq_core.bench.devices.process import Finished, run_process
-from ptq_core.bench.devices.selection import runs_here, select_devices
+from ptq_core.bench.devices.selection import select_devices
+from ptq_core.bench.devices.shell import quote
 from ptq_core.errors import DeviceError, InputError
 from tests.needs import need, not_here
 
@@ -101,12 +102,30 @@ def test_adb_is_found_where_the_user_says(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_several_devices() -> None:
-    assert list(select_devices("local, qemu:max,sve=off,qemu:cortex-a7").devices) == [
+    local, max_core, a7 = select_devices("local, qemu:max,sve=off,qemu:cortex-a7").devices
+    assert [device.name for device in (local, max_core, a7)] == [
         "local",
         "qemu:max,sve=off",
         "qemu:cortex-a7",
     ]
-    assert [runs_here(name) for name in ("local", "qemu:max", "R58M")] == [True, True, False]
+    assert (local.is_local, local.is_emulated, local.runs_here) == (True, False, True)
+    assert (a7.is_local, a7.is_emulated, a7.runs_here) == (False, True, True)
+
+
+def test_a_phone_is_a_device_before_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ptq_core.bench.devices.selection.find_adb", lambda _given: Adb("adb"))
+    monkeypatch.setattr("ptq_core.bench.devices.selection.list_devices", lambda _adb: parse_devices(LISTED))
+    phones = select_devices("192.168.1.5:5555,all").devices  # a serial with a colon is a serial
+    assert [phone.name for phone in phones] == [
+        "192.168.1.5:5555",
+        "R58M123ABC",
+        "emulator-5554",
+        "????????????",
+    ]
+    assert {(phone.is_local, phone.is_emulated, phone.runs_here) for phone in phones} == {(False,) * 3}
+    assert {phone.default_power_mode for phone in phones} == {"big"}
+    with pytest.raises(DeviceError, match="is offline"):
+        phones[0].open()
 
 
 @pytest.mark.parametrize("wanted", ["", "local,", "local,local"])
@@ -119,7 +138,7 @@ def test_a_wrong_list_of_devices(wanted: str) -> None:
 def test_a_cpu_that_qemu_does_not_have(cpu: str) -> None:
     need("qemu")
     with pytest.raises(InputError, match="--device qemu:") as caught:
-        select_devices(f"qemu:{cpu}").devices[f"qemu:{cpu}"]()
+        select_devices(f"qemu:{cpu}").devices[0].open()
     assert "cortex-a53" in caught.value.fix
 
 

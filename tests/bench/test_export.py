@@ -173,7 +173,7 @@ def test_the_headline_is_no_stronger_than_the_intervals(gains: Any, words: str) 
 
 
 def test_the_headline_claims_nothing_from_an_emulated_processor() -> None:
-    emulated = device("qemu:cortex-a76", case())
+    emulated = device("qemu:cortex-a76", case(), emulated=True)
     assert "says nothing about a real one" in headline(report(emulated))
     several = page(report(replace(emulated, cases=(case(), case(threads=2)))), {})
     assert "Speed-up" not in several

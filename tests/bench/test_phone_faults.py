@@ -36,7 +36,7 @@ def test_a_fault_before_the_first_result(
     plug: Plug, digits_models: Models, monkeypatch: pytest.MonkeyPatch, fault: str, said: str, fix: str
 ) -> None:
     if fault == "answers_nothing":
-        monkeypatch.setattr(Adb.shell, "__kwdefaults__", {"timeout_s": 2.0})
+        monkeypatch.setattr(Adb.run, "__kwdefaults__", {"timeout_s": 2.0})
     phone = plug("x86_64", f"--fault={fault}")
     with pytest.raises(DeviceError) as caught:
         bench(fp32=digits_models[0], device=phone.serial, warmup=1, repeats=3, timeout_s=3)

@@ -146,7 +146,7 @@ def test_a_phone_without_any_checksum_program(
     plug: Plug, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     phone = plug()
-    monkeypatch.setattr("ptq_core.bench.devices.phone.CHECKSUM_PROGRAMS", {})
+    monkeypatch.setattr("ptq_core.bench.devices.remote.CHECKSUM_PROGRAMS", {})
     file = tmp_path / "a b"
     file.write_bytes(b"read back")
     with Phone(Adb("adb", phone.serial)) as device:

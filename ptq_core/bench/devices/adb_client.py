@@ -1,11 +1,10 @@
-"""The `adb` program, one call at a time: found, bounded in time, and its words turned into errors."""
+"""The `adb` program as a shell: found, one call at a time, bounded in time, and its words turned into errors."""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
-import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -13,13 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ptq_core.bench.devices.process import Finished, run_process
+from ptq_core.bench.devices.shell import SHORT_S, SilenceError, Trouble, explain, push_seconds
 from ptq_core.errors import DeviceError
-
-SHORT_S = 30.0
-"""For calls that only ask something; the first may have to start adb's server."""
-
-PUSH_BYTES_PER_S = 500_000
-"""A transfer slower than this (a tenth of USB 2 in practice) is taken for dead."""
 
 SDK_FOLDERS = ("ANDROID_HOME", "ANDROID_SDK_ROOT")
 
@@ -29,45 +23,48 @@ INSTALL = (
 )
 
 TROUBLE = (
-    (
+    Trouble(
         r"No space left|not enough space",
-        "{serial}: no space left in /data/local/tmp",
+        "{name}: no space left in /data/local/tmp",
         "the phone must have room for the program and the models",
         "delete files there (adb shell ls /data/local/tmp), or measure one model at a time",
     ),
-    (
+    Trouble(
         r"Read-only file system|Permission denied|remote couldn't create",
-        "{serial}: /data/local/tmp cannot be written: {said}",
+        "{name}: /data/local/tmp cannot be written: {said}",
         "adb's user must be able to write there",
         "restart the phone; on a work profile or a locked-down phone ask who manages it",
     ),
-    (
+    Trouble(
         r"unauthorized",
-        "{serial} no longer accepts this computer",
+        "{name} no longer accepts this computer",
         "USB debugging must stay allowed",
         "unlock the phone, confirm the question about USB debugging, and run again",
     ),
-    (
+    Trouble(
         r"device.* not found|no devices|offline|closed|protocol fault|connect|reset|EOF|failed to (read|get)|Broken pipe"
         r"|couldn't (read|write)|was cut off",
-        "the connection to {serial} broke: {said}",
+        "the connection to {name} broke: {said}",
         "the phone must stay connected until the end",
         "check cable, USB port and battery (adb devices shows the phone as `device`), and run again",
     ),
 )
-"""What adb says (a pattern) → problem, rule, next step; the first that fits."""
-
-
-class SilenceError(DeviceError):
-    """adb or the phone did not answer in time."""
+"""What adb says when it fails; the first that fits."""
 
 
 @dataclass(frozen=True)
 class Adb:
-    """``program`` with ``serial``, the phone that is spoken to. adb itself heeds ANDROID_ADB_SERVER_PORT and its kin."""
+    """``program``; with ``serial`` it is the `Shell` of that phone. adb itself heeds ANDROID_ADB_SERVER_PORT and its kin."""
 
     program: str
     serial: str = ""
+    scratch: str = "/data/local/tmp"
+    """The folder that adb's user may write to and execute from, on every Android."""
+
+    @property
+    def name(self) -> str:
+        """The serial; adb itself, where no phone is spoken to."""
+        return self.serial or "adb"
 
     def of(self, serial: str) -> Adb:
         """The same program for one phone."""
@@ -83,7 +80,7 @@ class Adb:
             return run_process([self.program, *target, *arguments], timeout_s=timeout_s)
         except TimeoutError:
             raise SilenceError(
-                f"{self.serial or 'adb'} did not answer within {timeout_s:g} s to `adb {arguments[0]}`",
+                f"{self.name} did not answer within {timeout_s:g} s to `adb {arguments[0]}`",
                 rule="every step over adb must end in time",
                 fix="check that the phone is awake and the cable good; `adb kill-server` helps if adb itself hangs",
             ) from None
@@ -100,7 +97,7 @@ class Adb:
         if finished.exit_code != 0:
             raise self.trouble(finished)
 
-    def shell(self, command: str, *, timeout_s: float = SHORT_S) -> Finished:
+    def run(self, command: str, *, timeout_s: float = SHORT_S) -> Finished:
         """Run ``command`` in the phone's shell.
 
         The exit code comes from a line that is echoed after the command: phones before Android 7 pass none on, and newer ones
@@ -118,8 +115,7 @@ class Adb:
 
     def push(self, file: Path, path: str) -> None:
         """Copy ``file`` to ``path``. Raises DeviceError."""
-        timeout_s = SHORT_S + file.stat().st_size / PUSH_BYTES_PER_S
-        finished = self.call("push", str(file), path, timeout_s=timeout_s)
+        finished = self.call("push", str(file), path, timeout_s=push_seconds(file))
         if finished.exit_code != 0:
             raise self.trouble(finished)
 
@@ -142,11 +138,8 @@ class Adb:
         )
         said = said.strip().removeprefix("adb: ").removeprefix("error: ")[:200]
         said = said or ("its shell was cut off" if finished.exit_code == 0 else "adb said nothing")
-        for pattern, problem, rule, fix in TROUBLE:
-            if re.search(pattern, "\n".join((said, *lines)), re.IGNORECASE):
-                return DeviceError(problem.format(serial=self.serial or "adb", said=said), rule=rule, fix=fix)
-        return DeviceError(
-            f"{self.serial or 'adb'}: {said}",
+        return explain(self.name, said, lines, TROUBLE) or DeviceError(
+            f"{self.name}: {said}",
             rule="adb must do what it is told",
             fix="run the same adb command by hand",
         )
@@ -161,11 +154,6 @@ def find_adb(given: str | None = None) -> Adb:
             return Adb(program)
     where = f"{wanted} is no program" if wanted else "there is no adb on this machine"
     raise DeviceError(where, rule="phones are reached through the program adb", fix=INSTALL)
-
-
-def quote(*words: str) -> str:
-    """``words`` as the phone's shell reads them back."""
-    return shlex.join(words)
 
 
 def _in_sdk() -> list[str]:

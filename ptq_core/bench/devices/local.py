@@ -20,19 +20,15 @@ from ptq_core.bench.context import (
     device_context,
     machine_state,
 )
+from ptq_core.bench.devices.device import Device, too_slow
 from ptq_core.bench.devices.process import Finished, run_process
 from ptq_core.errors import DeviceError
-
-LOCAL = "local"
-"""The name of this machine."""
 
 
 class LocalDevice:
     """Runs the binaries that were built for the host. A context manager: `folder` exists inside it."""
 
-    name = LOCAL
     abi = "host"
-    default_power_mode = "none"
 
     def __enter__(self) -> LocalDevice:
         self._scratch = tempfile.TemporaryDirectory(prefix="ptq-bench-")
@@ -82,13 +78,7 @@ class LocalDevice:
     """Put before every command."""
 
 
-def too_slow(program: str, timeout_s: float) -> DeviceError:
-    """The error for a program that did not end in time."""
-    return DeviceError(
-        f"{Path(program).name} did not finish within {timeout_s:g} s",
-        rule="a measurement must end within --timeout",
-        fix="raise --timeout, or lower --repeats and --warmup",
-    )
+THIS_MACHINE = Device("local", LocalDevice, is_local=True, runs_here=True)
 
 
 def read_files(patterns: Iterable[str], root: Path = Path("/")) -> dict[str, str]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import partial
 
 from ptq_core.bench.context import DeviceContext
+from ptq_core.bench.devices.device import Device
 from ptq_core.bench.devices.local import LocalDevice
 from ptq_core.bench.devices.process import run_process
 from ptq_core.errors import DeviceError, InputError
-
-QEMU = "qemu:"
-"""What the names of these devices begin with."""
 
 EMULATORS = (("arm64-v8a", "qemu-aarch64-static"), ("armeabi-v7a", "qemu-arm-static"))
 """ABI → its emulator. A CPU that both know runs the first."""
@@ -36,7 +35,7 @@ class QemuDevice(LocalDevice):
             cpus = run_process([program, "-cpu", "help"], timeout_s=30).stdout.split()
             known += cpus
             if cpu.split(",")[0] in cpus:
-                self.name, self.abi = f"{QEMU}{cpu}", abi
+                self.abi, self._cpu = abi, cpu
                 self._prefix = (program, "-cpu", cpu)
                 return
         raise InputError(
@@ -47,5 +46,11 @@ class QemuDevice(LocalDevice):
 
     def context(self) -> DeviceContext:
         """This machine's, but for the CPU."""
-        cpu_model = f"{self.name.removeprefix(QEMU)}, emulated by qemu"
-        return replace(super().context(), cpu_model=cpu_model, abi=self.abi, clusters=())
+        return replace(
+            super().context(), cpu_model=f"{self._cpu}, emulated by qemu", abi=self.abi, clusters=()
+        )
+
+
+def emulated(cpu: str) -> Device:
+    """A core that qemu-user emulates, e.g. `cortex-a53`."""
+    return Device(f"qemu:{cpu}", partial(QemuDevice, cpu), is_emulated=True, runs_here=True)

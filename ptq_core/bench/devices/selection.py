@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from ptq_core.bench.devices.adb_client import Adb, find_adb
 from ptq_core.bench.devices.adb_discovery import (
@@ -18,21 +17,73 @@ from ptq_core.bench.devices.adb_discovery import (
     list_devices,
 )
 from ptq_core.bench.devices.device import Device
-from ptq_core.bench.devices.local import LOCAL, LocalDevice
+from ptq_core.bench.devices.local import THIS_MACHINE
 from ptq_core.bench.devices.phone import Phone
-from ptq_core.bench.devices.qemu import QEMU, QemuDevice
+from ptq_core.bench.devices.qemu import emulated
 from ptq_core.errors import DeviceError, InputError
-
-Opener = Callable[[], AbstractContextManager[Device]]
-"""Opens a device. Raises DeviceError if it cannot be used, InputError if there is no such device."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Name → how to open it. `note` is what the user should know about the choice."""
+    """The chosen devices, all of different names. `note` is what the user should know about the choice."""
 
-    devices: dict[str, Opener]
+    devices: tuple[Device, ...]
     note: str | None = None
+
+
+class Phones:
+    """The phones behind ``adb``, a program's path or None to look for it; ``keep`` leaves pushed files on them.
+
+    adb is asked once, and only when a phone is wanted.
+    """
+
+    def __init__(self, adb: str | None, *, keep: bool) -> None:
+        self._given, self._keep = adb, keep
+
+    @cached_property
+    def adb(self) -> Adb:
+        """The program. Raises DeviceError."""
+        return find_adb(self._given)
+
+    @cached_property
+    def found(self) -> tuple[Found, ...]:
+        """What adb sees. Raises DeviceError."""
+        return list_devices(self.adb)
+
+    def of(self, serial: str) -> Device:
+        """The phone ``serial``; whether it can be used shows when it is opened."""
+        return Device(serial, partial(self._open, self.adb, serial, self.found), default_power_mode="big")
+
+    def all(self) -> tuple[Device, ...]:
+        """Every phone that adb sees. Raises DeviceError if there is none."""
+        return tuple(self.of(serial) for serial in all_serials(self.found))
+
+    def automatic(self) -> Selection:
+        """The only phone, or this machine."""
+        try:
+            _ = self.adb
+        except DeviceError:
+            if self._given is not None or os.environ.get("ADB"):
+                raise
+            return Selection(
+                (THIS_MACHINE,), "there is no adb on this machine: measuring here, not on a phone"
+            )
+        serial = choose_automatically(self.found)
+        if serial is None:
+            return Selection((THIS_MACHINE,), "adb sees no phone: measuring on this machine")
+        return Selection((self.of(serial),))
+
+    def _open(self, adb: Adb, serial: str, found: tuple[Found, ...]) -> Phone:
+        return Phone(adb.of(find_serial(serial, found)), keep=self._keep)
+
+
+KINDS: tuple[tuple[str, Callable[[Phones, str], tuple[Device, ...]]], ...] = (
+    (r"(local)", lambda _phones, _name: (THIS_MACHINE,)),
+    (r"qemu:(.*)", lambda _phones, cpu: (emulated(cpu),)),
+    (r"(all)", lambda phones, _name: phones.all()),
+    (r"(.+)", lambda phones, serial: (phones.of(serial),)),
+)
+"""Pattern of a name → the devices that it means, given what the pattern caught; the first that fits."""
 
 
 def select_devices(wanted: str, *, adb: str | None = None, keep: bool = False) -> Selection:
@@ -48,48 +99,13 @@ def select_devices(wanted: str, *, adb: str | None = None, keep: bool = False) -
             rule="--device takes auto, local, all, a serial, qemu:CPU, or several different ones with commas between",
             fix="`adb devices` lists the serials",
         )
+    phones = Phones(adb, keep=keep)
     if names == ["auto"]:
-        return _automatic(adb, keep)
-    devices: dict[str, Opener] = {}
-    phones: tuple[Adb, tuple[Found, ...]] | None = None
-    for name in names:
-        if name == LOCAL:
-            devices[name] = LocalDevice
-        elif name.startswith(QEMU):
-            devices[name] = partial(QemuDevice, name.removeprefix(QEMU))
-        else:
-            program, found = phones = phones or _look(adb)
-            for serial in all_serials(found) if name == "all" else [name]:
-                devices[serial] = partial(_open_phone, program, serial, found, keep)
-    return Selection(devices)
+        return phones.automatic()
+    chosen = {device.name: device for name in names for device in _named(name, phones)}
+    return Selection(tuple(chosen.values()))
 
 
-def runs_here(name: str) -> bool:
-    """Whether the device of this name uses this machine's cores."""
-    return name == LOCAL or name.startswith(QEMU)
-
-
-def _automatic(adb: str | None, keep: bool) -> Selection:
-    """The only phone, or this machine."""
-    try:
-        program = find_adb(adb)
-    except DeviceError:
-        if adb is not None or os.environ.get("ADB"):
-            raise
-        return Selection(
-            {LOCAL: LocalDevice}, "there is no adb on this machine: measuring here, not on a phone"
-        )
-    found = list_devices(program)
-    serial = choose_automatically(found)
-    if serial is None:
-        return Selection({LOCAL: LocalDevice}, "adb sees no phone: measuring on this machine")
-    return Selection({serial: partial(_open_phone, program, serial, found, keep)})
-
-
-def _look(adb: str | None) -> tuple[Adb, tuple[Found, ...]]:
-    program = find_adb(adb)
-    return program, list_devices(program)
-
-
-def _open_phone(program: Adb, serial: str, found: tuple[Found, ...], keep: bool) -> Phone:
-    return Phone(program.of(find_serial(serial, found)), keep=keep)
+def _named(name: str, phones: Phones) -> tuple[Device, ...]:
+    matches = ((re.fullmatch(pattern, name), make) for pattern, make in KINDS)
+    return next(make(phones, match[1]) for match, make in matches if match)

@@ -31,7 +31,6 @@ from ptq_core.bench.report import (
     DeviceReport,
     ModelResult,
     Precision,
-    is_emulated,
     threads_words,
 )
 from ptq_core.version import VERSION
@@ -131,7 +130,7 @@ def _tile(label: str, value: str, below: str, css: str = "") -> str:
 
 def _speed_ups(report: BenchReport) -> str:
     """The chart of all cases on real processors, where there is more than one to compare."""
-    devices = [device for device in report.devices if not is_emulated(device.device)]
+    devices = [device for device in report.devices if not device.is_emulated]
     several = len(devices) > 1
     named = [
         (

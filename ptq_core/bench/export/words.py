@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from ptq_core.bench.context import Cluster, DeviceContext
-from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult, Outputs, is_emulated
+from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult, Outputs
 from ptq_core.bench.statistics import Ratio
 
 OUTPUTS: dict[Outputs, str] = {
@@ -22,7 +22,7 @@ def headline(report: BenchReport) -> str:
     gains = real_gains(report)
     if not gains:
         cases = [(d, c) for d in report.devices for c in d.cases]
-        if cases and all(is_emulated(device.device) for device, _ in cases):
+        if cases and all(device.is_emulated for device, _ in cases):
             return "Run on an emulated processor: its latency says nothing about a real one"
         names = {m.precision.upper() for _, c in cases for m in c.models}
         return f"Latency of {' and '.join(sorted(names)) or 'nothing: no case was finished'}"
@@ -39,7 +39,7 @@ def headline(report: BenchReport) -> str:
 
 def real_gains(report: BenchReport) -> list[Ratio]:
     """The speed-ups of all cases that ran on real processors."""
-    devices = (device for device in report.devices if not is_emulated(device.device))
+    devices = (device for device in report.devices if not device.is_emulated)
     return [case.speed_up for device in devices for case in device.cases if case.speed_up is not None]
 
 

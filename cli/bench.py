@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptq_cli.bench_flags import add_options
+from ptq_cli.bench_flags import GROUPS
 from ptq_cli.bench_progress import DeviceBars
 from ptq_cli.bench_saved import compare_reports, load_saved, refuse_others
 from ptq_cli.bench_table import render
-from ptq_cli.options import CONTEXT, GroupedCommand
+from ptq_cli.flags import command
 from ptq_core.errors import DeviceError, InputError
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_SECONDS = 60.0
 
 
-@click.command(cls=GroupedCommand, context_settings=CONTEXT)
-@add_options
+@command(*GROUPS, help_if_bare=True)
 def bench(
     fp32: Path | None,
     int8: Path | None,

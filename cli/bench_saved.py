@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ptq_cli.bench_table import render_comparison
-from ptq_cli.options import given_flags
+from ptq_cli.flags import given_flags
 from ptq_core.errors import InputError, MissedTargetError
 
 if TYPE_CHECKING:

@@ -9,54 +9,43 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from ptq_cli.options import CONTEXT
-
-FILE = click.Path(path_type=Path)
+from ptq_cli.flags import command, group, option, path
 
 
-@click.command(name="eval", context_settings=CONTEXT)
-@click.option(
-    "--model",
-    type=FILE,
-    required=True,
-    metavar="FILE",
-    help="model: .onnx (onnxruntime) or .nb (our runtime)",
-)
-@click.option(
-    "--labels",
-    type=FILE,
-    required=True,
-    metavar="FILE",
-    help="list with a line `file label` per picture; labels count from 0",
-)
-@click.option(
-    "--image-dir",
-    type=FILE,
-    metavar="DIR",
-    help="folder that the list's files are in [default: the list's folder]",
-)
-@click.option(
-    "-c",
-    "--config",
-    type=FILE,
-    required=True,
-    metavar="FILE",
-    help="quantization configuration (YAML); only `preprocess` is used",
-)
-@click.option(
-    "--json",
-    "json_path",
-    type=FILE,
-    metavar="FILE",
-    help="write the result and each picture's predicted label as JSON",
-)
-@click.option("--threads", type=int, metavar="N", help="threads of the inference [default: one per core]")
-@click.option(
-    "--batch-size",
-    default=10,
-    show_default=True,
-    metavar="N",
-    help="pictures at once, where the model leaves it open",
+@command(
+    group(
+        "Model and pictures",
+        path("--model", required=True, help="model: .onnx (onnxruntime) or .nb (our runtime)"),
+        path(
+            "--labels", required=True, help="list with a line `file label` per picture; labels count from 0"
+        ),
+        path(
+            "--image-dir",
+            metavar="DIR",
+            help="folder that the list's files are in [default: the list's folder]",
+        ),
+        path(
+            "-c",
+            "--config",
+            required=True,
+            help="quantization configuration (YAML); only `preprocess` is used",
+        ),
+    ),
+    group(
+        "How",
+        option("--threads", type=int, metavar="N", help="threads of the inference [default: one per core]"),
+        option(
+            "--batch-size",
+            default=10,
+            metavar="N",
+            help="pictures at once, where the model leaves it open",
+        ),
+    ),
+    group(
+        "Results",
+        path("--json", "json_path", help="write the result and each picture's predicted label as JSON"),
+    ),
+    name="eval",
 )
 def eval_command(
     model: Path,

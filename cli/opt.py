@@ -12,8 +12,9 @@ import click
 
 from ptq_cli import opt_kernels, opt_listings
 from ptq_cli.explain import compression, explain, verification
-from ptq_cli.opt_flags import READ_BY_LISTING, Flags, add_options
-from ptq_cli.options import CONTEXT, GroupedCommand, given_flags, size_text
+from ptq_cli.flags import command, given_flags
+from ptq_cli.opt_flags import GROUPS, READ_BY_LISTING, Flags
+from ptq_cli.options import size_text
 from ptq_core.errors import InputError, PtqError
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ FLAT_FILE_ONLY: dict[str, tuple[object, str]] = {
 OUT_TYPES = {"naive_buffer": ".nb", "protobuf": ".onnx"}
 
 
-@click.command(cls=GroupedCommand, context_settings=CONTEXT)
-@add_options
+@command(*GROUPS, help_if_bare=True)
 def opt(**given: Any) -> int:
     """Optimize an ONNX model (FP32, or QDQ from `ptq quantize`) into one flat file for the runtime.
 

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ptq_cli.options import Shape, boolean_option, grouped_option, parse_shapes, path_option
+from ptq_cli.flags import group, option, path, switch
+from ptq_cli.options import Shape, parse_shapes
 from ptq_core.errors import InputError
-
-MODEL, OUTPUT, INT8, LISTS = (
-    "The model",
-    "The output",
-    "Precision",
-    "Lists and drawings (nothing is optimized)",
-)
-
 
 SOURCE = ("model_dir", "model_filename", "param_filename", "model_file", "param_file", "input_shape")
 
@@ -76,110 +68,6 @@ class Flags:
         return parse_shapes(self.input_shape)
 
 
-def _switch(group: str, name: str, help_text: str, *, default: bool = False) -> Callable[[Any], Any]:
-    return boolean_option(name, help_text, default=default, group=group)
-
-
-OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    path_option(MODEL, "--model-dir", help="folder with the .onnx model", metavar="DIR"),
-    grouped_option(
-        MODEL,
-        "--model-filename",
-        metavar="NAME",
-        help="the .onnx file in --model-dir [default: the only one]",
-    ),
-    grouped_option(
-        MODEL,
-        "--param-filename",
-        metavar="NAME",
-        help="its external-data file [default: the one that it refers to]",
-    ),
-    path_option(MODEL, "--model-file", help="the .onnx file itself, instead of --model-dir", metavar="FILE"),
-    path_option(MODEL, "--param-file", help="the external-data file beside it", metavar="FILE"),
-    path_option(
-        MODEL,
-        "--model-set-dir",
-        help="folder of models, .onnx files or folders as --model-dir: each is optimized",
-        metavar="DIR",
-    ),
-    grouped_option(
-        MODEL,
-        "--input-shape",
-        multiple=True,
-        metavar="SHAPE",
-        help="for open dimensions: 1,3,224,224; of several inputs 1,3,224,224:1,5 in order, or one NAME:1,3,224,224 each",
-    ),
-    path_option(
-        OUTPUT,
-        "--optimize-out",
-        help="output file without its suffix; a folder with --model-set-dir",
-        metavar="PATH",
-    ),
-    grouped_option(
-        OUTPUT,
-        "--optimize-out-type",
-        default="naive_buffer",
-        show_default=True,
-        metavar="TYPE",
-        help="naive_buffer: flat file NAME.nb for the runtime; protobuf: NAME.onnx, simplified",
-    ),
-    grouped_option(
-        OUTPUT,
-        "--valid-targets",
-        default="arm",
-        show_default=True,
-        metavar="NAMES",
-        help="where it will run, by commas or spaces: arm (64 and 32 bits), arm64, armv7, x86, host",
-    ),
-    _switch(OUTPUT, "--explain", "print what each pass changed"),
-    _switch(OUTPUT, "--no-verify", "do not compare the written file with onnxruntime"),
-    _switch(
-        OUTPUT,
-        "--record-tailoring-info",
-        "write NAME.tailor, what a runtime for this model needs: make runtime TAILOR=NAME.tailor",
-    ),
-    _switch(INT8, "--prefer-int8-kernel", "run QDQ models in int8; false runs them in float", default=True),
-    _switch(
-        INT8,
-        "--enable-fp16",
-        "store and run what is float in half precision: half the size, on Armv8.2 nearly twice the speed",
-    ),
-    _switch(
-        INT8,
-        "--quant-model",
-        "store the weights of float operators as integers: a smaller file, computed in float as before",
-    ),
-    grouped_option(
-        INT8,
-        "--quant-type",
-        metavar="TYPE",
-        help="of --quant-model: QUANT_INT8, a quarter of the size, or QUANT_INT16, half of it [default: QUANT_INT16]",
-    ),
-    _switch(LISTS, "--print-supported-ops", "the operators that --valid-targets can run"),
-    _switch(LISTS, "--print-all-ops", "the operators, and which target runs each"),
-    _switch(LISTS, "--print-all-ops-in-md-format", "the same in Markdown"),
-    _switch(LISTS, "--print-model-ops", "the model's operators; exit code 2 if some cannot run"),
-    _switch(
-        LISTS,
-        "--display-kernels",
-        "the kernel of each operator on every CPU of --valid-targets (host: on this machine), and why not another; "
-        "without a model all kernels",
-    ),
-    path_option(
-        LISTS,
-        "--optimized-nb-model-path",
-        help="a flat file to draw, or for --display-kernels",
-        metavar="FILE.nb",
-    ),
-    path_option(
-        LISTS,
-        "--visualization-file-output-path",
-        help="where to: NAME.dot, and NAME.svg where Graphviz is installed",
-        metavar="DIR",
-    ),
-)
-
-
 @dataclass(frozen=True)
 class Refusal:
     """Why a flag of Paddle-Lite has no meaning here, and what to do instead."""
@@ -209,14 +97,103 @@ def _refuse(_context: click.Context, option: click.Parameter, value: str | None)
     raise InputError(f"{option.opts[0]} {value}".removesuffix(" true"), rule=refusal.reason, fix=refusal.fix)
 
 
-def add_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: every row of OPTIONS in that order, and the refused flags, which the help does not show."""
-    refused = (
-        click.option(
-            name, is_flag=False, flag_value="true", hidden=True, expose_value=False, callback=_refuse
-        )
-        for name in REFUSED
-    )
-    for option in (*refused, *reversed(OPTIONS)):
-        command = option(command)
-    return command
+REFUSED_OPTIONS = tuple(
+    option(name, is_flag=False, flag_value="true", hidden=True, expose_value=False, callback=_refuse)
+    for name in REFUSED
+)
+
+GROUPS = (
+    group(
+        "The model",
+        path("--model-dir", help="folder with the .onnx model", metavar="DIR"),
+        path("--model-file", help="the .onnx file itself, instead of --model-dir", metavar="FILE"),
+        option(
+            "--input-shape",
+            multiple=True,
+            metavar="SHAPE",
+            help="for open dimensions: 1,3,224,224; of several inputs 1,3,224,224:1,5 in order, or one NAME:1,3,224,224 each",
+        ),
+        option(
+            "--model-filename",
+            metavar="NAME",
+            help="the .onnx file in --model-dir [default: the only one]",
+        ),
+        option(
+            "--param-filename",
+            metavar="NAME",
+            help="its external-data file [default: the one that it refers to]",
+        ),
+        path("--param-file", help="the external-data file beside it", metavar="FILE"),
+        path(
+            "--model-set-dir",
+            help="folder of models, .onnx files or folders as --model-dir: each is optimized",
+            metavar="DIR",
+        ),
+    ),
+    group(
+        "The output",
+        path(
+            "--optimize-out",
+            help="output file without its suffix; a folder with --model-set-dir",
+            metavar="PATH",
+        ),
+        option(
+            "--valid-targets",
+            default="arm",
+            metavar="NAMES",
+            help="where it will run, by commas or spaces: arm (64 and 32 bits), arm64, armv7, x86, host",
+        ),
+        switch("--explain", help="print what each pass changed"),
+        switch("--no-verify", help="do not compare the written file with onnxruntime"),
+        option(
+            "--optimize-out-type",
+            default="naive_buffer",
+            metavar="TYPE",
+            help="naive_buffer: flat file NAME.nb for the runtime; protobuf: NAME.onnx, simplified",
+        ),
+        switch(
+            "--record-tailoring-info",
+            help="write NAME.tailor, what a runtime for this model needs: make runtime TAILOR=NAME.tailor",
+        ),
+    ),
+    group(
+        "Precision",
+        switch("--prefer-int8-kernel", help="run QDQ models in int8; false runs them in float", default=True),
+        switch(
+            "--enable-fp16",
+            help="store and run what is float in half precision: half the size, on Armv8.2 nearly twice the speed",
+        ),
+        switch(
+            "--quant-model",
+            help="store the weights of float operators as integers: a smaller file, computed in float as before",
+        ),
+        option(
+            "--quant-type",
+            metavar="TYPE",
+            help="of --quant-model: QUANT_INT8, a quarter of the size, or QUANT_INT16, half of it [default: QUANT_INT16]",
+        ),
+    ),
+    group(
+        "Lists and drawings (nothing is optimized)",
+        switch("--print-supported-ops", help="the operators that --valid-targets can run"),
+        switch("--print-all-ops", help="the operators, and which target runs each"),
+        switch("--print-all-ops-in-md-format", help="the same in Markdown"),
+        switch("--print-model-ops", help="the model's operators; exit code 2 if some cannot run"),
+        switch(
+            "--display-kernels",
+            help="the kernel of each operator on every CPU of --valid-targets (host: on this machine), and why not another; "
+            "without a model all kernels",
+        ),
+        path(
+            "--optimized-nb-model-path",
+            help="a flat file to draw, or for --display-kernels",
+            metavar="FILE.nb",
+        ),
+        path(
+            "--visualization-file-output-path",
+            help="where to: NAME.dot, and NAME.svg where Graphviz is installed",
+            metavar="DIR",
+        ),
+    ),
+    group("", *REFUSED_OPTIONS),
+)

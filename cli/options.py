@@ -1,94 +1,12 @@
-"""Habits that all commands share: - or _ in flag names, booleans with or without a value, comma lists, sizes in words,
-tables."""
+"""Words that commands share: shapes as they are typed, sizes and tables as they are printed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
-
-import click
-from click.core import ParameterSource
+from collections.abc import Iterator, Sequence
 
 from ptq_core.errors import InputError
 
 Shape = tuple[int, ...]
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-CONTEXT = {
-    "help_option_names": ["-h", "--help"],
-    "max_content_width": 100,
-    "token_normalize_func": lambda token: token.replace("_", "-"),
-}
-"""For every command: `--model_dir` is `--model-dir`."""
-
-
-class GroupedOption(click.Option):
-    """An option that `GroupedCommand` shows under the heading ``group``."""
-
-    def __init__(self, *arguments: Any, group: str = "Other", **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        self.group = group
-
-
-class GroupedCommand(click.Command):
-    """A command whose help has headings, in the order in which they are first used; without arguments it prints its help."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Help, and exit code 0, where there is nothing to parse."""
-        if not args:
-            click.echo(ctx.get_help())
-            ctx.exit()
-        return super().parse_args(ctx, args)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """One section per group."""
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None:
-                groups.setdefault(getattr(parameter, "group", "Other"), []).append(record)
-        for heading, records in groups.items():
-            with formatter.section(heading):
-                formatter.write_dl(records, col_max=32)
-
-
-def grouped_option(group: str, *names: str, **settings: Any) -> Callable[[F], F]:
-    """An option under the heading ``group``."""
-    return click.option(*names, cls=GroupedOption, group=group, **settings)
-
-
-def path_option(group: str, *names: str, metavar: str = "FILE", **settings: Any) -> Callable[[F], F]:
-    """... that names a file or folder."""
-    return grouped_option(group, *names, type=click.Path(path_type=Path), metavar=metavar, **settings)
-
-
-def boolean_option(
-    name: str, help_text: str, *, default: bool | None = False, group: str = "Other"
-) -> Callable[[F], F]:
-    """A flag that can be given alone or with a value: ``--flag``, ``--flag=true``, ``--flag=false``."""
-    return grouped_option(
-        group,
-        name,
-        type=bool,
-        is_flag=False,
-        flag_value=True,
-        default=default,
-        show_default=bool(default),
-        help=help_text,
-        metavar="[BOOL]",
-    )
-
-
-def given_flags() -> dict[str, str]:
-    """Parameter → flag of what stands on the command line of the command that runs."""
-    context = click.get_current_context()
-    return {
-        parameter.name: parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-    }
 
 
 def parse_shapes(texts: Sequence[str]) -> tuple[Shape, ...] | dict[str, Shape] | None:

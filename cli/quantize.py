@@ -3,70 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import MISSING, Field, fields
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ptq_cli.options import CONTEXT, size_text
-from ptq_core.config import PreprocessConfig, QuantizeConfig, from_text, load_config, parse_yaml_value
+from ptq_cli.flags import command
+from ptq_cli.options import size_text
+from ptq_cli.quantize_flags import GROUPS, given_keys
+from ptq_core.config import load_config, parse_yaml_value
 from ptq_core.errors import InputError
 from ptq_core.reports import LossReport, OutputLoss, QuantizeReport
 
-NESTED = "preprocess"
-"""The one key whose value is itself a mapping; its keys are flags of their own."""
 
-
-def _flags() -> list[tuple[str, type, Field[Any]]]:
-    """(dotted key, its dataclass, its field) of every key."""
-    own = [(f.name, QuantizeConfig, f) for f in fields(QuantizeConfig) if f.name != NESTED]
-    return own + [(f"{NESTED}.{f.name}", PreprocessConfig, f) for f in fields(PreprocessConfig)]
-
-
-def _add_flags(function: Callable[..., None]) -> Callable[..., None]:
-    for dotted, _, f in reversed(_flags()):
-        name = f.name.replace("_", "-")
-        is_bool = f.default is True or f.default is False
-        text = f.metadata["help"] + _default_text(f)
-        if f.default is True:
-            off = f"no__{dotted.replace('.', '__')}"
-            function = click.option(f"--no-{name}", off, flag_value="false", hidden=True)(function)
-            text += f", also --no-{name}"
-        function = click.option(
-            f"--{name}",
-            dotted.replace(".", "__"),
-            metavar="[true|false]" if is_bool else "VALUE",
-            is_flag=False,
-            flag_value="true" if is_bool else None,
-            help=text,
-        )(function)
-    return function
-
-
-def _default_text(f: Field[Any]) -> str:
-    if f.default is MISSING or f.default is None:
-        return ""
-    value = f.default
-    shown = (
-        ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value)
-        if isinstance(value, tuple)
-        else value
-    )
-    return f" [default: {str(shown).lower() if isinstance(shown, bool) else shown}]"
-
-
-@click.command(context_settings=CONTEXT)
-@click.option("-c", "--config", type=click.Path(path_type=Path), help="YAML configuration; flags win over it")
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="set any key, e.g. preprocess.std=[1,1,1]",
-)
-@_add_flags
+@command(*GROUPS)
 def quantize(config: Path | None, assignments: tuple[str, ...], **flags: str | None) -> None:
     """Quantize an FP32 ONNX model with a folder of pictures.
 
@@ -76,12 +25,7 @@ def quantize(config: Path | None, assignments: tuple[str, ...], **flags: str | N
     """
     from ptq_core.quantize.pipeline import quantize as run  # imports onnxruntime: only when needed
 
-    overrides = {}
-    for dotted, cls, f in _flags():
-        parameter = dotted.replace(".", "__")
-        text = flags[parameter] or flags.get(f"no__{parameter}")
-        if text is not None:
-            overrides[dotted] = from_text(cls, f.name, text)
+    overrides = given_keys(flags)
     for assignment in assignments:
         key, separator, value = assignment.partition("=")
         if not separator:

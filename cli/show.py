@@ -9,17 +9,21 @@ from typing import Any
 
 import click
 
-from ptq_cli.options import CONTEXT, boolean_option
+from ptq_cli.flags import command, group, switch
 from ptq_core.errors import DeviceError, InputError
 
 Shown = tuple[str, dict[str, Any]]
 """The same as text and as a record."""
 
 
-@click.command(context_settings=CONTEXT)
-@click.argument("file", type=click.Path(path_type=Path))
-@boolean_option("--json", "a record for machines instead of text")
-@boolean_option("--kernels", "of a flat file: also the kernels that this machine chooses", default=True)
+@command(
+    group(
+        "What is printed",
+        click.Argument(["file"], type=click.Path(path_type=Path)),
+        switch("--json", help="a record for machines instead of text"),
+        switch("--kernels", help="of a flat file: also the kernels that this machine chooses", default=True),
+    )
+)
 def show(file: Path, json: bool, kernels: bool) -> None:
     """Print what FILE holds: operators, tensors, scales, sizes, memory plan, kernels.
 

@@ -41,8 +41,8 @@ class PreprocessConfig:
     center_crop: tuple[int, ...] | None = key("cut [height, width] (or one number) from the centre", None)
     mean: tuple[float, ...] = key("per channel, in 0-255 units", (0.0, 0.0, 0.0))
     std: tuple[float, ...] = key("per channel, in 0-255 units", (1.0, 1.0, 1.0))
-    channel_order: Literal["RGB", "BGR", "GRAY"] = key("RGB, BGR or GRAY", "RGB")
-    layout: Literal["NCHW", "NHWC"] = key("NCHW or NHWC", "NCHW")
+    channel_order: Literal["RGB", "BGR", "GRAY"] = key("order of the channels", "RGB")
+    layout: Literal["NCHW", "NHWC"] = key("order of the axes", "NCHW")
 
     def __post_init__(self) -> None:
         channels = 1 if self.channel_order == "GRAY" else 3
@@ -190,13 +190,19 @@ def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -
 
 def from_text(cls: type, name: str, text: str) -> Any:
     """Turn the command-line ``text`` of key ``name`` of ``cls`` into a plain value: lists are separated by commas."""
-    hint = typing.get_type_hints(cls)[name]
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        hint = next(a for a in typing.get_args(hint) if a is not type(None))
+    hint = value_type(cls, name)
     if typing.get_origin(hint) is tuple:
         item = typing.get_args(hint)[0]
         return [_scalar(item, part.strip()) for part in text.strip("[]").split(",") if part.strip()]
     return _scalar(hint, text)
+
+
+def value_type(cls: type, name: str) -> Any:
+    """The type of key ``name`` of ``cls`` where it is given: without None."""
+    hint = typing.get_type_hints(cls)[name]
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return next(a for a in typing.get_args(hint) if a is not type(None))
+    return hint
 
 
 def _scalar(hint: Any, text: str) -> Any:

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from ptq_cli import main, opt_listings
-from ptq_cli.opt_flags import OPTIONS, READ_BY_LISTING, REFUSED, Flags
+from ptq_cli.opt_flags import GROUPS, READ_BY_LISTING, REFUSED, Flags
 from ptq_cli.options import parse_shapes
 from ptq_core.errors import InputError
 from ptq_core.flatfile import layout
@@ -55,7 +55,7 @@ def test_without_arguments_it_prints_its_help(capsys: pytest.CaptureFixture[str]
     assert (code, err) == (0, "")
     assert out == opt(capsys, "--help")[1]
     assert "The model:" in out
-    assert out.count("\n  --") == len(OPTIONS)
+    assert out.count("\n  --") == sum(len(part.options) for part in GROUPS if part.heading)
 
 
 def test_a_set_of_models(models: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,133 @@
+"""How every command declares its flags: groups of options, shown under their headings in the help.
+
+A flag has - or _ in its name, a switch is given alone or with a value, and every default is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+CONTEXT = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+    "token_normalize_func": lambda token: token.replace("_", "-"),
+}
+"""For every command: `--model_dir` is `--model-dir`."""
+
+BOOLEANS = ("true", "false", "t", "f", "yes", "no", "y", "n", "on", "off", "1", "0")
+"""What a switch takes as its value."""
+
+NAME_COLUMNS = 32
+"""The help's first column is at most this wide."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters under a heading, those that users need most often first. Arguments stand in the help's first line only."""
+
+    heading: str
+    options: tuple[click.Parameter, ...]
+
+
+def group(heading: str, *options: click.Parameter) -> Group:
+    """``options`` under ``heading``."""
+    return Group(heading, options)
+
+
+def option(*names: str, help: str = "", default: Any = None, **settings: Any) -> click.Option:
+    """A flag with a value. Without ``default`` it may be left out; what then happens is for ``help`` to say."""
+    return click.Option(names, help=help + default_words(default), default=default, **settings)
+
+
+def path(*names: str, metavar: str = "FILE", **settings: Any) -> click.Option:
+    """... that names a file or folder."""
+    return option(*names, type=click.Path(path_type=Path), metavar=metavar, **settings)
+
+
+def switch(*names: str, help: str, default: bool = False) -> click.Option:
+    """A flag that can be given alone or with a value: ``--flag``, ``--flag=true``, ``--flag=false``."""
+    return option(
+        *names, help=help, default=default, type=bool, is_flag=False, flag_value=True, metavar="[BOOL]"
+    )
+
+
+def default_words(value: Any) -> str:
+    """What the help says of a default: ` [default: 1,2]`, as it is typed; nothing of None and of an empty list."""
+    return "" if value in (None, ()) else f" [default: {_typed(value)}]"
+
+
+def _typed(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_typed, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class Command(click.Command):
+    """A command whose parameters lie in ``groups``; made by `command`.
+
+    With ``help_if_bare`` it prints its help, and ends with exit code 0, where no arguments are given.
+    """
+
+    def __init__(
+        self, *arguments: Any, groups: tuple[Group, ...], help_if_bare: bool = False, **settings: Any
+    ) -> None:
+        super().__init__(*arguments, **settings)
+        self.groups, self.help_if_bare = groups, help_if_bare
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Help where there is nothing to parse. A file name behind a switch is never taken for the switch's value."""
+        if self.help_if_bare and not args:
+            click.echo(ctx.get_help())
+            ctx.exit()
+        if any(isinstance(parameter, click.Argument) for parameter in self.params):
+            args = [
+                f"{word}=true" if word in self._switches() and after.lower() not in BOOLEANS else word
+                for word, after in zip(args, [*args[1:], ""], strict=True)
+            ]
+        return super().parse_args(ctx, args)
+
+    def _switches(self) -> set[str]:
+        return {name for each in self.params if each.type is click.BOOL for name in each.opts}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One section per group, and one for the help itself."""
+        help_option = self.get_help_option(ctx)
+        others = Group("Other", () if help_option is None else (help_option,))
+        for part in (*self.groups, others):
+            shown = (parameter for parameter in part.options if isinstance(parameter, click.Option))
+            records = [record for each in shown if (record := each.get_help_record(ctx))]
+            if records:
+                with formatter.section(part.heading):
+                    formatter.write_dl(records, col_max=NAME_COLUMNS)
+
+
+def command(
+    *groups: Group, name: str | None = None, help_if_bare: bool = False
+) -> Callable[[Callable[..., Any]], Command]:
+    """Decorator: a function that takes what ``groups`` give, by their names, as a command; its docstring is the help."""
+    return click.command(
+        name,
+        cls=Command,
+        params=[parameter for group in groups for parameter in group.options],
+        context_settings=CONTEXT,
+        groups=groups,
+        help_if_bare=help_if_bare,
+    )
+
+
+def given_flags() -> dict[str, str]:
+    """Parameter → flag of what stands on the command line of the command that runs."""
+    context = click.get_current_context()
+    return {
+        parameter.name: parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    }

@@ -1,0 +1,101 @@
+"""The flags of `ptq quantize`: one for every key of the configuration, in groups."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from ptq_cli.flags import Group, default_words, group, option, path
+from ptq_core.config import PreprocessConfig, QuantizeConfig, from_text, value_type
+
+NESTED = "preprocess"
+"""The one key whose value is itself a mapping; its keys are flags of their own."""
+
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "Model": ("model_dir", "save_model_path", "model_filename", "params_filename", "input_shape"),
+    "Calibration pictures": ("image_dir", "image_list", "batch_size", "batch_nums", "skip_bad_images"),
+    "How a picture becomes an input (`preprocess` in YAML)": tuple(
+        f"{NESTED}.{f.name}" for f in fields(PreprocessConfig)
+    ),
+    "What is quantized": (
+        "quantizable_op_type", "is_full_quantize", "skip_quant", "skip_nodes", "skip_tensor_list",
+    ),
+    "How it is quantized": (
+        "algo", "weight_bits", "activation_bits", "weight_quantize_type", "activation_symmetric", "hist_percent",
+        "store_int4",
+    ),
+    "More accuracy": ("bias_correction", "equalize", "round_type"),
+    "The run": ("check", "is_use_cache_file", "cache_dir", "executor"),
+}  # fmt: skip
+"""Heading → keys, those that are needed most often first; `preprocess.mean` is `--mean`."""
+
+
+METAVARS = {Path: "PATH", bool: "[BOOL]", int: "N", float: "NUMBER", tuple: "A,B,..."}
+
+
+def _field(dotted: str) -> tuple[type, Field[Any]]:
+    """The dataclass of a key, and its field in it."""
+    cls = PreprocessConfig if dotted.startswith(f"{NESTED}.") else QuantizeConfig
+    return cls, cls.__dataclass_fields__[dotted.rpartition(".")[2]]
+
+
+def _parameter(dotted: str) -> str:
+    """What click calls the flag of a key."""
+    return dotted.replace(".", "__")
+
+
+def _options(dotted: str) -> Iterator[click.Option]:
+    """The flag of a key; its text is not read here but as the configuration reads it."""
+    cls, f = _field(dotted)
+    name, hint = f.name.replace("_", "-"), value_type(cls, f.name)
+    choices = f" ({', '.join(typing.get_args(hint))})" if typing.get_origin(hint) is Literal else ""
+    text = f.metadata["help"] + choices + default_words(None if f.default is MISSING else f.default)
+    is_bool = hint is bool
+    if f.default is True:
+        text += f", also --no-{name}"
+        yield option(f"--no-{name}", f"no__{_parameter(dotted)}", flag_value="false", hidden=True)
+    yield option(
+        f"--{name}",
+        _parameter(dotted),
+        metavar=METAVARS.get(typing.get_origin(hint) or hint, "NAME"),
+        is_flag=False,
+        flag_value="true" if is_bool else None,
+        help=text,
+    )
+
+
+def _group(heading: str, keys: tuple[str, ...]) -> Group:
+    return group(heading, *(each for dotted in keys for each in _options(dotted)))
+
+
+GROUPS = (
+    group(
+        "Configuration",
+        path("-c", "--config", help="YAML configuration; flags win over it"),
+        option(
+            "--set",
+            "assignments",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="set any key, e.g. preprocess.std=[1,1,1]",
+        ),
+    ),
+    *(_group(heading, keys) for heading, keys in KEYS.items()),
+)
+
+
+def given_keys(flags: Mapping[str, str | None]) -> dict[str, Any]:
+    """Dotted key → plain value of the flags that were given."""
+    given = {}
+    for dotted in (dotted for keys in KEYS.values() for dotted in keys):
+        parameter = _parameter(dotted)
+        text = flags[parameter] or flags.get(f"no__{parameter}")
+        if text is not None:
+            cls, f = _field(dotted)
+            given[dotted] = from_text(cls, f.name, text)
+    return given

@@ -1,0 +1,85 @@
+"""One way to declare flags: what holds for every command's help, and where the flags of the configuration stand."""
+
+from __future__ import annotations
+
+import re
+
+import click
+import pytest
+
+from ptq_cli.flags import Command, command, default_words, group, option, switch
+from ptq_cli.main import app, run
+from ptq_cli.quantize_flags import KEYS
+from ptq_core.config import PreprocessConfig, QuantizeConfig
+
+
+def help_of(name: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert run([name, "--help"]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", app.commands)
+def test_every_flag_stands_under_a_heading_with_its_default(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = app.commands[name]
+    assert isinstance(made, Command)
+    assert [each for part in made.groups for each in part.options] == made.params
+    sections = re.split(r"^(\S.*):$", help_of(name, capsys), flags=re.MULTILINE)[1:]
+    text = {
+        heading: " ".join(body.split()) for heading, body in zip(sections[::2], sections[1::2], strict=True)
+    }
+    shown = [part for part in made.groups if not all(getattr(each, "hidden", False) for each in part.options)]
+    assert list(text) == [*(part.heading for part in shown), "Other"]
+    for part in shown:
+        for each in part.options:
+            if isinstance(each, click.Option) and not each.hidden:
+                assert each.opts[-1] in text[part.heading]
+                assert each.help
+                assert each.help.endswith(default_words(each.default)) or name == "quantize"
+    assert " VALUE " not in " ".join(text.values())
+
+
+def test_every_key_has_one_heading() -> None:
+    placed = [dotted for keys in KEYS.values() for dotted in keys]
+    keys = {*QuantizeConfig.__dataclass_fields__} - {"preprocess"}
+    assert len(placed) == len(set(placed))
+    assert set(placed) == keys | {f"preprocess.{name}" for name in PreprocessConfig.__dataclass_fields__}
+
+
+def test_the_help_of_a_key_tells_choices_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(help_of("quantize", capsys).split())
+    assert "--algo NAME threshold algorithm" in text
+    assert "(KL, abs_max, direct, min_max, avg, hist, mse, emd, weight_only) [default: KL]" in text
+    assert "--batch-size N pictures per batch [default: 10]" in text
+    assert "--is-full-quantize [BOOL]" in text
+    assert "[default: ]" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(None, ""), ((), ""), (False, "false"), ((0.0, 1.5), "0,1.5"), (0.99999, "0.99999"), ("big", "big")],
+)
+def test_defaults_in_words(value: object, words: str) -> None:
+    assert default_words(value) == (words and f" [default: {words}]")
+
+
+def test_a_switch_is_given_alone_or_with_a_value(capsys: pytest.CaptureFixture[str]) -> None:
+    @command(group("All", switch("--on-and-off", help="x"), option("--count", default=1, help="y")), name="t")
+    def made(on_and_off: bool, count: int) -> None:
+        click.echo(f"{on_and_off} {count}")
+
+    for given, said in (
+        ([], "False 1"),
+        (["--on_and_off", "--count=2"], "True 2"),
+        (["--on-and-off=false"], "False 1"),
+    ):
+        made.main(given, standalone_mode=False)
+        assert capsys.readouterr().out == f"{said}\n"
+
+
+@pytest.mark.parametrize("given", [["--json"], ["--json", "true"], ["--json=true"], ["--kernels", "no"]])
+def test_a_switch_before_a_file_name(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([*given, "nowhere.nb"], ["nowhere.nb", *given]):
+        assert run(["show", *arguments]) == 2
+        assert "cannot read nowhere.nb" in capsys.readouterr().err

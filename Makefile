@@ -13,7 +13,7 @@ QUIETLY = $(PYTHON) scripts/quietly.py build/setup.log
 PIP_INSTALL = $(BIN)/pip install --disable-pip-version-check --no-input --progress-bar off
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance opt-table numerics-table accuracy runtime runtime-all wheel clean distclean check-python check-sanitizer packages-test
+.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance opt-table numerics-table accuracy runtime runtime-all wheel package-check clean distclean check-python check-sanitizer packages-test
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -131,8 +131,12 @@ numerics-table: runtime  ## compare int8 operators with onnxruntime on this CPU 
 accuracy: runtime  ## what each configuration costs in accuracy on the real model (about 15 minutes)
 	$(BIN)/python scripts/accuracy.py
 
-wheel: $(BIN)/.setup  ## dist/*.whl with the runtime binaries of all ABIs inside
-	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir dist .
+wheel: $(BIN)/.setup  ## dist/*.whl with the runtime of this machine and of all phones (about 5 minutes on two cores)
+	@PTQ_ABIS=all $(QUIETLY) "the wheel, with every runtime" $(BIN)/pip wheel --verbose --disable-pip-version-check \
+	  --no-build-isolation --no-deps --wheel-dir dist .
+
+package-check: $(BIN)/.setup  ## the source archive and a wheel made of it, installed elsewhere, do what they should (about 5 minutes)
+	@PYTHON=$(PYTHON) scripts/check_package.sh $(BIN)/python
 
 clean:  ## remove what was built, keep .venv
 	rm -rf build dist out ptq_core/_runtime *.egg-info temp_post_training

@@ -76,7 +76,7 @@ def _group(heading: str, keys: tuple[str, ...]) -> Group:
 GROUPS = (
     group(
         "Configuration",
-        path("-c", "--config", help="YAML configuration; flags win over it"),
+        path("-c", "--config", help="YAML file, or a recipe: accurate, fast, per_tensor; flags win over it"),
         option(
             "--set",
             "assignments",

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import yaml
 
+from ptq_core.carried import ROOT, recipes
 from ptq_core.errors import InputError
 
 DEFAULT_SKIP_SCOPE = "skip_quant"
@@ -166,14 +167,14 @@ class QuantizeConfig:
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -> QuantizeConfig:
-    """Read ``path`` (YAML; None for no file) and lay ``overrides`` (dotted keys allowed) over it.
+    """Read ``path`` (a YAML file, or the name of a recipe; None for no file) and lay ``overrides`` (dotted keys allowed) over it.
 
     Raises InputError for a missing or malformed file, an unknown key (naming the nearest known one), a value of the wrong
     type or out of range, or a missing required key.
     """
     values: dict[str, Any] = {}
     if path is not None:
-        values = _read_yaml(path)
+        values = _read_yaml(_found(path))
     for name, value in (overrides or {}).items():
         target = values
         *parents, last = name.split(".")
@@ -268,12 +269,19 @@ _StrictLoader.add_implicit_resolver(
 )
 
 
+def _found(path: Path) -> Path:
+    """``path``, or the recipe of that name."""
+    return path if path.exists() else recipes().get(str(path), path)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(
-            f"no configuration file {path}", rule="-c names an existing YAML file", fix="check the path"
+            f"no configuration file {path}",
+            rule="-c names a YAML file or a recipe",
+            fix=f"check the path; recipes: {', '.join(recipes())}",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
@@ -295,7 +303,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path} holds a {type(values).__name__}, not a mapping",
             rule="the configuration is a YAML mapping `key: value`",
-            fix="see configs/ for examples",
+            fix=f"see {ROOT / 'configs'} for examples",
         )
     return values
 

@@ -90,13 +90,13 @@ def _ask(target: str, *arguments: str) -> str:
         raise DeviceError(
             f"cannot run {command[0]}: {error}",
             rule="the runtime's show_bin tells which kernels are chosen",
-            fix="run `make runtime-all`",
+            fix="build the runtime again, or install ptq again",
         ) from error
     if done.returncode != 0:
         raise PtqError(
             f"{' '.join(command)} failed: {done.stderr.strip() or done.returncode}",
             rule="show_bin reads every file that `ptq opt` writes",
-            fix="run `make runtime-all`; if it still fails, report it as a bug of ptq",
+            fix="build the runtime again; if it still fails, report it as a bug of ptq",
         )
     return done.stdout
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ptq_core.carried import IS_CHECKOUT, built_runtimes
 from ptq_core.errors import DeviceError, InputError, PtqError
 from ptq_core.version import VERSION
 
@@ -58,21 +59,28 @@ class OpInfo:
 def runtime_folder(abi: str) -> Path:
     """The folder with the runtime built for ``abi`` (`host`, `arm64-v8a`, …); it may not exist."""
     override = os.environ.get(RUNTIME_DIR_VARIABLE)
-    root = Path(override) if override else Path(__file__).parent / "_runtime"
-    return root / abi
+    if override:
+        return Path(override) / abi
+    own = Path(__file__).parent / "_runtime" / abi
+    return own if IS_CHECKOUT or abi == "host" or own.is_dir() else built_runtimes() / abi
 
 
 def runtime_binary(abi: str, name: str = "benchmark_bin") -> Path:
     """A file of the runtime built for ``abi``. Raises DeviceError, naming the next step, if it was not built."""
     path = runtime_folder(abi) / name
     if not path.is_file():
-        build = "make runtime" if abi == "host" else "make runtime-all"
         raise DeviceError(
             f"no {name} for {abi}: {path} does not exist",
-            rule="the C++ runtime must be built first; a wheel carries it",
-            fix=f"run `{build}`, or set {RUNTIME_DIR_VARIABLE} to a folder that has {abi}/{name}",
+            rule="the C++ runtime must be built first; a wheel carries that of its own machine",
+            fix=f"{_how_to_build(abi)}, or set {RUNTIME_DIR_VARIABLE} to a folder that has {abi}/{name}",
         )
     return path
+
+
+def _how_to_build(abi: str) -> str:
+    if IS_CHECKOUT:
+        return f"run `{'make runtime' if abi == 'host' else 'make runtime-all'}`"
+    return "install ptq again" if abi == "host" else f"run `python -m ptq_core.runtime_build {abi}`"
 
 
 class Program:

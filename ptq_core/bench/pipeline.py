@@ -85,7 +85,8 @@ def bench(
     with tempfile.TemporaryDirectory(prefix="ptq-bench-") as scratch:
         subjects = tuple(make_subject(precision, path, Path(scratch)) for precision, path in given)
         references = tuple(Reference(subject, Path(scratch)) for subject in subjects)
-        _measure_all(selection.devices, Work(subjects, references, settings, timeout_s), recorder, progress)
+        work = Work(subjects, references, settings, timeout_s, say or (lambda note: None))
+        _measure_all(selection.devices, work, recorder, progress)
     return recorder.finish()
 
 

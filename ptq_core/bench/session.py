@@ -16,7 +16,7 @@ from ptq_core.bench.report import CaseResult, ModelResult, Outputs, Settings
 from ptq_core.bench.statistics import speed_up, summarize
 from ptq_core.bench.subjects import Subject
 from ptq_core.errors import DeviceError, InputError
-from ptq_core.runtime import runtime_binary
+from ptq_core.runtime_build import Say, ensure_runtime
 
 LONGEST_PATH_SAID = 140
 """benchmark_bin cuts a model's path to this many bytes in its messages."""
@@ -24,12 +24,16 @@ LONGEST_PATH_SAID = 140
 
 @dataclass(frozen=True)
 class Work:
-    """What every device measures; ``references`` belong to ``subjects``. ``interrupted`` ends it early."""
+    """What every device measures; ``references`` belong to ``subjects``.
+
+    ``say`` tells the user something at once, ``interrupted`` ends the work early.
+    """
 
     subjects: tuple[Subject, ...]
     references: tuple[Reference, ...]
     settings: Settings
     timeout_s: float
+    say: Say
     interrupted: threading.Event = field(default_factory=threading.Event)
 
 
@@ -42,7 +46,7 @@ class Session:
         self._mode = device.default_power_mode if mode == "auto" else mode
         self._cpus = cpus_of(self._mode, context.clusters)
         self._runs = 0
-        self._program = opened.push(runtime_binary(opened.abi))
+        self._program = opened.push(ensure_runtime(opened.abi, "benchmark_bin", work.say))
         self._models = [opened.push(subject.flat) for subject in work.subjects]
         self._inputs: list[list[str] | None] = [None for _ in work.subjects]
         if not device.is_local:  # this machine is its own reference

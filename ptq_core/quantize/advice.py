@@ -293,7 +293,7 @@ def _next_steps(seen: Observed) -> str:
     if config.algo == WEIGHT_ONLY:
         steps.append("more weight_bits")
     elif config.round_type != "adaround" or not config.bias_correction:
-        steps.append("configs/recipes/accurate.yaml")
+        steps.append("the recipe `-c accurate`")
     else:
         steps.append("another algo")
     costly = seen.loss.operators[:3] if seen.loss is not None else ()

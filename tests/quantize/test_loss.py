@@ -319,7 +319,7 @@ ACCURATE = {"round_type": "adaround", "bias_correction": True}
     ("found", "keys", "words"),
     [
         (report(14.9), {}, "output y has 14.9 dB against FP32, below 15"),
-        (report(14.9), {}, "configs/recipes/accurate.yaml, then skip_nodes of the operators that cost most (op0, op1, op2)"),
+        (report(14.9), {}, "the recipe `-c accurate`, then skip_nodes of the operators that cost most (op0, op1, op2)"),
         (report(-3.0), ACCURATE, "try another algo"),
         (report(-np.inf), {}, "output y has -inf dB"),
         (report(10.0), {"algo": "weight_only"}, "try more weight_bits"),

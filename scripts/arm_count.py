@@ -6,6 +6,7 @@ system calls; llvm-mca then models each block by itself. The counts repeat exact
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import re
 import shutil
@@ -79,13 +80,13 @@ def build_plugin(folder: Path) -> Path:
 
 
 def build_benchmark(folder: Path) -> Path:
-    """benchmark_bin for arm64 as it is shipped, but with its symbols."""
+    """benchmark_bin for arm64 as it is shipped, but with its symbols. Says what it does on stderr: stdout is the tables'."""
     options = ("-DCMAKE_BUILD_TYPE=Symbols", "-DCMAKE_CXX_FLAGS_SYMBOLS=-O3 -DNDEBUG")
     environment = build_runtime.build_environment(build_runtime.ROOT / "build" / "runtime")
-    with build_runtime.locked(folder):
+    with build_runtime.locked(folder), contextlib.redirect_stdout(sys.stderr):
         build_runtime.configure(build_runtime.ABIS["arm64-v8a"], None, folder / "cmake", environment, options)
         command = [build_runtime.find_python_tool("ninja"), "-C", str(folder / "cmake"), "benchmark_bin"]
-        build_runtime.run(command, environment, quiet=True)
+        build_runtime.run(command, environment, folder / "cmake.log", "arm64 benchmark_bin with symbols")
     return folder / "cmake" / "benchmark_bin"
 
 

@@ -13,6 +13,7 @@ import arm_code
 import arm_count
 import bench_arm
 import bench_latency
+import build_runtime
 import make_models
 import numpy as np
 import onnx
@@ -168,6 +169,18 @@ def test_files_older_than_their_sources_are_made_again(tmp_path: Path) -> None:
 def test_counted_blocks_are_per_inference_and_sorted() -> None:
     blocks = arm_count.parse_blocks("10 4 d65f03c0\n20 6 d65f03c0 d503201f\n", repeats=2)
     assert [(b.address, b.executions, b.instructions) for b in blocks] == [(0x20, 3, 6), (0x10, 2, 2)]
+
+
+def test_building_the_counted_program_says_nothing_on_stdout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "import sys; print('building'); sys.exit('-C' not in sys.argv)"
+    monkeypatch.setattr(build_runtime, "configure", lambda *_: None)
+    monkeypatch.setattr(build_runtime, "find_python_tool", lambda _: str(tmp_path / "ninja"))
+    (tmp_path / "ninja").write_text(f"#!{sys.executable}\n{said}\n")
+    (tmp_path / "ninja").chmod(0o755)
+    assert arm_count.build_benchmark(tmp_path) == tmp_path / "cmake" / "benchmark_bin"
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

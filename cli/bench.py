@@ -32,10 +32,10 @@ def bench(
     threads: str,
     warmup: int,
     repeats: int,
-    until_ci: float | None,
+    confidence_percent: float | None,
     max_seconds: float | None,
-    cool_down: float,
-    result_filename: Path | None,
+    cool_down_s: float,
+    result_path: Path | None,
     json_path: Path | None,
     csv_path: Path | None,
     markdown_path: Path | None,
@@ -46,7 +46,7 @@ def bench(
     compare: tuple[Path, Path] | None,
     fail_above: float | None,
     profile: bool,
-    timeout: float,
+    timeout_s: float,
 ) -> int:
     """Measure the latency of an FP32 and an INT8 model in the phone runtime, on a phone or on this machine.
 
@@ -81,13 +81,14 @@ def bench(
             power_mode=power_mode,
             warmup=warmup,
             repeats=repeats,
-            stop=stop_rule(until_ci, max_seconds),
-            cool_down_s=cool_down,
+            stop=stop_rule(confidence_percent, max_seconds),
+            cool_down_s=cool_down_s,
             profile=profile,
-            result_path=result_filename,
+            result_path=result_path,
             json_path=json_path,
-            timeout_s=timeout,
+            timeout_s=timeout_s,
             progress=progress,
+            wording=bench.in_flags,
             say=lambda note: click.echo(note, err=True),
         )
     return show(report, exports)
@@ -105,12 +106,12 @@ def show(report: BenchReport, exports: Exports) -> int:
     return DeviceError.exit_code if failures else 0
 
 
-def stop_rule(until_ci: float | None, max_seconds: float | None) -> StopRule | None:
+def stop_rule(confidence_percent: float | None, max_seconds: float | None) -> StopRule | None:
     """The rule of --until-ci, None without it. Raises InputError for --max-seconds alone."""
     from ptq_core.bench.report import StopRule
 
-    if until_ci is not None:
-        return StopRule(until_ci, DEFAULT_MAX_SECONDS if max_seconds is None else max_seconds)
+    if confidence_percent is not None:
+        return StopRule(confidence_percent, DEFAULT_MAX_SECONDS if max_seconds is None else max_seconds)
     if max_seconds is not None:
         raise InputError(
             f"--max-seconds {max_seconds:g} without --until-ci",

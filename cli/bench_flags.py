@@ -50,6 +50,7 @@ GROUPS = (
         ),
         option(
             "--until-ci",
+            "confidence_percent",
             metavar="PERCENT",
             help="go on until each median is known to +- PERCENT with 95 % confidence, e.g. 1",
             type=float,
@@ -60,16 +61,27 @@ GROUPS = (
             help="with --until-ci: stop each case after this time [default: 60]",
             type=float,
         ),
-        option("--cool-down", metavar="SECONDS", help="pause before each case but the first", default=0.0),
+        option(
+            "--cool-down",
+            "cool_down_s",
+            metavar="SECONDS",
+            help="pause before each case but the first",
+            default=0.0,
+        ),
         switch("--profile", help="also time each operator and print the times side by side"),
         option(
-            "--timeout", metavar="SECONDS", help="give a device up when one run takes longer", default=600.0
+            "--timeout",
+            "timeout_s",
+            metavar="SECONDS",
+            help="give a device up when one run takes longer",
+            default=600.0,
         ),
     ),
     group(
         "Results",
         path(
             "--result-filename",
+            "result_path",
             help="append one line per model and number of threads, as benchmark_bin's res.txt",
         ),
         path(

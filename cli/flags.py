@@ -1,10 +1,12 @@
 """How every command declares its flags: groups of options, shown under their headings in the help.
 
-A flag has - or _ in its name, a switch is given alone or with a value, and every default is shown.
+A flag has - or _ in its name, a switch is given alone or with a value, and every default is shown. ptq_core knows
+parameters, not flags: its messages are translated here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,8 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+
+from ptq_core.errors import PtqError
 
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
@@ -96,6 +100,29 @@ class Command(click.Command):
 
     def _switches(self) -> set[str]:
         return {name for each in self.params if each.type is click.BOOL for name in each.opts}
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; errors that name parameters name flags instead."""
+        try:
+            return super().invoke(ctx)
+        except PtqError as error:
+            error.reword(self.in_flags)
+            raise
+
+    def in_flags(self, text: str) -> str:
+        """``text`` of ptq_core with `name=value` as `--flag value`, where ``name`` is a parameter of this command.
+
+        `name=False` is `--no-name`, where there is such a flag.
+        """
+        flags = {each.name: each.opts[-1] for each in self.params if isinstance(each, click.Option)}
+
+        def flag(match: re.Match[str]) -> str:
+            name, value = match.groups()
+            if value == "False" and f"no_{name}" in flags:
+                return flags[f"no_{name}"]
+            return f"{flags[name]} {value}".rstrip() if name in flags else match[0]
+
+        return re.sub(r"`(\w+)=([^`]*)`", flag, text)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One section per group, and one for the help itself."""

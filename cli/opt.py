@@ -296,7 +296,7 @@ def _optimize_set(flags: Flags, folder: Path, out: Path) -> int:
                 needed[name] = _tailoring(made)
         except PtqError as error:
             failed[name] = error
-            click.echo(f"error: {name}: {error}", err=True)
+            click.echo(f"error: {name}: {opt.in_flags(str(error))}", err=True)
     click.echo(f"{len(models) - len(failed)} of {len(models)} models optimized into {out}")
     if needed:
         click.echo(_write_tailoring(out / "model_set", needed))

@@ -1,6 +1,12 @@
-"""The errors a user can cause or meet, each with what was wrong, the rule it broke and what to do next."""
+"""The errors a user can cause or meet, each with what was wrong, the rule it broke and what to do next.
+
+A message calls a parameter of what was called `name=` or, with a value, `name=value`, in backticks: the command line knows
+its flags by the same names and writes `--name` there.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 
 class PtqError(Exception):
@@ -17,6 +23,11 @@ class PtqError(Exception):
         self.problem = problem
         self.rule = rule
         self.fix = fix
+
+    def reword(self, change: Callable[[str], str]) -> None:
+        """Put its three sentences through ``change``."""
+        self.problem, self.rule, self.fix = change(self.problem), change(self.rule), change(self.fix)
+        self.args = (self.problem,)
 
     def __str__(self) -> str:
         return f"{self.problem}\n  rule: {self.rule}\n  next: {self.fix}"

@@ -60,7 +60,7 @@ ADVICE = {
     ),
     "hot_device": (
         "the device was hot before the run ({what} {celsius:.0f} °C): it may already be slowed down",
-        "let it cool, take it out of its case, use --cool-down",
+        "let it cool, take it out of its case, use `cool_down_s=`",
     ),
     "low_battery": (
         "the battery is at {level} %: phones lower their clocks to save power",
@@ -74,7 +74,7 @@ ADVICE = {
     "airplane_mode_off": ("airplane mode is off: radio and background work interrupt", "switch it on"),
     "too_few_samples": (
         "{count} samples per model: percentiles and intervals repeat single samples",
-        "--repeats of at least {least}",
+        "`repeats=` of at least {least}",
     ),
     "more_threads_than_cores": (
         "{threads} on {cores} cores: they wait for each other",
@@ -82,19 +82,19 @@ ADVICE = {
     ),
     "little_cores": (
         "little cores were used (CPUs {cpus}) with {threads}",
-        "--power-mode big for the fast ones",
+        "`power_mode=big` for the fast ones",
     ),
     "throttled": (
         "the clock was {after:.0f} MHz after the run with {threads}, {before:.0f} MHz before it: it was probably slowed down",
-        "cool the device, use --cool-down and fewer --repeats",
+        "cool the device, use `cool_down_s=` and fewer `repeats=`",
     ),
     "stop_rule_not_reached": (
         "with {threads} the time ran out before the intervals were as narrow as asked",
-        "a quieter device, or more --max-seconds",
+        "a quieter device, or more `max_seconds=`",
     ),
     "sample_limit": (
         "with {threads} there were as many samples as are kept before the intervals were as narrow as asked",
-        "a quieter device, or a larger --until-ci",
+        "a quieter device, or a larger `confidence_percent=`",
     ),
     "outputs_differ": (
         "{name} outputs differ from this machine's on the same input",
@@ -106,11 +106,11 @@ ADVICE = {
     ),
     "drift": (
         "{name} with {threads} became {change:.0%} {direction} during the run (p = {p:.2g})",
-        "the machine had not settled: more --warmup, or --cool-down if it got hot",
+        "the machine had not settled: more `warmup=`, or `cool_down_s=` if it got hot",
     ),
     "wide_spread": (
         "{name} with {threads} varies by {spread:.0%} (MAD/median)",
-        "raise --repeats on a quiet machine",
+        "raise `repeats=` on a quiet machine",
     ),
     "many_outliers": (
         "{outliers} of {count} samples of {name} with {threads} are outliers; all were kept",
@@ -123,7 +123,7 @@ ADVICE = {
     ),
     "int8_slower": (
         "INT8 is slower than FP32 with {threads} ({ratio:.2f}x)",
-        "--profile names the operator that eats the gain",
+        "`profile=` names the operator that eats the gain",
     ),
     "no_dot_product": (
         "this core has no dot-product instruction: 1.1-1.6x is what others see on such cores (here {ratio:.2f}x with"
@@ -132,7 +132,7 @@ ADVICE = {
     ),
     "no_clear_difference": (
         "with {threads} the interval of the speed-up [{low:.2f}, {high:.2f}] holds 1: no difference was shown",
-        "raise --repeats",
+        "raise `repeats=`",
     ),
 }
 """Code → what was seen, and what to do. A warning with another code does not exist."""

@@ -80,7 +80,7 @@ def compare(old_path: Path, new_path: Path, fail_above: float | None = None) -> 
     """
     if fail_above is not None and not 1 <= fail_above < float("inf"):
         raise InputError(
-            f"--fail-above {fail_above:g}",
+            f"`fail_above={fail_above:g}`",
             rule="the limit is a ratio new / old of at least 1",
             fix="for example 1.05, which allows 5 % more time",
         )

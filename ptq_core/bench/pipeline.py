@@ -20,6 +20,7 @@ from ptq_core.bench.devices.selection import select_devices
 from ptq_core.bench.power_mode import parse_power_mode
 from ptq_core.bench.reference import Reference
 from ptq_core.bench.report import (
+    Advice,
     BenchReport,
     CaseResult,
     DeviceReport,
@@ -55,6 +56,7 @@ def bench(
     json_path: Path | None = None,
     timeout_s: float = 600,
     progress: Progress | None = None,
+    wording: Callable[[str], str] = str,
     say: Callable[[str], None] | None = None,
 ) -> BenchReport:
     """Measure ``fp32``, ``int8`` (`.nb`, or `.onnx`), or both in turns, once per number of ``threads``, on all devices at once.
@@ -62,6 +64,7 @@ def bench(
     ``device``, ``adb`` and ``keep`` are those of `devices.selection.select_devices`, ``power_mode`` is one of
     `power_mode.parse_power_mode`; ``auto`` is ``big`` on phones and ``none`` elsewhere. ``timeout_s`` holds per process,
     ``cool_down_s`` is the pause before each case but the first. ``say`` gets what the user should know at once.
+    ``wording`` turns the names of parameters in warnings and errors of the report into the caller's words.
 
     After each case its lines are appended to ``result_path`` and ``json_path`` is rewritten. A device that fails ends with
     its `error` in the report, and loses neither its finished cases nor those of others. Raises InputError for arguments and
@@ -81,7 +84,7 @@ def bench(
     if selection.note is not None and say is not None:
         say(selection.note)
     settings = Settings(warmup, repeats, stop, cool_down_s, mode, tuple(threads), profile)
-    recorder = _Recorder(settings, selection.devices, result_path, json_path)
+    recorder = _Recorder(settings, selection.devices, result_path, json_path, wording)
     with tempfile.TemporaryDirectory(prefix="ptq-bench-") as scratch:
         subjects = tuple(make_subject(precision, path, Path(scratch)) for precision, path in given)
         references = tuple(Reference(subject, Path(scratch)) for subject in subjects)
@@ -139,8 +142,14 @@ class _Recorder:
     """What the devices' threads have measured so far; written down after every case."""
 
     def __init__(
-        self, settings: Settings, devices: Sequence[Device], result_path: Path | None, json_path: Path | None
+        self,
+        settings: Settings,
+        devices: Sequence[Device],
+        result_path: Path | None,
+        json_path: Path | None,
+        wording: Callable[[str], str],
     ) -> None:
+        self._wording = wording
         self._settings, self._result_path, self._json_path = settings, result_path, json_path
         self._started = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._clock = time.monotonic()
@@ -189,7 +198,7 @@ class _Recorder:
         return DeviceError(
             f"no device could be measured: {listed}",
             rule="at least one must finish a case",
-            fix="name one of them with --device to see what to do about it",
+            fix="name one of them with `device=` to see what to do about it",
         )
 
     def _save(self) -> None:
@@ -209,5 +218,7 @@ class _Recorder:
     def _device(self, device: Device) -> DeviceReport:
         name = device.name
         context, cases, error = self._contexts.get(name), tuple(self._cases[name]), self._errors.get(name)
-        warnings = () if context is None else advise(context, cases, emulated=device.is_emulated)
-        return DeviceReport(name, context, cases, warnings, None if error is None else str(error))
+        found = () if context is None else advise(context, cases, emulated=device.is_emulated)
+        said = self._wording
+        warnings = tuple(Advice(each.code, said(each.text), said(each.fix)) for each in found)
+        return DeviceReport(name, context, cases, warnings, None if error is None else said(str(error)))

@@ -1,4 +1,4 @@
-"""`--power-mode`: which CPUs the threads are kept on."""
+"""The power mode: which CPUs the threads are kept on."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def parse_power_mode(text: str) -> str:
     except ValueError:
         pass
     raise InputError(
-        f"--power-mode {text!r}",
-        rule="--power-mode takes auto, big, little, all, none or CPUs such as 4-7 or 4,6; a single 0, 1, 2 or 3 is"
+        f"`power_mode={text!r}`",
+        rule="`power_mode=` takes auto, big, little, all, none or CPUs such as 4-7 or 4,6; a single 0, 1, 2 or 3 is"
         " Paddle-Lite's big, little, all, none",
         fix="for CPU 0 alone write 0-0",
     )
@@ -43,9 +43,9 @@ def cpus_of(mode: str, clusters: Sequence[Cluster]) -> tuple[int, ...]:
     if mode in MODES:
         if not clusters:
             raise DeviceError(
-                f"--power-mode {mode}: the device does not tell its CPUs",
+                f"`power_mode={mode}`: the device does not tell its CPUs",
                 rule="big and little are found from /sys/devices/system/cpu",
-                fix="use --power-mode none, or a list of CPUs",
+                fix="use `power_mode=none`, or a list of CPUs",
             )
         chosen = {"big": list(clusters[1:]) or clusters, "little": clusters[:1], "all": clusters}[mode]
         return tuple(cpu for cluster in reversed(chosen) for cpu in cluster.cpus)
@@ -53,7 +53,7 @@ def cpus_of(mode: str, clusters: Sequence[Cluster]) -> tuple[int, ...]:
     missing = [cpu for cpu in wanted if known and cpu not in known]
     if missing:
         raise DeviceError(
-            f"--power-mode {mode}: the device has no CPU {missing[0]}",
+            f"`power_mode={mode}`: the device has no CPU {missing[0]}",
             rule=f"its CPUs are {', '.join(map(str, sorted(known)))}",
             fix="name others, or use big, little or all",
         )

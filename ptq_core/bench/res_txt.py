@@ -36,5 +36,5 @@ def append(path: Path, lines: list[str]) -> None:
         raise DeviceError(
             f"cannot append to {path}: {error.strerror or error}",
             rule="the result file must be writable",
-            fix="choose another --result-filename, or free space",
+            fix="choose another `result_path=`, or free space",
         ) from error

@@ -40,7 +40,7 @@ def _check_precision(precision: Precision, source: Path, flat: Path) -> None:
         return  # benchmark_bin says what is wrong with the file
     if found in ("fp32", "int8") and found != precision:
         raise InputError(
-            f"--{precision} {source} holds an {found} model",
-            rule="a speed-up is only one if --fp32 names the float model and --int8 the quantized one",
-            fix="exchange the flags, or run `ptq quantize` and `ptq opt` first",
+            f"`{precision}={source}` holds an {found} model",
+            rule="a speed-up is only one if `fp32=` names the float model and `int8=` the quantized one",
+            fix="exchange the two, or run `ptq quantize` and `ptq opt` first",
         )

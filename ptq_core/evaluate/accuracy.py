@@ -48,7 +48,7 @@ def evaluate(
     """
     if batch_size < 1 or threads < 1:
         raise InputError(
-            f"--batch-size {batch_size} --threads {threads}",
+            f"`batch_size={batch_size}` `threads={threads}`",
             rule="both are at least 1",
             fix="correct the value",
         )

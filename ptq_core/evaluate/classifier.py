@@ -77,12 +77,12 @@ def open_classifier(path: Path, *, threads: int = 1) -> Iterator[Classifier]:
     """Open a `.onnx` or `.nb` with one float input and one output. Raises InputError for anything else."""
     if path.suffix not in (".nb", ".onnx"):
         raise InputError(
-            f"--model {path}",
+            f"`model={path}`",
             rule="a model is an ONNX model (.onnx) or a flat file (.nb)",
             fix="name the file itself",
         )
     if not path.is_file():
-        raise InputError(f"--model {path}: no such file", rule="the model must exist", fix="check the path")
+        raise InputError(f"`model={path}`: no such file", rule="the model must exist", fix="check the path")
     if path.suffix == ".onnx":
         yield _OnnxClassifier(path, threads)
         return

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ptq_cli.bench import bench
 from ptq_cli.main import run
 from tests.bench.conftest import Fake
+from tests.conftest import ROOT
 
 Models = tuple[Path, Path]
 TABLE = """\
@@ -78,6 +84,13 @@ def test_the_profile_is_side_by_side(
         ("", ["--threads", "1;2"], 2, "--threads '1;2'"),
         ("", ["--device", "local,local"], 2, "--device 'local,local'"),
         ("", ["--device", "R58M123", "--adb", "no/such/adb"], 3, "no/such/adb is no program"),
+        ("", ["--until-ci", "0"], 2, "--until-ci 0\n  rule: --until-ci takes a number above 0"),
+        ("", ["--cool-down", "-1"], 2, "--cool-down -1\n"),
+        ("", ["--timeout", "60", "--until-ci", "1"], 2, "--timeout 60 with --max-seconds 60\n"),
+        ("", ["--power-mode", "fast"], 2, "--power-mode 'fast'\n  rule: --power-mode takes auto,"),
+        ("", ["--fp32-accuracy", "none.json"], 2, "none.json"),
+        ("", ["--int8", "gone.nb"], 2, "--int8 gone.nb: no such file"),
+        ("hang", ["--timeout", "0.3"], 3, "next: raise --timeout, or lower --repeats and --warmup"),
         ("", ["--repeats", "many"], 2, "'many' is not a valid integer"),
         ("", ["--repeat", "3"], 2, "--repeat"),
         ("refuse", [], 2, "header.crc32 does not match"),
@@ -100,3 +113,37 @@ def test_exit_codes(
     assert out == ""
     assert said in err
     assert "Traceback" not in err
+
+
+def test_the_json_speaks_of_flags(fake_benchmark_bin: Fake, models: Models, tmp_path: Path) -> None:
+    """Whoever reads the file measured with the command."""
+    path = tmp_path / "b.json"
+    assert run(["bench", "--device=local", "--fp32", str(models[0]), "--repeats=3", f"--json={path}"]) == 0
+    (device,) = json.loads(path.read_text(encoding="utf-8"))["devices"]
+    (warning,) = [each for each in device["warnings"] if each["code"] == "too_few_samples"]
+    assert warning["fix"] == "--repeats of at least 10"
+
+
+def texts(file: Path) -> Iterator[str]:
+    """All strings of a source file but docstrings."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = node.values
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield node.value
+
+
+def test_the_core_knows_parameters_and_no_flags() -> None:
+    """Every `name=` in its messages is a flag of the command; what begins with -- is said to programs, or a whole command."""
+    named = set()
+    for file in (ROOT / "ptq_core" / "bench").rglob("*.py"):
+        for text in texts(file):
+            named |= set(re.findall(r"`(\w+)=", text))
+            if file.name not in ("session.py", "adb_client.py", "page.html"):
+                assert re.findall(r"(?<!`)--[a-z][\w-]*", re.sub(r"`ptq [^`]*`", "", text)) == [], file
+    flags = {parameter.name for parameter in bench.params}
+    assert {"threads", "timeout_s", "power_mode", "confidence_percent"} <= named
+    assert named <= flags | {"x"}  # `x=`: a name that is filled in

@@ -130,14 +130,14 @@ def test_a_phone_is_a_device_before_it_is_opened(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("wanted", ["", "local,", "local,local"])
 def test_a_wrong_list_of_devices(wanted: str) -> None:
-    with pytest.raises(InputError, match="--device"):
+    with pytest.raises(InputError, match="`device="):
         select_devices(wanted)
 
 
 @pytest.mark.parametrize("cpu", ["cortex-a1000", ""])
 def test_a_cpu_that_qemu_does_not_have(cpu: str) -> None:
     need("qemu")
-    with pytest.raises(InputError, match="--device qemu:") as caught:
+    with pytest.raises(InputError, match="`device=qemu:") as caught:
         select_devices(f"qemu:{cpu}").devices[0].open()
     assert "cortex-a53" in caught.value.fix
 

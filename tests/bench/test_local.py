@@ -28,7 +28,7 @@ def flat(digits: Path, tmp_path: Path) -> Path:
 
 
 def test_a_model_of_the_other_precision_is_refused(digits: Path) -> None:
-    with pytest.raises(InputError, match=r"--int8 .*model\.onnx holds an fp32 model"):
+    with pytest.raises(InputError, match=r"`int8=.*model\.onnx` holds an fp32 model"):
         bench(int8=digits / "model" / "model.onnx", repeats=1)
 
 

@@ -26,7 +26,7 @@ Models = tuple[Path, Path]
         ("dies_while_pushing", "the connection to {serial} broke", "check cable"),
         ("no_space", "{serial}: no space left in /data/local/tmp", "delete files there"),
         ("damages_files", "benchmark_bin arrived damaged on {serial}", "another cable"),
-        ("hangs", "benchmark_bin did not finish within 3 s", "raise --timeout"),
+        ("hangs", "benchmark_bin did not finish within 3 s", "raise `timeout_s=`"),
         ("answers_garbage", "Segmentation fault' is not JSON", "make runtime"),
         ("answers_nothing", "{serial} did not answer within 2 s to `adb shell`", "awake"),
         ("unauthorized", "phone {serial} is unauthorized", "confirm `Allow USB debugging?`"),

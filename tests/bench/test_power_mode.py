@@ -46,5 +46,5 @@ def test_the_numbers_of_paddle_lite() -> None:
 
 @pytest.mark.parametrize("text", ["", "fast", "4,", "-1", "7-4", "1-x", "0-99999999999", "99999999999"])
 def test_wrong_modes(text: str) -> None:
-    with pytest.raises(InputError, match="--power-mode"):
+    with pytest.raises(InputError, match="`power_mode="):
         parse_power_mode(text)

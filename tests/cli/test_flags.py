@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import click
 import pytest
@@ -83,3 +84,32 @@ def test_a_switch_before_a_file_name(given: list[str], capsys: pytest.CaptureFix
     for arguments in ([*given, "nowhere.nb"], ["nowhere.nb", *given]):
         assert run(["show", *arguments]) == 2
         assert "cannot read nowhere.nb" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("raise `timeout_s=`, or lower `repeats=`", "raise --timeout, or lower --repeats"),
+        ("`timeout_s=600` with `threads=1,2`: too long", "--timeout 600 with --threads 1,2: too long"),
+        ("`device='a b'`", "--device 'a b'"),
+        ("`threads` is 2", "`threads` is 2"),  # a field of something else
+        ("`batch_size=3`", "`batch_size=3`"),  # no parameter of this command
+    ],
+)
+def test_parameters_become_flags(said: str, shown: str) -> None:
+    bench = app.commands["bench"]
+    assert isinstance(bench, Command)
+    assert bench.in_flags(said) == shown
+
+
+def test_a_parameter_that_is_off_by_flag() -> None:
+    opt = app.commands["opt"]
+    assert isinstance(opt, Command)
+    assert opt.in_flags("`verify=False` writes the file") == "--no-verify writes the file"
+
+
+def test_errors_of_eval_name_its_flags(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("preprocess: {}\n")
+    given = ["eval", "--model", "m.pb", "--labels", "l.txt", "-c", str(tmp_path / "c.yaml"), "--threads=0"]
+    assert run(given) == 2
+    assert "--batch-size 10 --threads 0\n" in capsys.readouterr().err

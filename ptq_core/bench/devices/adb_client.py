@@ -19,7 +19,7 @@ SDK_FOLDERS = ("ANDROID_HOME", "ANDROID_SDK_ROOT")
 
 INSTALL = (
     "install adb (Debian, Ubuntu: apt install adb; macOS: brew install android-platform-tools; else"
-    " developer.android.com/tools/releases/platform-tools), or name it with --adb or ADB"
+    " developer.android.com/tools/releases/platform-tools), or name it with `adb=` or ADB"
 )
 
 TROUBLE = (

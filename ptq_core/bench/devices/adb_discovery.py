@@ -104,8 +104,8 @@ def choose_automatically(found: tuple[Found, ...]) -> str | None:
     if len(ready) > 1:
         raise DeviceError(
             f"{len(ready)} phones are connected: {describe(found)}",
-            rule="without --device only one can be chosen",
-            fix=f"name one (--device {ready[0]}), several with commas, or --device all",
+            rule="without `device=` only one can be chosen",
+            fix=f"name one (`device={ready[0]}`), several with commas, or `device=all`",
         )
     if found and not ready:
         raise found[0].refusal()
@@ -117,8 +117,8 @@ def all_serials(found: tuple[Found, ...]) -> tuple[str, ...]:
     if not found:
         raise DeviceError(
             "no phone is connected",
-            rule="--device all measures every phone that adb sees",
-            fix="plug one in and switch on USB debugging in its developer options; --device local measures this machine",
+            rule="`device=all` measures every phone that adb sees",
+            fix="plug one in and switch on USB debugging in its developer options; `device=local` measures this machine",
         )
     return tuple(phone.serial for phone in found)
 

@@ -65,6 +65,6 @@ def too_slow(program: str, timeout_s: float) -> DeviceError:
     """The error for a program that did not end in time."""
     return DeviceError(
         f"{Path(program).name} did not finish within {timeout_s:g} s",
-        rule="a measurement must end within --timeout",
-        fix="raise --timeout, or lower --repeats and --warmup",
+        rule="a measurement must end within `timeout_s=`",
+        fix="raise `timeout_s=`, or lower `repeats=` and `warmup=`",
     )

@@ -28,7 +28,7 @@ class QemuDevice(LocalDevice):
             program = shutil.which(emulator)
             if program is None:
                 raise DeviceError(
-                    f"--device qemu:{cpu}: {emulator} is not installed",
+                    f"`device=qemu:{cpu}`: {emulator} is not installed",
                     rule="emulated cores need qemu-user",
                     fix="install the package qemu-user-static (Debian, Ubuntu: apt install qemu-user-static)",
                 )
@@ -39,7 +39,7 @@ class QemuDevice(LocalDevice):
                 self._prefix = (program, "-cpu", cpu)
                 return
         raise InputError(
-            f"--device qemu:{cpu}",
+            f"`device=qemu:{cpu}`",
             rule="the CPU is one that qemu-user emulates",
             fix=f"choose one of {', '.join(sorted({name for name in known if '-' in name}))}",
         )

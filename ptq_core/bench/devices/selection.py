@@ -1,4 +1,4 @@
-"""The value of `--device` → the devices, each opened by the thread that measures on it."""
+"""The names of devices → the devices, each opened by the thread that measures on it."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def select_devices(wanted: str, *, adb: str | None = None, keep: bool = False) -
     names = [name.strip() for name in re.split(r",(?![^,=]*=)", wanted)]  # not in qemu:max,sve=off
     if not all(names) or len(set(names)) < len(names):
         raise InputError(
-            f"--device {wanted!r}",
-            rule="--device takes auto, local, all, a serial, qemu:CPU, or several different ones with commas between",
+            f"`device={wanted!r}`",
+            rule="`device=` takes auto, local, all, a serial, qemu:CPU, or several different ones with commas between",
             fix="`adb devices` lists the serials",
         )
     phones = Phones(adb, keep=keep)

@@ -35,6 +35,6 @@ def load_accuracy(paths: Mapping[Precision, Path | None]) -> Accuracy:
         raise InputError(
             f"accuracy on different numbers of pictures ({counts})",
             rule="both models are compared on the same pictures",
-            fix="run `ptq eval` for both with the same --labels",
+            fix="run `ptq eval` for both with the same list of labels",
         )
     return found

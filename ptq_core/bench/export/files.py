@@ -47,8 +47,8 @@ def prepare_exports(
     accuracy = load_accuracy(accuracy_paths)
     if accuracy and not asked.keys() & {"Markdown", "HTML"}:
         raise InputError(
-            "--fp32-accuracy or --int8-accuracy without a page to show it on",
-            rule="accuracy is shown beside the latency in --html and --markdown",
-            fix="name one of them with --html or --markdown",
+            "`fp32_accuracy=` or `int8_accuracy=` without a page to show it on",
+            rule="accuracy is shown beside the latency in `html_path=` and `markdown_path=`",
+            fix="name one of them with `html_path=` or `markdown_path=`",
         )
     return Exports(asked, accuracy)

@@ -109,7 +109,9 @@ def _accuracy_tile(accuracy: Accuracy) -> str:
     fp32, int8 = accuracy.get("fp32"), accuracy.get("int8")
     only = int8 or fp32
     if only is None:
-        return _tile("Top-1 accuracy", "not measured", "ptq eval --json, then --int8-accuracy", css=" none")
+        return _tile(
+            "Top-1 accuracy", "not measured", "what ptq eval measured can be shown here", css=" none"
+        )
     pictures = f"{only.count} pictures"
     if fp32 is None or int8 is None:
         return _tile("Top-1 accuracy", f"{only.top1:.2%}", f"{'INT8' if int8 else 'FP32'} · {pictures}")

@@ -18,7 +18,7 @@ class MismatchError(PtqError):
         super().__init__(
             problem,
             rule="the flat file computes what the model computes",
-            fix="report this as a bug of ptq with the model; --no-verify writes the file all the same",
+            fix="report this as a bug of ptq with the model; `verify=False` writes the file all the same",
         )
 
 

@@ -5,7 +5,7 @@
 
 `host` gets libptq.so (for ctypes), benchmark_bin and show_bin; the others the programs, static, which run under `adb shell`.
 With --tailor, libptq.so and benchmark_bin have only what one model needs and go to build/tailored/NAME/<abi>/.
-Needs only the standard library, and in the same Python environment: ziglang, cmake, ninja.
+Needs in the same Python environment ziglang, cmake and ninja, and NumPy for the operator tables (runtime/generate_operators.py).
 With --test, the C++ tests run too, those of Arm under qemu-user on several CPUs.
 With --skip-missing, an ABI whose tests cannot run here is left out, which is said.
 Exit codes: 0 done, 1 a build or test failed, 2 wrong argument, 3 a tool is missing.
@@ -86,8 +86,9 @@ def find_python_tool(name: str) -> str:
 
 
 def check_tools() -> None:
-    if importlib.util.find_spec("ziglang") is None:
-        raise MissingToolError(f"ziglang is missing: {sys.executable} -m pip install ziglang")
+    for package in ("ziglang", "numpy"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingToolError(f"{package} is missing: {sys.executable} -m pip install {package}")
     find_python_tool("cmake")
     find_python_tool("ninja")
 

@@ -1,15 +1,15 @@
 """The sources of a tailored runtime: its operator table and kernel lists with only the rows that a model needs.
 
-The rows of src/ops/registry.cc and src/kernels/*/kernels.cc are data; what no row refers to, the linker leaves out. The last
+The rows of generated/registry.cc and src/kernels/*/kernels.cc are data; what no row refers to, the linker leaves out. The last
 row of a list, which runs everywhere, always stays: a tailored runtime computes the same on every CPU.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
-OP_ROW = re.compile(r"\n    \{k(\w+), Prepare\w+(?:, \w+)?\},")
 KERNEL_ROW = re.compile(r'\n    \{"(\w+?_\w+?)",.*?\},(?=\n)', re.DOTALL)
 ONLY_RECORDED = ("gemm", "depthwise")
 """Families whose kernels are chosen by conv2d and fully_connected alone. Of the others, operators also use kernels that are not
@@ -48,8 +48,7 @@ DROPPED = "dropped"
 
 def tailored_sources(source: Path, ops: set[str], kernels: set[str]) -> dict[str, str]:
     """Path below ``source`` (the folder runtime/) → text, for each file that loses rows, and DROPPED."""
-    registry = "src/ops/registry.cc"
-    found = {registry: _tailored_registry((source / registry).read_text(), ops)}
+    found = {"generated/registry.cc": _tailored_registry(source, ops)}
     dropped = []
     unknown = set(kernels)
     for path in sorted((source / "src" / "kernels").glob("*/kernels.cc")):
@@ -72,18 +71,14 @@ def _isa(name: str) -> str:
     return name.partition("__")[2]
 
 
-def _tailored_registry(text: str, ops: set[str]) -> str:
-    rows = {_label(match[1]) for match in OP_ROW.finditer(text)}
-    if ops - rows:
-        raise TailoringError(
-            f"the runtime has no operators {', '.join(sorted(ops - rows))}: record them again"
-        )
-    return OP_ROW.sub(lambda match: match[0] if _label(match[1]) in ops else "", text)
+def _tailored_registry(source: Path, ops: set[str]) -> str:
+    sys.path.insert(0, str(source))
+    from generate_operators import BY_NAME, registry_cc, text
 
-
-def _label(name: str) -> str:
-    """MaxPool2d → max_pool2d."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+    unknown = ops - BY_NAME.keys()
+    if unknown:
+        raise TailoringError(f"the runtime has no operators {', '.join(sorted(unknown))}: record them again")
+    return text(registry_cc(ops))
 
 
 def _tailored_list(text: str, family: str, kernels: set[str], names: set[str]) -> str:

@@ -62,7 +62,7 @@ List<uint8_t> BuildBothWays(const Case& t, ptq::DType dtype, const void* w, cons
   }
   m.Op(ptq::kConv2d, "conv", apart_inputs, between, conv);
   m.Op(ptq::kAdd, "add", {between, r}, apart, clamp);
-  const ptq::Conv2dAddAttrs attrs = {conv, scale, sum_zero_point, clamp};
+  const ptq::Conv2dAddAttrs attrs = WithAddition(conv, scale, sum_zero_point, clamp);
   m.Op(ptq::kConv2dAdd, "both", fused_inputs, fused, attrs);
   m.Output(apart);
   m.Output(fused);

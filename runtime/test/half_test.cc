@@ -102,7 +102,7 @@ void TestConv(const ConvCase& t, bool bias, bool residual, bool fully_connected)
     m.Op(ptq::kFullyConnected, "op", inputs, y, clamp);
   } else if (residual) {
     m.Op(ptq::kConv2dAdd, "op", inputs, y,
-         ptq::Conv2dAddAttrs{conv, 1.0f, 0, {0.0f, 5.0f, -128, 127}});
+         WithAddition(conv, 1.0f, 0, {0.0f, 5.0f, -128, 127}));
   } else {
     m.Op(ptq::kConv2d, "op", inputs, y, conv);
   }
@@ -186,7 +186,7 @@ void TestElementwise() {
   Expect(OneOp<Half>(ptq::kClamp, dims, dims, ptq::ClampAttrs{-0.7f, 6.0f, -128, 127}).Finish(),
          {Bytes(x)}, clamped, "f16 clamp");
   Row("f16 unary");
-  const ptq::UnaryAttrs attrs = {ptq::kHardSwish, 0, 0, kNone};
+  const ptq::UnaryAttrs attrs = {ptq::kUnaryHardSwish, 0, 0, kNone};
   ExpectWithin<Half>(OneOp<Half>(ptq::kUnary, dims, dims, attrs).Finish(), {Bytes(x)}, swish,
                      magnitude, 0, "f16 hard_swish");
 }
@@ -257,7 +257,7 @@ void TestRefusals() {
   refuse(ptq::kSoftmax, ptq::kF16, ptq::kF16, ptq::SoftmaxAttrs{3}, "f16");
   refuse(ptq::kClamp, ptq::kF16, ptq::kF32, kNone, "dtype: f32");
   refuse(ptq::kClamp, ptq::kF32, ptq::kF16, kNone, "dtype: f16");
-  refuse(ptq::kUnary, ptq::kF16, ptq::kF32, ptq::UnaryAttrs{ptq::kExp, 0, 0, kNone}, "dtype");
+  refuse(ptq::kUnary, ptq::kF16, ptq::kF32, ptq::UnaryAttrs{ptq::kUnaryExp, 0, 0, kNone}, "dtype");
   const auto refuse_convert = [](ptq::DType from, ptq::DType to, const char* words) {
     Row("convert refusal: %s", words);
     ModelBuilder m;

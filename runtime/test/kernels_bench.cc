@@ -293,7 +293,7 @@ void BenchFunctions() {
   const struct {
     const char* name;
     ptq::UnaryFunction function;
-  } functions[] = {{"sigmoid", ptq::kSigmoid}, {"hard_swish", ptq::kHardSwish}};
+  } functions[] = {{"sigmoid", ptq::kUnarySigmoid}, {"hard_swish", ptq::kUnaryHardSwish}};
   for (size_t i = 0; i < ptq::kUnaryF32KernelCount; ++i) {
     const ptq::UnaryF32Kernel& kernel = ptq::kUnaryF32Kernels[i];
     for (const auto& f : functions) {

@@ -77,7 +77,7 @@ void BenchRows(Random* random) {
   for (size_t i = 0; i < ptq::kUnaryF16KernelCount; ++i) {
     const ptq::UnaryF16Kernel& kernel = ptq::kUnaryF16Kernels[i];
     Time(kernel, "hard_swish", 4 * kCount, "B", [&] {
-      kernel.run({ptq::kHardSwish, a.data(), y.data(), kCount, 0, 0, -INFINITY, INFINITY});
+      kernel.run({ptq::kUnaryHardSwish, a.data(), y.data(), kCount, 0, 0, -INFINITY, INFINITY});
     });
   }
   for (size_t i = 0; i < ptq::kToHalfKernelCount; ++i) {

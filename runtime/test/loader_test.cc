@@ -72,7 +72,7 @@ ModelBuilder NewerModel() {
   m.Op(ptq::kQuantize, "quantize", {x}, quantized);
   m.Op(ptq::kLookup, "lookup", {quantized, table}, looked_up);
   m.Op(ptq::kResize, "resize", {looked_up}, resized,
-       ptq::ResizeAttrs{ptq::kLinear, 0, 0, 1.6f, 1.5f, kNoClamp});
+       ptq::ResizeAttrs{ptq::kResizeLinear, 0, 0, 1.6f, 1.5f, kNoClamp});
   m.Op(ptq::kGather, "gather", {resized, k}, gathered, ptq::GatherAttrs{3});
   m.Op(ptq::kSlice, "slice", {gathered}, sliced, ptq::SliceAttrs{{0, 4, 0, 3}, {1, -2, 1, -1}});
   m.Op(ptq::kDilate, "dilate", {sliced}, dilated, ptq::DilateAttrs{{1, 2, 2, 1}, 0, -2});
@@ -80,7 +80,7 @@ ModelBuilder NewerModel() {
   m.Op(ptq::kReduce, "reduce", {dilated}, reduced, ptq::ReduceAttrs{0, 6, kNoClamp});
   m.Op(ptq::kDequantize, "dequantize", {reduced}, real);
   m.Op(ptq::kUnary, "unary", {real}, gate,
-       ptq::UnaryAttrs{ptq::kHardSigmoid, 0.2f, 0.5f, kNoClamp});
+       ptq::UnaryAttrs{ptq::kUnaryHardSigmoid, 0.2f, 0.5f, kNoClamp});
   m.Op(ptq::kMaximum, "maximum", {real, gate}, y, kNoClamp);
   m.Output(y);
   m.Output(largest);

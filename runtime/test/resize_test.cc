@@ -17,19 +17,19 @@ constexpr ptq::ClampAttrs kNoClamp = {-INFINITY, INFINITY, -128, 127};
 // f of the page.
 float Coordinate(uint32_t mode, float scale, uint32_t i, uint32_t n, uint32_t m) {
   const float at = static_cast<float>(i);
-  if (mode == ptq::kAsymmetric) return at / scale;
-  if (mode == ptq::kAlignCorners)
+  if (mode == ptq::kResizeAsymmetric) return at / scale;
+  if (mode == ptq::kResizeAlignCorners)
     return m == 1 ? 0.0f : at * static_cast<float>(n - 1) / static_cast<float>(m - 1);
-  if (mode == ptq::kPytorchHalfPixel && m == 1) return 0.0f;
+  if (mode == ptq::kResizePytorchHalfPixel && m == 1) return 0.0f;
   return (at + 0.5f) / scale - 0.5f;
 }
 
 size_t NearestPixel(uint32_t rounding, float f, uint32_t n) {
   double k = floor(static_cast<double>(f));
   const double part = static_cast<double>(f) - k;
-  if (rounding == ptq::kRoundPreferFloor && part > 0.5) k += 1;
-  if (rounding == ptq::kRoundPreferCeil && part >= 0.5) k += 1;
-  if (rounding == ptq::kRoundUp && part > 0) k += 1;
+  if (rounding == ptq::kResizeRoundPreferFloor && part > 0.5) k += 1;
+  if (rounding == ptq::kResizeRoundPreferCeil && part >= 0.5) k += 1;
+  if (rounding == ptq::kResizeCeil && part > 0) k += 1;
   return static_cast<size_t>(k < 0 ? 0 : k > n - 1 ? n - 1 : k);
 }
 
@@ -67,7 +67,7 @@ void TestNearest(const ResizeCase& t, uint32_t coordinates, uint32_t rounding, R
     expected[i] = x[from];
     expected_q[i] = q[from] > 100 ? 100 : q[from];
   }
-  ptq::ResizeAttrs attrs = {ptq::kNearest, coordinates, rounding, t.scale_h, t.scale_w, kNoClamp};
+  ptq::ResizeAttrs attrs = {ptq::kResizeNearest, coordinates, rounding, t.scale_h, t.scale_w, kNoClamp};
   Expect(OneOp<float>(ptq::kResize, x_dims, y_dims, attrs).Finish(), {Bytes(x)}, expected,
          "nearest f32");
   attrs.clamp.q_max = 100;
@@ -99,7 +99,7 @@ void TestLinear(const ResizeCase& t, uint32_t coordinates, Random* random) {
   const List<float> x = random->Floats(Elements(x_dims));
   List<float> expected = ReferenceLinear(t, coordinates, x);
   for (size_t i = 0; i < expected.size(); ++i) expected[i] = fminf(fmaxf(expected[i], -1.0f), 1.5f);
-  ptq::ResizeAttrs attrs = {ptq::kLinear, coordinates, 0,
+  ptq::ResizeAttrs attrs = {ptq::kResizeLinear, coordinates, 0,
                             t.scale_h,    t.scale_w,   {-1.0f, 1.5f, -120, 127}};
   Expect(OneOp<float>(ptq::kResize, x_dims, y_dims, attrs).Finish(), {Bytes(x)}, expected,
          "linear f32");
@@ -139,8 +139,8 @@ void TestModes() {
   for (float scale : {1e-38f, 1e38f}) {
     Row("resize by %g", static_cast<double>(scale));
     const ResizeCase far = {1, 3, 4, 2, 5, 6, scale, scale};
-    TestLinear(far, ptq::kHalfPixel, &random);
-    TestNearest(far, ptq::kHalfPixel, ptq::kRoundPreferCeil, &random);
+    TestLinear(far, ptq::kResizeHalfPixel, &random);
+    TestNearest(far, ptq::kResizeHalfPixel, ptq::kResizeRoundPreferCeil, &random);
   }
 }
 

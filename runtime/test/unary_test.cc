@@ -30,34 +30,34 @@ struct FunctionCase {
 };
 
 const FunctionCase kFunctions[] = {
-    {ptq::kSigmoid, Sigmoid, Scale::kResult, 2.5},
-    {ptq::kTanh, tanh, Scale::kResult, 2.5},
-    {ptq::kHardSigmoid,
+    {ptq::kUnarySigmoid, Sigmoid, Scale::kResult, 2.5},
+    {ptq::kUnaryTanh, tanh, Scale::kResult, 2.5},
+    {ptq::kUnaryHardSigmoid,
      [](double x) { return fmin(fmax(double{kAlpha} * x + double{kBeta}, 0.0), 1.0); },
      Scale::kInput, 2},
-    {ptq::kHardSwish, [](double x) { return x * fmin(fmax(x / 6 + 0.5, 0.0), 1.0); }, Scale::kInput,
+    {ptq::kUnaryHardSwish, [](double x) { return x * fmin(fmax(x / 6 + 0.5, 0.0), 1.0); }, Scale::kInput,
      2},
-    {ptq::kLeakyRelu, [](double x) { return x < 0 ? double{kAlpha} * x : x; }, Scale::kResult, 0.5},
-    {ptq::kElu, [](double x) { return x < 0 ? double{kAlpha} * expm1(x) : x; }, Scale::kResult, 2},
-    {ptq::kExp, exp, Scale::kResult, 1},
-    {ptq::kLog, log, Scale::kResult, 1},
-    {ptq::kSqrt, sqrt, Scale::kResult, 0.5},
-    {ptq::kAbs, fabs, Scale::kResult, 0},
-    {ptq::kNeg, [](double x) { return -x; }, Scale::kResult, 0},
-    {ptq::kReciprocal, [](double x) { return 1 / x; }, Scale::kResult, 0.5},
-    {ptq::kFloor, floor, Scale::kResult, 0},
-    {ptq::kCeil, ceil, Scale::kResult, 0},
-    {ptq::kRound, nearbyint, Scale::kResult, 0},
-    {ptq::kSoftplus, Softplus, Scale::kResult, 2},
-    {ptq::kErf, erf, Scale::kResult, 1.5},
-    {ptq::kSilu, [](double x) { return x * Sigmoid(x); }, Scale::kInput, 3},
-    {ptq::kMish, [](double x) { return x * tanh(Softplus(x)); }, Scale::kInput, 4},
-    {ptq::kGelu, [](double x) { return x / 2 * (1 + erf(x / sqrt(2.0))); }, Scale::kInput, 2},
+    {ptq::kUnaryLeakyRelu, [](double x) { return x < 0 ? double{kAlpha} * x : x; }, Scale::kResult, 0.5},
+    {ptq::kUnaryElu, [](double x) { return x < 0 ? double{kAlpha} * expm1(x) : x; }, Scale::kResult, 2},
+    {ptq::kUnaryExp, exp, Scale::kResult, 1},
+    {ptq::kUnaryLog, log, Scale::kResult, 1},
+    {ptq::kUnarySqrt, sqrt, Scale::kResult, 0.5},
+    {ptq::kUnaryAbs, fabs, Scale::kResult, 0},
+    {ptq::kUnaryNeg, [](double x) { return -x; }, Scale::kResult, 0},
+    {ptq::kUnaryReciprocal, [](double x) { return 1 / x; }, Scale::kResult, 0.5},
+    {ptq::kUnaryFloor, floor, Scale::kResult, 0},
+    {ptq::kUnaryCeil, ceil, Scale::kResult, 0},
+    {ptq::kUnaryRound, nearbyint, Scale::kResult, 0},
+    {ptq::kUnarySoftplus, Softplus, Scale::kResult, 2},
+    {ptq::kUnaryErf, erf, Scale::kResult, 1.5},
+    {ptq::kUnarySilu, [](double x) { return x * Sigmoid(x); }, Scale::kInput, 3},
+    {ptq::kUnaryMish, [](double x) { return x * tanh(Softplus(x)); }, Scale::kInput, 4},
+    {ptq::kUnaryGelu, [](double x) { return x / 2 * (1 + erf(x / sqrt(2.0))); }, Scale::kInput, 2},
 };
 
 ptq::UnaryF32Row RowOf(ptq::UnaryFunction function, const float* x, float* y, size_t count) {
-  const bool hard_sigmoid = function == ptq::kHardSigmoid;
-  const bool has_alpha = hard_sigmoid || function == ptq::kLeakyRelu || function == ptq::kElu;
+  const bool hard_sigmoid = function == ptq::kUnaryHardSigmoid;
+  const bool has_alpha = hard_sigmoid || function == ptq::kUnaryLeakyRelu || function == ptq::kUnaryElu;
   return {function,  x,       y, count, has_alpha ? kAlpha : 0, hard_sigmoid ? kBeta : 0,
           -INFINITY, INFINITY};
 }
@@ -237,13 +237,13 @@ void TestRefusals() {
   };
   refuse({20, 0, 0, none}, {5}, "function: 20");
   refuse({UINT32_MAX, 0, 0, none}, {5}, "function: 4294967295");
-  refuse({ptq::kExp, 1, 0, none}, {5}, "alpha: 1");
-  refuse({ptq::kElu, 1, 2, none}, {5}, "beta: 2");
-  refuse({ptq::kHardSigmoid, NAN, 0, none}, {5}, "alpha");
-  refuse({ptq::kHardSigmoid, 1, INFINITY, none}, {5}, "beta: inf");
-  refuse({ptq::kExp, 0, 0, {NAN, 0, 0, 0}}, {5}, "clamp");
-  refuse({ptq::kExp, 0, 0, none}, {6}, "dims[0]: 6 instead of 5");
-  ExpectRefused(OneOp<int8_t>(ptq::kUnary, {5}, {5}, ptq::UnaryAttrs{ptq::kExp, 0, 0, none}),
+  refuse({ptq::kUnaryExp, 1, 0, none}, {5}, "alpha: 1");
+  refuse({ptq::kUnaryElu, 1, 2, none}, {5}, "beta: 2");
+  refuse({ptq::kUnaryHardSigmoid, NAN, 0, none}, {5}, "alpha");
+  refuse({ptq::kUnaryHardSigmoid, 1, INFINITY, none}, {5}, "beta: inf");
+  refuse({ptq::kUnaryExp, 0, 0, {NAN, 0, 0, 0}}, {5}, "clamp");
+  refuse({ptq::kUnaryExp, 0, 0, none}, {6}, "dims[0]: 6 instead of 5");
+  ExpectRefused(OneOp<int8_t>(ptq::kUnary, {5}, {5}, ptq::UnaryAttrs{ptq::kUnaryExp, 0, 0, none}),
                 "x 'x' dtype: i8");
 }
 

@@ -12,98 +12,6 @@ constexpr uint32_t kShownScales = 4;
 
 constexpr const char* kTargetNames[] = {"arm64", "armv7", "x86_64", "x86"};  // bit 0 ...
 
-constexpr const char* kUnaryFunctions[] = {
-    "sigmoid", "tanh",     "hard_sigmoid", "hard_swish", "leaky_relu", "elu",   "exp",
-    "log",     "sqrt",     "abs",          "neg",        "reciprocal", "floor", "ceil",
-    "round",   "softplus", "erf",          "silu",       "mish",       "gelu"};
-static_assert(sizeof kUnaryFunctions / sizeof kUnaryFunctions[0] == kUnaryFunctionCount, "names");
-constexpr const char* kReduceFunctions[] = {"mean", "sum", "max", "min", "prod", "l2"};
-static_assert(sizeof kReduceFunctions / sizeof kReduceFunctions[0] == kReduceFunctionCount, "");
-constexpr const char* kResizeModes[] = {"nearest", "linear"};
-static_assert(sizeof kResizeModes / sizeof kResizeModes[0] == kResizeModeCount, "names");
-constexpr const char* kCoordinates[] = {"half_pixel", "asymmetric", "align_corners",
-                                        "pytorch_half_pixel"};
-static_assert(sizeof kCoordinates / sizeof kCoordinates[0] == kResizeCoordinatesCount, "names");
-constexpr const char* kRoundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
-static_assert(sizeof kRoundings / sizeof kRoundings[0] == kResizeRoundingCount, "names");
-
-enum FieldType : uint8_t { kEnd, kU32, kS32, kReal, kU32Array, kS32Array };
-
-// A field of an operator's attributes. A clamp that bounds nothing is not shown.
-struct Field {
-  const char* name = nullptr;
-  FieldType type = kEnd;
-  const char* const* values = nullptr;  // names of the values
-};
-
-#define PTQ_CLAMP \
-  {"lo", kReal}, {"hi", kReal}, {"q_min", kS32}, { "q_max", kS32 }
-#define PTQ_WINDOW                                                                    \
-  {"stride_h", kU32}, {"stride_w", kU32}, {"dilation_h", kU32}, {"dilation_w", kU32}, \
-      {"pad_top", kU32}, {"pad_left", kU32}, {"pad_bottom", kU32}, {                  \
-    "pad_right", kU32                                                                 \
-  }
-
-constexpr Field kConvFields[] = {PTQ_WINDOW, {"groups", kU32}, PTQ_CLAMP, {}};
-constexpr Field kConvAddFields[] = {PTQ_WINDOW,
-                                    {"groups", kU32},
-                                    {"conv_lo", kReal},
-                                    {"conv_hi", kReal},
-                                    {"conv_q_min", kS32},
-                                    {"conv_q_max", kS32},
-                                    {"scale", kReal},
-                                    {"zero_point", kS32},
-                                    PTQ_CLAMP,
-                                    {}};
-constexpr Field kClampFields[] = {PTQ_CLAMP, {}};
-constexpr Field kPoolFields[] = {{"kernel_h", kU32},          {"kernel_w", kU32}, PTQ_WINDOW,
-                                 {"count_include_pad", kU32}, PTQ_CLAMP,          {}};
-constexpr Field kConcatFields[] = {{"axis", kU32}, PTQ_CLAMP, {}};
-constexpr Field kAxisFields[] = {{"axis", kU32}, {}};
-constexpr Field kTransposeFields[] = {{"perm", kU32Array}, {}};
-constexpr Field kPadFields[] = {
-    {"before", kU32Array}, {"after", kU32Array}, {"value", kReal}, {"q_value", kS32}, {}};
-constexpr Field kUnaryFields[] = {
-    {"function", kU32, kUnaryFunctions}, {"alpha", kReal}, {"beta", kReal}, PTQ_CLAMP, {}};
-constexpr Field kResizeFields[] = {{"mode", kU32, kResizeModes},
-                                   {"coordinates", kU32, kCoordinates},
-                                   {"rounding", kU32, kRoundings},
-                                   {"scale_h", kReal},
-                                   {"scale_w", kReal},
-                                   PTQ_CLAMP,
-                                   {}};
-constexpr Field kSliceFields[] = {{"start", kS32Array}, {"step", kS32Array}, {}};
-constexpr Field kReduceFields[] = {
-    {"function", kU32, kReduceFunctions}, {"axes", kU32}, PTQ_CLAMP, {}};
-constexpr Field kDilateFields[] = {{"step", kU32Array}, {"value", kReal}, {"q_value", kS32}, {}};
-constexpr Field kArgMaxFields[] = {{"axis", kU32}, {"select_last", kU32}, {}};
-constexpr Field kNoFields[] = {{}};
-
-#undef PTQ_CLAMP
-#undef PTQ_WINDOW
-
-struct KindFields {
-  uint16_t kind;
-  const Field* fields;
-};
-constexpr KindFields kKindFields[] = {
-    {kConv2d, kConvFields},        {kConv2dAdd, kConvAddFields},   {kFullyConnected, kClampFields},
-    {kAdd, kClampFields},          {kSub, kClampFields},           {kMul, kClampFields},
-    {kDiv, kClampFields},          {kMaximum, kClampFields},       {kMinimum, kClampFields},
-    {kPow, kClampFields},          {kClamp, kClampFields},         {kMaxPool2d, kPoolFields},
-    {kAveragePool2d, kPoolFields}, {kConcat, kConcatFields},       {kSoftmax, kAxisFields},
-    {kGather, kAxisFields},        {kTranspose, kTransposeFields}, {kPad, kPadFields},
-    {kUnary, kUnaryFields},        {kResize, kResizeFields},       {kSlice, kSliceFields},
-    {kReduce, kReduceFields},      {kDilate, kDilateFields},       {kArgMax, kArgMaxFields},
-};
-
-const Field* FieldsOf(uint16_t kind) {
-  for (const KindFields& row : kKindFields) {
-    if (row.kind == kind) return row.fields;
-  }
-  return kNoFields;
-}
-
 void PrintReal(FILE* out, const uint8_t* data) {
   float value;
   memcpy(&value, data, sizeof value);
@@ -121,7 +29,7 @@ void PrintInteger(FILE* out, const uint8_t* data, bool is_signed) {
 }
 
 // Whether the field is a bound of the operator's own clamp, and bounds nothing.
-bool IsOpenBound(const Field& field, const uint8_t* data) {
+bool IsOpenBound(const OpField& field, const uint8_t* data) {
   float real;
   int32_t integer;
   memcpy(&real, data, sizeof real);
@@ -134,7 +42,8 @@ bool IsOpenBound(const Field& field, const uint8_t* data) {
 
 void PrintAttributes(FILE* out, const Operator& op, uint32_t rank) {
   const uint8_t* data = static_cast<const uint8_t*>(op.attrs);
-  for (const Field* field = FieldsOf(op.kind->id); field->type != kEnd; ++field) {
+  const OpField* end = op.kind->fields + op.kind->field_count;
+  for (const OpField* field = op.kind->fields; field != end; ++field) {
     const bool is_array = field->type == kU32Array || field->type == kS32Array;
     if (!IsOpenBound(*field, data)) {
       fprintf(out, "%s=", field->name);

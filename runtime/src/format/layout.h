@@ -1,11 +1,13 @@
 // The flat file's structures as they lie in the file (docs/flat_format.md). All fields are
 // little-endian and naturally aligned; the runtime runs on little-endian CPUs only, so a structure
-// is read by memcpy.
+// is read by memcpy. The attributes of operators are in generated/operators.h.
 #ifndef PTQ_FORMAT_LAYOUT_H_
 #define PTQ_FORMAT_LAYOUT_H_
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "generated/operators.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the flat file is read in place and needs a little-endian CPU"
@@ -91,138 +93,6 @@ struct PlanEntry {
   uint32_t reserved;
 };
 static_assert(sizeof(PlanEntry) == 16, "PLAN entry");
-
-// Operator attributes.
-
-struct ClampAttrs {
-  float lo, hi;
-  int32_t q_min, q_max;
-};
-
-struct Conv2dAttrs {
-  uint32_t stride_h, stride_w, dilation_h, dilation_w;
-  uint32_t pad_top, pad_left, pad_bottom, pad_right;
-  uint32_t groups;
-  ClampAttrs clamp;
-};
-
-struct Pool2dAttrs {
-  uint32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
-  uint32_t pad_top, pad_left, pad_bottom, pad_right;
-  uint32_t count_include_pad;
-  ClampAttrs clamp;
-};
-
-struct ConcatAttrs {
-  uint32_t axis;
-  ClampAttrs clamp;
-};
-
-struct SoftmaxAttrs {
-  uint32_t axis;
-};
-
-struct TransposeAttrs {
-  uint32_t perm[kMaxRank];
-};
-
-struct PadAttrs {
-  uint32_t before[kMaxRank], after[kMaxRank];
-  float value;
-  int32_t q_value;
-};
-
-enum UnaryFunction : uint32_t {
-  kSigmoid,
-  kTanh,
-  kHardSigmoid,
-  kHardSwish,
-  kLeakyRelu,
-  kElu,
-  kExp,
-  kLog,
-  kSqrt,
-  kAbs,
-  kNeg,
-  kReciprocal,
-  kFloor,
-  kCeil,
-  kRound,
-  kSoftplus,
-  kErf,
-  kSilu,
-  kMish,
-  kGelu,
-  kUnaryFunctionCount
-};
-
-struct UnaryAttrs {
-  uint32_t function;
-  float alpha, beta;
-  ClampAttrs clamp;
-};
-
-enum ResizeMode : uint32_t { kNearest, kLinear, kResizeModeCount };
-enum ResizeCoordinates : uint32_t {
-  kHalfPixel,
-  kAsymmetric,
-  kAlignCorners,
-  kPytorchHalfPixel,
-  kResizeCoordinatesCount
-};
-enum ResizeRounding : uint32_t {
-  kRoundPreferFloor,
-  kRoundPreferCeil,
-  kRoundDown,
-  kRoundUp,
-  kResizeRoundingCount
-};
-
-struct ResizeAttrs {
-  uint32_t mode, coordinates, rounding;
-  float scale_h, scale_w;
-  ClampAttrs clamp;
-};
-
-struct SliceAttrs {
-  int32_t start[kMaxRank], step[kMaxRank];
-};
-
-struct GatherAttrs {
-  uint32_t axis;
-};
-
-enum ReduceFunction : uint32_t {
-  kReduceMean,
-  kReduceSum,
-  kReduceMax,
-  kReduceMin,
-  kReduceProd,
-  kReduceL2,
-  kReduceFunctionCount
-};
-
-struct ReduceAttrs {
-  uint32_t function, axes;
-  ClampAttrs clamp;
-};
-
-struct DilateAttrs {
-  uint32_t step[kMaxRank];
-  float value;
-  int32_t q_value;
-};
-
-struct Conv2dAddAttrs {
-  Conv2dAttrs conv;
-  float scale;  // of the convolution's own output, with zero_point
-  int32_t zero_point;
-  ClampAttrs clamp;  // of the sum
-};
-
-struct ArgMaxAttrs {
-  uint32_t axis, select_last;
-};
 
 }  // namespace ptq
 

@@ -1,57 +1,34 @@
-// The operators of the format as data: number, name, how many inputs, how many attribute bytes.
+// The operators of the format as data: number, name, how many inputs, attributes.
 #ifndef PTQ_FORMAT_OP_KINDS_H_
 #define PTQ_FORMAT_OP_KINDS_H_
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "generated/operators.h"
+
 namespace ptq {
 
-enum OpKindId : uint16_t {
-  kConv2d = 1,
-  kFullyConnected,
-  kAdd,
-  kSub,
-  kMul,
-  kDiv,
-  kMaxPool2d,
-  kAveragePool2d,
-  kConcat,
-  kSoftmax,
-  kQuantize,
-  kDequantize,
-  kClamp,
-  kTranspose,
-  kReshape,
-  kPad,
-  kUnary,
-  kLookup,
-  kMaximum,
-  kMinimum,
-  kPow,
-  kResize,
-  kSlice,
-  kGather,
-  kReduce,
-  kDilate,
-  kArgMax,
-  kConv2dAdd,
-  kConvert,
-};
+enum OpFieldType : uint8_t { kU32, kS32, kReal, kU32Array, kS32Array };
 
-// The kinds with weights, input 1, that are packed when the operator is prepared.
-inline bool HasWeights(uint16_t kind) {
-  return kind == kConv2d || kind == kConv2dAdd || kind == kFullyConnected;
-}
+// A field of an operator's attributes; an array has kMaxRank entries.
+struct OpField {
+  const char* name;
+  OpFieldType type;
+  const char* const* values;  // names of the values, null: they are numbers
+};
 
 struct OpKind {
   uint16_t id;
   const char* name;
   uint16_t min_inputs,
       max_inputs;  // inputs beyond min_inputs are optional and may be absent (concat's may not)
+  const OpField* fields;  // in file order
+  uint32_t field_count;
   uint32_t attr_size;
 };
 
+// Generated of the rows of ptq_core/flatfile/operators.
 extern const OpKind kOpKinds[];
 extern const size_t kOpKindCount;
 

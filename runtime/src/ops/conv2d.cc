@@ -10,6 +10,9 @@ namespace ptq {
 
 namespace {
 
+static_assert(offsetof(Conv2dAddAttrs, conv_clamp) == offsetof(Conv2dAttrs, clamp),
+              "a conv2d_add begins with the attributes of a conv2d");
+
 ptq_status CheckShapes(const PreparedOp& op, const Conv2dAttrs& attrs, const Tensor* b,
                        ConvGeometry* geometry) {
   const Tensor &x = *op.Input(0), &w = *op.Input(1), &y = op.Output();
@@ -54,7 +57,7 @@ ptq_status PrepareConv2dAdd(uint32_t features, PreparedOp* op) {
   const Tensor *r = op->Input(2), *b = op->Input(3);
   const Tensor& y = op->Output();
   ConvGeometry geometry;
-  PTQ_RETURN_IF_ERROR(CheckShapes(*op, attrs.conv, b, &geometry));
+  PTQ_RETURN_IF_ERROR(CheckShapes(*op, op->GetAttrs<Conv2dAttrs>(), b, &geometry));
   PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << op->Input(0)->dtype));
   PTQ_RETURN_IF_ERROR(CheckDType("r", *r, 1u << y.dtype));
   PTQ_RETURN_IF_ERROR(CheckSameShape(*r, y));
@@ -64,7 +67,7 @@ ptq_status PrepareConv2dAdd(uint32_t features, PreparedOp* op) {
                 static_cast<double>(attrs.scale), attrs.zero_point);
   }
   PTQ_RETURN_IF_ERROR(PrepareConvolution(
-      features, geometry, {y.dtype, attrs.scale, attrs.zero_point, attrs.conv.clamp}, b, op));
+      features, geometry, {y.dtype, attrs.scale, attrs.zero_point, attrs.conv_clamp}, b, op));
   return PrepareResidual(features, attrs, op);
 }
 

@@ -1,40 +1,8 @@
-// The table of operators, and preparing by it.
+// Preparing by the table of operators.
 #include "ops/registry.h"
 
 namespace ptq {
 namespace {
-
-constexpr OpImplementation kImplementations[] = {
-    {kConv2dAdd, PrepareConv2dAdd, kCpuFp16},
-    {kConv2d, PrepareConv2d, kCpuFp16},
-    {kFullyConnected, PrepareFullyConnected, kCpuFp16},
-    {kAdd, PrepareBinary, kCpuFp16},
-    {kSub, PrepareBinary, kCpuFp16},
-    {kMul, PrepareBinary, kCpuFp16},
-    {kDiv, PrepareBinary, kCpuFp16},
-    {kMaxPool2d, PreparePool2d, kCpuFp16},
-    {kAveragePool2d, PreparePool2d, kCpuFp16},
-    {kConcat, PrepareConcat, kCpuScalar},
-    {kSoftmax, PrepareSoftmax},
-    {kQuantize, PrepareQuantize},
-    {kDequantize, PrepareDequantize},
-    {kClamp, PrepareClamp, kCpuScalar},
-    {kTranspose, PrepareTranspose},
-    {kReshape, PrepareReshape, kCpuScalar},
-    {kPad, PreparePad},
-    {kUnary, PrepareUnary, kCpuFp16},
-    {kLookup, PrepareLookup},
-    {kMaximum, PrepareBinary, kCpuFp16},
-    {kMinimum, PrepareBinary, kCpuFp16},
-    {kPow, PrepareBinary},
-    {kResize, PrepareResize},
-    {kSlice, PrepareSlice},
-    {kGather, PrepareGather},
-    {kReduce, PrepareReduce},
-    {kDilate, PrepareDilate},
-    {kArgMax, PrepareArgMax},
-    {kConvert, PrepareConvert, kCpuScalar},
-};
 
 bool OnlyF16(const PreparedOp& op) {
   for (uint32_t i = 0; i < op.op->input_count; ++i) {
@@ -47,8 +15,8 @@ bool OnlyF16(const PreparedOp& op) {
 }  // namespace
 
 const OpImplementation* FindOpImplementation(uint16_t kind) {
-  for (const OpImplementation& implementation : kImplementations) {
-    if (implementation.kind == kind) return &implementation;
+  for (size_t i = 0; i < kOpImplementationCount; ++i) {
+    if (kOpImplementations[i].kind == kind) return &kOpImplementations[i];
   }
   return nullptr;
 }

@@ -2,6 +2,7 @@
 #ifndef PTQ_OPS_REGISTRY_H_
 #define PTQ_OPS_REGISTRY_H_
 
+#include "generated/registry.h"
 #include "ops/op.h"
 
 namespace ptq {
@@ -13,8 +14,12 @@ struct OpImplementation {
   ptq_status (*prepare)(uint32_t features, PreparedOp* op);
   // What the CPU needs for f16 tensors to be taken as they are; without it the operator runs in
   // float32 (ops/through_f32.cc). kNoF16: the operator has no f16 form.
-  uint32_t f16_features = kNoF16;
+  uint32_t f16_features;
 };
+
+// A row per kind, but for tailored runtimes; generated of the rows of ptq_core/flatfile/operators.
+extern const OpImplementation kOpImplementations[];
+extern const size_t kOpImplementationCount;
 
 // Null for a kind that a tailored runtime was built without; else never null for a kind of kOpKinds
 // (a test holds the two tables together).
@@ -25,30 +30,6 @@ ptq_status PrepareOp(const OpImplementation& implementation, uint32_t features, 
 
 // An operator whose tensors are all f16, on a CPU that does not compute in it.
 ptq_status PrepareThroughF32(uint32_t features, PreparedOp* op);
-
-// One per file of this folder.
-ptq_status PrepareConv2d(uint32_t features, PreparedOp* op);
-ptq_status PrepareConv2dAdd(uint32_t features, PreparedOp* op);
-ptq_status PrepareFullyConnected(uint32_t features, PreparedOp* op);
-ptq_status PrepareBinary(uint32_t features, PreparedOp* op);
-ptq_status PreparePool2d(uint32_t features, PreparedOp* op);
-ptq_status PrepareConcat(uint32_t features, PreparedOp* op);
-ptq_status PrepareSoftmax(uint32_t features, PreparedOp* op);
-ptq_status PrepareQuantize(uint32_t features, PreparedOp* op);
-ptq_status PrepareDequantize(uint32_t features, PreparedOp* op);
-ptq_status PrepareClamp(uint32_t features, PreparedOp* op);
-ptq_status PrepareTranspose(uint32_t features, PreparedOp* op);
-ptq_status PrepareReshape(uint32_t features, PreparedOp* op);
-ptq_status PreparePad(uint32_t features, PreparedOp* op);
-ptq_status PrepareUnary(uint32_t features, PreparedOp* op);
-ptq_status PrepareLookup(uint32_t features, PreparedOp* op);
-ptq_status PrepareResize(uint32_t features, PreparedOp* op);
-ptq_status PrepareSlice(uint32_t features, PreparedOp* op);
-ptq_status PrepareGather(uint32_t features, PreparedOp* op);
-ptq_status PrepareReduce(uint32_t features, PreparedOp* op);
-ptq_status PrepareDilate(uint32_t features, PreparedOp* op);
-ptq_status PrepareArgMax(uint32_t features, PreparedOp* op);
-ptq_status PrepareConvert(uint32_t features, PreparedOp* op);
 
 }  // namespace ptq
 

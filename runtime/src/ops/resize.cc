@@ -39,12 +39,12 @@ struct ResizeState {
 float Coordinate(uint32_t mode, float scale, uint32_t i, uint32_t size, uint32_t outputs) {
   const float at = static_cast<float>(i);
   switch (mode) {
-    case kAsymmetric:
+    case kResizeAsymmetric:
       return at / scale;
-    case kAlignCorners:
+    case kResizeAlignCorners:
       return outputs == 1 ? 0.0f
                           : at * static_cast<float>(size - 1) / static_cast<float>(outputs - 1);
-    case kPytorchHalfPixel:
+    case kResizePytorchHalfPixel:
       if (outputs == 1) return 0.0f;
       break;
   }
@@ -53,9 +53,9 @@ float Coordinate(uint32_t mode, float scale, uint32_t i, uint32_t size, uint32_t
 
 uint32_t Nearest(uint32_t rounding, float coordinate, uint32_t size) {
   const float below = floorf(coordinate), part = coordinate - below;
-  const bool up = rounding == kRoundPreferFloor  ? part > 0.5f
-                  : rounding == kRoundPreferCeil ? part >= 0.5f
-                  : rounding == kRoundUp         ? part > 0.0f
+  const bool up = rounding == kResizeRoundPreferFloor  ? part > 0.5f
+                  : rounding == kResizeRoundPreferCeil ? part >= 0.5f
+                  : rounding == kResizeCeil         ? part > 0.0f
                                                  : false;
   // In double, where every float and its successor are exact; also for coordinates of infinity.
   const double pixel = static_cast<double>(below) + (up ? 1 : 0);
@@ -210,11 +210,11 @@ ptq_status CheckResize(const Tensor& x, const Tensor& y, const ResizeAttrs& attr
   PTQ_RETURN_IF_ERROR(CheckBelow("mode", attrs.mode, kResizeModeCount));
   PTQ_RETURN_IF_ERROR(CheckBelow("coordinates", attrs.coordinates, kResizeCoordinatesCount));
   PTQ_RETURN_IF_ERROR(CheckBelow("rounding", attrs.rounding,
-                                 attrs.mode == kLinear ? 1u : uint32_t{kResizeRoundingCount}));
+                                 attrs.mode == kResizeLinear ? 1u : uint32_t{kResizeRoundingCount}));
   PTQ_RETURN_IF_ERROR(CheckScale("scale_h", attrs.scale_h));
   PTQ_RETURN_IF_ERROR(CheckScale("scale_w", attrs.scale_w));
   PTQ_RETURN_IF_ERROR(CheckClamp(attrs.clamp));
-  return attrs.mode == kNearest ? CheckSameQparams(x, y) : PTQ_OK;
+  return attrs.mode == kResizeNearest ? CheckSameQparams(x, y) : PTQ_OK;
 }
 
 ptq_status PrepareNearest(uint32_t features, PreparedOp* op, ResizeState* state) {
@@ -273,7 +273,7 @@ ptq_status PrepareResize(uint32_t features, PreparedOp* op) {
   ResizeState* state = op->MakeState<ResizeState>();
   if (state == nullptr) return OutOfMemory();
   state->attrs = attrs;
-  return attrs.mode == kNearest ? PrepareNearest(features, op, state)
+  return attrs.mode == kResizeNearest ? PrepareNearest(features, op, state)
                                 : PrepareLinear(features, op, state);
 }
 

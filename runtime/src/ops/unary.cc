@@ -48,8 +48,8 @@ ptq_status CheckUnary(const UnaryAttrs& attrs) {
     return Fail(PTQ_BAD_FILE, "function: %" PRIu32 " is not below %d", attrs.function,
                 kUnaryFunctionCount);
   }
-  const bool has_beta = attrs.function == kHardSigmoid;
-  const bool has_alpha = has_beta || attrs.function == kLeakyRelu || attrs.function == kElu;
+  const bool has_beta = attrs.function == kUnaryHardSigmoid;
+  const bool has_alpha = has_beta || attrs.function == kUnaryLeakyRelu || attrs.function == kUnaryElu;
   PTQ_RETURN_IF_ERROR(CheckParameter("alpha", attrs.alpha, has_alpha));
   PTQ_RETURN_IF_ERROR(CheckParameter("beta", attrs.beta, has_beta));
   return CheckClamp(attrs.clamp);

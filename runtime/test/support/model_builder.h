@@ -3,6 +3,8 @@
 #ifndef PTQ_TEST_SUPPORT_MODEL_BUILDER_H_
 #define PTQ_TEST_SUPPORT_MODEL_BUILDER_H_
 
+#include <string.h>
+
 #include "format/layout.h"
 #include "format/op_kinds.h"
 #include "test/support/list.h"
@@ -60,6 +62,17 @@ class ModelBuilder {
   List<uint32_t> indices_, inputs_, outputs_;
   uint64_t arena_size_ = 0;
 };
+
+// A convolution and the addition of a residual: `clamp` bounds the sum.
+inline ptq::Conv2dAddAttrs WithAddition(const ptq::Conv2dAttrs& conv, float scale,
+                                        int32_t zero_point, const ptq::ClampAttrs& clamp) {
+  ptq::Conv2dAddAttrs attrs;
+  memcpy(&attrs, &conv, sizeof conv);  // it begins like one
+  attrs.scale = scale;
+  attrs.zero_point = zero_point;
+  attrs.clamp = clamp;
+  return attrs;
+}
 
 // Rewrites the checksum of a file that a test has changed.
 void FixCrc(List<uint8_t>* file);

@@ -40,45 +40,45 @@ template <typename T>
 PTQ_INLINE void Row(const UnaryRealRow<T>& row) {
   const float alpha = row.alpha, beta = row.beta;
   switch (row.function) {
-    case kSigmoid:
+    case kUnarySigmoid:
       return Map(row, PTQ_LAMBDA(Sigmoid(x)));
-    case kTanh:
+    case kUnaryTanh:
       return Map(row, PTQ_LAMBDA(Tanh(x)));
-    case kHardSigmoid:
+    case kUnaryHardSigmoid:
       return Map(row, PTQ_LAMBDA(AtMost(AtLeast(alpha * x + beta, 0.0f), 1.0f)));
-    case kHardSwish:
+    case kUnaryHardSwish:
       return Map(row, PTQ_LAMBDA(x * AtMost(AtLeast(x * (1.0f / 6.0f) + 0.5f, 0.0f), 1.0f)));
-    case kLeakyRelu:
+    case kUnaryLeakyRelu:
       return Map(row, PTQ_LAMBDA(Select(x < 0.0f, alpha * x, x)));
-    case kElu:
+    case kUnaryElu:
       return Map(row, PTQ_LAMBDA(Select(x < 0.0f, alpha * Expm1(AtMost(x, 0.0f)), x)));
-    case kExp:
+    case kUnaryExp:
       return Map(row, PTQ_LAMBDA(Exp(x)));
-    case kLog:
+    case kUnaryLog:
       return Map(row, PTQ_LAMBDA(Log(x)));
-    case kSqrt:
+    case kUnarySqrt:
       return Map(row, PTQ_LAMBDA(Sqrt(x)));
-    case kAbs:
+    case kUnaryAbs:
       return Map(row, PTQ_LAMBDA(Abs(x)));
-    case kNeg:
+    case kUnaryNeg:
       return Map(row, PTQ_LAMBDA(-x));
-    case kReciprocal:
+    case kUnaryReciprocal:
       return Map(row, PTQ_LAMBDA(1.0f / x));
-    case kFloor:
+    case kUnaryFloor:
       return Map(row, PTQ_LAMBDA(Floor(x)));
-    case kCeil:
+    case kUnaryCeil:
       return Map(row, PTQ_LAMBDA(Ceil(x)));
-    case kRound:
+    case kUnaryRound:
       return Map(row, PTQ_LAMBDA(RoundHalfEven(x)));
-    case kSoftplus:
+    case kUnarySoftplus:
       return Map(row, PTQ_LAMBDA(Softplus(x)));
-    case kErf:
+    case kUnaryErf:
       return Map(row, PTQ_LAMBDA(Erf(x)));
-    case kSilu:
+    case kUnarySilu:
       return Map(row, PTQ_LAMBDA(x * Sigmoid(x)));
-    case kMish:
+    case kUnaryMish:
       return Map(row, PTQ_LAMBDA(Mish(x)));
-    case kGelu:
+    case kUnaryGelu:
       return Map(row, PTQ_LAMBDA(0.5f * x * (1.0f + Erf(x * 0.707106781f))));
     case kUnaryFunctionCount:
       break;

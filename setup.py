@@ -12,6 +12,7 @@ from pathlib import Path
 from setuptools import Distribution, find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 ROOT = Path(__file__).resolve().parent
 ABIS = {"none": "", "host": "host", "all": "host,arm64-v8a,armeabi-v7a,x86_64"}
@@ -41,6 +42,16 @@ class BuildWithRuntime(build_py):
         return None
 
 
+class SourceWithTables(sdist):
+    """sdist; the runtime's operator tables go along, so that CMake alone builds it."""
+
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        super().make_release_tree(base_dir, files)
+        tables = Path(base_dir, "runtime", "generated")
+        generator = ROOT / "runtime" / "generate_operators.py"
+        subprocess.run([sys.executable, str(generator), str(tables)], check=True)
+
+
 class PlatformWheel(bdist_wheel):
     """Any Python 3, but only this machine's kind: the host library asks for glibc 2.17 or newer."""
 
@@ -59,6 +70,6 @@ setup(
     # The folder is called cli/; nobody wants a module of that name in his environment.
     packages=["ptq_cli", *find_packages(include=["ptq_core*"])],
     package_dir={"ptq_cli": "cli"},
-    cmdclass={"build_py": BuildWithRuntime, "bdist_wheel": PlatformWheel},
+    cmdclass={"build_py": BuildWithRuntime, "bdist_wheel": PlatformWheel, "sdist": SourceWithTables},
     distclass=BinaryDistribution,
 )

@@ -26,7 +26,7 @@ from ptq_core.flatfile.operators.attributes import Attributes
 from ptq_core.flatfile.operators.checks import Entries, Operator
 from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
-from ptq_core.flatfile.operators.weighted import is_compressed, weight_scales
+from ptq_core.flatfile.operators.rules import check_operator
 from ptq_core.flatfile.plan_check import check_plan
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.refusal import FlatFileError, shown
@@ -111,18 +111,6 @@ def _packed_bytes(program: Program, op: Op, shared: deque[tuple[int, int]]) -> i
     return total
 
 
-def _check(program: Program, op: Op, where: str, entries: Entries) -> None:
-    """Raise FlatFileError for the first rule of its kind that ``op`` breaks."""
-    inputs = [None if index is None else program.tensors[index] for index in op.inputs]
-    operator = Operator(where, op.attributes, entries, inputs, program.tensors[op.outputs[0]])
-    if op.kind.weighted:
-        w = operator.input(1)
-        if w.is_constant and is_compressed(operator.input(0), w):
-            weight_scales(operator)
-    with np.errstate(over="ignore", invalid="ignore"):
-        op.kind.check(operator)
-
-
 class _Reader:
     def __init__(self, data: memoryview) -> None:
         self._data = data
@@ -172,7 +160,9 @@ class _Reader:
                     f"{packed} bytes so far for the constants that operators keep packed copies of",
                     f"at most {limit}: 4 · (file + arena) + 16 MiB, as small files must not ask for much",
                 )
-            _check(program, op, where, operator.entries)
+            inputs = [None if index is None else program.tensors[index] for index in op.inputs]
+            output = program.tensors[op.outputs[0]]
+            check_operator(op.kind, Operator(where, op.attributes, operator.entries, inputs, output))
             work += operator_work(program, op)
             if work > MAX_WORK:
                 raise FlatFileError(

@@ -101,8 +101,7 @@ void TestConv(const ConvCase& t, bool bias, bool residual, bool fully_connected)
   if (fully_connected) {
     m.Op(ptq::kFullyConnected, "op", inputs, y, clamp);
   } else if (residual) {
-    m.Op(ptq::kConv2dAdd, "op", inputs, y,
-         WithAddition(conv, 1.0f, 0, {0.0f, 5.0f, -128, 127}));
+    m.Op(ptq::kConv2dAdd, "op", inputs, y, WithAddition(conv, 1.0f, 0, {0.0f, 5.0f, -128, 127}));
   } else {
     m.Op(ptq::kConv2d, "op", inputs, y, conv);
   }

@@ -335,7 +335,7 @@ void TestSliceRefusals() {
   refuse({2, 5}, {{0, 3}, {1, -1}}, "reads 3 ... -1");
   refuse({2, 2}, {{0, 0}, {1, INT32_MAX}}, "start[1]");
   refuse({2, 2}, {{0, 4}, {1, INT32_MIN}}, "start[1]");
-  refuse({2, 5}, {{0, 0, 1}, {1, 1, 0}}, "start[2], step[2]: 1, 0 beyond the rank 2");
+  refuse({2, 5}, {{0, 0, 1}, {1, 1, 0}}, "start[2]: 1 beyond the rank 2");
   refuse({10}, {{0}, {1}}, "rank");
 }
 
@@ -360,8 +360,8 @@ void TestDilateRefusals() {
     ExpectRefused(OneOp<float>(ptq::kDilate, {2, 5}, y, attrs), words);
     ExpectRefused(OneOp<int8_t>(ptq::kDilate, {2, 5}, y, attrs), words);
   };
-  refuse({2, 5}, {{1, 0}, 0, 0}, "step[1]: 0 is not at least 1");
-  refuse({2, 5}, {{1, 1, 1}, 0, 0}, "step[2]: 1 is not 0 beyond the rank");
+  refuse({2, 5}, {{1, 0}, 0, 0}, "step[1]: 0 is not in 1");
+  refuse({2, 5}, {{1, 1, 1}, 0, 0}, "step[2]: 1 beyond the rank 2");
   refuse({2, 5}, {{1, 2}, 0, 0}, "dims[1]: 5 instead of 9");
   refuse({2, 3}, {{1, UINT32_MAX}, 0, 0}, "dims[1]: 3 instead of 17179869181");
   ExpectRefused(OneOp<int8_t>(ptq::kDilate, {2, 5}, {2, 9}, ptq::DilateAttrs{{1, 2}, 0, 128}),

@@ -67,7 +67,8 @@ void TestNearest(const ResizeCase& t, uint32_t coordinates, uint32_t rounding, R
     expected[i] = x[from];
     expected_q[i] = q[from] > 100 ? 100 : q[from];
   }
-  ptq::ResizeAttrs attrs = {ptq::kResizeNearest, coordinates, rounding, t.scale_h, t.scale_w, kNoClamp};
+  ptq::ResizeAttrs attrs = {ptq::kResizeNearest, coordinates, rounding,
+                            t.scale_h,           t.scale_w,   kNoClamp};
   Expect(OneOp<float>(ptq::kResize, x_dims, y_dims, attrs).Finish(), {Bytes(x)}, expected,
          "nearest f32");
   attrs.clamp.q_max = 100;
@@ -100,7 +101,7 @@ void TestLinear(const ResizeCase& t, uint32_t coordinates, Random* random) {
   List<float> expected = ReferenceLinear(t, coordinates, x);
   for (size_t i = 0; i < expected.size(); ++i) expected[i] = fminf(fmaxf(expected[i], -1.0f), 1.5f);
   ptq::ResizeAttrs attrs = {ptq::kResizeLinear, coordinates, 0,
-                            t.scale_h,    t.scale_w,   {-1.0f, 1.5f, -120, 127}};
+                            t.scale_h,          t.scale_w,   {-1.0f, 1.5f, -120, 127}};
   Expect(OneOp<float>(ptq::kResize, x_dims, y_dims, attrs).Finish(), {Bytes(x)}, expected,
          "linear f32");
   const List<int8_t> q = random->Int8s(Elements(x_dims));

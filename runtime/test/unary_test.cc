@@ -35,10 +35,12 @@ const FunctionCase kFunctions[] = {
     {ptq::kUnaryHardSigmoid,
      [](double x) { return fmin(fmax(double{kAlpha} * x + double{kBeta}, 0.0), 1.0); },
      Scale::kInput, 2},
-    {ptq::kUnaryHardSwish, [](double x) { return x * fmin(fmax(x / 6 + 0.5, 0.0), 1.0); }, Scale::kInput,
+    {ptq::kUnaryHardSwish, [](double x) { return x * fmin(fmax(x / 6 + 0.5, 0.0), 1.0); },
+     Scale::kInput, 2},
+    {ptq::kUnaryLeakyRelu, [](double x) { return x < 0 ? double{kAlpha} * x : x; }, Scale::kResult,
+     0.5},
+    {ptq::kUnaryElu, [](double x) { return x < 0 ? double{kAlpha} * expm1(x) : x; }, Scale::kResult,
      2},
-    {ptq::kUnaryLeakyRelu, [](double x) { return x < 0 ? double{kAlpha} * x : x; }, Scale::kResult, 0.5},
-    {ptq::kUnaryElu, [](double x) { return x < 0 ? double{kAlpha} * expm1(x) : x; }, Scale::kResult, 2},
     {ptq::kUnaryExp, exp, Scale::kResult, 1},
     {ptq::kUnaryLog, log, Scale::kResult, 1},
     {ptq::kUnarySqrt, sqrt, Scale::kResult, 0.5},
@@ -57,7 +59,8 @@ const FunctionCase kFunctions[] = {
 
 ptq::UnaryF32Row RowOf(ptq::UnaryFunction function, const float* x, float* y, size_t count) {
   const bool hard_sigmoid = function == ptq::kUnaryHardSigmoid;
-  const bool has_alpha = hard_sigmoid || function == ptq::kUnaryLeakyRelu || function == ptq::kUnaryElu;
+  const bool has_alpha =
+      hard_sigmoid || function == ptq::kUnaryLeakyRelu || function == ptq::kUnaryElu;
   return {function,  x,       y, count, has_alpha ? kAlpha : 0, hard_sigmoid ? kBeta : 0,
           -INFINITY, INFINITY};
 }

@@ -44,10 +44,9 @@ void PrintAttributes(FILE* out, const Operator& op, uint32_t rank) {
   const uint8_t* data = static_cast<const uint8_t*>(op.attrs);
   const OpField* end = op.kind->fields + op.kind->field_count;
   for (const OpField* field = op.kind->fields; field != end; ++field) {
-    const bool is_array = field->type == kU32Array || field->type == kS32Array;
     if (!IsOpenBound(*field, data)) {
       fprintf(out, "%s=", field->name);
-      if (is_array) {
+      if (IsArray(field->type)) {
         fputc('[', out);
         for (uint32_t i = 0; i < rank; ++i) {
           if (i > 0) fputc(',', out);
@@ -65,7 +64,7 @@ void PrintAttributes(FILE* out, const Operator& op, uint32_t rank) {
       }
       fputc(' ', out);
     }
-    data += is_array ? kMaxRank * sizeof(uint32_t) : sizeof(uint32_t);
+    data += FieldSize(field->type);
   }
 }
 

@@ -16,8 +16,6 @@ from ptq_core.flatfile.operators.clamp import CLAMP
 from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
 from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD, Conv2dAdd
-from ptq_core.flatfile.operators.convert import CONVERT
-from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
 from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.dilate import DILATE, Dilate
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
@@ -25,10 +23,9 @@ from ptq_core.flatfile.operators.gather import GATHER, Gather
 from ptq_core.flatfile.operators.lookup import LOOKUP
 from ptq_core.flatfile.operators.pad import PAD, Pad
 from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, MAX_POOL2D, Pool2d
-from ptq_core.flatfile.operators.quantize import QUANTIZE
 from ptq_core.flatfile.operators.reduce import REDUCE, Reduce, ReduceFunction
 from ptq_core.flatfile.operators.reshape import RESHAPE
-from ptq_core.flatfile.operators.resize import RESIZE, Resize, ResizeMode
+from ptq_core.flatfile.operators.resize import RESIZE, Resize
 from ptq_core.flatfile.operators.slice import SLICE, Slice
 from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
 from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
@@ -36,21 +33,12 @@ from ptq_core.flatfile.operators.unary import FUNCTIONS, UNARY, Unary, UnaryFunc
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.tensors import DType, QuantParams, Tensor
 from ptq_core.optimize.memory_plan import plan_memory
-from tests.flatfile.shapes import SHAPES
+from tests.flatfile.shapes import shape_of
 
 Dims = tuple[int, ...]
 Random = np.random.Generator
 
 ADDS = (ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM, POW)
-MOVES = (
-    MAX_POOL2D,
-    TRANSPOSE,
-    RESHAPE,
-    PAD,
-    SLICE,
-    GATHER,
-    DILATE,
-)
 
 
 class _Builder:
@@ -105,14 +93,8 @@ class _Builder:
 
     def finish(self, attributes: Attributes, y: Dims | None = None, dtype: DType | None = None) -> Program:
         program, dims = self.program, [self.program.tensors[i].dims for i in self.inputs if i is not None]
-        out = SHAPES[self.kind](attributes, dims, y or ())
-        kept = self.kind in MOVES or (
-            isinstance(attributes, Resize) and attributes.mode == ResizeMode.NEAREST
-        )
-        kept |= isinstance(attributes, Reduce) and attributes.function in (
-            ReduceFunction.MAX,
-            ReduceFunction.MIN,
-        )
+        out = shape_of(self.kind, attributes, dims, y or ())
+        kept = self.kind.selects(attributes) and not self.kind.rescales(attributes)
         own = dtype or self.dtype
         qparams = program.tensors[0].qparams if kept else self.qparams()
         if self.kind == LOOKUP:
@@ -154,7 +136,7 @@ def _convolution(b: _Builder) -> Program:
     if b.kind == CONV2D:
         to_float = b.dtype == DType.I8 and bool(r.integers(2))
         return b.finish(attributes, dtype=DType.F32 if to_float else None)
-    y = SHAPES[CONV2D](attributes, [x, (outputs, *kernel, c // groups)], ())
+    y = shape_of(CONV2D, attributes, [x, (outputs, *kernel, c // groups)])
     b.activation(y)
     if r.integers(2):
         b.bias(outputs)
@@ -206,9 +188,7 @@ def _of_one(b: _Builder) -> Program:
     b.activation(x)
     axis = int(r.integers(rank))
     y: Dims | None = None
-    dtype = {QUANTIZE: DType.I8, DEQUANTIZE: DType.F32, ARG_MAX: DType.I32}.get(kind)
-    if kind == CONVERT:
-        dtype = DType.F16 if b.dtype == DType.F32 else DType.F32
+    (dtype,) = kind.types_of(kind.output, b.dtype)
     attributes: Attributes = NoAttributes()
     if kind == SOFTMAX:
         attributes = Softmax(axis=axis)

@@ -12,12 +12,9 @@ from typing import Any
 from ptq_core.flatfile.operators.arg_max import ARG_MAX, ArgMax
 from ptq_core.flatfile.operators.attributes import Clamp
 from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MUL, POW, SUB
-from ptq_core.flatfile.operators.clamp import CLAMP
 from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
 from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD
-from ptq_core.flatfile.operators.convert import CONVERT
-from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
 from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.dilate import DILATE, Dilate
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
@@ -25,14 +22,12 @@ from ptq_core.flatfile.operators.gather import GATHER, Gather
 from ptq_core.flatfile.operators.lookup import LOOKUP
 from ptq_core.flatfile.operators.pad import PAD, Pad
 from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, MAX_POOL2D, Pool2d
-from ptq_core.flatfile.operators.quantize import QUANTIZE
 from ptq_core.flatfile.operators.reduce import REDUCE, Reduce
 from ptq_core.flatfile.operators.reshape import RESHAPE
 from ptq_core.flatfile.operators.resize import RESIZE, Resize
 from ptq_core.flatfile.operators.slice import SLICE, Slice
 from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
 from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
-from ptq_core.flatfile.operators.unary import UNARY
 
 
 class Misfit(Exception):  # noqa: N818 - no error of the project's
@@ -191,10 +186,6 @@ def _arg_max(a: ArgMax, dims: list[Dims], _: Dims) -> Dims:
     return (*x[: a.axis], 1, *x[a.axis + 1 :])
 
 
-def _same(_: object, dims: list[Dims], __: Dims) -> Dims:
-    return dims[0]
-
-
 SHAPES: dict[OperatorKind[Any], Callable[[Any, list[Dims], Dims], Dims]] = {
     CONV2D: _conv,
     CONV2D_ADD: _conv2d_add,
@@ -207,14 +198,9 @@ SHAPES: dict[OperatorKind[Any], Callable[[Any, list[Dims], Dims], Dims]] = {
     AVERAGE_POOL2D: _pool,
     CONCAT: _concat,
     SOFTMAX: _softmax,
-    QUANTIZE: _same,
-    DEQUANTIZE: _same,
-    CONVERT: _same,
-    CLAMP: _same,
     TRANSPOSE: _transpose,
     RESHAPE: _reshape,
     PAD: _pad,
-    UNARY: _same,
     LOOKUP: _lookup,
     MAXIMUM: _broadcast,
     MINIMUM: _broadcast,
@@ -226,3 +212,8 @@ SHAPES: dict[OperatorKind[Any], Callable[[Any, list[Dims], Dims], Dims]] = {
     DILATE: _dilate,
     ARG_MAX: _arg_max,
 }
+
+
+def shape_of(kind: OperatorKind[Any], attributes: Any, dims: list[Dims], y: Dims = ()) -> Dims:
+    """The output dims; Misfit where the inputs' do not fit. ``y`` is what is wanted where attributes leave it open."""
+    return dims[0] if kind not in SHAPES and kind.same_shape else SHAPES[kind](attributes, dims, y)

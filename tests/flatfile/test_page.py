@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from ptq_core.flatfile import layout
-from ptq_core.flatfile.operators import BY_CODE, MODULES
+from ptq_core.flatfile.operators import BY_CODE, MODULES, kinds
 from ptq_core.flatfile.tensors import DType
 from tests.flatfile.shapes import SHAPES
 
@@ -56,7 +56,7 @@ def test_operator_table() -> None:
 
 
 def test_every_kind_has_a_shape() -> None:
-    assert set(SHAPES) == set(MODULES)
+    assert {*SHAPES, *kinds(lambda kind: kind.same_shape)} == set(MODULES)
 
 
 def test_named_values() -> None:

@@ -183,7 +183,7 @@ ENTRY_FIELDS: dict[str, tuple[bytes, int, str, object, str]] = {
     "output": (b"OUTP", 0, "I", 50, "OUTP"),
     "arena_size": (b"PLAN", 0, "Q", 64, "inside the 64 bytes of the arena"),
     "alignment": (b"PLAN", 8, "I", 32, "alignment"),
-    "stride": (b"ATTR", 0, "I", 0, "height stride: 0"),
+    "stride": (b"ATTR", 0, "I", 0, "stride_h: 0"),
     "strings_end": (b"STRS", len(b"input\0"), "B", 0xFF, "UTF-8"),
     "meta": (b"META", 0, "B", 0x5B, "META"),
 }
@@ -248,7 +248,7 @@ RULES: dict[str, tuple[Callable[[], Program], Callable[[Program], None], str]] =
         "output .* dims|height: the output has 2",
     ),
     "weight_groups": (tiny_program, replace_op(1, attributes=Conv2d(stride_h=2, groups=2)), "groups"),
-    "bias_type": (tiny_program, replace_op(1, inputs=(1, 2, 2)), "b 'conv/weight' rank"),
+    "bias_type": (tiny_program, replace_op(1, inputs=(1, 2, 2)), "b 'conv/weight' dtype"),
     "clamp_order": (tiny_program, replace_op(1, attributes=Conv2d(stride_h=2, q_min=5, q_max=4)), "q_min"),
     "add_clamp": (every_kind, replace_op(1, attributes=Clamp(lo=2.0, hi=1.0)), "lo ≤ hi"),
     "unary_function": (every_kind, attributes(UNARY, function=20), "function: 20"),

@@ -11,7 +11,7 @@ import numpy as np
 from ptq_core.flatfile.operators.attributes import FLAG, U32, Attributes, Rule
 from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
-from ptq_core.flatfile.operators.description import Operand, OperatorKind
+from ptq_core.flatfile.operators.description import OF_X, Operand, OperatorKind, Scales
 from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array, DType, Tensor
 
 
@@ -25,15 +25,8 @@ class ArgMax(Attributes):
 
 def _check(c: Operator[ArgMax]) -> None:
     x, y, a = c.input(0), c.output, c.attributes
-    c.dtype("x", x, FLOAT_OR_INT8)
-    c.dtype("output", y, (DType.I32,))
-    c.unquantized("output", y)
-    c.per_tensor("x", x)
-    c.axis(a.axis, x)
-    c.rank("output", y, len(x.dims))
     for axis, size in enumerate(x.dims):
         c.dim("output", y, axis, 1 if axis == a.axis else size)
-    c.below("select_last", a.select_last, 2)
 
 
 def _reference(call: Call[ArgMax]) -> Array:
@@ -58,7 +51,7 @@ ARG_MAX = OperatorKind(
     name="arg_max",
     attributes=ArgMax,
     types=FLOAT_OR_INT8,
-    output=Operand("output", dict.fromkeys(FLOAT_OR_INT8, (DType.I32,))),
+    output=Operand("output", dict.fromkeys(FLOAT_OR_INT8, (DType.I32,)), rank=OF_X, scales=Scales.NONE),
     check=_check,
     reference=_reference,
     steps=_steps,

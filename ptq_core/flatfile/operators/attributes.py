@@ -48,6 +48,8 @@ class Rule(enum.Enum):
     """A dimension of the first input."""
     POSITIVE = enum.auto()
     """Above 0 and finite."""
+    CLAMP = enum.auto()
+    """With the three fields that follow: lo ≤ hi, and −128 ≤ q_min ≤ q_max ≤ 127."""
 
 
 FLAG = Range(0, 1)
@@ -84,7 +86,7 @@ class NoAttributes(Attributes):
 class Clamp(Attributes):
     """A fused activation: ``lo``, ``hi`` in real units bound f32 outputs, ``q_min``, ``q_max`` bound i8 outputs."""
 
-    lo: F32 = -math.inf
+    lo: Annotated[F32, Rule.CLAMP] = -math.inf
     hi: F32 = math.inf
     q_min: I32 = INT8_MIN
     q_max: I32 = INT8_MAX

@@ -9,11 +9,9 @@ from typing import Generic, NoReturn, TypeVar
 
 import numpy as np
 
-from ptq_core.flatfile.operators.attributes import INT8_MAX, INT8_MIN, Attributes, Clamp
+from ptq_core.flatfile.operators.attributes import GEOMETRY, INT8_MAX, INT8_MIN, Attributes
 from ptq_core.flatfile.refusal import FlatFileError, shown
-from ptq_core.flatfile.tensors import FLOAT_OR_INT8, DType, QuantParams, Tensor
-
-MAX_GEOMETRY = 65535
+from ptq_core.flatfile.tensors import DType, QuantParams, Tensor
 
 MAX_WINDOW = 2**22
 """Elements of a pooling window, and of an int8 mean: their int32 sum stays exact."""
@@ -97,7 +95,7 @@ class Operator(Generic[A]):
             self.dim("output", y, axis, size)
 
     def same_qparams(self, x: Tensor, y: Tensor) -> None:
-        """For operators that move or compare int8."""
+        """For what int8 values keep their meaning through."""
         if x.qparams != y.qparams:
             self.refuse(
                 "qparams",
@@ -120,23 +118,11 @@ class Operator(Generic[A]):
                 what, tensor, "scale_count", len(tensor.qparams.scales), "activations have one scale"
             )
 
-    def axis(self, axis: int, tensor: Tensor) -> None:
-        if axis >= len(tensor.dims):
-            self.refuse("axis", axis, f"below the rank of {shown(tensor.name)}, {len(tensor.dims)}")
-
-    def below(self, field: str, value: int, limit: int) -> None:
-        if value >= limit:
-            self.refuse(field, value, f"below {limit}")
-
     def clamp(self, lo: float, hi: float, q_min: int, q_max: int) -> None:
         if not lo <= hi:  # also refuses NaN
             self.refuse("clamp", f"lo {lo}, hi {hi}", "lo ≤ hi")
         if not INT8_MIN <= q_min <= q_max <= INT8_MAX:
             self.refuse("clamp", f"q_min {q_min}, q_max {q_max}", "−128 ≤ q_min ≤ q_max ≤ 127")
-
-    def activation(self, a: Clamp) -> None:
-        """The bounds of a fused activation."""
-        self.clamp(a.lo, a.hi, a.q_min, a.q_max)
 
     def filler(self, dtype: DType, value: float, q_value: int) -> None:
         if dtype == DType.I8 and not INT8_MIN <= q_value <= INT8_MAX:
@@ -151,16 +137,10 @@ class Operator(Generic[A]):
                 field, f"the scales give the factor {value}", "factors of scales are finite in float32"
             )
 
-    def window(self, window: Window) -> None:
-        for field, value, least in (
-            ("kernel", window.kernel, 1),
-            ("stride", window.stride, 1),
-            ("dilation", window.dilation, 1),
-            ("pad before", window.before, 0),
-            ("pad after", window.after, 0),
-        ):
-            if not least <= value <= MAX_GEOMETRY:
-                self.refuse(f"{window.axis} {field}", value, f"{least} … {MAX_GEOMETRY}")
+    def kernel(self, window: Window) -> None:
+        """Of weights: that of a pooling is an attribute."""
+        if not 1 <= window.kernel <= GEOMETRY.most:
+            self.refuse(f"{window.axis} kernel", window.kernel, f"1 … {GEOMETRY.most}")
 
     def window_output(self, window: Window, size: int, output: int) -> None:
         padded = size + window.before + window.after
@@ -177,11 +157,3 @@ def scale_of(qparams: QuantParams | None) -> np.float32:
     """The scale of an activation that has one."""
     assert qparams is not None
     return qparams.scale
-
-
-def moved(c: Operator[Attributes]) -> tuple[Tensor, Tensor]:
-    """Input and output of an operator that only moves elements."""
-    x, y = c.input(0), c.output
-    c.dtype("x", x, FLOAT_OR_INT8)
-    c.dtype("output", y, (x.dtype,))
-    return x, y

@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from ptq_core.flatfile.operators.attributes import Clamp
 from ptq_core.flatfile.operators.call import Call
-from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import OperatorKind, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
 from ptq_core.flatfile.tensors import ANY_REAL, Array
-
-
-def _check(c: Operator[Clamp]) -> None:
-    x, y = c.input(0), c.output
-    c.dtype("x", x, ANY_REAL)
-    c.dtype("output", y, (x.dtype,))
-    c.same_shape(x, y)
-    c.activation(c.attributes)
-    c.per_tensor("x", x)
-    c.per_tensor("output", y)
 
 
 def _reference(call: Call[Clamp]) -> Array:
@@ -33,7 +22,7 @@ CLAMP = OperatorKind(
     name="clamp",
     attributes=Clamp,
     types=ANY_REAL,
-    check=_check,
+    same_shape=True,
     reference=_reference,
     bound=_bound,
     identity=lambda a, _: not a.bounds,

@@ -10,7 +10,7 @@ import numpy as np
 from ptq_core.flatfile.operators.attributes import U32, Clamp, Rule
 from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
-from ptq_core.flatfile.operators.description import Operand, OperatorKind, always
+from ptq_core.flatfile.operators.description import OF_X, OF_X_RANK, Operand, OperatorKind, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
 from ptq_core.flatfile.tensors import ANY_REAL, Array
 
@@ -23,21 +23,14 @@ class Concat(Clamp):
 
 
 def _check(c: Operator[Concat]) -> None:
-    y, a = c.output, c.attributes
-    c.dtype("output", y, ANY_REAL)
-    c.activation(a)
-    c.axis(a.axis, y)
-    inputs = [c.input(i) for i in range(len(c.inputs))]
-    for x in inputs:
-        c.dtype("x", x, (y.dtype,))
-        c.rank("x", x, len(y.dims))
-        for axis, size in enumerate(y.dims):
-            if axis != a.axis:
-                c.dim("x", x, axis, size)
-    c.dim("output", y, a.axis, sum(x.dims[a.axis] for x in inputs))
-    for x in inputs:
-        c.per_tensor("x", x)
-        c.per_tensor("output", y)
+    y, axis, total = c.output, c.attributes.axis, 0
+    for i in range(len(c.inputs)):
+        x = c.input(i)
+        for d, size in enumerate(y.dims):
+            if d != axis:
+                c.dim("x", x, d, size)
+        total += x.dims[axis]
+    c.dim("output", y, axis, total)
 
 
 def _reference(call: Call[Concat]) -> Array:
@@ -54,7 +47,8 @@ CONCAT = OperatorKind(
     name="concat",
     attributes=Concat,
     types=ANY_REAL,
-    inputs=(Operand("x", many=True),),
+    inputs=(Operand("x", rank=OF_X, many=True),),
+    output=OF_X_RANK,
     check=_check,
     reference=_reference,
     bound=_bound,

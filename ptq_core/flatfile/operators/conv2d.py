@@ -15,7 +15,7 @@ from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator, Window
 from ptq_core.flatfile.operators.description import Operand, OperatorKind
 from ptq_core.flatfile.operators.roundoff import SLACK, UNITS, Roundoff
-from ptq_core.flatfile.operators.weighted import BIAS, SUMS, WEIGHTS, bias_shape, finish, own_scale, products
+from ptq_core.flatfile.operators.weighted import BIAS, bias_shape, finish, sums, sums_fit, weights
 from ptq_core.flatfile.tensors import ANY_REAL, Array, DType, Tensor
 from ptq_core.numerics import reference
 
@@ -38,17 +38,14 @@ class Conv2d(Clamp):
 def conv_shapes(c: Operator[Conv2d], bias: Tensor | None) -> None:
     """The rules of the window and of all shapes."""
     x, w, y, a = c.input(0), c.input(1), c.output, c.attributes
-    c.rank("x", x, 4)
-    c.rank("w", w, 4)
-    c.rank("output", y, 4)
     height = Window("height", w.dims[1], a.stride_h, a.dilation_h, a.pad_top, a.pad_bottom)
     width = Window("width", w.dims[2], a.stride_w, a.dilation_w, a.pad_left, a.pad_right)
-    c.window(height)
-    c.window(width)
+    for window in (height, width):
+        c.kernel(window)
     if a.groups < 1 or x.dims[3] % a.groups or w.dims[0] % a.groups:
         c.refuse("groups", a.groups, f"divides the {x.dims[3]} channels and the {w.dims[0]} outputs")
     c.dim("w", w, 3, x.dims[3] // a.groups)
-    bias_shape(c, bias, w)
+    bias_shape(c, bias)
     c.dim("output", y, 0, x.dims[0])
     c.window_output(height, x.dims[1], y.dims[1])
     c.window_output(width, x.dims[2], y.dims[2])
@@ -56,9 +53,9 @@ def conv_shapes(c: Operator[Conv2d], bias: Tensor | None) -> None:
 
 
 def _check(c: Operator[Conv2d]) -> None:
-    a, bias = c.attributes, c.optional(2)
+    bias, qparams = c.optional(2), c.output.qparams
     conv_shapes(c, bias)
-    products(c, bias, own_scale(c), (a.lo, a.hi, a.q_min, a.q_max))
+    sums_fit(c, bias, None if qparams is None else qparams.scale)
 
 
 def conv_window(a: Conv2d, weight_dims: tuple[int, ...]) -> reference.Window:
@@ -121,8 +118,8 @@ CONV2D = OperatorKind(
     name="conv2d",
     attributes=Conv2d,
     types=ANY_REAL,
-    inputs=(Operand("x"), WEIGHTS, BIAS),
-    output=SUMS,
+    inputs=(Operand("x", rank=4), weights(4), BIAS),
+    output=sums(4),
     check=_check,
     reference=_reference,
     bound=conv_bound,

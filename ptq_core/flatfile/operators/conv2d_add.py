@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from ptq_core.flatfile.operators.attributes import F32, I32, INT8_MAX, INT8_MIN
+from ptq_core.flatfile.operators.attributes import F32, I32, INT8_MAX, INT8_MIN, Range, Rule
 from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator, scale_of
 from ptq_core.flatfile.operators.conv2d import Conv2d, conv_bound, conv_shapes, conv_window, conv_work
 from ptq_core.flatfile.operators.description import Operand, OperatorKind
 from ptq_core.flatfile.operators.roundoff import SLACK, Roundoff
-from ptq_core.flatfile.operators.weighted import BIAS, WEIGHTS, products
+from ptq_core.flatfile.operators.weighted import BIAS, sums_fit, weights
 from ptq_core.flatfile.tensors import ANY_REAL, Array, DType
 from ptq_core.numerics import reference
 from ptq_core.numerics.reference import Scales
@@ -27,26 +28,20 @@ class Conv2dAdd(Conv2d):
     ``scale`` and ``zero_point`` are those of the convolution's own int8 output; 1 and 0 for f32.
     """
 
-    conv_lo: F32 = -math.inf
+    conv_lo: Annotated[F32, Rule.CLAMP] = -math.inf
     conv_hi: F32 = math.inf
     conv_q_min: I32 = INT8_MIN
     conv_q_max: I32 = INT8_MAX
-    scale: F32 = 1.0
-    zero_point: I32 = 0
+    scale: Annotated[F32, Rule.POSITIVE] = 1.0
+    zero_point: Annotated[I32, Range(INT8_MIN, INT8_MAX)] = 0
 
 
 def _check(c: Operator[Conv2dAdd]) -> None:
     a, r, bias, y = c.attributes, c.input(2), c.optional(3), c.output
     conv_shapes(c, bias)
-    c.dtype("output", y, (c.input(0).dtype,))
-    c.dtype("r", r, (y.dtype,))
     c.same_shape(r, y)
-    if not (math.isfinite(a.scale) and a.scale > 0 and INT8_MIN <= a.zero_point <= INT8_MAX):
-        c.refuse("scale and zero_point", f"{a.scale} and {a.zero_point}", "those of an i8")
-    products(c, bias, np.float32(a.scale), (a.conv_lo, a.conv_hi, a.conv_q_min, a.conv_q_max))
-    c.activation(a)
+    sums_fit(c, bias, np.float32(a.scale))
     if y.dtype == DType.I8:
-        c.per_tensor("r", r)
         c.multiplier("scale", np.float32(a.scale) / scale_of(y.qparams))
         c.multiplier("r", scale_of(r.qparams) / scale_of(y.qparams))
 
@@ -79,7 +74,8 @@ CONV2D_ADD = OperatorKind(
     name="conv2d_add",
     attributes=Conv2dAdd,
     types=ANY_REAL,
-    inputs=(Operand("x"), WEIGHTS, Operand("r"), BIAS),
+    inputs=(Operand("x", rank=4), weights(4), Operand("r", rank=4), BIAS),
+    output=Operand("output", rank=4),
     check=_check,
     reference=_reference,
     bound=_bound,

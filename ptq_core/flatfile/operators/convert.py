@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from ptq_core.flatfile.operators.attributes import NoAttributes
 from ptq_core.flatfile.operators.call import Call
-from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import Operand, OperatorKind
 from ptq_core.flatfile.operators.roundoff import Roundoff
 from ptq_core.flatfile.tensors import FLOATS, Array, DType
-
-
-def _check(c: Operator[NoAttributes]) -> None:
-    x, y = c.input(0), c.output
-    c.dtype("x", x, FLOATS)
-    c.dtype("output", y, (DType.F16 if x.dtype == DType.F32 else DType.F32,))
-    c.same_shape(x, y)
 
 
 def _reference(call: Call[NoAttributes]) -> Array:
@@ -31,7 +23,7 @@ CONVERT = OperatorKind(
     attributes=NoAttributes,
     types=FLOATS,
     output=Operand("output", {DType.F32: (DType.F16,), DType.F16: (DType.F32,)}),
-    check=_check,
+    same_shape=True,
     reference=_reference,
     bound=_bound,
     elementwise=True,

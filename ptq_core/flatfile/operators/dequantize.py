@@ -6,18 +6,9 @@ from collections.abc import Sequence
 
 from ptq_core.flatfile.operators.attributes import NoAttributes
 from ptq_core.flatfile.operators.call import Call
-from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import Operand, OperatorKind
 from ptq_core.flatfile.tensors import Array, DType, Tensor
 from ptq_core.numerics import reference
-
-
-def _check(c: Operator[NoAttributes]) -> None:
-    x, y = c.input(0), c.output
-    c.dtype("x", x, (DType.I8,))
-    c.dtype("output", y, (DType.F32,))
-    c.same_shape(x, y)
-    c.per_tensor("x", x)
 
 
 def _reference(call: Call[NoAttributes]) -> Array:
@@ -38,7 +29,7 @@ DEQUANTIZE = OperatorKind(
     attributes=NoAttributes,
     types=(DType.I8,),
     output=Operand("output", {DType.I8: (DType.F32,)}),
-    check=_check,
+    same_shape=True,
     reference=_reference,
     steps=_steps,
     elementwise=True,

@@ -5,6 +5,7 @@ A row stands at the end of its operator's file in this folder; the C++ tables ar
 
 from __future__ import annotations
 
+import enum
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -27,13 +28,35 @@ Steps = Callable[[A, Sequence[Tensor], Tensor, Sequence[Array], Array, Array], A
 """(attributes, input tensors, output tensor, input values, bound of the first, output) → the output's bound."""
 
 
+class Scales(enum.Enum):
+    """Which scales an operand may have; floats have none."""
+
+    ONE = enum.auto()
+    """An activation."""
+    OF_OUTPUT = enum.auto()
+    """Scale and zero point of the output."""
+    PER_OUTPUT = enum.auto()
+    """Weights: one, or one per dimension 0; no zero point."""
+    NONE = enum.auto()
+    """Numbers that stand for themselves."""
+    ANY = enum.auto()
+
+
+OF_X = -1
+"""As a rank: that of the first input."""
+
+
 @dataclass(frozen=True)
 class Operand:
-    """An input or the output of a kind."""
+    """An input or the output of a kind, and the rules of it that both readers take from here (rules.py)."""
 
     name: str
     beside: Mapping[DType, tuple[DType, ...]] = field(default_factory=dict)
     """First input's type → types of this one, where they are not just the same."""
+    rank: int | None = None
+    """None: any."""
+    scales: Scales = Scales.ONE
+    constant: bool = False
     optional: bool = False
     many: bool = False
     """The last input, once or more often."""
@@ -41,8 +64,10 @@ class Operand:
     """Says what happens to the values, and holds none that come out."""
 
 
-X = (Operand("x"),)
+X = Operand("x")
+MOVED = Operand("x", scales=Scales.OF_OUTPUT)
 OUTPUT = Operand("output")
+OF_X_RANK = Operand("output", rank=OF_X)
 
 
 def never(_: Any) -> bool:
@@ -59,7 +84,7 @@ def always(_: Any) -> bool:
 class OperatorKind(Generic[A]):
     """A row of the operator table of docs/flat_format.md.
 
-    ``check`` raises FlatFileError for what it demands beside its types and counts; ``reference`` is the arithmetic of
+    ``check`` raises FlatFileError for what it demands beside the rules that are data; ``reference`` is the arithmetic of
     docs/numerics.md in NumPy, whose half precision is rounded afterwards.
     """
 
@@ -69,10 +94,12 @@ class OperatorKind(Generic[A]):
     attributes: type[A]
     types: tuple[DType, ...]
     """Of the first input; other operands are of the same, unless they say otherwise."""
-    check: Callable[[Operator[A]], None]
+    check: Callable[[Operator[A]], None] = lambda _: None
     reference: Callable[[Call[A]], Array]
-    inputs: tuple[Operand, ...] = X
+    inputs: tuple[Operand, ...] = (X,)
     output: Operand = OUTPUT
+    same_shape: bool = False
+    """The output has the first input's shape."""
     bound: Bound[A] | None = None
     """How far a float kernel's result may be from the exact one (docs/numerics.md); None: it writes integers, or reads them."""
     steps: Steps[A] | None = None
@@ -135,6 +162,10 @@ class OperatorKind(Generic[A]):
     def max_inputs(self) -> float:
         """Not more inputs than that; infinity if the last one may be repeated."""
         return math.inf if self.inputs[-1].many else len(self.inputs)
+
+    def types_of(self, operand: Operand, first: DType) -> tuple[DType, ...]:
+        """What ``operand`` may be where the first input is ``first``."""
+        return operand.beside.get(first, (first,)) if first in self.types else ()
 
     def operand(self, position: int) -> Operand:
         """The description of input ``position``."""

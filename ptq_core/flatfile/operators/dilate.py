@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from ptq_core.flatfile.operators.attributes import Filled, U32s
+from ptq_core.flatfile.operators.attributes import Filled, Range, U32s
 from ptq_core.flatfile.operators.call import Call
-from ptq_core.flatfile.operators.checks import Operator, moved
-from ptq_core.flatfile.operators.description import OperatorKind, always
+from ptq_core.flatfile.operators.checks import Operator
+from ptq_core.flatfile.operators.description import MOVED, OF_X_RANK, OperatorKind, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
 from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array
 
@@ -18,20 +19,13 @@ from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array
 class Dilate(Filled):
     """step − 1 fillers between neighbours, one step per dimension."""
 
-    step: U32s
+    step: Annotated[U32s, Range(1, 2**32 - 1)]
 
 
 def _check(c: Operator[Dilate]) -> None:
-    a = c.attributes
-    x, y = moved(c)
-    c.per_tensor("x", x)
-    c.same_qparams(x, y)
-    c.rank("output", y, len(x.dims))
-    for d, step in enumerate(c.entries["step"]):
-        if step < 1 if d < len(x.dims) else step != 0:
-            c.refuse(f"step[{d}]", step, "at least 1, 0 beyond the rank")
-        if d < len(x.dims):
-            c.dim("output", y, d, (x.dims[d] - 1) * step + 1)
+    x, a = c.input(0), c.attributes
+    for d, step in enumerate(a.step):
+        c.dim("output", c.output, d, (x.dims[d] - 1) * step + 1)
     c.filler(x.dtype, a.value, a.q_value)
 
 
@@ -55,6 +49,8 @@ DILATE = OperatorKind(
     name="dilate",
     attributes=Dilate,
     types=FLOAT_OR_INT8,
+    inputs=(MOVED,),
+    output=OF_X_RANK,
     check=_check,
     reference=_reference,
     bound=_bound,

@@ -11,21 +11,18 @@ from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import Operand, OperatorKind
 from ptq_core.flatfile.operators.roundoff import Roundoff
-from ptq_core.flatfile.operators.weighted import BIAS, SUMS, WEIGHTS, bias_shape, finish, own_scale, products
+from ptq_core.flatfile.operators.weighted import BIAS, bias_shape, finish, sums, sums_fit, weights
 from ptq_core.flatfile.tensors import ANY_REAL, Array, Tensor
 from ptq_core.numerics import reference
 
 
 def _check(c: Operator[Clamp]) -> None:
-    a, x, w, y, bias = c.attributes, c.input(0), c.input(1), c.output, c.optional(2)
-    c.rank("x", x, 2)
-    c.rank("w", w, 2)
-    c.rank("output", y, 2)
+    x, w, y, bias = c.input(0), c.input(1), c.output, c.optional(2)
     c.dim("w", w, 1, x.dims[1])
     c.dim("output", y, 0, x.dims[0])
     c.dim("output", y, 1, w.dims[0])
-    bias_shape(c, bias, w)
-    products(c, bias, own_scale(c), (a.lo, a.hi, a.q_min, a.q_max))
+    bias_shape(c, bias)
+    sums_fit(c, bias, None if y.qparams is None else y.qparams.scale)
 
 
 def _reference(call: Call[Clamp]) -> Array:
@@ -50,8 +47,8 @@ FULLY_CONNECTED = OperatorKind(
     name="fully_connected",
     attributes=Clamp,
     types=ANY_REAL,
-    inputs=(Operand("x"), WEIGHTS, BIAS),
-    output=SUMS,
+    inputs=(Operand("x", rank=2), weights(2), BIAS),
+    output=sums(2),
     check=_check,
     reference=_reference,
     bound=_bound,

@@ -9,8 +9,8 @@ import numpy as np
 
 from ptq_core.flatfile.operators.attributes import U32, Attributes, Rule
 from ptq_core.flatfile.operators.call import Call
-from ptq_core.flatfile.operators.checks import Operator, moved
-from ptq_core.flatfile.operators.description import Operand, OperatorKind, always
+from ptq_core.flatfile.operators.checks import Operator
+from ptq_core.flatfile.operators.description import MOVED, OF_X_RANK, Operand, OperatorKind, Scales, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
 from ptq_core.flatfile.refusal import shown
 from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array, DType
@@ -24,24 +24,14 @@ class Gather(Attributes):
 
 
 def _check(c: Operator[Gather]) -> None:
-    a = c.attributes
-    x, y = moved(c)
-    indices = c.input(1)
-    c.per_tensor("x", x)
-    c.same_qparams(x, y)
-    c.axis(a.axis, x)
-    c.dtype("indices", indices, (DType.I32,))
-    c.constant("indices", indices)
-    c.unquantized("indices", indices)
-    c.rank("indices", indices, 1)
+    x, indices, a = c.input(0), c.input(1), c.attributes
     assert indices.data is not None
     outside = (indices.data < 0) | (indices.data >= x.dims[a.axis])
     if outside.any():
         k = int(outside.argmax())
         c.refuse(f"indices {shown(indices.name)} [{k}]", indices.data[k], f"0 … {x.dims[a.axis] - 1}")
-    c.rank("output", y, len(x.dims))
     for axis, size in enumerate(x.dims):
-        c.dim("output", y, axis, indices.dims[0] if axis == a.axis else size)
+        c.dim("output", c.output, axis, indices.dims[0] if axis == a.axis else size)
 
 
 def _reference(call: Call[Gather]) -> Array:
@@ -52,14 +42,22 @@ def _bound(a: Gather, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> 
     return e[0].take(x[1].astype(np.int64), a.axis)
 
 
-INDICES = Operand("indices", dict.fromkeys(FLOAT_OR_INT8, (DType.I32,)), table=True)
+INDICES = Operand(
+    "indices",
+    dict.fromkeys(FLOAT_OR_INT8, (DType.I32,)),
+    rank=1,
+    scales=Scales.NONE,
+    constant=True,
+    table=True,
+)
 
 GATHER = OperatorKind(
     code=24,
     name="gather",
     attributes=Gather,
     types=FLOAT_OR_INT8,
-    inputs=(Operand("x"), INDICES),
+    inputs=(MOVED, INDICES),
+    output=OF_X_RANK,
     check=_check,
     reference=_reference,
     bound=_bound,

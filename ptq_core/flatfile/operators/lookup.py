@@ -7,22 +7,12 @@ import numpy as np
 from ptq_core.flatfile.operators.attributes import NoAttributes
 from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
-from ptq_core.flatfile.operators.description import Operand, OperatorKind
+from ptq_core.flatfile.operators.description import Operand, OperatorKind, Scales
 from ptq_core.flatfile.tensors import Array, DType
 
 
 def _check(c: Operator[NoAttributes]) -> None:
-    x, table, y = c.input(0), c.input(1), c.output
-    c.dtype("x", x, (DType.I8,))
-    c.dtype("table", table, (DType.I8,))
-    c.dtype("output", y, (DType.I8,))
-    c.same_shape(x, y)
-    c.rank("table", table, 1)
-    c.dim("table", table, 0, 256)
-    c.constant("table", table)
-    c.per_tensor("x", x)
-    c.per_tensor("output", y)
-    c.same_qparams(table, y)
+    c.dim("table", c.input(1), 0, 256)
 
 
 def _reference(call: Call[NoAttributes]) -> Array:
@@ -34,7 +24,8 @@ LOOKUP = OperatorKind(
     name="lookup",
     attributes=NoAttributes,
     types=(DType.I8,),
-    inputs=(Operand("x"), Operand("table", table=True)),
+    inputs=(Operand("x"), Operand("table", rank=1, scales=Scales.OF_OUTPUT, constant=True, table=True)),
+    same_shape=True,
     check=_check,
     reference=_reference,
     elementwise=True,

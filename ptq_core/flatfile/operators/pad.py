@@ -8,8 +8,8 @@ import numpy as np
 
 from ptq_core.flatfile.operators.attributes import Filled, U32s
 from ptq_core.flatfile.operators.call import Call
-from ptq_core.flatfile.operators.checks import Operator, moved
-from ptq_core.flatfile.operators.description import OperatorKind, always
+from ptq_core.flatfile.operators.checks import Operator
+from ptq_core.flatfile.operators.description import MOVED, OF_X_RANK, OperatorKind, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
 from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array
 
@@ -23,16 +23,9 @@ class Pad(Filled):
 
 
 def _check(c: Operator[Pad]) -> None:
-    a = c.attributes
-    x, y = moved(c)
-    c.rank("output", y, len(x.dims))
-    c.per_tensor("x", x)
-    c.same_qparams(x, y)
-    for d, (before, after) in enumerate(zip(c.entries["before"], c.entries["after"], strict=True)):
-        if d >= len(x.dims) and (before or after):
-            c.refuse(f"before[{d}], after[{d}]", f"{before}, {after}", "0 beyond the rank")
-        if d < len(x.dims):
-            c.dim("output", y, d, before + x.dims[d] + after)
+    x, a = c.input(0), c.attributes
+    for d, (before, after) in enumerate(_widths(a)):
+        c.dim("output", c.output, d, before + x.dims[d] + after)
     c.filler(x.dtype, a.value, a.q_value)
 
 
@@ -54,6 +47,8 @@ PAD = OperatorKind(
     name="pad",
     attributes=Pad,
     types=FLOAT_OR_INT8,
+    inputs=(MOVED,),
+    output=OF_X_RANK,
     check=_check,
     reference=_reference,
     bound=_bound,

@@ -11,7 +11,7 @@ import numpy as np
 from ptq_core.flatfile.operators.attributes import FLAG, GEOMETRY, PADDING, U32, Clamp
 from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import MAX_WINDOW, Operator, Window, scale_of
-from ptq_core.flatfile.operators.description import OperatorKind, always
+from ptq_core.flatfile.operators.description import Operand, OperatorKind, Scales, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
 from ptq_core.flatfile.tensors import ANY_REAL, Array, DType, Tensor
 from ptq_core.numerics import reference
@@ -38,14 +38,8 @@ def _windows(c: Operator[Pool2d], maximum: bool) -> None:
     x, y, a = c.input(0), c.output, c.attributes
     height = Window("height", a.kernel_h, a.stride_h, a.dilation_h, a.pad_top, a.pad_bottom)
     width = Window("width", a.kernel_w, a.stride_w, a.dilation_w, a.pad_left, a.pad_right)
-    c.dtype("x", x, ANY_REAL)
-    c.dtype("output", y, (x.dtype,))
-    c.rank("x", x, 4)
-    c.rank("output", y, 4)
-    c.window(height)
-    c.window(width)
-    c.activation(a)
-    c.below("count_include_pad", a.count_include_pad, 1 if maximum else 2)
+    if maximum and a.count_include_pad:
+        c.refuse("count_include_pad", a.count_include_pad, "0 in a maximum")
     if not maximum and (a.dilation_h, a.dilation_w) != (1, 1):
         c.refuse("dilation", f"{a.dilation_h} × {a.dilation_w}", "1 × 1 in an average")
     if a.kernel_h * a.kernel_w > MAX_WINDOW:
@@ -57,8 +51,6 @@ def _windows(c: Operator[Pool2d], maximum: bool) -> None:
         c.window_output(window, size, output)
     for window, size, output in sides:
         _no_empty_window(c, window, size, output)
-    c.per_tensor("x", x)
-    c.per_tensor("output", y)
 
 
 def _no_empty_window(c: Operator[Pool2d], window: Window, size: int, output: int) -> None:
@@ -76,7 +68,6 @@ def _no_empty_window(c: Operator[Pool2d], window: Window, size: int, output: int
 
 def _check_max(c: Operator[Pool2d]) -> None:
     _windows(c, maximum=True)
-    c.same_qparams(c.input(0), c.output)
 
 
 def _check_average(c: Operator[Pool2d]) -> None:
@@ -139,6 +130,8 @@ MAX_POOL2D = OperatorKind(
     name="max_pool2d",
     attributes=Pool2d,
     types=ANY_REAL,
+    inputs=(Operand("x", rank=4, scales=Scales.OF_OUTPUT),),
+    output=Operand("output", rank=4),
     check=_check_max,
     reference=_max_reference,
     bound=_max_bound,
@@ -151,6 +144,8 @@ AVERAGE_POOL2D = OperatorKind(
     name="average_pool2d",
     attributes=Pool2d,
     types=ANY_REAL,
+    inputs=(Operand("x", rank=4),),
+    output=Operand("output", rank=4),
     check=_check_average,
     reference=_average_reference,
     bound=_average_bound,

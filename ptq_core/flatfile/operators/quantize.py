@@ -8,19 +8,10 @@ import numpy as np
 
 from ptq_core.flatfile.operators.attributes import NoAttributes
 from ptq_core.flatfile.operators.call import Call
-from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import Operand, OperatorKind
 from ptq_core.flatfile.operators.roundoff import UNITS
 from ptq_core.flatfile.tensors import Array, DType, Tensor
 from ptq_core.numerics import reference
-
-
-def _check(c: Operator[NoAttributes]) -> None:
-    x, y = c.input(0), c.output
-    c.dtype("x", x, (DType.F32,))
-    c.dtype("output", y, (DType.I8,))
-    c.same_shape(x, y)
-    c.per_tensor("output", y)
 
 
 def _reference(call: Call[NoAttributes]) -> Array:
@@ -47,7 +38,7 @@ QUANTIZE = OperatorKind(
     attributes=NoAttributes,
     types=(DType.F32,),
     output=Operand("output", {DType.F32: (DType.I8,)}),
-    check=_check,
+    same_shape=True,
     reference=_reference,
     steps=_steps,
     elementwise=True,

@@ -11,7 +11,7 @@ import numpy as np
 from ptq_core.flatfile.operators.attributes import U32, Clamp, Named
 from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import MAX_WINDOW, Operator, scale_of
-from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.description import OF_X_RANK, OperatorKind
 from ptq_core.flatfile.operators.roundoff import Roundoff
 from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array, DType
 from ptq_core.numerics import functions
@@ -42,18 +42,11 @@ def _selects(a: Reduce) -> bool:
 
 def _check(c: Operator[Reduce]) -> None:
     x, y, a = c.input(0), c.output, c.attributes
-    c.dtype("x", x, FLOAT_OR_INT8)
-    c.dtype("output", y, (x.dtype,))
-    c.per_tensor("x", x)
-    c.per_tensor("output", y)
-    c.below("function", a.function, len(ReduceFunction))
     quantized = x.dtype == DType.I8
     if quantized and not _selects(a) and a.function != ReduceFunction.MEAN:
         c.refuse("function", ReduceFunction(a.function).name.lower(), "in i8 there are mean, max and min")
     if a.axes >> len(x.dims):
         c.refuse("axes", f"{a.axes:#x}", f"bits of {len(x.dims)} dimensions")
-    c.activation(a)
-    c.rank("output", y, len(x.dims))
     for axis, size in enumerate(x.dims):
         c.dim("output", y, axis, 1 if a.axes >> axis & 1 else size)
     if _selects(a):
@@ -108,6 +101,7 @@ REDUCE = OperatorKind(
     name="reduce",
     attributes=Reduce,
     types=FLOAT_OR_INT8,
+    output=OF_X_RANK,
     check=_check,
     reference=_reference,
     bound=_bound,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ptq_core.flatfile.operators.attributes import NoAttributes
 from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
-from ptq_core.flatfile.operators.description import OperatorKind, always
+from ptq_core.flatfile.operators.description import MOVED, OperatorKind, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
 from ptq_core.flatfile.refusal import shown
 from ptq_core.flatfile.tensors import ANY_REAL, Array, DType
@@ -13,11 +13,8 @@ from ptq_core.flatfile.tensors import ANY_REAL, Array, DType
 
 def _check(c: Operator[NoAttributes]) -> None:
     x, y = c.input(0), c.output
-    c.dtype("output", y, (x.dtype,))
     if x.elements != y.elements:
         c.refuse(f"output {shown(y.name)}", f"{y.elements} elements", f"as many as the input, {x.elements}")
-    c.per_tensor("x", x)
-    c.same_qparams(x, y)
 
 
 def _reference(call: Call[NoAttributes]) -> Array:
@@ -33,6 +30,7 @@ RESHAPE = OperatorKind(
     name="reshape",
     attributes=NoAttributes,
     types=(*ANY_REAL, DType.I32),
+    inputs=(MOVED,),
     check=_check,
     reference=_reference,
     bound=_bound,

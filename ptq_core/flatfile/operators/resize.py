@@ -11,7 +11,7 @@ import numpy as np
 from ptq_core.flatfile.operators.attributes import F32, U32, Clamp, Named, Rule
 from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
-from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.description import Operand, OperatorKind
 from ptq_core.flatfile.operators.roundoff import SLACK, Roundoff
 from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array
 from ptq_core.numerics import functions
@@ -55,22 +55,10 @@ class Resize(Clamp):
 
 def _check(c: Operator[Resize]) -> None:
     x, y, a = c.input(0), c.output, c.attributes
-    c.dtype("x", x, FLOAT_OR_INT8)
-    c.dtype("output", y, (x.dtype,))
-    c.rank("x", x, 4)
-    c.rank("output", y, 4)
     c.dim("output", y, 0, x.dims[0])
     c.dim("output", y, 3, x.dims[3])
-    c.per_tensor("x", x)
-    c.per_tensor("output", y)
-    c.below("mode", a.mode, len(ResizeMode))
-    c.below("coordinates", a.coordinates, len(Coordinates))
-    c.below("rounding", a.rounding, 1 if a.mode == ResizeMode.LINEAR else len(Rounding))
-    for name in ("scale_h", "scale_w"):
-        value = getattr(a, name)
-        if not (np.isfinite(value) and value > 0):
-            c.refuse(name, value, "positive and finite")
-    c.activation(a)
+    if a.mode == ResizeMode.LINEAR and a.rounding:
+        c.refuse("rounding", a.rounding, "0 for a linear resize")
     if a.mode == ResizeMode.NEAREST:
         c.same_qparams(x, y)
 
@@ -118,6 +106,8 @@ RESIZE = OperatorKind(
     name="resize",
     attributes=Resize,
     types=FLOAT_OR_INT8,
+    inputs=(Operand("x", rank=4),),
+    output=Operand("output", rank=4),
     check=_check,
     reference=_reference,
     bound=_bound,

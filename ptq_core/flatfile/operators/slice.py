@@ -8,8 +8,8 @@ import numpy as np
 
 from ptq_core.flatfile.operators.attributes import Attributes, I32s
 from ptq_core.flatfile.operators.call import Call
-from ptq_core.flatfile.operators.checks import Operator, moved
-from ptq_core.flatfile.operators.description import OperatorKind, always
+from ptq_core.flatfile.operators.checks import Operator
+from ptq_core.flatfile.operators.description import MOVED, OF_X_RANK, OperatorKind, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
 from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array
 
@@ -23,15 +23,8 @@ class Slice(Attributes):
 
 
 def _check(c: Operator[Slice]) -> None:
-    x, y = moved(c)
-    c.per_tensor("x", x)
-    c.same_qparams(x, y)
-    c.rank("output", y, len(x.dims))
-    for d, (start, step) in enumerate(zip(c.entries["start"], c.entries["step"], strict=True)):
-        if d >= len(x.dims):
-            if start or step:
-                c.refuse(f"start[{d}], step[{d}]", f"{start}, {step}", "0 beyond the rank")
-            continue
+    x, y, a = c.input(0), c.output, c.attributes
+    for d, (start, step) in enumerate(zip(a.start, a.step, strict=True)):
         if step == 0:
             c.refuse(f"step[{d}]", 0, "not 0")
         last = start + (y.dims[d] - 1) * step
@@ -63,6 +56,8 @@ SLICE = OperatorKind(
     name="slice",
     attributes=Slice,
     types=FLOAT_OR_INT8,
+    inputs=(MOVED,),
+    output=OF_X_RANK,
     check=_check,
     reference=_reference,
     bound=_bound,

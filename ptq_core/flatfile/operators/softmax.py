@@ -9,7 +9,6 @@ import numpy as np
 
 from ptq_core.flatfile.operators.attributes import U32, Attributes, Rule
 from ptq_core.flatfile.operators.call import Call
-from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.roundoff import SLACK, Roundoff
 from ptq_core.flatfile.tensors import Array, DType
@@ -21,14 +20,6 @@ class Softmax(Attributes):
     """``axis`` counts from 0 in the stored (NHWC) order."""
 
     axis: Annotated[U32, Rule.BELOW_RANK]
-
-
-def _check(c: Operator[Softmax]) -> None:
-    x, y = c.input(0), c.output
-    c.dtype("x", x, (DType.F32,))
-    c.dtype("output", y, (DType.F32,))
-    c.same_shape(x, y)
-    c.axis(c.attributes.axis, x)
 
 
 def _reference(call: Call[Softmax]) -> Array:
@@ -49,7 +40,7 @@ SOFTMAX = OperatorKind(
     name="softmax",
     attributes=Softmax,
     types=(DType.F32,),
-    check=_check,
+    same_shape=True,
     reference=_reference,
     bound=_bound,
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from ptq_core.flatfile.layout import MAX_RANK
-from ptq_core.flatfile.operators.attributes import Attributes, U32s
+from ptq_core.flatfile.operators.attributes import Attributes, Rule, U32s
 from ptq_core.flatfile.operators.call import Call
-from ptq_core.flatfile.operators.checks import Operator, moved
-from ptq_core.flatfile.operators.description import OperatorKind, always
+from ptq_core.flatfile.operators.checks import Operator
+from ptq_core.flatfile.operators.description import MOVED, OF_X_RANK, OperatorKind, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
 from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array
 
@@ -19,20 +19,15 @@ from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array
 class Transpose(Attributes):
     """y.dims[i] = x.dims[perm[i]]; one entry per dimension."""
 
-    perm: U32s
+    perm: Annotated[U32s, Rule.BELOW_RANK]
 
 
 def _check(c: Operator[Transpose]) -> None:
-    x, y = moved(c)
-    rank, perm = len(x.dims), c.entries["perm"]
-    c.rank("output", y, rank)
-    for i in range(MAX_RANK):
-        if perm[i] >= rank or perm[i] in perm[:i] if i < rank else perm[i] != 0:
-            c.refuse(f"perm[{i}]", perm[i], f"a permutation of {rank} dimensions, 0 beyond")
-        if i < rank:
-            c.dim("output", y, i, x.dims[perm[i]])
-    c.per_tensor("x", x)
-    c.same_qparams(x, y)
+    perm = c.attributes.perm
+    for i, axis in enumerate(perm):
+        if axis in perm[:i]:
+            c.refuse(f"perm[{i}]", axis, "a permutation of the dimensions")
+        c.dim("output", c.output, i, c.input(0).dims[axis])
 
 
 def _reference(call: Call[Transpose]) -> Array:
@@ -48,6 +43,8 @@ TRANSPOSE = OperatorKind(
     name="transpose",
     attributes=Transpose,
     types=FLOAT_OR_INT8,
+    inputs=(MOVED,),
+    output=OF_X_RANK,
     check=_check,
     reference=_reference,
     bound=_bound,

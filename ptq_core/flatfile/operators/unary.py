@@ -116,16 +116,11 @@ FUNCTIONS: dict[UnaryFunction, _Function] = {
 
 
 def _check(c: Operator[Unary]) -> None:
-    x, y, a = c.input(0), c.output, c.attributes
-    c.dtype("x", x, FLOATS)
-    c.dtype("output", y, (x.dtype,))
-    c.same_shape(x, y)
-    c.below("function", a.function, len(UnaryFunction))
+    a = c.attributes
     for name in ("alpha", "beta"):
         value, used = getattr(a, name), name in FUNCTIONS[UnaryFunction(a.function)].parameters
         if not math.isfinite(value) or (value and not used):
             c.refuse(name, value, "finite" if used else "0, as the function has none")
-    c.activation(a)
 
 
 def evaluate_unary(a: Unary, x: Array) -> Array:
@@ -158,6 +153,7 @@ UNARY = OperatorKind(
     name="unary",
     attributes=Unary,
     types=FLOATS,
+    same_shape=True,
     check=_check,
     reference=_reference,
     bound=_bound,

@@ -6,17 +6,26 @@ import numpy as np
 
 from ptq_core.flatfile.operators.attributes import INT8_MAX, Attributes, Clamp
 from ptq_core.flatfile.operators.call import Call
-from ptq_core.flatfile.operators.checks import Operator, scale_of
-from ptq_core.flatfile.operators.description import Operand
+from ptq_core.flatfile.operators.checks import Operator
+from ptq_core.flatfile.operators.description import Operand, Scales
 from ptq_core.flatfile.refusal import shown
-from ptq_core.flatfile.tensors import ANY_REAL, FLOAT_OR_INT8, Array, DType, Tensor
+from ptq_core.flatfile.tensors import Array, DType, Tensor
 from ptq_core.numerics import reference
 from ptq_core.numerics.requantize import multiplier, requantize
 
-WEIGHTS = Operand("w")
-BIAS = Operand("b", {DType.I8: (DType.I32,)}, optional=True)
-SUMS = Operand("output", {DType.I8: (DType.F32, DType.I8)})
-"""int8 operators may write float."""
+
+def weights(rank: int) -> Operand:
+    """The operand w."""
+    return Operand("w", rank=rank, scales=Scales.PER_OUTPUT, constant=True)
+
+
+BIAS = Operand("b", {DType.I8: (DType.I32,)}, rank=1, scales=Scales.ANY, constant=True, optional=True)
+
+
+def sums(rank: int) -> Operand:
+    """The output: int8 operators may write float."""
+    return Operand("output", {DType.I8: (DType.F32, DType.I8)}, rank=rank)
+
 
 MAX_INT32 = 2**31 - 1
 
@@ -28,40 +37,10 @@ def is_compressed(x: Tensor, w: Tensor) -> bool:
     return x.dtype == DType.F32 and w.dtype in STORED and w.qparams is not None
 
 
-def own_scale(c: Operator[Clamp]) -> np.float32 | None:
-    """The output's scale, None for floats."""
-    return None if c.output.qparams is None else scale_of(c.output.qparams)
-
-
-def bias_shape(c: Operator[Clamp], bias: Tensor | None, w: Tensor) -> None:
+def bias_shape(c: Operator[Clamp], bias: Tensor | None) -> None:
     """One bias per output."""
     if bias is not None:
-        c.rank("b", bias, 1)
-        c.dim("b", bias, 0, w.dims[0])
-
-
-def products(
-    c: Operator[Clamp], bias: Tensor | None, scale: np.float32 | None, clamp: tuple[float, float, int, int]
-) -> None:
-    """Types and values; ``scale`` and ``clamp`` are those of the sums' own output, the scale None for f32."""
-    x, w, y = c.input(0), c.input(1), c.output
-    c.dtype("x", x, ANY_REAL)
-    compressed = is_compressed(x, w) and w.is_constant
-    if not compressed:
-        c.dtype("w", w, (x.dtype,))
-    quantized = x.dtype == DType.I8
-    c.dtype("output", y, FLOAT_OR_INT8 if quantized else (x.dtype,))
-    if bias is not None:
-        c.dtype("b", bias, (DType.I32 if quantized else x.dtype,))
-    if not w.is_constant or (bias is not None and not bias.is_constant):
-        c.refuse("storage", "w or b in the arena", "w and b are constants")
-    if quantized:
-        c.per_tensor("x", x)
-        c.per_tensor("output", y)
-        weight_scales(c)
-    c.clamp(*clamp)
-    if quantized:
-        _channels(c, bias, scale if y.dtype == DType.I8 else None)
+        c.dim("b", bias, 0, c.input(1).dims[0])
 
 
 def weight_scales(c: Operator[Attributes]) -> None:
@@ -74,9 +53,14 @@ def weight_scales(c: Operator[Attributes]) -> None:
         c.refuse(f"w {shown(w.name)} axis", w.qparams.axis, "scales count the outputs, axis 0")
 
 
-def _channels(c: Operator[Clamp], bias: Tensor | None, scale: np.float32 | None) -> None:
-    """int8 weights within −127 … 127, no order of summation that overflows int32, finite factors."""
+def sums_fit(c: Operator[Clamp], bias: Tensor | None, scale: np.float32 | None) -> None:
+    """int8 weights within −127 … 127, no order of summation that overflows int32, finite factors.
+
+    ``scale`` is that of the sums' own output, None for floats.
+    """
     x, w = c.input(0), c.input(1)
+    if x.dtype != DType.I8:
+        return
     assert w.data is not None
     assert x.qparams is not None
     assert w.qparams is not None

@@ -5,17 +5,53 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "format/layout.h"
 #include "generated/operators.h"
 
 namespace ptq {
 
 enum OpFieldType : uint8_t { kU32, kS32, kReal, kU32Array, kS32Array };
 
-// A field of an operator's attributes; an array has kMaxRank entries.
+inline bool IsArray(OpFieldType type) { return type == kU32Array || type == kS32Array; }
+inline size_t FieldSize(OpFieldType type) {
+  return sizeof(uint32_t) * (IsArray(type) ? kMaxRank : 1);
+}
+
+enum OpFieldRule : uint8_t {
+  kAnyValue,
+  kInRange,    // least ... most
+  kBelowRank,  // a dimension of the first input
+  kPositive,   // above 0 and finite
+  kInOrder,    // with the three that follow: the bounds of a clamp
+};
+
+// A field of an operator's attributes. An array has kMaxRank entries: the rule holds within the
+// rank of the first input, beyond it they are 0.
 struct OpField {
   const char* name;
   OpFieldType type;
+  OpFieldRule rule;
+  int64_t least, most;
   const char* const* values;  // names of the values, null: they are numbers
+};
+
+enum OpScales : uint8_t {
+  kOneScale,         // an activation
+  kScaleOfOutput,    // scale and zero point of the output
+  kScalesPerOutput,  // weights: one, or one per dimension 0; zero point 0
+  kNoScale,          // numbers that stand for themselves
+  kAnyScales,
+};
+
+constexpr int8_t kAnyRank = -2, kRankOfX = -1;
+
+// An input or the output of an operator.
+struct OpOperand {
+  const char* name;
+  uint8_t types[6];  // by the DType of the first input: bits 1 << DType of this one
+  int8_t rank;
+  OpScales scales;
+  bool is_constant;
 };
 
 struct OpKind {
@@ -26,6 +62,14 @@ struct OpKind {
   const OpField* fields;  // in file order
   uint32_t field_count;
   uint32_t attr_size;
+  const OpOperand* operands;  // its inputs, of which the last may come more often, and the output
+  uint32_t operand_count;
+  bool same_shape;  // the output has the first input's shape
+
+  const OpOperand& Input(uint32_t i) const {
+    return operands[i < operand_count - 1 ? i : operand_count - 2];
+  }
+  const OpOperand& Output() const { return operands[operand_count - 1]; }
 };
 
 // Generated of the rows of ptq_core/flatfile/operators.

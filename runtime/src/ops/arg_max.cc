@@ -1,5 +1,4 @@
 // arg_max: x f32 or i8 -> y i32, the index of the largest element along one axis.
-#include <inttypes.h>
 
 #include "base/math.h"
 #include "kernels/arg_max/contract.h"
@@ -48,16 +47,8 @@ void RunArgMax(const PreparedOp& op, const RunContext& run, const ArgMaxKernel<T
 ptq_status PrepareArgMax(uint32_t features, PreparedOp* op) {
   const Tensor &x = *op->Input(0), &y = op->Output();
   const ArgMaxAttrs attrs = op->GetAttrs<ArgMaxAttrs>();
-  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kI8));
-  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << kI32));
-  PTQ_RETURN_IF_ERROR(CheckUnquantized("output", y));
-  PTQ_RETURN_IF_ERROR(CheckPerTensor("x", x));
-  PTQ_RETURN_IF_ERROR(CheckAxis(attrs.axis, x));
-  PTQ_RETURN_IF_ERROR(CheckRank("output", y, x.rank));
   for (uint32_t d = 0; d < x.rank; ++d)
     PTQ_RETURN_IF_ERROR(CheckDim("output", y, d, d == attrs.axis ? 1 : x.dims[d]));
-  if (attrs.select_last > 1)
-    return Fail(PTQ_BAD_FILE, "select_last: %" PRIu32 " is not 0 or 1", attrs.select_last);
   ArgMaxState* state = op->MakeState<ArgMaxState>();
   if (state == nullptr) return OutOfMemory();
   SplitAtAxis(x, attrs.axis, &state->outer, &state->count, &state->inner);

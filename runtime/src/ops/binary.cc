@@ -58,9 +58,6 @@ void RunI8(const PreparedOp& op, const RunContext& run) {
 
 ptq_status PrepareI8(uint32_t features, const Tensor& a, const Tensor& b, const Tensor& y,
                      PreparedOp* op, BinaryState* state) {
-  PTQ_RETURN_IF_ERROR(CheckPerTensor("a", a));
-  PTQ_RETURN_IF_ERROR(CheckPerTensor("b", b));
-  PTQ_RETURN_IF_ERROR(CheckPerTensor("output", y));
   BinaryI8Row* row = &state->i8_parameters;
   row->a_zero_point = a.zero_point;
   row->b_zero_point = b.zero_point;
@@ -81,13 +78,7 @@ ptq_status PrepareI8(uint32_t features, const Tensor& a, const Tensor& b, const 
 ptq_status PrepareBinary(uint32_t features, PreparedOp* op) {
   const Tensor &a = *op->Input(0), &b = *op->Input(1), &y = op->Output();
   const uint16_t kind = op->op->kind->id;
-  const bool has_i8 = kind == kAdd || kind == kSub || kind == kMul;
-  const uint32_t others = (has_i8 ? 1u << kI8 : 0) | (kind != kPow ? 1u << kF16 : 0);
-  PTQ_RETURN_IF_ERROR(CheckDType("a", a, 1u << kF32 | others));
-  PTQ_RETURN_IF_ERROR(CheckDType("b", b, 1u << a.dtype));
-  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << a.dtype));
   const ClampAttrs clamp = op->GetAttrs<ClampAttrs>();
-  PTQ_RETURN_IF_ERROR(CheckClamp(clamp));
   BinaryState* state = op->MakeState<BinaryState>();
   if (state == nullptr) return OutOfMemory();
   state->clamp = clamp;

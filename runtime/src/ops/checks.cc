@@ -65,22 +65,10 @@ ptq_status CheckUnquantized(const char* what, const Tensor& tensor) {
   return Fail(PTQ_BAD_FILE, "%s '%.60s' qparams: there must be none", what, tensor.name);
 }
 
-ptq_status CheckAxis(uint32_t axis, const Tensor& tensor) {
-  if (axis < tensor.rank) return PTQ_OK;
-  return Fail(PTQ_BAD_FILE, "axis: %" PRIu32 " is not below the rank %" PRIu32 " of '%.60s'", axis,
-              tensor.rank, tensor.name);
-}
-
 ptq_status CheckPerTensor(const char* what, const Tensor& tensor) {
   if (tensor.scales == nullptr || tensor.scale_count == 1) return PTQ_OK;
   return Fail(PTQ_BAD_FILE, "%s '%.60s' scale_count: %" PRIu32 " instead of 1", what, tensor.name,
               tensor.scale_count);
-}
-
-ptq_status CheckGeometry(const char* what, uint32_t value, uint32_t minimum) {
-  if (value >= minimum && value <= kMaxGeometry) return PTQ_OK;
-  return Fail(PTQ_BAD_FILE, "%s: %" PRIu32 " is not in %" PRIu32 " ... %" PRIu32, what, value,
-              minimum, kMaxGeometry);
 }
 
 ptq_status CheckMultiplier(const char* what, float multiplier) {
@@ -89,14 +77,10 @@ ptq_status CheckMultiplier(const char* what, float multiplier) {
               static_cast<double>(multiplier));
 }
 
-ptq_status CheckWindow(const char* axis, const Window& window) {
-  ptq_status status = CheckGeometry("kernel", window.kernel, 1);
-  if (status == PTQ_OK) status = CheckGeometry("stride", window.stride, 1);
-  if (status == PTQ_OK) status = CheckGeometry("dilation", window.dilation, 1);
-  if (status == PTQ_OK) status = CheckGeometry("pad before", window.pad_begin, 0);
-  if (status == PTQ_OK) status = CheckGeometry("pad after", window.pad_end, 0);
-  if (status != PTQ_OK) PrefixLastError("%s ", axis);
-  return status;
+ptq_status CheckKernel(const char* axis, const Window& window) {
+  if (window.kernel >= 1 && window.kernel <= kMaxGeometry) return PTQ_OK;
+  return Fail(PTQ_BAD_FILE, "%s kernel: %" PRIu32 " is not in 1 ... %" PRIu32, axis, window.kernel,
+              kMaxGeometry);
 }
 
 ptq_status CheckWindowOutput(const char* axis, const Window& window, uint32_t input,

@@ -20,10 +20,8 @@ ptq_status CheckSameQparams(const Tensor& x,
                             const Tensor& y);  // for operators that move or compare int8
 ptq_status CheckConstant(const char* what, const Tensor& tensor);
 ptq_status CheckUnquantized(const char* what, const Tensor& tensor);
-ptq_status CheckAxis(uint32_t axis, const Tensor& tensor);
 // One scale: activations are never quantized per channel.
 ptq_status CheckPerTensor(const char* what, const Tensor& tensor);
-ptq_status CheckGeometry(const char* what, uint32_t value, uint32_t minimum);
 // A factor computed from scales must be finite: scales of a hostile file can overflow it.
 ptq_status CheckMultiplier(const char* what, float multiplier);
 
@@ -31,7 +29,8 @@ ptq_status CheckMultiplier(const char* what, float multiplier);
 struct Window {
   uint32_t kernel, stride, dilation, pad_begin, pad_end;
 };
-ptq_status CheckWindow(const char* axis, const Window& window);
+// Of weights: that of a pooling is an attribute.
+ptq_status CheckKernel(const char* axis, const Window& window);
 // Checks `output` = floor((input + pads - effective kernel) / stride) + 1.
 ptq_status CheckWindowOutput(const char* axis, const Window& window, uint32_t input,
                              uint32_t output);

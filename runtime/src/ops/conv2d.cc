@@ -16,23 +16,17 @@ static_assert(offsetof(Conv2dAddAttrs, conv_clamp) == offsetof(Conv2dAttrs, clam
 ptq_status CheckShapes(const PreparedOp& op, const Conv2dAttrs& attrs, const Tensor* b,
                        ConvGeometry* geometry) {
   const Tensor &x = *op.Input(0), &w = *op.Input(1), &y = op.Output();
-  PTQ_RETURN_IF_ERROR(CheckRank("x", x, 4));
-  PTQ_RETURN_IF_ERROR(CheckRank("w", w, 4));
-  PTQ_RETURN_IF_ERROR(CheckRank("output", y, 4));
   const Window h = {w.dims[1], attrs.stride_h, attrs.dilation_h, attrs.pad_top, attrs.pad_bottom};
   const Window v = {w.dims[2], attrs.stride_w, attrs.dilation_w, attrs.pad_left, attrs.pad_right};
-  PTQ_RETURN_IF_ERROR(CheckWindow("height", h));
-  PTQ_RETURN_IF_ERROR(CheckWindow("width", v));
+  PTQ_RETURN_IF_ERROR(CheckKernel("height", h));
+  PTQ_RETURN_IF_ERROR(CheckKernel("width", v));
   if (attrs.groups < 1 || x.dims[3] % attrs.groups != 0 || w.dims[0] % attrs.groups != 0) {
     return Fail(PTQ_BAD_FILE,
                 "groups: %" PRIu32 " does not divide C = %" PRIu32 " and O = %" PRIu32,
                 attrs.groups, x.dims[3], w.dims[0]);
   }
   PTQ_RETURN_IF_ERROR(CheckDim("w", w, 3, x.dims[3] / attrs.groups));
-  if (b != nullptr) {
-    PTQ_RETURN_IF_ERROR(CheckRank("b", *b, 1));
-    PTQ_RETURN_IF_ERROR(CheckDim("b", *b, 0, w.dims[0]));
-  }
+  if (b != nullptr) PTQ_RETURN_IF_ERROR(CheckDim("b", *b, 0, w.dims[0]));
   PTQ_RETURN_IF_ERROR(CheckDim("output", y, 0, x.dims[0]));
   PTQ_RETURN_IF_ERROR(CheckWindowOutput("height", h, x.dims[1], y.dims[1]));
   PTQ_RETURN_IF_ERROR(CheckWindowOutput("width", v, x.dims[2], y.dims[2]));
@@ -58,14 +52,7 @@ ptq_status PrepareConv2dAdd(uint32_t features, PreparedOp* op) {
   const Tensor& y = op->Output();
   ConvGeometry geometry;
   PTQ_RETURN_IF_ERROR(CheckShapes(*op, op->GetAttrs<Conv2dAttrs>(), b, &geometry));
-  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << op->Input(0)->dtype));
-  PTQ_RETURN_IF_ERROR(CheckDType("r", *r, 1u << y.dtype));
   PTQ_RETURN_IF_ERROR(CheckSameShape(*r, y));
-  if (!(attrs.scale > 0) || !isfinite(attrs.scale) || attrs.zero_point < -128 ||
-      attrs.zero_point > 127) {
-    return Fail(PTQ_BAD_FILE, "scale and zero_point: %g and %" PRId32 " are not those of an i8",
-                static_cast<double>(attrs.scale), attrs.zero_point);
-  }
   PTQ_RETURN_IF_ERROR(PrepareConvolution(
       features, geometry, {y.dtype, attrs.scale, attrs.zero_point, attrs.conv_clamp}, b, op));
   return PrepareResidual(features, attrs, op);

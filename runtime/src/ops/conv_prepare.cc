@@ -25,28 +25,6 @@ constexpr size_t kPackedRowColumns = 256;
 // most of a vector empty, and a kernel's loop with nothing to do.
 constexpr size_t kPatchDepth = 16;
 
-ptq_status CheckTypes(const PreparedOp& op, const Tensor* b) {
-  const Tensor &x = *op.Input(0), &w = *op.Input(1), &y = op.Output();
-  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kF16 | 1u << kI8));
-  PTQ_RETURN_IF_ERROR(CheckDType("w", w, 1u << x.dtype));
-  const bool quantized = x.dtype == kI8;
-  PTQ_RETURN_IF_ERROR(CheckDType("output", y, quantized ? 1u << kF32 | 1u << kI8 : 1u << x.dtype));
-  if (b != nullptr) PTQ_RETURN_IF_ERROR(CheckDType("b", *b, 1u << (quantized ? kI32 : x.dtype)));
-  if (w.storage != kConstant || (b != nullptr && b->storage != kConstant)) {
-    return Fail(PTQ_UNSUPPORTED, "storage: w and b must be constants");
-  }
-  if (!quantized) return PTQ_OK;
-  PTQ_RETURN_IF_ERROR(CheckPerTensor("x", x));
-  PTQ_RETURN_IF_ERROR(CheckPerTensor("output", y));
-  if (w.zero_point != 0)
-    return Fail(PTQ_BAD_FILE, "w '%.60s' zero_point: %" PRId32 " instead of 0", w.name,
-                w.zero_point);
-  if (w.scale_count != 1 && w.axis != 0) {
-    return Fail(PTQ_BAD_FILE, "w '%.60s' axis: %" PRId32 " instead of 0", w.name, w.axis);
-  }
-  return PTQ_OK;
-}
-
 // What a channel's sums lie in, whatever the input.
 struct SumBounds {
   int64_t low, high;
@@ -339,8 +317,6 @@ ConvOutput PlainOutput(const PreparedOp& op, const ClampAttrs& clamp) {
 
 ptq_status PrepareConvolution(uint32_t features, const ConvGeometry& geometry,
                               const ConvOutput& output, const Tensor* b, PreparedOp* op) {
-  PTQ_RETURN_IF_ERROR(CheckTypes(*op, b));
-  PTQ_RETURN_IF_ERROR(CheckClamp(output.clamp));
   ConvState* state = op->MakeState<ConvState>();
   if (state == nullptr) return OutOfMemory();
   state->geometry = geometry;

@@ -9,7 +9,6 @@ ptq_status PrepareResidual(uint32_t features, const Conv2dAddAttrs& attrs, Prepa
   ConvState* state = op->MutableState<ConvState>();
   const Tensor &r = *op->Input(2), &y = op->Output();
   Residual* residual = &state->residual;
-  PTQ_RETURN_IF_ERROR(CheckClamp(attrs.clamp));
   residual->lo = attrs.clamp.lo;
   residual->hi = attrs.clamp.hi;
   if (y.dtype == kF32) {
@@ -17,7 +16,6 @@ ptq_status PrepareResidual(uint32_t features, const Conv2dAddAttrs& attrs, Prepa
   } else if (y.dtype == kF16) {
     residual->f16 = SelectBinaryF16Kernel(kAdd, features);
   } else {
-    PTQ_RETURN_IF_ERROR(CheckPerTensor("r", r));
     residual->i8 = SelectBinaryI8Kernel(kAdd, features);
     BinaryI8Row* row = &residual->i8_parameters;
     row->a_step = row->b_step = 1;

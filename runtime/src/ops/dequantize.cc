@@ -1,6 +1,5 @@
 // dequantize: x i8 -> y f32 of the same shape.
 #include "kernels/convert/contract.h"
-#include "ops/checks.h"
 #include "ops/registry.h"
 
 namespace ptq {
@@ -27,11 +26,6 @@ void RunDequantize(const PreparedOp& op, const RunContext& run) {
 }  // namespace
 
 ptq_status PrepareDequantize(uint32_t features, PreparedOp* op) {
-  const Tensor &x = *op->Input(0), &y = op->Output();
-  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kI8));
-  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << kF32));
-  PTQ_RETURN_IF_ERROR(CheckSameShape(x, y));
-  PTQ_RETURN_IF_ERROR(CheckPerTensor("x", x));
   DequantizeState* state = op->MakeState<DequantizeState>();
   if (state == nullptr) return OutOfMemory();
   state->kernel = SelectKernel(kDequantizeKernels, kDequantizeKernelCount, features);

@@ -6,7 +6,7 @@
 
 #include "base/math.h"
 #include "numerics/requantize.h"
-#include "ops/checks.h"
+#include "ops/op.h"
 
 namespace ptq {
 
@@ -16,10 +16,8 @@ struct Int8Table {
 };
 
 // The rule "requantize, clamp, concat" of docs/numerics.md from the qparams of x to those of y.
-inline ptq_status MakeRequantizeTable(const Tensor& x, const Tensor& y, const ClampAttrs& clamp,
-                                      Int8Table* table) {
-  PTQ_RETURN_IF_ERROR(CheckPerTensor("x", x));
-  PTQ_RETURN_IF_ERROR(CheckPerTensor("output", y));
+inline void MakeRequantizeTable(const Tensor& x, const Tensor& y, const ClampAttrs& clamp,
+                                Int8Table* table) {
   const OutputRange range = MakeOutputRange(y.zero_point, clamp.q_min, clamp.q_max);
   table->identity = true;
   for (int32_t q = -128; q <= 127; ++q) {
@@ -28,7 +26,6 @@ inline ptq_status MakeRequantizeTable(const Tensor& x, const Tensor& y, const Cl
     table->values[q + 128] = value;
     if (value != q) table->identity = false;
   }
-  return PTQ_OK;
 }
 
 }  // namespace ptq

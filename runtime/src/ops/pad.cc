@@ -1,5 +1,4 @@
 // pad: y.dims[i] = before[i] + x.dims[i] + after[i], filled with a constant.
-#include <inttypes.h>
 
 #include "ops/checks.h"
 #include "ops/fill.h"
@@ -82,26 +81,12 @@ void Simplify(const Tensor& x, const Tensor& y, PadState* state) {
 
 ptq_status PreparePad(uint32_t, PreparedOp* op) {
   const Tensor &x = *op->Input(0), &y = op->Output();
-  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kI8));
-  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << x.dtype));
-  PTQ_RETURN_IF_ERROR(CheckRank("output", y, x.rank));
-  PTQ_RETURN_IF_ERROR(CheckPerTensor("x", x));
-  PTQ_RETURN_IF_ERROR(CheckSameQparams(x, y));
   PadState* state = op->MakeState<PadState>();
   if (state == nullptr) return OutOfMemory();
   state->attrs = op->GetAttrs<PadAttrs>();
-  for (uint32_t d = 0; d < kMaxRank; ++d) {
-    const uint32_t before = state->attrs.before[d], after = state->attrs.after[d];
-    if (d >= x.rank && (before != 0 || after != 0)) {
-      return Fail(PTQ_BAD_FILE,
-                  "before[%" PRIu32 "], after[%" PRIu32 "]: %" PRIu32 ", %" PRIu32
-                  " beyond the rank %" PRIu32,
-                  d, d, before, after, x.rank);
-    }
-    if (d < x.rank) {
-      PTQ_RETURN_IF_ERROR(
-          CheckDim("output", y, d, static_cast<uint64_t>(before) + x.dims[d] + after));
-    }
+  for (uint32_t d = 0; d < x.rank; ++d) {
+    const uint64_t before = state->attrs.before[d], after = state->attrs.after[d];
+    PTQ_RETURN_IF_ERROR(CheckDim("output", y, d, before + x.dims[d] + after));
   }
   PTQ_RETURN_IF_ERROR(CheckFiller(x.dtype, state->attrs.value, state->attrs.q_value));
   Simplify(x, y, state);

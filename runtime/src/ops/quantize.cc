@@ -1,6 +1,5 @@
 // quantize: x f32 -> y i8 of the same shape.
 #include "kernels/convert/contract.h"
-#include "ops/checks.h"
 #include "ops/registry.h"
 
 namespace ptq {
@@ -27,11 +26,6 @@ void RunQuantize(const PreparedOp& op, const RunContext& run) {
 }  // namespace
 
 ptq_status PrepareQuantize(uint32_t features, PreparedOp* op) {
-  const Tensor &x = *op->Input(0), &y = op->Output();
-  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32));
-  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << kI8));
-  PTQ_RETURN_IF_ERROR(CheckSameShape(x, y));
-  PTQ_RETURN_IF_ERROR(CheckPerTensor("output", y));
   QuantizeState* state = op->MakeState<QuantizeState>();
   if (state == nullptr) return OutOfMemory();
   state->kernel = SelectKernel(kQuantizeKernels, kQuantizeKernelCount, features);

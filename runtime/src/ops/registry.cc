@@ -1,6 +1,8 @@
 // Preparing by the table of operators.
 #include "ops/registry.h"
 
+#include "ops/rules.h"
+
 namespace ptq {
 namespace {
 
@@ -22,7 +24,7 @@ const OpImplementation* FindOpImplementation(uint16_t kind) {
 }
 
 ptq_status PrepareOp(const OpImplementation& implementation, uint32_t features, PreparedOp* op) {
-  // An operator that has no f16 form, or one of mixed types, is refused by its own checks.
+  PTQ_RETURN_IF_ERROR(CheckRules(*op));
   const bool native = (implementation.f16_features & ~features) == 0;
   if (native || implementation.f16_features == kNoF16 || !OnlyF16(*op))
     return implementation.prepare(features, op);

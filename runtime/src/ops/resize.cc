@@ -8,6 +8,7 @@
 #include "kernels/copy/contract.h"
 #include "kernels/elementwise/contract.h"
 #include "kernels/resize/contract.h"
+#include "ops/checks.h"
 #include "ops/int8_table.h"
 #include "ops/registry.h"
 
@@ -55,8 +56,8 @@ uint32_t Nearest(uint32_t rounding, float coordinate, uint32_t size) {
   const float below = floorf(coordinate), part = coordinate - below;
   const bool up = rounding == kResizeRoundPreferFloor  ? part > 0.5f
                   : rounding == kResizeRoundPreferCeil ? part >= 0.5f
-                  : rounding == kResizeCeil         ? part > 0.0f
-                                                 : false;
+                  : rounding == kResizeCeil            ? part > 0.0f
+                                                       : false;
   // In double, where every float and its successor are exact; also for coordinates of infinity.
   const double pixel = static_cast<double>(below) + (up ? 1 : 0);
   return static_cast<uint32_t>(Clamp(pixel, 0.0, static_cast<double>(size - 1)));
@@ -188,32 +189,11 @@ void RunLinearI8(const PreparedOp& op, const RunContext& run) {
   run.pool->ParallelFor(rows.count, rows.grain, body);
 }
 
-ptq_status CheckScale(const char* name, float scale) {
-  if (isfinite(scale) && scale > 0) return PTQ_OK;
-  return Fail(PTQ_BAD_FILE, "%s: %g is not finite and > 0", name, static_cast<double>(scale));
-}
-
-ptq_status CheckBelow(const char* name, uint32_t value, uint32_t limit) {
-  if (value < limit) return PTQ_OK;
-  return Fail(PTQ_BAD_FILE, "%s: %" PRIu32 " is not below %" PRIu32, name, value, limit);
-}
-
 ptq_status CheckResize(const Tensor& x, const Tensor& y, const ResizeAttrs& attrs) {
-  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kI8));
-  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << x.dtype));
-  PTQ_RETURN_IF_ERROR(CheckRank("x", x, 4));
-  PTQ_RETURN_IF_ERROR(CheckRank("output", y, 4));
   PTQ_RETURN_IF_ERROR(CheckDim("output", y, 0, x.dims[0]));
   PTQ_RETURN_IF_ERROR(CheckDim("output", y, 3, x.dims[3]));
-  PTQ_RETURN_IF_ERROR(CheckPerTensor("x", x));
-  PTQ_RETURN_IF_ERROR(CheckPerTensor("output", y));
-  PTQ_RETURN_IF_ERROR(CheckBelow("mode", attrs.mode, kResizeModeCount));
-  PTQ_RETURN_IF_ERROR(CheckBelow("coordinates", attrs.coordinates, kResizeCoordinatesCount));
-  PTQ_RETURN_IF_ERROR(CheckBelow("rounding", attrs.rounding,
-                                 attrs.mode == kResizeLinear ? 1u : uint32_t{kResizeRoundingCount}));
-  PTQ_RETURN_IF_ERROR(CheckScale("scale_h", attrs.scale_h));
-  PTQ_RETURN_IF_ERROR(CheckScale("scale_w", attrs.scale_w));
-  PTQ_RETURN_IF_ERROR(CheckClamp(attrs.clamp));
+  if (attrs.mode == kResizeLinear && attrs.rounding != 0)
+    return Fail(PTQ_BAD_FILE, "rounding: %" PRIu32 " of a linear resize", attrs.rounding);
   return attrs.mode == kResizeNearest ? CheckSameQparams(x, y) : PTQ_OK;
 }
 
@@ -233,7 +213,7 @@ ptq_status PrepareNearest(uint32_t features, PreparedOp* op, ResizeState* state)
       state->clamp_f32 = SelectKernel(kClampF32Kernels, kClampF32KernelCount, features);
     return PTQ_OK;
   }
-  PTQ_RETURN_IF_ERROR(MakeRequantizeTable(x, y, attrs.clamp, &state->table));
+  MakeRequantizeTable(x, y, attrs.clamp, &state->table);
   if (!state->table.identity)
     state->clamp_i8 = SelectKernel(kLookupKernels, kLookupKernelCount, features);
   return PTQ_OK;
@@ -274,7 +254,7 @@ ptq_status PrepareResize(uint32_t features, PreparedOp* op) {
   if (state == nullptr) return OutOfMemory();
   state->attrs = attrs;
   return attrs.mode == kResizeNearest ? PrepareNearest(features, op, state)
-                                : PrepareLinear(features, op, state);
+                                      : PrepareLinear(features, op, state);
 }
 
 }  // namespace ptq

@@ -57,16 +57,8 @@ void RunSlice(const PreparedOp& op, const RunContext& run) {
 }
 
 ptq_status CheckSlice(const Tensor& x, const Tensor& y, const SliceAttrs& attrs) {
-  PTQ_RETURN_IF_ERROR(CheckRank("output", y, x.rank));
-  for (uint32_t d = 0; d < kMaxRank; ++d) {
+  for (uint32_t d = 0; d < x.rank; ++d) {
     const int64_t start = attrs.start[d], step = attrs.step[d];
-    if (d >= x.rank) {
-      if (start == 0 && step == 0) continue;
-      return Fail(PTQ_BAD_FILE,
-                  "start[%" PRIu32 "], step[%" PRIu32 "]: %" PRId64 ", %" PRId64
-                  " beyond the rank %" PRIu32,
-                  d, d, start, step, x.rank);
-    }
     if (step == 0) return Fail(PTQ_BAD_FILE, "step[%" PRIu32 "]: 0", d);
     const int64_t last = start + (static_cast<int64_t>(y.dims[d]) - 1) * step;
     if (start >= 0 && start < x.dims[d] && last >= 0 && last < x.dims[d]) continue;
@@ -109,10 +101,6 @@ void Simplify(const Tensor& x, const Tensor& y, const SliceAttrs& attrs, SliceSt
 ptq_status PrepareSlice(uint32_t features, PreparedOp* op) {
   const Tensor &x = *op->Input(0), &y = op->Output();
   const SliceAttrs attrs = op->GetAttrs<SliceAttrs>();
-  PTQ_RETURN_IF_ERROR(CheckDType("x", x, 1u << kF32 | 1u << kI8));
-  PTQ_RETURN_IF_ERROR(CheckDType("output", y, 1u << x.dtype));
-  PTQ_RETURN_IF_ERROR(CheckPerTensor("x", x));
-  PTQ_RETURN_IF_ERROR(CheckSameQparams(x, y));
   PTQ_RETURN_IF_ERROR(CheckSlice(x, y, attrs));
   SliceState* state = op->MakeState<SliceState>();
   if (state == nullptr) return OutOfMemory();

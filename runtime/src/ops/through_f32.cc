@@ -4,7 +4,6 @@
 #include <inttypes.h>
 
 #include "kernels/convert/contract.h"
-#include "ops/checks.h"
 #include "ops/registry.h"
 
 namespace ptq {

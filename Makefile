@@ -13,7 +13,7 @@ QUIETLY = $(PYTHON) scripts/quietly.py build/setup.log
 PIP_INSTALL = $(BIN)/pip install --disable-pip-version-check --no-input --progress-bar off
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance opt-table numerics-table accuracy runtime runtime-all wheel package-check clean distclean check-python check-sanitizer packages-test
+.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance opt-table numerics-table accuracy runtime runtime-all wheel sdist pictures package-check clean distclean check-python check-sanitizer packages-test
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -134,6 +134,13 @@ accuracy: runtime  ## what each configuration costs in accuracy on the real mode
 wheel: $(BIN)/.setup  ## dist/*.whl with the runtime of this machine and of all phones (about 5 minutes on two cores)
 	@PTQ_ABIS=all $(QUIETLY) "the wheel, with every runtime" $(BIN)/pip wheel --verbose --disable-pip-version-check \
 	  --no-build-isolation --no-deps --wheel-dir dist .
+
+sdist: $(BIN)/.setup  ## dist/*.tar.gz, the source archive
+	@mkdir -p dist
+	@$(QUIETLY) "the source archive" $(BIN)/python -c 'from setuptools import build_meta; build_meta.build_sdist("dist")'
+
+pictures: $(BIN)/.setup  ## the pictures of the README, from what `make demo` left (needs chromium and graphviz)
+	@$(BIN)/python scripts/pictures.py
 
 package-check: $(BIN)/.setup  ## the source archive and a wheel made of it, installed elsewhere, do what they should (about 5 minutes)
 	@PYTHON=$(PYTHON) scripts/check_package.sh $(BIN)/python

@@ -1,3 +1,3 @@
 """The one version number: of the Python package, of the tool named in files, of the C library."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

@@ -8,19 +8,22 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from ptq_cli.main import app
 from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.version import VERSION
 from tests.conftest import ROOT
 
 PAGES = sorted(
     [
-        ROOT / "README.md",
+        *ROOT.glob("*.md"),
         *ROOT.glob("docs/*.md"),
         *ROOT.glob("examples/*/README.md"),
         ROOT / "runtime/README.md",
     ]
 )
+TRANSLATED = sorted(page for page in PAGES if page.name.endswith(".zh-CN.md"))
 
 NO_SOURCES = {
     ".git",
@@ -29,7 +32,6 @@ NO_SOURCES = {
 LONGEST_LINE = 120
 
 NOT_YET_SHORT = {
-    "README.md",
     "docs/flat_format.md",
     "runtime/README.md",
 }
@@ -147,3 +149,85 @@ def test_every_flag_of_opt_is_documented() -> None:
 def test_no_line_is_too_long(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     assert [(number, line) for number, line in enumerate(lines, 1) if len(line) > LONGEST_LINE] == []
+
+
+def code(page: Path) -> list[str]:
+    """Every line of the page's code blocks, indented or fenced, and every command in its text, in order."""
+    lines, fenced = list[str](), False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            fenced = not fenced
+        if fenced or line.startswith("    "):
+            lines.append(line)
+        elif not line.startswith("```"):
+            lines += re.findall(r"`((?:ptq|make|pip|scripts/)[^`]*)`", line)
+    return lines
+
+
+@pytest.mark.parametrize("page", TRANSLATED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_translation_has_the_same_commands(page: Path) -> None:
+    english = page.with_name(page.name.replace(".zh-CN", ""))
+    assert code(page) == code(english)
+    assert len(code(page)) > 10
+    for one, other in ((page, english), (english, page)):
+        assert f"({other.name})" in one.read_text(encoding="utf-8"), f"{one.name} does not name {other.name}"
+    tables = [
+        re.findall(r"^\| ([`\w+ ]+) \|", text.read_text(encoding="utf-8"), re.MULTILINE)
+        for text in (page, english)
+    ]
+    assert len(tables[0]) == len(tables[1])
+
+
+def test_commands_that_differ_are_seen(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("text `make demo`\n\n    ptq show x\n\n```sh\nadb push\n```\n")
+    assert code(tmp_path / "a.md") == ["make demo", "    ptq show x", "```sh", "adb push"]
+
+
+def test_the_guides_python_runs(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/from_paddle.md, the block after `Here, in Python`, on a model of another size."""
+    page = (ROOT / "docs" / "from_paddle.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"Here, in Python:\n\n```python\n(.*?)```", page, re.DOTALL)
+    assert "(3, 224, 224)" in block
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mobilenetv1_fp32_model").symlink_to(digits / "model")
+    exec(block.replace("(3, 224, 224)", "(3, 32, 32)").replace("batch_nums=10", "batch_nums=1"), {})
+    assert (tmp_path / "mobilenetv1_int8_model" / "model.onnx").is_file()
+
+
+def test_the_guides_parameters_are_all_there() -> None:
+    """Every parameter that the guide describes has a row, in both languages."""
+    guide = {
+        "executor", "scope", "model_dir", "model_filename", "params_filename", "sample_generator", "batch_size",
+        "batch_nums", "algo", "quantizable_op_type", "is_full_quantize", "weight_bits", "activation_bits",
+        "is_use_cache_file", "cache_dir",
+    }  # fmt: skip
+    for page in ROOT.glob("docs/from_paddle*.md"):
+        rows = set(re.findall(r"^\| `(\w+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE))
+        assert rows >= guide, page.name
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    versions = re.findall(
+        r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert versions[0] == VERSION
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*ROOT.glob(".github/**/*.yml"), ROOT / ".pre-commit-config.yaml"]), ids=str
+)
+def test_what_the_hosting_site_reads_is_yaml(path: Path) -> None:
+    read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if "ISSUE_TEMPLATE" in path.parts:
+        assert {"name", "description", "body"} <= read.keys()
+    targets = set(re.findall(r"\bmake ([a-z -]+)$", path.read_text(encoding="utf-8"), re.MULTILINE))
+    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {word for target in targets for word in target.split()} <= known
+
+
+def test_ci_runs_the_same_script_everywhere() -> None:
+    steps = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]["all"][
+        "steps"
+    ]
+    assert {"run": ".ci/run"} in steps
+    assert "make test SKIP=no" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

@@ -46,7 +46,7 @@ ptq_status GetTensorInfo(const ptq_program* program, bool input, size_t index,
 
 extern "C" {
 
-const char* ptq_version(void) { return "0.1.0"; }
+const char* ptq_version(void) { return "0.2.0"; }
 
 int32_t ptq_api_version(void) { return PTQ_API_VERSION; }
 

@@ -203,7 +203,7 @@ void TestApiArguments() {
   ptq_program_destroy(nullptr);
   ptq_context_destroy(nullptr);
   CHECK(ptq_context_input(nullptr, 0) == nullptr && ptq_context_output(nullptr, 0) == nullptr);
-  CHECK(strcmp(ptq_version(), "0.1.0") == 0);
+  CHECK(strcmp(ptq_version(), "0.2.0") == 0);
   CHECK(strstr(ptq_cpu_features(), "scalar") == ptq_cpu_features());
 }
 

@@ -216,7 +216,7 @@ def test_stopping_is_quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "0.1.0" in ptq(capsys, "--version")[1]
+    assert "0.2.0" in ptq(capsys, "--version")[1]
 
 
 @pytest.mark.parametrize("flag", ["--print-supported-ops", "--print_supported_ops=true"])

@@ -94,7 +94,7 @@ typedef void (*ptq_observer)(void* user, uint32_t op_index, const ptq_tensor_inf
 
 // --- Of the library ---
 
-// The tool's version, "0.1.0".
+// The tool's version, "0.2.0".
 PTQ_API const char* ptq_version(void);
 
 // The library's PTQ_API_VERSION.

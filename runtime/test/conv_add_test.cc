@@ -25,6 +25,7 @@ constexpr Case kCases[] = {
     {1, 6, 6, 12, 8, 3, 1, 1, 4},     // groups
     {1, 7, 6, 35, 35, 3, 1, 1, 35},   // depthwise
     {1, 40, 40, 64, 64, 1, 1, 0, 1},  // enough work for all threads
+    {2, 1, 2, 5000, 37, 1, 1, 0, 1},  // long sums
 };
 
 // The two ways from x and r to the same tensor.

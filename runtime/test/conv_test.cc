@@ -2,6 +2,7 @@
 // float within the bound.
 #include <math.h>
 
+#include "numerics/sum_blocks.h"
 #include "ops/conv_state.h"
 #include "test/support/compare.h"
 #include "test/support/model_builder.h"
@@ -37,17 +38,22 @@ constexpr ConvCase kCases[] = {
     {1, 3, 3, 2, 2, 3, 3, 1, 1, 1, 1, 2, 2, 2, 2, 2},     // windows mostly in the padding
     {1, 2, 2, 3, 5, 2, 2, 1, 1, 1, 1, 3, 3, 3, 3,
      1},  // windows wholly in the padding (allowed for conv2d)
-    {1, 40, 40, 8, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},    // enough work for all threads
-    {1, 40, 40, 48, 48, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 48},  // likewise, depthwise
-    {5, 1, 1, 33, 10, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1},     // a fully connected layer in disguise
-    {1, 1, 1, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},     // winograd: a single pixel
-    {2, 5, 7, 17, 33, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},     // winograd: batch, odd everything
-    {1, 6, 5, 24, 70, 3, 3, 1, 1, 1, 1, 0, 3, 2, 1, 1},     // winograd: asymmetric padding
-    {1, 3, 4, 31, 16, 3, 3, 1, 1, 1, 1, 0, 0, 0, 0, 1},     // winograd: one row of output
-    {1, 2, 2, 16, 19, 3, 3, 1, 1, 1, 1, 4, 5, 5, 4, 1},     // winograd: windows in the padding
-    {1, 9, 9, 16, 140, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},    // winograd: panels
-    {1, 46, 46, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},   // winograd: blocks, also for threads
-    {1, 3, 3, 136, 130, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},   // too few tiles for the weights
+    {1, 40, 40, 8, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},     // enough work for all threads
+    {1, 40, 40, 48, 48, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 48},   // likewise, depthwise
+    {5, 1, 1, 33, 10, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1},      // a fully connected layer in disguise
+    {1, 1, 1, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},      // winograd: a single pixel
+    {2, 5, 7, 17, 33, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},      // winograd: batch, odd everything
+    {1, 6, 5, 24, 70, 3, 3, 1, 1, 1, 1, 0, 3, 2, 1, 1},      // winograd: asymmetric padding
+    {1, 3, 4, 31, 16, 3, 3, 1, 1, 1, 1, 0, 0, 0, 0, 1},      // winograd: one row of output
+    {1, 2, 2, 16, 19, 3, 3, 1, 1, 1, 1, 4, 5, 5, 4, 1},      // winograd: windows in the padding
+    {1, 9, 9, 16, 140, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},     // winograd: panels
+    {1, 46, 46, 16, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},    // winograd: blocks, also for threads
+    {1, 3, 3, 136, 130, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},    // too few tiles for the weights
+    {3, 1, 1, 5000, 37, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1},    // long sums: pieces of a tap
+    {1, 4, 5, 300, 70, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1},     // long sums: six taps and three
+    {1, 3, 2, 4400, 20, 2, 2, 1, 1, 1, 1, 1, 0, 0, 1, 2},    // long sums: pieces of four taps
+    {1, 9, 9, 15, 17, 12, 12, 1, 1, 1, 1, 2, 2, 2, 2, 1},    // long sums: lines
+    {1, 25, 25, 15, 17, 12, 12, 1, 1, 2, 2, 2, 2, 2, 2, 1},  // long sums: patches
 };
 
 struct QuantCase {
@@ -219,7 +225,8 @@ void TestFloat(const ConvCase& t, bool bias, float lo, float hi, bool fully_conn
   char first_cpu[32] = "none";
   RunEverywhere(file, {Bytes(x)}, [&](const ptq_context* context) {
     const float* y = static_cast<const float*>(ptq_context_output(context, 0));
-    WithinBound(y, expected.data(), magnitude.data(), products, y_size, "f32 conv");
+    WithinBound(y, expected.data(), magnitude.data(), ptq::ProductRoundings(products), y_size,
+                "f32 conv");
     const char* cpu = getenv("PTQ_CPU");
     if (cpu == nullptr) cpu = "";
     if (strcmp(cpu, first_cpu) != 0) {

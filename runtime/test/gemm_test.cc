@@ -181,8 +181,8 @@ void TestGemmReal(const ptq::GemmRealKernel<T>& kernel) {
       }
     }
     Guarded<T> scratch(kernel.ScratchElements(taps, depth));
-    kernel.run({x.pointers.data(), taps, depth, packed.data(), bias.data(), rows, columns, y.data(),
-                columns, -1.0f, 6.0f, rows % 2 == 0 ? packed.data() : nullptr,
+    kernel.run({x.pointers.data(), taps, depth, packed.data(), products, bias.data(), rows, columns,
+                y.data(), columns, -1.0f, 6.0f, rows % 2 == 0 ? packed.data() : nullptr,
                 rows % 2 == 0 ? packed.size() * sizeof(T) : 0, scratch.data()});
     WithinBound(y.data(), expected.data(), magnitude.data(), products, y.size(), "gemm of reals");
   });

@@ -68,7 +68,7 @@ void BenchGemm() {
     ptq::GemmF32Tile tile = {};
     tile.rows = rows.data();
     tile.taps = 1;
-    tile.depth = kDepth;
+    tile.depth = tile.products = kDepth;
     tile.weights = packed.data();
     tile.bias = zeros.data();
     tile.valid_rows = kernel.mr;

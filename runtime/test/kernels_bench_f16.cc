@@ -30,9 +30,9 @@ void BenchGemm(Random* random) {
     ptq::PackGemmWeights(w.data(), kColumns, 1, kDepth, kernel.nr, 1, 1, packed.data());
     List<const Half*> rows;
     for (size_t r = 0; r < kernel.mr; ++r) rows.Add(x.data() + r * kDepth);
-    const ptq::GemmF16Tile tile = {rows.data(), 1,        kDepth,   packed.data(), bias.data(),
-                                   kernel.mr,   kColumns, y.data(), kColumns,      0,
-                                   6,           nullptr,  0,        scratch.data()};
+    const ptq::GemmF16Tile tile = {
+        rows.data(), 1, kDepth, packed.data(), kDepth, bias.data(),   kernel.mr, kColumns, y.data(),
+        kColumns,    0, 6,      nullptr,       0,      scratch.data()};
     Time(kernel, "mr x 256 x 256", kernel.mr * kDepth * kColumns, "MAC", [&] { kernel.run(tile); });
   }
 }

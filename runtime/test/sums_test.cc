@@ -77,9 +77,55 @@ void TestSoftmax() {
                {Bytes(x)}, expected, expected, ptq::kSumRoundings, "softmax");
 }
 
+template <typename T>
+List<T> Filled(const Dims& dims, T value) {
+  List<T> values(Elements(dims));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = value;
+  return values;
+}
+
+// Convolutions of ones with one weight, for which every partial sum in the last half is rounded
+// down by almost half a step. Their sums are of one sign, also in Winograd's transforms.
+void TestProducts() {
+  const struct {
+    uint32_t in_h, in_w, kernel_h, kernel_w, channels, outputs, groups;
+  } rows[] = {
+      {1, 1, 1, 1, 25088, 37, 1},        // parts of a tap
+      {3, 3, 3, 3, 2500, 37, 1},         // parts of taps
+      {5, 5, 5, 5, 800, 37, 1},          // taps
+      {40, 40, 40, 40, 8, 37, 1},        // lines
+      {120, 120, 120, 120, 37, 37, 37},  // depthwise
+      {1, 14400, 1, 14400, 5, 5, 5},     // likewise, one line
+      {14400, 1, 14400, 1, 5, 5, 5},     // likewise, one column
+  };
+  for (const auto& row : rows) {
+    const uint32_t depth = row.channels / row.groups, out_h = row.in_h - row.kernel_h + 1,
+                   out_w = row.in_w - row.kernel_w + 1;
+    const size_t products = size_t{row.kernel_h} * row.kernel_w * depth;
+    Row("%d products", static_cast<int>(products));
+    const Dims x_dims = {1, row.in_h, row.in_w, row.channels},
+               w_dims = {row.outputs, row.kernel_h, row.kernel_w, depth},
+               y_dims = {1, out_h, out_w, row.outputs};
+    const float weight = 1 + 0.98f / 2048;
+    const List<float> x = Filled(x_dims, 1.0f), w = Filled(w_dims, weight);
+    const List<double> expected =
+        Filled(y_dims, static_cast<double>(products) * static_cast<double>(weight));
+    ModelBuilder m;
+    const uint32_t in = m.Input("x", ptq::kF32, x_dims, ptq::kNone),
+                   weights = m.Constant("w", ptq::kF32, w_dims, w.data()),
+                   y = m.Arena("y", ptq::kF32, y_dims, ptq::kNone);
+    m.Op(ptq::kConv2d, "conv", {in, weights}, y,
+         ptq::Conv2dAttrs{1, 1, 1, 1, 0, 0, 0, 0, row.groups, kNoClamp});
+    m.Output(y);
+    ExpectWithin(m.Finish(), {Bytes(x)}, expected, expected, ptq::ProductRoundings(products),
+                 "products");
+  }
+}
+
 }  // namespace
 
 int main() {
+  TestProducts();
   TestReductions();
   TestAveragePool();
   TestSoftmax();

@@ -82,11 +82,11 @@ def conv_bound(a: Conv2d, x: list[Array], e: list[Array], y: Array, r: Roundoff)
     sums = functools.partial(reference.conv2d_sums, window=window, groups=a.groups)
     magnitude = sums(np.abs(x[0]), np.abs(x[1]))
     bias = x[2] if len(x) > 2 else None
-    own = r.own(int(np.prod(x[1].shape[1:])), magnitude, bias)
+    own = r.own(r.of_products(int(np.prod(x[1].shape[1:]))), magnitude, bias)
     if r.winograd and may_be_winograd(x[1], window, a.groups):
         by_winograd = winograd.magnitude(x[0], x[1], window)
         single = Roundoff(UNITS[DType.F32])
-        own = np.maximum(own, single.own(x[0].shape[3], by_winograd, bias))
+        own = np.maximum(own, single.own(single.of_products(x[0].shape[3]), by_winograd, bias))
     return r.joined(r.carried(sums, e[0], x[1]), own)
 
 

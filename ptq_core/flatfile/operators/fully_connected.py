@@ -34,7 +34,7 @@ def _reference(call: Call[Clamp]) -> Array:
 
 def _bound(_: Clamp, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
     magnitude = np.abs(x[0]) @ np.abs(x[1]).T
-    own = r.own(x[1].shape[1], magnitude, x[2] if len(x) > 2 else None)
+    own = r.own(r.of_products(x[1].shape[1]), magnitude, x[2] if len(x) > 2 else None)
     return r.joined(r.carried(lambda errors, w: errors @ w.T, e[0], x[1]), own)
 
 

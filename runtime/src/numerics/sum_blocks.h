@@ -15,6 +15,15 @@ constexpr size_t kSumBlock = 64;
 // kernels, 16 + 1 + 32 + 31 with 32.
 constexpr size_t kSumRoundings = 80;
 
+// Products that a float convolution or fully connected layer adds up one after another.
+constexpr size_t kProductBlock = 2048;
+
+// Roundings on the way of one of k products into their sum, at most. A block is whole taps of a
+// window or a part of one, so that two neighbours have more than kProductBlock products together.
+constexpr size_t ProductRoundings(size_t k) {
+  return k <= kProductBlock ? k : kProductBlock + 2 * ((k + kProductBlock - 1) / kProductBlock);
+}
+
 }  // namespace ptq
 
 #endif  // PTQ_NUMERICS_SUM_BLOCKS_H_

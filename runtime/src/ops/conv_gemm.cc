@@ -3,6 +3,7 @@
 #include "base/math.h"
 #include "ops/conv_rows.h"
 #include "ops/conv_state.h"
+#include "ops/long_sums.h"
 
 namespace ptq {
 namespace {
@@ -24,6 +25,7 @@ GemmRealTile<T> MakeRealTile(const ConvState& s, const T* const* rows, const Pan
   tile.rows = rows;
   tile.taps = s.gemm_taps;
   tile.depth = s.gemm_depth;
+  tile.products = s.packed_products;
   tile.weights = weights + panel.slot * s.packed_products;
   tile.bias = bias + panel.slot;
   tile.scratch = reinterpret_cast<T*>(workspace + s.scratch_offset);
@@ -94,6 +96,12 @@ bool SetResidual(const PreparedOp& op, const RunContext& run, const GemmI8Kernel
   return true;
 }
 
+// Of float32, see ops/long_sums.h.
+template <typename T, typename Kernel, typename Tile>
+void RunTile(const ConvState&, const Kernel& kernel, const Tile& tile, const T**, uint8_t*) {
+  kernel.run(tile);
+}
+
 Panel MakePanel(const PreparedOp& op, size_t group, size_t column) {
   const ConvState& s = op.State<ConvState>();
   const size_t width = s.panel_blocks * s.nr, slots = s.blocks * s.nr,
@@ -147,7 +155,7 @@ void RunGemm(const PreparedOp& op, const RunContext& run, const Kernel& kernel, 
         const bool more = prefetched < panel.next.bytes;
         tile.next = more ? static_cast<const uint8_t*>(panel.next.data) + prefetched : nullptr;
         tile.next_bytes = more ? Min(share, panel.next.bytes - prefetched) : 0;
-        kernel.run(tile);
+        RunTile(s, kernel, tile, rows, run.Workspace(thread));
         if (add_after) AddResidual(op, run, sums, at, count, panel.columns);
         pixel += count;
         prefetched += share;

@@ -7,6 +7,7 @@
 #include "kernels/winograd/error.h"
 #include "numerics/shifted_sum.h"
 #include "ops/conv_state.h"
+#include "ops/long_sums.h"
 
 namespace ptq {
 namespace {
@@ -287,7 +288,7 @@ ptq_status PrepareGemm(uint32_t features, const Convolution& conv, PreparedOp* o
     case kF32:
       PTQ_RETURN_IF_ERROR(PrepareGemmF32(features, conv, state));
       SetGemm(*state->gemm_f32, state->weights_f32, op, state);
-      return PTQ_OK;
+      return PrepareLongSums(features, op);
     case kF16:
       PTQ_RETURN_IF_ERROR(PrepareGemmF16(features, conv, state));
       SetGemm(*state->gemm_f16, state->weights_f16, op, state);

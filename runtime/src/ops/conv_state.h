@@ -70,6 +70,11 @@ struct ConvState {
   size_t panel_blocks;           // blocks whose weights fit in the cache together
   size_t packed_products;        // weights of one output in packed order; winograd: at a position
   size_t scratch_offset;         // of the kernel's scratch in a thread's workspace; bytes
+  // Float sums of more than kProductBlock products: what adds up their pieces, null otherwise, and
+  // where one lies in a thread's workspace, in bytes.
+  const BinaryF32Kernel* add_pieces;
+  size_t piece_offset;
+  Array<float> zeros;  // of a panel: the bias of sums that are no outputs yet
   // depthwise
   DepthwiseShape depthwise_shape;
   // winograd, whose sums gemm_f32 computes; null otherwise
@@ -78,7 +83,6 @@ struct ConvState {
   // In a thread's workspace, bytes: transformed windows, sums, and where pixels go that the output
   // does not have.
   size_t winograd_windows, winograd_sums, winograd_unused;
-  Array<float> winograd_zeros;  // the bias of its sums
 
   // Per output channel, padded with zeros to whole blocks of each group (gemm) or of all channels
   // (depthwise).

@@ -8,6 +8,7 @@
 #include "kernels/winograd/pack.h"
 #include "ops/conv_rows.h"
 #include "ops/conv_state.h"
+#include "ops/long_sums.h"
 
 namespace ptq {
 namespace {
@@ -98,14 +99,14 @@ class Block {
         begin_(begin),
         count_(count),
         last_(last),
-        input_stride_(PositionStride(count_, g_.in_c)) {
-    uint8_t* workspace = run.Workspace(thread);
-    rows_ = reinterpret_cast<const float**>(workspace);
-    windows_ = reinterpret_cast<float*>(workspace + s_.winograd_windows);
-    sums_ = reinterpret_cast<float*>(workspace + s_.winograd_sums);
-    unused_ = reinterpret_cast<float*>(workspace + s_.winograd_unused);
-    scratch_ = reinterpret_cast<float*>(workspace + s_.scratch_offset);
-    residual_ = reinterpret_cast<float*>(workspace + s_.tile_offset);
+        input_stride_(PositionStride(count_, g_.in_c)),
+        workspace_(run.Workspace(thread)) {
+    rows_ = reinterpret_cast<const float**>(workspace_);
+    windows_ = reinterpret_cast<float*>(workspace_ + s_.winograd_windows);
+    sums_ = reinterpret_cast<float*>(workspace_ + s_.winograd_sums);
+    unused_ = reinterpret_cast<float*>(workspace_ + s_.winograd_unused);
+    scratch_ = reinterpret_cast<float*>(workspace_ + s_.scratch_offset);
+    residual_ = reinterpret_cast<float*>(workspace_ + s_.tile_offset);
   }
 
   void Run() {
@@ -146,9 +147,9 @@ class Block {
     GemmF32Tile tile = {};
     tile.rows = rows_;
     tile.taps = 1;
-    tile.depth = g_.in_c;
+    tile.depth = tile.products = g_.in_c;
     tile.weights = s_.weights_f32.data() + chunk.begin;
-    tile.bias = s_.winograd_zeros.data();
+    tile.bias = s_.zeros.data();
     tile.columns = tile.output_stride = columns;
     tile.lo = -INFINITY;
     tile.hi = INFINITY;
@@ -168,7 +169,7 @@ class Block {
       const bool more = i * share < next.bytes;
       tile.next = more ? static_cast<const uint8_t*>(next.data) + i * share : nullptr;
       tile.next_bytes = more ? Min(share, next.bytes - i * share) : 0;
-      kernel.run(tile);
+      RunTile(s_, kernel, tile, rows_, workspace_);
       row += count;
     }
   }
@@ -231,6 +232,7 @@ class Block {
   const size_t begin_, count_;
   const bool last_;  // the operator's weights are not read again
   const size_t input_stride_;
+  uint8_t* const workspace_;
   const float** rows_;
   float *windows_, *sums_, *unused_, *scratch_, *residual_;
 };
@@ -261,7 +263,6 @@ ptq_status PrepareWinograd(uint32_t features, const Tensor* b, PreparedOp* op) {
   PTQ_RETURN_IF_ERROR(PackTransformedFilters(*op->Input(1), op->pool, state));
   const size_t slots = state->blocks * state->nr, columns = PanelColumns(*state);
   PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(slots));
-  PTQ_RETURN_IF_ERROR(state->winograd_zeros.Allocate(columns));
   if (b != nullptr) memcpy(state->bias_f32.data(), b->data, g.out_c * sizeof(float));
   const size_t row_bytes = kWinogradPositions * (g.in_c + columns) * sizeof(float);
   state->winograd_tiles = Min(Max(kBlockBytes / row_bytes, kBlockTiles), TileGrid(g).Count(g));
@@ -274,6 +275,7 @@ ptq_status PrepareWinograd(uint32_t features, const Tensor* b, PreparedOp* op) {
   state->winograd_sums = take(kWinogradPositions * PositionStride(state->winograd_tiles, columns));
   state->winograd_unused = take(columns);
   state->scratch_offset = take(state->gemm_f32->ScratchElements(1, g.in_c));
+  PTQ_RETURN_IF_ERROR(PrepareLongSums(features, op));
   op->weights = {state->weights_f32.data(), state->weights_f32.size() * sizeof(float)};
   op->kernel = state->winograd->name;
   op->macs = uint64_t{TileGrid(g).Count(g)} * kWinogradPositions * g.in_c * g.out_c;

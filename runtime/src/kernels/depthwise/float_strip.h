@@ -12,6 +12,7 @@
 #include "base/math.h"
 #include "kernels/depthwise/contract.h"
 #include "kernels/depthwise/walk.h"
+#include "numerics/sum_blocks.h"
 
 namespace ptq {
 namespace {  // its own copy in each file that includes it, for that file's instruction set
@@ -138,17 +139,33 @@ template <typename Isa, size_t kVectors>
 PTQ_INLINE void RealBlock(const RealRow<Isa>& row, size_t x, size_t first) {
   const DepthwiseShape& shape = row.shape;
   const size_t tap_stride = TapStride(shape);
-  typename Isa::Vector sums[kVectors];
+  typename Isa::Vector sums[kVectors], blocks[kVectors];  // of a block so far, of those before it
 #pragma unroll
-  for (size_t i = 0; i < kVectors; ++i) sums[i] = Isa::Load(row.bias + first + i * Isa::kLanes);
+  for (size_t i = 0; i < kVectors; ++i) {
+    sums[i] = Isa::Load(row.bias + first + i * Isa::kLanes);
+    blocks[i] = Isa::Splat(0);
+  }
+  size_t left = kProductBlock;
   const typename Isa::Element* const* column = row.columns + x * shape.stride * shape.kernel_h;
   for (size_t kx = 0; kx < shape.kernel_w; ++kx, column += shape.dilation * shape.kernel_h) {
     const typename Isa::Element* w = row.weights + kx * tap_stride + first;
-    for (size_t ky = 0; ky < shape.kernel_h; ++ky, w += shape.kernel_w * tap_stride) {
+    for (size_t ky = 0; ky < shape.kernel_h;) {
+      const size_t end = Min(ky + left, shape.kernel_h);
+      left -= end - ky;
+      for (; ky < end; ++ky, w += shape.kernel_w * tap_stride) {
+#pragma unroll
+        for (size_t i = 0; i < kVectors; ++i) {
+          const size_t at = i * Isa::kLanes;
+          sums[i] =
+              Isa::MultiplyAdd(Isa::Load(column[ky] + first + at), Isa::Load(w + at), sums[i]);
+        }
+      }
+      if (left != 0) continue;
+      left = kProductBlock;
 #pragma unroll
       for (size_t i = 0; i < kVectors; ++i) {
-        const size_t at = i * Isa::kLanes;
-        sums[i] = Isa::MultiplyAdd(Isa::Load(column[ky] + first + at), Isa::Load(w + at), sums[i]);
+        blocks[i] = blocks[i] + sums[i];
+        sums[i] = Isa::Splat(0);
       }
     }
   }
@@ -157,7 +174,7 @@ PTQ_INLINE void RealBlock(const RealRow<Isa>& row, size_t x, size_t first) {
   for (size_t i = 0; i < kVectors; ++i) {
     const size_t c = first + i * Isa::kLanes;
     Isa::StoreFirst(row.output + x * row.output_stride + c, Min(Isa::kLanes, shape.channels - c),
-                    Isa::Clamp(sums[i], lo, hi));
+                    Isa::Clamp(blocks[i] + sums[i], lo, hi));
   }
 }
 

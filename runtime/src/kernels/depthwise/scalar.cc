@@ -4,6 +4,7 @@
 
 #include "base/math.h"
 #include "kernels/depthwise/contract.h"
+#include "numerics/sum_blocks.h"
 
 namespace ptq {
 namespace {
@@ -52,11 +53,17 @@ PTQ_INLINE void ForEachTap(const T* const* columns, const DepthwiseShape& shape,
 // Whole blocks are computed, since inputs may be read and per-channel arrays are padded beyond the
 // last channel; `count` channels are stored.
 PTQ_INLINE void BlockF32(const DepthwiseF32Row& p, size_t x, size_t c, size_t count) {
-  BlockOfF32 sum = LoadBlock<BlockOfF32>(p.bias + c);
+  BlockOfF32 sum = LoadBlock<BlockOfF32>(p.bias + c), blocks = {};
+  size_t left = kProductBlock;
   ForEachTap(p.columns + x * p.shape.stride * p.shape.kernel_h, p.shape, p.weights,
              [&](const float* input, const float* w) __attribute__((always_inline)) {
                sum += LoadBlock<BlockOfF32>(input + c) * LoadBlock<BlockOfF32>(w + c);
+               if (--left != 0) return;
+               left = kProductBlock;
+               blocks += sum;
+               sum = BlockOfF32{};
              });
+  sum += blocks;
   StoreFirst(p.output + x * p.output_stride + c, count,
              [&](size_t j) __attribute__((always_inline)) { return Clamp(sum[j], p.lo, p.hi); });
 }

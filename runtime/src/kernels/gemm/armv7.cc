@@ -18,8 +18,8 @@ class GemmF32 {
   __attribute__((noinline)) static void Rows(const GemmF32Tile& by_reference, size_t groups) {
     GemmF32Tile tile = by_reference;
     for (; groups != 0; --groups) {
-      const float* w = tile.weights;
       for (size_t column = 0; column < tile.columns; column += kNr) {
+        const float* w = tile.weights + column * tile.products;
         float32x4_t sum[kRows][2];
 #pragma unroll
         for (size_t i = 0; i < kRows; ++i) {

@@ -14,7 +14,7 @@ PTQ_INLINE void ForEachBlock(GemmF32Tile tile, Block block) {
     tile.columns = Min(left, kNr);
     block(tile);
     if (left <= kNr) return;
-    tile.weights += tile.taps * tile.depth * kNr;
+    tile.weights += tile.products * kNr;
     tile.bias += kNr;
     tile.output += kNr;
   }

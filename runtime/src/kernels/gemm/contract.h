@@ -24,7 +24,9 @@ template <typename T>
 struct GemmRealTile {
   const T* const* rows;  // [taps][mr]; every pointer is valid, also beyond valid_rows
   size_t taps, depth;
-  const T* weights;   // packed blocks of nr channels, each [taps * depth][nr]
+  // Packed blocks of nr channels, each [products][nr], of which the first taps * depth are taken.
+  const T* weights;
+  size_t products;
   const T* bias;      // [columns rounded up to nr]
   size_t valid_rows;  // pixels to compute: 1 ... mr
   size_t columns;     // output channels to compute: at least 1

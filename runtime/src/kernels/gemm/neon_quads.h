@@ -38,11 +38,10 @@ class QuadKernel {
     const Tile tile = by_reference;
     const size_t products = tile.taps * tile.depth, quad_step = 4 * (products + kLanes);
     for (size_t g = 0; g < groups; ++g) PackGroup<kRows>(tile, g, quad_step);
-    const uint8_t* block = reinterpret_cast<const uint8_t*>(tile.weights);
     for (size_t column = 0; column < tile.columns; column += kNr) {
       Element buffer[kMr * kNr];
       typename Kernel::Output output(tile, column, buffer);
-      const uint8_t *w = nullptr, *packed = reinterpret_cast<const uint8_t*>(tile.scratch);
+      const uint8_t* packed = reinterpret_cast<const uint8_t*>(tile.scratch);
       for (size_t g = 0; g < groups; ++g) {
         typename Kernel::Vector sum[kRows][2];
 #pragma unroll
@@ -50,12 +49,11 @@ class QuadKernel {
         const uint8_t* x[kQuads];
 #pragma unroll
         for (size_t q = 0; q < kQuads; ++q, packed += quad_step * sizeof(Element)) x[q] = packed;
-        w = block;
+        const uint8_t* w = reinterpret_cast<const uint8_t*>(tile.weights + column * tile.products);
         Kernel::Accumulate(products, x, w, sum);
         output.Store(sum);
       }
       output.Finish(tile, column, groups * kRows, buffer);
-      block = w;
     }
   }
 

@@ -12,6 +12,13 @@ from tests.flatfile.shapes import SHAPES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "flat_format.md").read_text(encoding="utf-8")
 CLAMP = ["lo", "hi", "q_min", "q_max"]
+SIDES = [f"{name}_{axis}" for name in ("stride", "dilation") for axis in "hw"]
+SHORT_NAMES = {
+    "window": [*SIDES, "pad_top", "pad_left", "pad_bottom", "pad_right"],
+    "conv clamp": [f"conv_{name}" for name in CLAMP],
+    "clamp": CLAMP,
+}
+"""Groups of attributes, the longer names first."""
 
 
 def rows(first_header: str) -> list[list[str]]:
@@ -42,7 +49,9 @@ def operator_rows() -> dict[int, tuple[str, str]]:
 
 def fields(attributes: str) -> list[str]:
     """Field names of an attributes column in order."""
-    text = re.sub(r"\([^)]*\)", "", attributes).replace("clamp", ", ".join(CLAMP))
+    text = re.sub(r"\([^)]*\)", "", attributes)
+    for short, long in SHORT_NAMES.items():
+        text = text.replace(short, ", ".join(long))
     names = re.split(r"[,;]", text)
     plain = [re.sub(r"^(u32|f32|i32) ", "", name.strip()) for name in names]
     return [re.sub(r"\[8\]", "", name) for name in plain if name not in ("–", "")]
@@ -53,6 +62,11 @@ def test_operator_table() -> None:
     assert {kind: name for kind, (name, _) in page.items()} == {row.code: row.name for row in MODULES}
     for kind, (_, attributes) in page.items():
         assert [field.name for field in BY_CODE[kind].fields] == fields(attributes), attributes
+
+
+def test_short_names() -> None:
+    page = {name: fields(attributes) for name, attributes in rows("short name")}
+    assert page == SHORT_NAMES
 
 
 def test_every_kind_has_a_shape() -> None:

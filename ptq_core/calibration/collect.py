@@ -6,11 +6,10 @@ tensors being counted and one being computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ptq_core.calibration.samples import Read, Skipped
 from ptq_core.calibration.statistics import Scratch, TensorStatistics
 from ptq_core.errors import InputError
 from ptq_core.graph.session import Provider, open_session, run_session
@@ -33,7 +33,7 @@ Observed = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Collected:
-    """Where a collection stands: ``statistics`` of the first ``samples`` samples.
+    """Where a collection stands: ``statistics`` of the first ``samples`` good samples, and the bad ones passed over so far.
 
     ``micro_batch`` samples are given to the model at once from here on. A collection that is resumed here cuts its
     micro-batches as it would have without the interruption, so that all float results are the same to the last bit.
@@ -42,79 +42,101 @@ class Collected:
     statistics: dict[str, TensorStatistics]
     samples: int
     micro_batch: int
+    skipped: tuple[Skipped, ...] = ()
 
 
 def collect_statistics(
     model_bytes: bytes,
     tensor_names: Sequence[str],
-    samples: Iterable[Mapping[str, NDArray[Any]]],
+    samples: Iterable[Read],
     inputs: Sequence[str],
     *,
     resume: Collected | None = None,
-    on_batch: Callable[[Collected], None] | None = None,
     total: int | None = None,
-    sample_name: Callable[[int], str] = "sample {}".format,
     provider: Provider = "cpu",
     threads: int = 0,
-) -> dict[str, TensorStatistics]:
-    """Statistics of ``tensor_names`` over all ``samples``, in the order of the names.
+) -> Generator[Collected, None, None]:
+    """Yield where the collection stands after each micro-batch, at last after all ``samples``.
 
     ``model_bytes`` is a serialized ModelProto that is fed ``inputs``; their first dimension is the batch, open or fixed. A
-    sample has an array for each of them, of the input's shape without the batch. An input may itself be observed.
+    sample has an array for each of them, of the input's shape without the batch; bad ones are passed over. An input may
+    itself be observed. The statistics are those of ``tensor_names``, in that order, and change when the next state is asked for.
     ``resume`` continues an earlier collection, whose statistics are taken over: ``samples`` then starts at its
-    end. ``on_batch`` is called after each micro-batch, in this thread; what it is given changes afterwards.
-    ``total`` (for the progress bar) is the expected number of samples; ``sample_name(i)`` names the i-th, from 0, in
-    errors. Micro-batches are cut by memory only; the statistics do not depend on how.
+    end. ``total`` (for the progress bar) is the expected number of samples. Micro-batches are cut by memory only; the
+    statistics do not depend on how.
     Raises InputError if a tensor is unknown or not float32, if a value is NaN or infinite, if the model cannot run, and
     if there are no samples; DeviceError if onnxruntime lacks ``provider``.
     """
     runner = Runner(model_bytes, tensor_names, inputs, provider, threads)
-    counted = 0
-    statistics = {name: TensorStatistics(name) for name in tensor_names}
+    state = Collected({name: TensorStatistics(name) for name in tensor_names}, 0, 0)
     if resume is not None:
-        counted = resume.samples
-        statistics = {name: resume.statistics[name] for name in tensor_names}
+        state = replace(resume, statistics={name: resume.statistics[name] for name in tensor_names})
         runner.batch, runner.measured = runner.fixed_batch or resume.micro_batch, True
     scratch = Scratch()
-
-    def count(arrays: Observed, first: int, rows: int) -> int:
-        for name, array in arrays.items():
-            # Some tensors are not split by samples; the first sample of the micro-batch then stands for all.
-            per_sample = len(array) // rows if array.ndim and len(array) % rows == 0 else 0
-            where = partial(_row_name, sample_name, first, per_sample)
-            statistics[name].update(array, scratch, where, samples=rows)
-        return first + rows
-
-    def finish(pending: Future[int] | None) -> int:
-        if pending is None:
-            return counted
-        result = pending.result()
-        if on_batch is not None:
-            on_batch(Collected(statistics, result, runner.batch))
-        return result
-
-    done = counted
-    remaining = iter(samples)
-    pending: Future[int] | None = None
+    pending: Future[Collected] | None = None
     # One thread counts while this one computes the next micro-batch; more would wait for each other in np.bincount.
     with (
         ThreadPoolExecutor(1, thread_name_prefix="count") as counter,
-        tqdm(total=total, initial=done, unit="picture", desc="calibrate", disable=None) as progress,
+        tqdm(total=total, initial=state.samples, unit="picture", desc="calibrate", disable=None) as progress,
     ):
-        for batch in _batches(remaining, lambda: runner.batch):
-            for arrays, rows in runner.run(batch):
-                counted = finish(pending)
-                pending = counter.submit(count, arrays, done, rows)
-                done += rows
-                progress.update(rows)
-        counted = finish(pending)
-    if not counted:
+        for batch in _batches(iter(samples), lambda: runner.batch):
+            for part, arrays in _parts(batch, runner):
+                if pending is not None:
+                    state = replace(pending.result(), micro_batch=runner.batch)
+                    yield state
+                names = [read.name for read in part if read.bad is None]
+                skipped = (*state.skipped, *(read.bad for read in part if read.bad is not None))
+                pending = counter.submit(_count, replace(state, skipped=skipped), names, arrays, scratch)
+                progress.update(len(names))
+        if pending is not None:
+            state = replace(pending.result(), micro_batch=runner.batch)
+            yield state
+    if not state.samples:
         raise InputError(
             "there are no samples to calibrate with",
             rule="calibration needs at least one sample",
             fix="give it pictures",
         )
-    return statistics
+
+
+def _batches(samples: Iterator[Read], size: Callable[[], int]) -> Iterator[list[Read]]:
+    """Runs of ``size()`` good samples each, the last of fewer, with the bad ones among them."""
+    batch: list[Read] = []
+    good = 0
+    for read in samples:
+        batch.append(read)
+        good += read.bad is None
+        if good == size():
+            yield batch
+            batch, good = [], 0
+    if batch:
+        yield batch
+
+
+def _parts(batch: Sequence[Read], runner: Runner) -> Iterator[tuple[Sequence[Read], Observed]]:
+    """``batch`` as the model takes it, all at once or one by one: samples, with the bad ones around them, and what they gave."""
+    left = batch
+    good = [read.arrays for read in batch if read.bad is None]
+    for arrays, rows in runner.run(good) if good else [({}, 0)]:
+        ends = [index + 1 for index, read in enumerate(left) if read.bad is None]
+        end = len(left) if rows == len(ends) else ends[rows - 1]
+        yield left[:end], arrays
+        left = left[end:]
+
+
+def _count(state: Collected, names: Sequence[str], arrays: Observed, scratch: Scratch) -> Collected:
+    """``state`` after the samples ``names``, whose observed tensors are ``arrays``; its statistics are updated in place."""
+    for name, array in arrays.items():
+        # Some tensors are not split by samples; the first sample of the micro-batch then stands for all.
+        per_sample = len(array) // len(names) if array.ndim and len(array) % len(names) == 0 else 0
+        state.statistics[name].update(
+            array, scratch, partial(_row_name, names, per_sample), samples=len(names)
+        )
+    return replace(state, samples=state.samples + len(names))
+
+
+def _row_name(names: Sequence[str], rows_per_sample: int, row: int) -> str:
+    return names[row // rows_per_sample if rows_per_sample else 0]
 
 
 class Runner:
@@ -192,17 +214,6 @@ def stacked(
     return {
         name: _cast(_stack([sample[name] for sample in padded]), dtype, name) for name, dtype in types.items()
     }
-
-
-def _row_name(sample_name: Callable[[int], str], first: int, rows_per_sample: int, row: int) -> str:
-    return sample_name(first + (row // rows_per_sample if rows_per_sample else 0))
-
-
-def _batches(
-    samples: Iterator[Mapping[str, NDArray[Any]]], size: Callable[[], int]
-) -> Iterator[list[Mapping[str, NDArray[Any]]]]:
-    while batch := list(islice(samples, size())):
-        yield batch
 
 
 def _without_padding(array: NDArray[np.float32], rows: int, padding: int) -> NDArray[np.float32]:

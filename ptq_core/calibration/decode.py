@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptq_core.calibration.preprocess import BadPictureError, read_picture
-from ptq_core.calibration.samples import ARRAY_SUFFIXES, Arrays, Shapes, read_arrays
+from ptq_core.calibration.samples import ARRAY_SUFFIXES, Arrays, Read, Shapes, read_arrays
 from ptq_core.config import PreprocessConfig
 from ptq_core.errors import InputError
 
@@ -26,14 +26,13 @@ def load_pictures(
     preprocess: PreprocessConfig,
     sample_shape: tuple[int, ...],
     *,
-    skipped: list[tuple[Path, str]] | None = None,
     workers: int | None = None,
 ) -> Generator[tuple[Path, NDArray[np.float32]], None, None]:
     """As ``load_samples`` for a model of one input: yield (path, float32 array of ``sample_shape``)."""
-    samples = load_samples(paths, preprocess, {"": (1, *sample_shape)}, skipped=skipped, workers=workers)
+    samples = load_samples(paths, preprocess, {"": (1, *sample_shape)}, workers=workers)
     with closing(samples):
-        for path, arrays in samples:
-            yield path, arrays[""].astype(np.float32, copy=False)
+        for read, path in zip(samples, paths, strict=True):
+            yield path, read.arrays[""].astype(np.float32, copy=False)
 
 
 def load_samples(
@@ -41,15 +40,15 @@ def load_samples(
     preprocess: PreprocessConfig,
     inputs: Shapes,
     *,
-    skipped: list[tuple[Path, str]] | None = None,
+    skip_bad: bool = False,
     workers: int | None = None,
     may_be_none: bool = False,
     reduced: bool = False,
-) -> Generator[tuple[Path, Arrays], None, None]:
-    """Yield (path, arrays by input name) for every picture or array file, in the order of ``paths``.
+) -> Generator[Read, None, None]:
+    """Yield what reading each picture or array file gave, in the order of ``paths``.
 
-    A file that cannot be decoded raises InputError, or with a list ``skipped`` is left out and added to it as
-    (path, reason); when none is left, that is an InputError too unless there ``may_be_none``. ``workers`` defaults to half
+    A file that cannot be decoded raises InputError; with ``skip_bad`` it is a bad sample, and an InputError is raised at the
+    end only if no other was good, unless there ``may_be_none``. ``workers`` defaults to half
     of the cores, at most 4: the other half runs the model, and every thread keeps memory of its own for the largest
     picture it met. ``reduced`` decodes large JPEGs at a reduced scale (see preprocess.py).
     """
@@ -68,12 +67,12 @@ def load_samples(
             try:
                 sample = future.result()
             except BadPictureError as error:
-                if skipped is None:
+                if not skip_bad:
                     raise
-                skipped.append((path, error.problem))
+                yield Read(f"picture {path}", {}, (path, error.problem))
                 continue
             good += 1
-            yield path, sample
+            yield Read(f"picture {path}", sample)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     if not good and not may_be_none:

@@ -19,7 +19,7 @@ from ptq_core.calibration.cache import (
 from ptq_core.calibration.collect import Collected, collect_statistics
 from ptq_core.calibration.decode import load_samples
 from ptq_core.calibration.readers import find_pictures
-from ptq_core.calibration.samples import Arrays, Sample, Shapes, as_arrays
+from ptq_core.calibration.samples import Read, Sample, Shapes, as_arrays
 from ptq_core.calibration.statistics import TensorStatistics
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import PtqError
@@ -73,161 +73,170 @@ def calibrate(
     after every `batch_size` samples, but not more often than every SAVE_SECONDS. Raises InputError for samples, list files
     or a model that cannot be used, and for NaN or infinity in a tensor; DeviceError if `executor` is not available.
     """
-    source = _Source(config, inputs, samples)
+    source = _source(config, inputs, samples)
     names = list(dict.fromkeys(tensor_names))
-    warnings: list[str] = []
-    known = CachedCalibration({}, 0, [])
-    cache: _Cache | None = None
-    if config.is_use_cache_file and (samples is None or content_key is not None):
-        key = cache_key(
-            model_bytes, inputs, config.preprocess, source.paths, config.skip_bad_images, content_key
-        )
-        cache = _Cache(config, key)
-        known = cache.load(warnings) or known
-    elif config.is_use_cache_file:
-        warnings.append(NOT_CACHED)
+    cache = _cache(model_bytes, config, source, content_key)
+    notes = [NOT_CACHED] if config.is_use_cache_file and cache is None else []
+    known, note = (None, None) if cache is None else cache.load()
+    notes += [note] if note else []
+    known = known or CachedCalibration({}, 0, [])
 
     missing = [name for name in names if name not in known.statistics]
     from_cache = bool(known.statistics) and not missing
-    resumed = 0
+    start = None
     if not from_cache:
-        start = cache.load_partial(missing, warnings) if cache is not None else None
-        resumed = start.used if start is not None else 0
-        fresh = _collect(model_bytes, missing, config, source, start, cache, on_batch)
+        start, note = (None, None) if cache is None else cache.load_partial(missing)
+        notes += [note] if note else []
+        fresh = _collect(model_bytes, missing, source, start, cache, on_batch)
         known = replace(fresh, statistics={**known.statistics, **fresh.statistics})
         if cache is not None:
             cache.save(known)
 
     if source.requested is not None and len(source.paths) < source.requested:
-        warnings.append(
+        notes.append(
             f"only {len(source.paths)} of {source.requested} pictures (batch_size x batch_nums) are there"
         )
-    warnings += [f"skipped: {reason}" for _, reason in known.skipped]
+    notes += [f"skipped: {reason}" for _, reason in known.skipped]
     return CalibrationResult(
         {name: known.statistics[name] for name in names},
         pictures=known.used,
         requested=source.requested,
         skipped=known.skipped,
         from_cache=from_cache,
-        resumed=resumed,
-        warnings=warnings,
+        resumed=0 if start is None else start.used,
+        warnings=notes,
     )
 
 
+@dataclass(frozen=True)
 class _Source:
-    """The samples in order: ``paths`` to read, or a generator's."""
+    """The samples in order: those of ``paths``, or ``generated`` ones. ``requested`` is how many were asked for, None: all."""
 
-    def __init__(self, config: QuantizeConfig, inputs: Shapes, generated: Iterable[Sample] | None) -> None:
-        self.config, self.inputs, self.generated = config, inputs, generated
-        self.requested: int | None = None
-        self.paths: list[Path] = []
-        self.total: int | None = None
-        if generated is None:
-            if config.batch_nums is not None:
-                self.requested = config.batch_size * config.batch_nums
-            found = find_pictures(config.image_dir, config.image_list)
-            self.paths = [picture.path for picture in found][: self.requested]
-            self.total = len(self.paths)
+    config: QuantizeConfig
+    inputs: Shapes
+    generated: Iterable[Sample] | None
+    paths: Sequence[Path] = ()
+    requested: int | None = None
 
-    def read(self, begin: int, skipped: list[tuple[Path, str]]) -> Generator[tuple[str, Arrays], None, None]:
-        """(name for errors, sample) from the ``begin``-th on; bad files are added to ``skipped`` or an InputError."""
+    @property
+    def total(self) -> int | None:
+        """How many samples there are at most, None where only the generator knows."""
+        return None if self.generated is not None else len(self.paths)
+
+    def read(self, begin: int) -> Generator[Read, None, None]:
+        """From the ``begin``-th sample on. Raises InputError for a bad one, unless `skip_bad_images`."""
         if self.generated is not None:
             for index, sample in enumerate(islice(self.generated, begin, None), start=begin):
-                yield f"sample {index}", as_arrays(sample, self.inputs, f"sample {index}")
+                yield Read(f"sample {index}", as_arrays(sample, self.inputs, f"sample {index}"))
             return
-        config = self.config
-        bad = skipped if config.skip_bad_images else None
-        paths = self.paths[begin:]
-        # What an interrupted run left to do may be nothing, or bad pictures only.
         loading = load_samples(
-            paths, config.preprocess, self.inputs, skipped=bad, may_be_none=begin > 0, reduced=True
+            self.paths[begin:],
+            self.config.preprocess,
+            self.inputs,
+            skip_bad=self.config.skip_bad_images,
+            may_be_none=begin > 0,  # what an interrupted run left to do may be nothing, or bad pictures only
+            reduced=True,
         )
-        with closing(loading) as loaded:
-            for path, arrays in loaded:
-                yield f"picture {path}", arrays
+        with closing(loading) as reads:
+            yield from reads
 
 
+def _source(config: QuantizeConfig, inputs: Shapes, generated: Iterable[Sample] | None) -> _Source:
+    if generated is not None:
+        return _Source(config, inputs, generated)
+    requested = None if config.batch_nums is None else config.batch_size * config.batch_nums
+    found = find_pictures(config.image_dir, config.image_list)
+    return _Source(config, inputs, None, [picture.path for picture in found][:requested], requested)
+
+
+@dataclass(frozen=True)
 class _Cache:
-    """The files of one key, and when the partial one is due."""
+    """The files of one key; statistics under way are saved after every ``batch_size`` samples."""
 
-    def __init__(self, config: QuantizeConfig, key: str) -> None:
-        self.folder, self.batch_size, self.key = config.cache_dir, config.batch_size, key
-        self.saved_at, self.saved_samples = time.monotonic(), 0
+    folder: Path
+    key: str
+    batch_size: int
 
-    def load(self, warnings: list[str]) -> CachedCalibration | None:
-        return self._load(False, warnings)
+    def load(self) -> tuple[CachedCalibration | None, str | None]:
+        """What a complete run left, and a warning."""
+        return load_cache(self.folder, self.key, partial=False)
 
-    def load_partial(self, names: Sequence[str], warnings: list[str]) -> CachedCalibration | None:
-        """What an interrupted run left, if it observed all of ``names``."""
-        partial = self._load(True, warnings)
+    def load_partial(self, names: Sequence[str]) -> tuple[CachedCalibration | None, str | None]:
+        """What an interrupted run left, if it observed all of ``names``, and a warning."""
+        partial, warning = load_cache(self.folder, self.key, partial=True)
         if partial is None or not partial.statistics.keys() >= set(names):
-            return None
-        self.saved_samples = partial.used
-        return replace(partial, statistics={name: partial.statistics[name] for name in names})
-
-    def _load(self, partial: bool, warnings: list[str]) -> CachedCalibration | None:
-        cached, warning = load_cache(self.folder, self.key, partial=partial)
-        warnings += [warning] if warning else []
-        return cached
+            return None, warning
+        return replace(partial, statistics={name: partial.statistics[name] for name in names}), warning
 
     def save(self, calibration: CachedCalibration) -> None:
+        """Replace the file."""
         save_cache(self.folder, self.key, calibration)
 
-    def save_if_due(self, state: Collected, skipped: list[tuple[Path, str]]) -> None:
-        now = time.monotonic()
-        if state.samples - self.saved_samples < self.batch_size or now - self.saved_at < SAVE_SECONDS:
-            return
-        self.save(CachedCalibration(state.statistics, state.samples, skipped, state.micro_batch))
-        self.saved_at, self.saved_samples = now, state.samples
+    def saving(self, states: Iterable[Collected], samples: int) -> Iterator[Collected]:
+        """``states`` as they pass, each saved if it is due; ``samples`` were counted before them."""
+        saved_at = time.monotonic()
+        for state in states:
+            now = time.monotonic()
+            if state.samples - samples >= self.batch_size and now - saved_at >= SAVE_SECONDS:
+                self.save(_cached(state, state.micro_batch))
+                saved_at, samples = now, state.samples
+            yield state
 
-    def discard_partial(self) -> None:
-        discard_partial(self.folder, self.key)
+
+def _cache(
+    model_bytes: bytes, config: QuantizeConfig, source: _Source, content_key: str | None
+) -> _Cache | None:
+    """None where nothing is cached: it is not asked for, or the samples have no content that a key can be made of."""
+    if not config.is_use_cache_file or (source.generated is not None and content_key is None):
+        return None
+    key = cache_key(
+        model_bytes, source.inputs, config.preprocess, source.paths, config.skip_bad_images, content_key
+    )
+    return _Cache(config.cache_dir, key, config.batch_size)
 
 
 def _collect(
     model_bytes: bytes,
     names: Sequence[str],
-    config: QuantizeConfig,
     source: _Source,
     start: CachedCalibration | None,
     cache: _Cache | None,
     on_batch: Callable[[int], None] | None,
 ) -> CachedCalibration:
-    first = start.used if start is not None else 0
-    skipped = list(start.skipped) if start is not None else []
-    read: list[tuple[str, int]] = []  # of every good sample: its name, and how many bad ones came before it
-    pictures = source.read(first + len(skipped), skipped)
-
-    def samples() -> Iterator[Arrays]:
-        for name, sample in pictures:
-            read.append((name, len(skipped)))
-            yield sample
-
-    def after_batch(state: Collected) -> None:
-        if cache is not None:
-            cache.save_if_due(state, skipped[: read[state.samples - 1 - first][1]])
-        if on_batch is not None:
-            on_batch(state.samples)
-
+    """Statistics of ``names`` over all samples of ``source``, from ``start`` on."""
+    state = None if start is None else _collected(start)
+    begin = 0 if start is None else start.used + len(start.skipped)
     try:
-        with closing(pictures):  # stops the decoding threads when the model or a tensor is refused
-            statistics = collect_statistics(
-                model_bytes,
-                names,
-                samples(),
-                list(source.inputs),
-                resume=_resume(start),
-                on_batch=after_batch,
-                total=source.total,
-                sample_name=lambda index: read[index - first][0],
-                provider=config.executor,
-            )
+        with (  # closing stops the decoding threads when the model or a tensor is refused
+            closing(source.read(begin)) as reads,
+            closing(
+                collect_statistics(
+                    model_bytes,
+                    names,
+                    reads,
+                    list(source.inputs),
+                    resume=state,
+                    total=source.total,
+                    provider=source.config.executor,
+                )
+            ) as states,
+        ):
+            counted = 0 if start is None else start.used
+            for state in states if cache is None else cache.saving(states, counted):
+                if on_batch is not None and state.samples > counted:  # not where only bad ones were left
+                    on_batch(state.samples)
+                counted = state.samples
     except PtqError:  # the same would happen again, or with other samples, which have another key
         if cache is not None:
-            cache.discard_partial()
+            discard_partial(cache.folder, cache.key)
         raise
-    return CachedCalibration(statistics, first + len(read), skipped)
+    assert state is not None, "without samples an error was raised"
+    return _cached(state, micro_batch=0)
 
 
-def _resume(start: CachedCalibration | None) -> Collected | None:
-    return None if start is None else Collected(start.statistics, start.used, start.micro_batch)
+def _cached(state: Collected, micro_batch: int) -> CachedCalibration:
+    return CachedCalibration(state.statistics, state.samples, list(state.skipped), micro_batch)
+
+
+def _collected(start: CachedCalibration) -> Collected:
+    return Collected(start.statistics, start.used, start.micro_batch, tuple(start.skipped))

@@ -24,8 +24,20 @@ Sample = Mapping[str, Any] | Sequence[Any] | NDArray[Any]
 Shapes = Mapping[str, Sequence[int]]
 """Input name → its shape, the batch (of any size) first; in the model's order."""
 
+Skipped = tuple[Path, str]
+"""A bad file that was passed over, and why."""
+
 ARRAY_SUFFIXES = (".npy", ".npz")
 """File name endings of samples that are preprocessed already."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What reading one sample gave: its ``arrays``, or in ``bad`` why there are none. ``name`` is for errors."""
+
+    name: str
+    arrays: Arrays
+    bad: Skipped | None = None
 
 
 @dataclass(frozen=True)

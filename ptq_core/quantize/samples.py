@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,12 +30,13 @@ class PictureSamples:
         config = self.config
         requested = None if config.batch_nums is None else config.batch_size * config.batch_nums
         paths = [p.path for p in find_pictures(config.image_dir, config.image_list)][:requested]
-        skipped: list[tuple[Path, str]] | None = [] if config.skip_bad_images else None
-        loading = load_samples(paths, config.preprocess, self.inputs, skipped=skipped, reduced=True)
+        loading = load_samples(
+            paths, config.preprocess, self.inputs, skip_bad=config.skip_bad_images, reduced=True
+        )
         with closing(loading) as loaded:
-            for _, arrays in loaded:
-                (array,) = arrays.values()
-                yield np.asarray(array, np.float32)
+            for read in loaded:
+                for array in read.arrays.values():  # one, or none of a bad picture
+                    yield np.asarray(array, np.float32)
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,10 @@ def few_samples(
     paths = [p.path for p in find_pictures(config.image_dir, config.image_list)][:requested]
     count = min(share(len(paths)), len(paths))
     spread = [paths[i * len(paths) // count] for i in range(count)]
-    loading = load_samples(spread, config.preprocess, inputs, skipped=[], may_be_none=True, reduced=True)
+    loading = load_samples(spread, config.preprocess, inputs, skip_bad=True, may_be_none=True, reduced=True)
     with closing(loading) as loaded:
         decoded = all(path.suffix.lower() not in ARRAY_SUFFIXES for path in spread)
-        return FewSamples([arrays for _, arrays in loaded], decoded)
+        return FewSamples([read.arrays for read in loaded if read.bad is None], decoded)
 
 
 def check_restartable(given: Callable[[], Iterable[Any]] | Iterable[Any], name: str) -> None:

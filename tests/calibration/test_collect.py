@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ptq_core.calibration import collect
+from ptq_core.calibration.samples import Read
 from ptq_core.calibration.statistics import Scratch, TensorStatistics
 from ptq_core.errors import InputError
 from tests.calibration.conftest import MakeModel
@@ -20,7 +22,9 @@ from tests.models import mobile_block
 def collect_statistics(
     model: bytes, names: list[str], inputs: Iterable[NDArray[np.float32]], input_name: str, **rest: Any
 ) -> dict[str, TensorStatistics]:
-    return collect.collect_statistics(model, names, ({input_name: x} for x in inputs), [input_name], **rest)
+    reads = (Read(f"sample {index}", {input_name: x}) for index, x in enumerate(inputs))
+    *_, last = collect.collect_statistics(model, names, reads, [input_name], **rest)
+    return last.statistics
 
 
 NAMES = ["shifted", "input", "twice"]
@@ -107,8 +111,8 @@ def test_no_samples(two_steps: MakeModel) -> None:
 def test_nan_names_the_tensor_and_the_sample(two_steps: MakeModel, batch: int | str) -> None:
     inputs = samples(6)
     inputs[4][0, 0, 0] = np.nan
-    with pytest.raises(InputError, match=r"`twice` has .*NaN.* first in picture 4"):
-        collect_statistics(two_steps(batch), ["twice"], inputs, "input", sample_name="picture {}".format)
+    with pytest.raises(InputError, match=r"`twice` has .*NaN.* first in sample 4"):
+        collect_statistics(two_steps(batch), ["twice"], inputs, "input")
 
 
 def test_division_by_zero_in_the_model(two_steps: MakeModel) -> None:
@@ -119,3 +123,36 @@ def test_division_by_zero_in_the_model(two_steps: MakeModel) -> None:
 def test_model_that_does_not_run(two_steps: MakeModel) -> None:
     with pytest.raises(InputError, match="the FP32 model does not run"):
         collect_statistics(two_steps(), ["twice"], [np.ones((3, 4, 4), np.float32)], "input")
+
+
+@pytest.mark.parametrize(
+    ("batch", "seen"),
+    [
+        (1, [(1, "a"), (2, "abc"), (3, "abc"), (3, "abcd")]),
+        (2, [(2, "abc"), (3, "abcd")]),
+        ("N", [(1, "a"), (3, "abcd")]),
+    ],
+)
+def test_every_state_says_what_was_passed_over(
+    two_steps: MakeModel, batch: int | str, seen: list[tuple[int, str]]
+) -> None:
+    """Bad samples belong to the state of the good ones that follow them; the last ones, to the last state."""
+    good = iter(enumerate(samples(3)))
+    reads = [
+        Read(f"sample {(found := next(good))[0]}", {"input": found[1]})
+        if name == "-"
+        else Read(name, {}, (Path(name), "bad"))
+        for name in "a-bc--d"
+    ]
+    states = list(collect.collect_statistics(two_steps(batch), NAMES, reads, ["input"]))
+    assert [(state.samples, "".join(str(path) for path, _ in state.skipped)) for state in states] == seen
+
+
+def test_bad_samples_only_leave_the_statistics_alone(two_steps: MakeModel) -> None:
+    first = list(
+        collect.collect_statistics(two_steps(), NAMES, [Read("0", {"input": samples(1)[0]})], ["input"])
+    )
+    bad = [Read("x", {}, (Path("x"), "bad"))]
+    (state,) = collect.collect_statistics(two_steps(), NAMES, bad, ["input"], resume=first[-1])
+    assert (state.samples, state.skipped) == (1, ((Path("x"), "bad"),))
+    assert_same(state.statistics["twice"], expected("twice", samples(1)))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ptq_core.calibration import decode
-from ptq_core.calibration.decode import load_pictures
+from ptq_core.calibration.decode import load_pictures, load_samples
 from ptq_core.calibration.preprocess import BadPictureError, preprocess_picture, read_picture
 from ptq_core.calibration.readers import pictures_in_folder
 from ptq_core.config import PreprocessConfig
@@ -136,16 +136,16 @@ def test_corrupt_picture_is_named_or_skipped(folder: Path, kind: str) -> None:
     with pytest.raises(InputError, match=r"cannot decode picture .*p4\.png") as caught:
         list(load_pictures(paths, PLAIN, SHAPE))
     assert "skip_bad_images" in caught.value.fix
-    skipped: list[tuple[Path, str]] = []
-    names = [p.name for p, _ in load_pictures(paths, PLAIN, SHAPE, skipped=skipped)]
-    assert names == ["p0.png", "p1.JPG", "p2.bmp", "p3.jpeg", "p5.JPG", "p6.bmp"]
-    assert [p for p, _ in skipped] == [path]
+    reads = list(load_samples(paths, PLAIN, {"": (1, *SHAPE)}, skip_bad=True))
+    assert [read.name for read in reads] == [f"picture {each}" for each in paths]
+    assert [read.bad[0] for read in reads if read.bad is not None] == [path]
+    assert [read.name for read in reads if read.arrays] == [f"picture {p}" for p in paths if p != path]
 
 
 def test_all_bad(folder: Path) -> None:
     path = corrupt(folder, "text")
     with pytest.raises(InputError, match="none of the 2 pictures can be decoded"):
-        list(load_pictures([path, path], PLAIN, SHAPE, skipped=[]))
+        list(load_samples([path, path], PLAIN, {"": (1, *SHAPE)}, skip_bad=True))
 
 
 def test_order_and_values_do_not_depend_on_the_threads(folder: Path) -> None:

@@ -21,6 +21,12 @@ CARRIED = ("configs", "runtime", "scripts")
 """Folders that a wheel carries in ptq_core/_carried, as ptq_core/carried.py expects them."""
 
 
+def write_tables(runtime: Path) -> None:
+    """The runtime's operator tables beside its sources, so that CMake builds it without Python."""
+    generator = ROOT / "runtime" / "generate_operators.py"
+    subprocess.run([sys.executable, str(generator), str(runtime / "generated")], check=True)
+
+
 class BuildWithRuntime(build_py):
     """build_py, then the runtime and the carried folders, into what it built: the source tree stays as it is."""
 
@@ -33,6 +39,7 @@ class BuildWithRuntime(build_py):
         for name in CARRIED:
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / name, package / "_carried" / name, ignore=ignored)
+        write_tables(package / "_carried" / "runtime")
         wanted = os.environ.get("PTQ_ABIS", "host")
         if wanted not in ABIS:
             sys.exit(f"PTQ_ABIS={wanted}: choose of {', '.join(ABIS)}")
@@ -47,9 +54,7 @@ class SourceWithTables(sdist):
 
     def make_release_tree(self, base_dir: str, files: list[str]) -> None:
         super().make_release_tree(base_dir, files)
-        tables = Path(base_dir, "runtime", "generated")
-        generator = ROOT / "runtime" / "generate_operators.py"
-        subprocess.run([sys.executable, str(generator), str(tables)], check=True)
+        write_tables(Path(base_dir, "runtime"))
 
 
 class PlatformWheel(bdist_wheel):

@@ -13,6 +13,7 @@ from ptq_core.runtime import _FUNCTIONS, Program, load_library, runtime_folder
 from tests.conftest import ROOT
 from tests.flatfile.test_compatibility import INPUT
 from tests.flatfile.test_compatibility import SAMPLE as MODEL
+from tests.needs import need
 
 HEADER = ROOT / "runtime" / "include" / "ptq" / "ptq.h"
 EXAMPLE = ROOT / "examples" / "c" / "classify.c"
@@ -61,6 +62,7 @@ def test_versions_agree() -> None:
 @pytest.fixture(scope="module")
 def classify(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example, compiled as its first lines say."""
+    need("gcc", "runtime")
     program = tmp_path_factory.mktemp("c") / "classify"
     link = ["-L", str(LIBRARY), "-lptq", f"-Wl,-rpath,{LIBRARY}"]
     subprocess.run(["gcc", "-std=c11", *STRICT, str(EXAMPLE), *link, "-o", str(program)], check=True)
@@ -71,7 +73,6 @@ def run(*command: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.needs("runtime", "gcc")
 def test_the_example_classifies(classify: Path, tmp_path: Path) -> None:
     (tmp_path / "input").write_bytes(INPUT.tobytes())
     result = run(classify, MODEL, tmp_path / "input")

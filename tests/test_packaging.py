@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -53,9 +54,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel made of the source archive, as it lies in an environment; it has no runtime."""
+    """The wheel made of a checkout, as it lies in an environment; it has no runtime."""
     folder = tmp_path_factory.mktemp("wheel")
-    wheel = built("wheel", archive, folder / "dist")
+    checkout = Path(shutil.copytree(archive, folder / "checkout"))
+    shutil.rmtree(checkout / "runtime" / "generated")
+    wheel = built("wheel", checkout, folder / "dist")
     assert wheel.name.startswith("ptq-")
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(folder / "site")
@@ -75,6 +78,7 @@ def tracked(*folders: str) -> list[str]:
 def test_the_source_archive_has_every_file(archive: Path) -> None:
     files = [name for name in tracked() if name not in NOT_PACKED]
     assert [name for name in files if not (archive / name).is_file()] == []
+    assert (archive / "runtime" / "generated" / "operators.h").is_file()
     assert os.access(archive / "scripts" / "run_post_training_quantization.sh", os.X_OK)
 
 
@@ -88,6 +92,7 @@ def test_the_wheel_has_every_module_and_what_it_carries(site: Path) -> None:
     others = [f"ptq_core/_carried/{name}" for name in tracked("configs", "runtime", "scripts")]
     assert "ptq_core/_carried/runtime/include/ptq/ptq.h" in others
     assert "ptq_core/bench/export/page.html" in modules
+    others.append("ptq_core/_carried/runtime/generated/operators.h")
     assert [name for name in modules + others if not (site / name).is_file()] == []
     assert os.access(site / "ptq_core/_carried/scripts/run_post_training_quantization.sh", os.R_OK)
 

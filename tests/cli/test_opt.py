@@ -279,6 +279,7 @@ def test_the_operators_of_a_model(models: Path, capsys: pytest.CaptureFixture[st
     assert "all of them run" not in out
 
 
+@pytest.mark.needs("dot")
 def test_drawing(models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert opt(capsys, "--model-dir", "models/good", "--optimize-out", "d")[0] == 0
     draw = ["--optimized-nb-model-path", "d.nb", "--visualization-file-output-path", "drawn"]

@@ -11,10 +11,13 @@ import pytest
 from ptq_core.flatfile.interpreter import run
 from ptq_core.flatfile.operators.conv2d import CONV2D
 from ptq_core.flatfile.program import Program
+from ptq_core.flatfile.refusal import FlatFileError
 from ptq_core.flatfile.tensors import DType
 from ptq_core.optimize import passes
 from ptq_core.optimize.passes import PASSES, Rewrite
+from ptq_core.optimize.rewrite import with_attributes
 from tests.optimize import pass_programs as programs
+from tests.optimize.conftest import keeps_rules
 from tests.optimize.pass_programs import Net
 
 CONV, CLAMP, Q, DQ = "conv2d", "clamp", "quantize", "dequantize"
@@ -116,7 +119,7 @@ ROUNDS = {
 @pytest.mark.parametrize(("rewrite", "make", "expected"), ROWS, ids=lambda v: getattr(v, "__name__", None))
 def test_pass(rewrite: Rewrite, make: Callable[[Net], Program], expected: list[str]) -> None:
     before, after = make(Net()), make(Net())
-    while rewrite(after):
+    while keeps_rules(rewrite)(after):
         pass
     removed_readers = Program(after.tensors, list(after.ops), after.inputs, after.outputs)
     passes.drop_dead(removed_readers)
@@ -144,6 +147,15 @@ def test_every_pass_is_tested_and_documented() -> None:
     for rewrite in tested:
         assert "Requires" in (rewrite.__doc__ or "")
         assert "Ensures" in (rewrite.__doc__ or "")
+
+
+def test_a_pass_that_leaves_no_program_is_seen() -> None:
+    def without_bounds(program: Program) -> list[str]:
+        program.ops[0] = with_attributes(program.ops[0], lo=1.0, hi=0.0)
+        return ["conv2d ⇒ conv2d"]
+
+    with pytest.raises(FlatFileError, match="lo ≤ hi"):
+        keeps_rules(without_bounds)(programs.clamp_after_conv(Net()))
 
 
 def test_a_report_per_pass() -> None:

@@ -83,7 +83,8 @@ def test_make_targets_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_and_files_exist(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
+    shown = r"^(`[\w/.]+`:\n\n)?```.*?^```$"  # a block of code, and the name of the file that it makes
+    text = re.sub(shown, "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (page.parent / link).exists(), f"{page.name}: {link}"
     for name in re.findall(r"`((?:cli|ptq_core|runtime|configs|scripts|docs|examples)/[\w/.]+)`", text):

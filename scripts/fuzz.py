@@ -77,7 +77,7 @@ def build(folder: Path, compiler: str, options: Sequence[str], targets: Sequence
         command = [
             find_python_tool("cmake"), "-G", "Ninja", "-S", str(ROOT / "runtime"), "-B", str(folder),
             f"-DCMAKE_MAKE_PROGRAM={find_python_tool('ninja')}", f"-DCMAKE_CXX_COMPILER={compiler}",
-            "-DPTQ_BUILD_TESTS=ON", "-DPTQ_BUILD_SHARED=OFF", *options,
+            "-DPTQ_BUILD_TESTS=ON", "-DPTQ_BUILD_SHARED=OFF", f"-DPTQ_PYTHON={sys.executable}", *options,
         ]  # fmt: skip
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     subprocess.run([find_python_tool("ninja"), "-C", str(folder), "--quiet", *targets], check=True)

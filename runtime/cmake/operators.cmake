@@ -9,6 +9,7 @@ else()
   if(PTQ_PYTHON)
     set(Python3_EXECUTABLE ${PTQ_PYTHON})
   endif()
+  set(Python3_FIND_STRATEGY LOCATION)  # the first of the PATH, not the newest
   find_package(Python3 3.10 REQUIRED COMPONENTS Interpreter)
   execute_process(
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/generate_operators.py ${ptq_generated}/generated

@@ -44,7 +44,8 @@ def one_operator(
     return program
 
 
-ROWS = {
+Dims = tuple[int, ...]
+ROWS: dict[str, tuple[OperatorKind[Any], Attributes, Dims, Dims]] = {
     "mean of a picture": (
         REDUCE, Reduce(function=ReduceFunction.MEAN, axes=0b0110), (1, 640, 640, 3), (1, 1, 1, 3)
     ),
@@ -84,7 +85,7 @@ def test_another_runtime_may_add_one_after_another() -> None:
     assert theirs == 5008 * 2.0**-24 * 5000
 
 
-LAYERS = {
+LAYERS: dict[str, tuple[OperatorKind[Any], Attributes, Dims, Dims, Dims]] = {
     "fully connected": (FULLY_CONNECTED, Clamp(), (2, 25088), (40, 25088), (2, 40)),
     "whole taps": (CONV2D, Conv2d(), (1, 5, 5, 800), (40, 5, 5, 800), (1, 1, 1, 40)),
     # Strided: not by Winograd, whose bound is another.

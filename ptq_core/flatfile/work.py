@@ -1,4 +1,4 @@
-"""How long a run may take, from shapes alone, and what memory a file may ask for: the twin of runtime/src/format/work.cc."""
+"""How long a run may take, from shapes alone, and what memory a file may ask for, as the runtime counts it."""
 
 from __future__ import annotations
 

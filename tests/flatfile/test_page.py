@@ -7,18 +7,12 @@ from pathlib import Path
 
 from ptq_core.flatfile import layout
 from ptq_core.flatfile.operators import BY_CODE, MODULES, kinds
+from ptq_core.flatfile.operators.attributes import Field
+from ptq_core.flatfile.operators.description import Scales
 from ptq_core.flatfile.tensors import DType
 from tests.flatfile.shapes import SHAPES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "flat_format.md").read_text(encoding="utf-8")
-CLAMP = ["lo", "hi", "q_min", "q_max"]
-SIDES = [f"{name}_{axis}" for name in ("stride", "dilation") for axis in "hw"]
-SHORT_NAMES = {
-    "window": [*SIDES, "pad_top", "pad_left", "pad_bottom", "pad_right"],
-    "conv clamp": [f"conv_{name}" for name in CLAMP],
-    "clamp": CLAMP,
-}
-"""Groups of attributes, the longer names first."""
 
 
 def rows(first_header: str) -> list[list[str]]:
@@ -33,40 +27,63 @@ def rows(first_header: str) -> list[list[str]]:
     return body
 
 
-def operator_rows() -> dict[int, tuple[str, str]]:
-    """kind → (name, attributes column), "the same" resolved."""
+SHORT_NAMES = dict(rows("short name"))
+"""Groups of attributes."""
+
+
+def operator_rows() -> dict[int, tuple[str, str, str]]:
+    """kind → (name, inputs and outputs, attributes), "likewise" and "the same" resolved."""
     section = PAGE.split("## Operators")[1]
     lines = [line for line in section.splitlines() if re.match(r"\| \d+ \| [a-z0-9_]+ \|", line)]
-    found: dict[int, tuple[str, str]] = {}
-    previous = ""
+    found: dict[int, tuple[str, str, str]] = {}
+    before = ("", "", "")
     for line in lines:
-        kind, name, _, attributes = (cell.strip() for cell in line.strip("|").split("|"))
-        attributes = previous if attributes.startswith("the same") else attributes
-        found[int(kind)] = (name, attributes)
-        previous = attributes
+        kind, name, operands, attributes = (cell.strip() for cell in line.strip("|").split("|"))
+        operands = before[1] if "likewise" in operands else operands
+        attributes = before[2] if attributes.startswith("the same") else attributes
+        found[int(kind)] = before = (name, operands, attributes)
     return found
 
 
 def fields(attributes: str) -> list[str]:
-    """Field names of an attributes column in order."""
+    """Types and names of an attributes column in order; a name without a type has that before it."""
     text = re.sub(r"\([^)]*\)", "", attributes)
-    for short, long in SHORT_NAMES.items():
-        text = text.replace(short, ", ".join(long))
-    names = re.split(r"[,;]", text)
-    plain = [re.sub(r"^(u32|f32|i32) ", "", name.strip()) for name in names]
-    return [re.sub(r"\[8\]", "", name) for name in plain if name not in ("–", "")]
+    for short, long in sorted(SHORT_NAMES.items(), reverse=True):
+        text = re.sub(rf"\b{short}\b", long, text)
+    found, last = [], ""
+    for part in filter(None, (part.strip(" –") for part in re.split(r"[,;]", text))):
+        *types, name = part.split()
+        last = types[0] if types else last
+        found.append(f"{last} {name}")
+    return found
+
+
+def typed(field: Field) -> str:
+    types = {"I": "u32", "i": "i32", "f": "f32"}
+    return f"{types[field.code.letter]} {field.name}{'[8]' if field.code.array else ''}"
 
 
 def test_operator_table() -> None:
     page = operator_rows()
-    assert {kind: name for kind, (name, _) in page.items()} == {row.code: row.name for row in MODULES}
-    for kind, (_, attributes) in page.items():
-        assert [field.name for field in BY_CODE[kind].fields] == fields(attributes), attributes
+    assert {kind: name for kind, (name, *_) in page.items()} == {row.code: row.name for row in MODULES}
+    for kind, (_, operands, attributes) in page.items():
+        row = BY_CODE[kind]
+        assert [typed(field) for field in row.fields] == fields(attributes), attributes
+        inputs = re.sub(r"\[[^]]*\]|\(also[^)]*\)", "", operands).split("→")[0].split(";")[-1].split(",")
+        assert [x.strip().startswith("(") for x in inputs] == [x.optional for x in row.inputs], operands
 
 
-def test_short_names() -> None:
-    page = {name: fields(attributes) for name, attributes in rows("short name")}
-    assert page == SHORT_NAMES
+def names_between(begin: str, end: str) -> set[str]:
+    """The names of kinds between two pieces of the page's text."""
+    text = " ".join(PAGE.split())
+    return set(re.findall(r"[a-z0-9_]{3,}", text.split(begin)[1].split(end)[0])) - {"and"}
+
+
+def test_lists_of_kinds() -> None:
+    f16 = names_between("**f16** (1.3):", "also take")
+    assert f16 == {row.name for row in kinds(lambda kind: kind.has_f16)}
+    kept = names_between("keep the dtype.", "also keep scale and zero point")
+    assert kept == {row.name for row in kinds(lambda kind: kind.inputs[0].scales == Scales.OF_OUTPUT)}
 
 
 def test_every_kind_has_a_shape() -> None:

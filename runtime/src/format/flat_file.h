@@ -4,6 +4,7 @@
 #define PTQ_FORMAT_FLAT_FILE_H_
 
 #include "base/array.h"
+#include "base/steps.h"
 #include "format/layout.h"
 #include "format/op_kinds.h"
 
@@ -66,8 +67,8 @@ inline uint64_t MemoryLimit(uint64_t file_size, uint64_t arena_size) {
   return 4 * (file_size + arena_size) + (uint64_t{16} << 20);
 }
 
-// Elementary steps of one run of `op`, whose shapes were checked; UINT64_MAX: at least so many.
-uint64_t OperatorWork(const FlatFile& file, const Operator& op);
+// What `op` reads and writes in one run: the steps that every operator takes.
+Steps ElementSteps(const FlatFile& file, const Operator& op);
 
 // `data` is 64-byte aligned.
 ptq_status ParseFlatFile(const uint8_t* data, size_t size, FlatFile* file);

@@ -36,6 +36,14 @@ ptq_status CheckShapes(const PreparedOp& op, const Conv2dAttrs& attrs, const Ten
   return PTQ_OK;
 }
 
+// Products, and the pointers to the input that are laid out for each row.
+Steps ConvolutionSteps(const PreparedOp& op, const Conv2dAttrs& attrs) {
+  const Tensor &x = *op.Input(0), &w = *op.Input(1), &y = op.Output();
+  const uint64_t width = uint64_t{x.dims[2]} + attrs.pad_left + attrs.pad_right;
+  return Steps{y.elements} * (w.elements / w.dims[0]) +
+         Steps{width} * w.dims[1] * y.dims[0] * y.dims[1];
+}
+
 }  // namespace
 
 ptq_status PrepareConv2d(uint32_t features, PreparedOp* op) {
@@ -43,15 +51,18 @@ ptq_status PrepareConv2d(uint32_t features, PreparedOp* op) {
   const Tensor* b = op->Input(2);
   ConvGeometry geometry;
   PTQ_RETURN_IF_ERROR(CheckShapes(*op, attrs, b, &geometry));
+  op->steps = ConvolutionSteps(*op, attrs);
   return PrepareConvolution(features, geometry, PlainOutput(*op, attrs.clamp), b, op);
 }
 
 ptq_status PrepareConv2dAdd(uint32_t features, PreparedOp* op) {
   const Conv2dAddAttrs attrs = op->GetAttrs<Conv2dAddAttrs>();
+  const Conv2dAttrs conv = op->GetAttrs<Conv2dAttrs>();
   const Tensor *r = op->Input(2), *b = op->Input(3);
   const Tensor& y = op->Output();
   ConvGeometry geometry;
-  PTQ_RETURN_IF_ERROR(CheckShapes(*op, op->GetAttrs<Conv2dAttrs>(), b, &geometry));
+  PTQ_RETURN_IF_ERROR(CheckShapes(*op, conv, b, &geometry));
+  op->steps = ConvolutionSteps(*op, conv);
   PTQ_RETURN_IF_ERROR(CheckSameShape(*r, y));
   PTQ_RETURN_IF_ERROR(PrepareConvolution(
       features, geometry, {y.dtype, attrs.scale, attrs.zero_point, attrs.conv_clamp}, b, op));

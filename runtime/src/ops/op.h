@@ -40,6 +40,7 @@ struct PreparedOp {
   const char* kernel;             // name of the chosen kernel
   uint64_t workspace_per_thread;  // bytes; ptq_program checks the sum
   uint64_t scratch;               // bytes of the context's scratch that a run uses
+  Steps steps;                    // elementary ones of one run, beside reading and writing
   uint64_t macs;                  // multiply-accumulates of one run, 0 where that says nothing
   Weights weights, next_weights;  // its own, and those of the next operator that has any
   void (*run)(const PreparedOp&, const RunContext&);

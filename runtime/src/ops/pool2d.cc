@@ -171,7 +171,9 @@ ptq_status PreparePool2d(uint32_t features, PreparedOp* op) {
     op->run = RunF32;
   }
   const Tensor& x = *op->Input(0);
-  op->TakeWorkspace(uint64_t{sizeof(void*)} * Min(h.kernel, x.dims[1]) * Min(w.kernel, x.dims[2]));
+  const uint64_t taps = uint64_t{Min(h.kernel, x.dims[1])} * Min(w.kernel, x.dims[2]);
+  op->steps = Steps{op->Output().elements} * taps;
+  op->TakeWorkspace(sizeof(void*) * taps);
   return PTQ_OK;
 }
 

@@ -108,6 +108,7 @@ ptq_status PrepareThroughF32(uint32_t features, PreparedOp* op) {
     for (Array<float>& values : state->constants) PTQ_RETURN_IF_ERROR(values.Allocate(0));
   }
   op->workspace_per_thread = inner->workspace_per_thread;
+  op->steps = inner->steps;
   op->macs = inner->macs;
   op->kernel = inner->kernel;
   op->run = RunThroughF32;

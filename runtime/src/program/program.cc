@@ -43,7 +43,7 @@ ptq_status ptq_program::PrepareOperator(size_t index, size_t file_size, uint32_t
   ptq::ExpandedWeights weights;
   PTQ_RETURN_IF_ERROR(weights.Expand(op, &file));
   PTQ_RETURN_IF_ERROR(ptq::PrepareOp(*implementation, features, prepared));
-  const uint64_t steps = ptq::OperatorWork(file, op);
+  const uint64_t steps = (ptq::ElementSteps(file, op) + prepared->steps).value;
   if (steps > ptq::kMaxWork - work) {
     return ptq::Fail(PTQ_BAD_FILE,
                      "work: %" PRIu64 " steps after %" PRIu64 ", a program has at most %" PRIu64,

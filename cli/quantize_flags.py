@@ -11,7 +11,8 @@ from typing import Any, Literal
 import click
 
 from ptq_cli.flags import Group, default_words, group, option, path
-from ptq_core.config import PreprocessConfig, QuantizeConfig, from_text, value_type
+from ptq_core.config import QuantizeConfig, from_text, value_type
+from ptq_core.options.preprocess import PreprocessOptions
 
 NESTED = "preprocess"
 """The one key whose value is itself a mapping; its keys are flags of their own."""
@@ -20,7 +21,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "Model": ("model_dir", "save_model_path", "model_filename", "params_filename", "input_shape"),
     "Calibration pictures": ("image_dir", "image_list", "batch_size", "batch_nums", "skip_bad_images"),
     "How a picture becomes an input (`preprocess` in YAML)": tuple(
-        f"{NESTED}.{f.name}" for f in fields(PreprocessConfig)
+        f"{NESTED}.{f.name}" for f in fields(PreprocessOptions)
     ),
     "What is quantized": (
         "quantizable_op_type", "is_full_quantize", "skip_quant", "skip_nodes", "skip_tensor_list",
@@ -40,7 +41,7 @@ METAVARS = {Path: "PATH", bool: "[BOOL]", int: "N", float: "NUMBER", tuple: "A,B
 
 def _field(dotted: str) -> tuple[type, Field[Any]]:
     """The dataclass of a key, and its field in it."""
-    cls = PreprocessConfig if dotted.startswith(f"{NESTED}.") else QuantizeConfig
+    cls = PreprocessOptions if dotted.startswith(f"{NESTED}.") else QuantizeConfig
     return cls, cls.__dataclass_fields__[dotted.rpartition(".")[2]]
 
 

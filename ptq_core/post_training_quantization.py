@@ -11,9 +11,10 @@ import onnx
 import onnx_ir as ir
 
 from ptq_core.calibration.samples import GeneratorSamples
-from ptq_core.config import DEFAULT_OP_TYPES, QuantizeConfig, from_mapping
+from ptq_core.config import QuantizeConfig, from_mapping
 from ptq_core.errors import InputError
 from ptq_core.graph import io
+from ptq_core.options.quantize import DEFAULT_OP_TYPES
 from ptq_core.quantize.pipeline import (
     MODEL_NAME,
     QuantizedModel,

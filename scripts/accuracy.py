@@ -27,16 +27,16 @@ import onnx
 
 from ptq_core.calibration.decode import load_pictures
 from ptq_core.calibration.readers import labelled_pictures
-from ptq_core.config import PreprocessConfig
 from ptq_core.graph.session import open_session
 from ptq_core.numerics.metrics import sqnr_db
+from ptq_core.options.preprocess import PreprocessOptions
 
 Floats = npt.NDArray[np.float32]
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("PTQ_SHARED_DATA", ROOT.parent / "shared" / "data"))
 MODEL = "mobilenet_v1_075.onnx"
-PREPROCESS = PreprocessConfig(resize_short=256, center_crop=(224,), mean=(127.5,), std=(127.5,))
+PREPROCESS = PreprocessOptions(resize_short=256, center_crop=(224,), mean=(127.5,), std=(127.5,))
 PREPROCESS_FLAGS = ("--resize-short", "256", "--center-crop", "224", "--mean", "127.5", "--std", "127.5")
 
 ASYMMETRIC = {"activation_symmetric": False}

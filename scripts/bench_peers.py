@@ -28,8 +28,8 @@ SAMPLES = """
 import sys
 from pathlib import Path
 from ptq_core.calibration.preprocess import read_picture
-from ptq_core.config import PreprocessConfig
-config = PreprocessConfig(resize_short=256, center_crop=(224,), mean=(127.5,), std=(127.5,))
+from ptq_core.options.preprocess import PreprocessOptions
+config = PreprocessOptions(resize_short=256, center_crop=(224,), mean=(127.5,), std=(127.5,))
 model, pictures, out = sys.argv[1:4]
 def samples():
     for path in sorted(Path(pictures).iterdir()):

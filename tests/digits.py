@@ -6,8 +6,9 @@ from pathlib import Path
 
 import onnx
 
-from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.config import QuantizeConfig
 from ptq_core.optimize.pipeline import optimize
+from ptq_core.options.preprocess import PreprocessOptions
 from ptq_core.quantize.pipeline import quantize
 
 
@@ -24,7 +25,7 @@ def make_digits_models(digits: Path, folder: Path, *, full: bool, batch_nums: in
             model_dir=folder / "fp32",
             save_model_path=folder / "int8",
             image_dir=digits / "calibration_images",
-            preprocess=PreprocessConfig(resize=(32, 32), mean=(127.5,), std=(127.5,)),
+            preprocess=PreprocessOptions(resize=(32, 32), mean=(127.5,), std=(127.5,)),
             is_full_quantize=full,
             skip_quant=(),
             batch_nums=batch_nums,

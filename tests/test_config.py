@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ptq_core.config import PreprocessConfig, QuantizeConfig, from_text, load_config
+from ptq_core.config import QuantizeConfig, from_text, load_config
 from ptq_core.errors import InputError
+from ptq_core.options.calibration import CalibrationOptions, RangeOptions
+from ptq_core.options.model import ModelOptions
+from ptq_core.options.preprocess import PreprocessOptions
+from ptq_core.options.quantize import QuantizeOptions
+from tests.conftest import ROOT
 
 NEEDED = {"model_dir": "m", "save_model_path": "s"}
 
@@ -36,7 +43,7 @@ def test_yaml_is_read_and_flags_win(tmp_path: Path) -> None:
     )
     config = load_config(file, {"algo": "KL", "preprocess.std": [2]})
     assert (config.model_dir, config.algo, config.batch_nums) == (Path("a"), "KL", 3)
-    assert config.preprocess == PreprocessConfig(resize=(32, 40), mean=(1, 2, 3), std=(2, 2, 2))
+    assert config.preprocess == PreprocessOptions(resize=(32, 40), mean=(1, 2, 3), std=(2, 2, 2))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +111,7 @@ def test_missing_file_and_missing_keys(tmp_path: Path) -> None:
         (QuantizeConfig, "batch_nums", "4", 4),
         (QuantizeConfig, "is_full_quantize", "true", True),
         (QuantizeConfig, "model_dir", "12", "12"),
-        (PreprocessConfig, "mean", "127.5,1", [127.5, 1]),
+        (PreprocessOptions, "mean", "127.5,1", [127.5, 1]),
     ],
 )
 def test_flag_texts_become_plain_values(cls: type, name: str, text: str, value: Any) -> None:
@@ -112,4 +119,39 @@ def test_flag_texts_become_plain_values(cls: type, name: str, text: str, value: 
 
 
 def test_grey_pictures_need_one_mean() -> None:
-    assert PreprocessConfig(channel_order="GRAY").mean == (0.0,)
+    assert PreprocessOptions(channel_order="GRAY").mean == (0.0,)
+
+
+OWN_PART = {  # folder → the options that its files may name
+    "ptq_core/calibration": {"CalibrationOptions", "RangeOptions", "PreprocessOptions"},
+    "ptq_core/evaluate": {"PreprocessOptions"},
+    "ptq_core/quantize": {"QuantizeOptions", "RangeOptions", "CalibrationOptions", "PreprocessOptions"},
+}
+
+
+@pytest.mark.parametrize("folder", OWN_PART)
+def test_a_room_takes_its_own_part(folder: str) -> None:
+    """Only the pipeline of a command has the whole; the checker of types holds each room to what its part has."""
+    for file in (ROOT / folder).rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert set(re.findall(r"\b\w+Options\b", text)) <= OWN_PART[folder], file
+        assert "QuantizeConfig" not in text or file.name == "pipeline.py", file
+
+
+def test_rooms_share_no_key() -> None:
+    parts = (ModelOptions, CalibrationOptions, QuantizeOptions)
+    keys = [f.name for part in parts for f in dataclasses.fields(part)]
+    assert sorted(keys) == sorted(f.name for f in dataclasses.fields(QuantizeConfig))
+    assert all(f.metadata["help"] for f in dataclasses.fields(QuantizeConfig))
+
+
+def test_a_part_alone_is_checked() -> None:
+    """Rooms can be used without a configuration."""
+    assert CalibrationOptions(batch_size=4, batch_nums=3).requested == 12
+    assert CalibrationOptions().requested is None
+    with pytest.raises(InputError, match="`batch_nums` is 0"):
+        CalibrationOptions(batch_nums=0)
+    with pytest.raises(InputError, match="`activation_bits` is 0"):
+        RangeOptions(activation_bits=0)
+    with pytest.raises(InputError, match="`hist_percent` is 2"):
+        QuantizeOptions(hist_percent=2)

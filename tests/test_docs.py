@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from ptq_cli.main import app
-from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.config import QuantizeConfig
+from ptq_core.options.preprocess import PreprocessOptions
 from ptq_core.version import VERSION
 from tests.conftest import ROOT
 
@@ -93,7 +94,7 @@ def test_nothing_is_left_to_fill_in(page: Path) -> None:
 def test_every_key_is_documented() -> None:
     text = (ROOT / "docs" / "quantization.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
-    keys = {*QuantizeConfig.__dataclass_fields__, *PreprocessConfig.__dataclass_fields__}
+    keys = {*QuantizeConfig.__dataclass_fields__, *PreprocessOptions.__dataclass_fields__}
     assert keys - documented == set()
 
 

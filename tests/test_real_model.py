@@ -13,9 +13,10 @@ import pytest
 
 from ptq_core.calibration.preprocess import read_picture
 from ptq_core.calibration.readers import labelled_pictures
-from ptq_core.config import PreprocessConfig, QuantizeConfig, load_config
+from ptq_core.config import QuantizeConfig, load_config
 from ptq_core.evaluate.accuracy import evaluate
 from ptq_core.optimize.pipeline import optimize
+from ptq_core.options.preprocess import PreprocessOptions
 from ptq_core.quantize.pipeline import quantize
 from ptq_core.runtime import Program as RuntimeProgram
 from tests.agreement import Array, compare, flat_file, onnxruntime_integers, reference_integers
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.real
 FP32_HITS = 174
 """Of the 200 labelled photographs, with the float model in onnxruntime."""
 
-PREPROCESS = PreprocessConfig(resize_short=256, center_crop=(224,), mean=(127.5,), std=(127.5,))
+PREPROCESS = PreprocessOptions(resize_short=256, center_crop=(224,), mean=(127.5,), std=(127.5,))
 
 
 def configuration(data: Path, out: Path, **keys: object) -> QuantizeConfig:

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptq_core.calibration.statistics import BINS, TensorStatistics
-from ptq_core.config import PreprocessConfig
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
+from ptq_core.options.preprocess import PreprocessOptions
 
 FORMAT_VERSION = 3
 """Raised with every change of what is stored or of how statistics are made; older files are then not found."""
@@ -47,7 +47,7 @@ class CachedCalibration:
 def cache_key(
     model_bytes: bytes,
     inputs: Mapping[str, Sequence[int]],
-    preprocess: PreprocessConfig,
+    preprocess: PreprocessOptions,
     pictures: Sequence[Path],
     skip_bad_images: bool,
     content_key: str | None = None,

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ptq_core.calibration.preprocess import BadPictureError, read_picture
 from ptq_core.calibration.samples import ARRAY_SUFFIXES, Arrays, Read, Shapes, read_arrays
-from ptq_core.config import PreprocessConfig
 from ptq_core.errors import InputError
+from ptq_core.options.preprocess import PreprocessOptions
 
 AHEAD_PER_WORKER = 3
 """Pictures decoded or being decoded per thread; more would only hold memory."""
@@ -23,7 +23,7 @@ AHEAD_PER_WORKER = 3
 
 def load_pictures(
     paths: Sequence[Path],
-    preprocess: PreprocessConfig,
+    preprocess: PreprocessOptions,
     sample_shape: tuple[int, ...],
     *,
     workers: int | None = None,
@@ -37,7 +37,7 @@ def load_pictures(
 
 def load_samples(
     paths: Sequence[Path],
-    preprocess: PreprocessConfig,
+    preprocess: PreprocessOptions,
     inputs: Shapes,
     *,
     skip_bad: bool = False,
@@ -83,7 +83,7 @@ def load_samples(
         )
 
 
-def _read(path: Path, preprocess: PreprocessConfig, inputs: Shapes, reduced: bool) -> Arrays:
+def _read(path: Path, preprocess: PreprocessOptions, inputs: Shapes, reduced: bool) -> Arrays:
     if path.suffix.lower() in ARRAY_SUFFIXES:
         return read_arrays(path, inputs)
     if len(inputs) > 1:

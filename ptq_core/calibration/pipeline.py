@@ -21,8 +21,8 @@ from ptq_core.calibration.decode import load_samples
 from ptq_core.calibration.readers import find_pictures
 from ptq_core.calibration.samples import Read, Sample, Shapes, as_arrays
 from ptq_core.calibration.statistics import TensorStatistics
-from ptq_core.config import QuantizeConfig
 from ptq_core.errors import PtqError
+from ptq_core.options.calibration import CalibrationOptions
 
 SAVE_SECONDS = 1.0
 """Statistics under way are not saved more often than this: saving 28 tensors takes 5 ms, in which no inference starts."""
@@ -51,7 +51,7 @@ class CalibrationResult:
 def calibrate(
     model_bytes: bytes,
     tensor_names: Sequence[str],
-    config: QuantizeConfig,
+    options: CalibrationOptions,
     inputs: Shapes,
     *,
     samples: Iterable[Sample] | None = None,
@@ -73,10 +73,10 @@ def calibrate(
     after every `batch_size` samples, but not more often than every SAVE_SECONDS. Raises InputError for samples, list files
     or a model that cannot be used, and for NaN or infinity in a tensor; DeviceError if `executor` is not available.
     """
-    source = _source(config, inputs, samples)
+    source = _source(options, inputs, samples)
     names = list(dict.fromkeys(tensor_names))
-    cache = _cache(model_bytes, config, source, content_key)
-    notes = [NOT_CACHED] if config.is_use_cache_file and cache is None else []
+    cache = _cache(model_bytes, options, source, content_key)
+    notes = [NOT_CACHED] if options.is_use_cache_file and cache is None else []
     known, note = (None, None) if cache is None else cache.load()
     notes += [note] if note else []
     known = known or CachedCalibration({}, 0, [])
@@ -112,7 +112,7 @@ def calibrate(
 class _Source:
     """The samples in order: those of ``paths``, or ``generated`` ones. ``requested`` is how many were asked for, None: all."""
 
-    config: QuantizeConfig
+    options: CalibrationOptions
     inputs: Shapes
     generated: Iterable[Sample] | None
     paths: Sequence[Path] = ()
@@ -131,9 +131,9 @@ class _Source:
             return
         loading = load_samples(
             self.paths[begin:],
-            self.config.preprocess,
+            self.options.preprocess,
             self.inputs,
-            skip_bad=self.config.skip_bad_images,
+            skip_bad=self.options.skip_bad_images,
             may_be_none=begin > 0,  # what an interrupted run left to do may be nothing, or bad pictures only
             reduced=True,
         )
@@ -141,12 +141,13 @@ class _Source:
             yield from reads
 
 
-def _source(config: QuantizeConfig, inputs: Shapes, generated: Iterable[Sample] | None) -> _Source:
+def _source(options: CalibrationOptions, inputs: Shapes, generated: Iterable[Sample] | None) -> _Source:
     if generated is not None:
-        return _Source(config, inputs, generated)
-    requested = None if config.batch_nums is None else config.batch_size * config.batch_nums
-    found = find_pictures(config.image_dir, config.image_list)
-    return _Source(config, inputs, None, [picture.path for picture in found][:requested], requested)
+        return _Source(options, inputs, generated)
+    found = find_pictures(options.image_dir, options.image_list)
+    return _Source(
+        options, inputs, None, [picture.path for picture in found][: options.requested], options.requested
+    )
 
 
 @dataclass(frozen=True)
@@ -184,15 +185,15 @@ class _Cache:
 
 
 def _cache(
-    model_bytes: bytes, config: QuantizeConfig, source: _Source, content_key: str | None
+    model_bytes: bytes, options: CalibrationOptions, source: _Source, content_key: str | None
 ) -> _Cache | None:
     """None where nothing is cached: it is not asked for, or the samples have no content that a key can be made of."""
-    if not config.is_use_cache_file or (source.generated is not None and content_key is None):
+    if not options.is_use_cache_file or (source.generated is not None and content_key is None):
         return None
     key = cache_key(
-        model_bytes, source.inputs, config.preprocess, source.paths, config.skip_bad_images, content_key
+        model_bytes, source.inputs, options.preprocess, source.paths, options.skip_bad_images, content_key
     )
-    return _Cache(config.cache_dir, key, config.batch_size)
+    return _Cache(options.cache_dir, key, options.batch_size)
 
 
 def _collect(
@@ -217,7 +218,7 @@ def _collect(
                     list(source.inputs),
                     resume=state,
                     total=source.total,
-                    provider=source.config.executor,
+                    provider=source.options.executor,
                 )
             ) as states,
         ):

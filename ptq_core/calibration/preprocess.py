@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ptq_core.config import PreprocessConfig
 from ptq_core.errors import InputError
+from ptq_core.options.preprocess import PreprocessOptions
 
 LEFT_TO_RESIZE = 3
 """A reduced decoding leaves at least this factor to the resize, whose filter then sets the result."""
@@ -30,7 +30,7 @@ class BadPictureError(InputError):
 
 
 def read_picture(
-    path: Path, config: PreprocessConfig, sample_shape: tuple[int, ...], *, reduced: bool = False
+    path: Path, options: PreprocessOptions, sample_shape: tuple[int, ...], *, reduced: bool = False
 ) -> NDArray[np.float32]:
     """Read ``path`` and preprocess it to float32 of ``sample_shape``, the model's input shape without the batch.
 
@@ -39,22 +39,22 @@ def read_picture(
     """
     try:
         with Image.open(path) as image:
-            resized = _resized(image.size, config)
+            resized = _resized(image.size, options)
             if reduced and resized is not None:
                 image.draft(None, (LEFT_TO_RESIZE * resized[0], LEFT_TO_RESIZE * resized[1]))
-            pixels = _to_mode(image, config)
+            pixels = _to_mode(image, options)
     except BadPictureError:
         raise
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error …
         raise _bad_picture(path, " ".join(str(error).split()) or type(error).__name__) from error
-    array = preprocess_picture(pixels, config, str(path), resized)
-    check_sample_shape(array.shape, config, sample_shape, str(path))
+    array = preprocess_picture(pixels, options, str(path), resized)
+    check_sample_shape(array.shape, options, sample_shape, str(path))
     return array
 
 
 def preprocess_picture(
     image: Image.Image,
-    config: PreprocessConfig,
+    options: PreprocessOptions,
     name: str = "the picture",
     resized: tuple[int, int] | None = None,
 ) -> NDArray[np.float32]:
@@ -63,18 +63,18 @@ def preprocess_picture(
     C is 3 (RGB, BGR) or 1 (GRAY). ``resized`` (width, height) is given where ``image`` has a reduced scale.
     Raises InputError if the picture is smaller than `center_crop`.
     """
-    image = _to_mode(image, config)
-    resized = resized or _resized(image.size, config)
+    image = _to_mode(image, options)
+    resized = resized or _resized(image.size, options)
     if resized is not None:
         image = image.resize(resized, Image.Resampling.BILINEAR)
-    if config.center_crop is not None:
-        image = _center_crop(image, config.center_crop, name)
+    if options.center_crop is not None:
+        image = _center_crop(image, options.center_crop, name)
     pixels = np.asarray(image, np.uint8)
     pixels = pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
-    if config.channel_order == "BGR":
+    if options.channel_order == "BGR":
         pixels = pixels[:, :, ::-1]
-    mean, std = np.asarray(config.mean, np.float32), np.asarray(config.std, np.float32)
-    if config.layout == "NCHW":
+    mean, std = np.asarray(options.mean, np.float32), np.asarray(options.std, np.float32)
+    if options.layout == "NCHW":
         pixels = pixels.transpose(2, 0, 1)
         mean, std = mean[:, np.newaxis, np.newaxis], std[:, np.newaxis, np.newaxis]
     result = np.empty(pixels.shape, np.float32)
@@ -83,48 +83,48 @@ def preprocess_picture(
 
 
 def check_sample_shape(
-    made: tuple[int, ...], config: PreprocessConfig, wanted: tuple[int, ...], name: str
+    made: tuple[int, ...], options: PreprocessOptions, wanted: tuple[int, ...], name: str
 ) -> None:
     """Raise InputError unless the preprocessed shape ``made`` is the model's ``wanted`` (both without the batch)."""
     if made == wanted:
         return
     fix = "set preprocess.resize (or resize_short) and center_crop to the model's height and width"
-    swapped = (made[2], *made[:2]) if config.layout == "NHWC" else (*made[1:], made[0])
+    swapped = (made[2], *made[:2]) if options.layout == "NHWC" else (*made[1:], made[0])
     if swapped == wanted:
-        other = "NCHW" if config.layout == "NHWC" else "NHWC"
+        other = "NCHW" if options.layout == "NHWC" else "NHWC"
         fix = f"set preprocess.layout: {other}"
     elif len(wanted) == 3:
-        channels = wanted[0] if config.layout == "NCHW" else wanted[2]
-        if channels in (1, 3) and channels != (made[0] if config.layout == "NCHW" else made[2]):
+        channels = wanted[0] if options.layout == "NCHW" else wanted[2]
+        if channels in (1, 3) and channels != (made[0] if options.layout == "NCHW" else made[2]):
             fix = f"set preprocess.channel_order: {'GRAY' if channels == 1 else 'RGB'}"
     raise InputError(
         f"preprocessing makes {list(made)} of {name}, but the model takes {list(wanted)}",
-        rule=f"a preprocessed picture has the shape of the model's input without the batch ({config.layout})",
+        rule=f"a preprocessed picture has the shape of the model's input without the batch ({options.layout})",
         fix=fix,
     )
 
 
-def _to_mode(image: Image.Image, config: PreprocessConfig) -> Image.Image:
+def _to_mode(image: Image.Image, options: PreprocessOptions) -> Image.Image:
     """Decode ``image`` to 8-bit RGB or grey; an alpha channel is dropped."""
     if image.mode.startswith(("I", "F")):  # Pillow would cut 16-bit values off at 255
         raise _bad_picture(getattr(image, "filename", "picture"), f"pixel format {image.mode} is not 8-bit")
-    mode = "L" if config.channel_order == "GRAY" else "RGB"
+    mode = "L" if options.channel_order == "GRAY" else "RGB"
     if image.mode != mode:
         return image.convert(mode)
     image.load()  # convert() to the same mode would copy a large picture
     return image
 
 
-def _resized(size: tuple[int, int], config: PreprocessConfig) -> tuple[int, int] | None:
+def _resized(size: tuple[int, int], options: PreprocessOptions) -> tuple[int, int] | None:
     """(width, height) after the resize of a picture of ``size``, None without one.
 
     `resize_short` rounds the longer side down, as torchvision does.
     """
-    if config.resize is not None:
-        return config.resize[1], config.resize[0]
-    if config.resize_short is None:
+    if options.resize is not None:
+        return options.resize[1], options.resize[0]
+    if options.resize_short is None:
         return None
-    (width, height), short = size, config.resize_short
+    (width, height), short = size, options.resize_short
     if width <= height:
         return short, max(short, short * height // width)
     return max(short, short * width // height), short

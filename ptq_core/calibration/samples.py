@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptq_core.calibration.preprocess import BadPictureError
-from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
+from ptq_core.options.calibration import CalibrationOptions
 
 Arrays = dict[str, NDArray[Any]]
 """One sample: an array per model input, by name, each of the input's shape without the batch."""
@@ -51,13 +51,13 @@ class GeneratorSamples:
 
     generator: Callable[[], Iterable[Any]] | Iterable[Any]
     inputs: Shapes
-    config: QuantizeConfig
+    options: CalibrationOptions
     batched: bool = False
 
     def __iter__(self) -> Iterator[Arrays]:
         """Raises InputError for a sample or batch that does not fit ``inputs``."""
         yielded = iter(self.generator() if callable(self.generator) else self.generator)
-        nums, size = self.config.batch_nums, self.config.batch_size
+        nums, size = self.options.batch_nums, self.options.batch_size
         if not self.batched:
             for index, sample in enumerate(islice(yielded, None if nums is None else nums * size)):
                 yield as_arrays(sample, self.inputs, f"sample {index}")

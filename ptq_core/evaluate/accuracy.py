@@ -16,10 +16,10 @@ from PIL import Image
 from ptq_core.calibration.decode import load_pictures
 from ptq_core.calibration.preprocess import check_sample_shape, preprocess_picture
 from ptq_core.calibration.readers import labelled_pictures
-from ptq_core.config import PreprocessConfig
 from ptq_core.errors import InputError
 from ptq_core.evaluate.classifier import Classifier, Scores, open_classifier
 from ptq_core.files import write_text
+from ptq_core.options.preprocess import PreprocessOptions
 from ptq_core.reports import AccuracyReport
 
 SCHEMA = 1
@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 def evaluate(
     model: Path,
     labels: Path,
-    preprocess: PreprocessConfig,
+    preprocess: PreprocessOptions,
     *,
     image_dir: Path | None = None,
     json_path: Path | None = None,
@@ -82,7 +82,7 @@ def to_json(report: AccuracyReport, predicted: Sequence[int]) -> str:
 def _predict(
     classifier: Classifier,
     pictures: Sequence[tuple[Path, int]],
-    preprocess: PreprocessConfig,
+    preprocess: PreprocessOptions,
     batch_size: int,
     progress: Progress | None,
 ) -> npt.NDArray[np.int64]:
@@ -104,7 +104,7 @@ def _predict(
     return np.concatenate(best)
 
 
-def _sample_shape(classifier: Classifier, first: Path, preprocess: PreprocessConfig) -> tuple[int, ...]:
+def _sample_shape(classifier: Classifier, first: Path, preprocess: PreprocessOptions) -> tuple[int, ...]:
     """The input's shape without the batch; dimensions that the model leaves open are those of the first picture."""
     wanted = classifier.input_shape[1:]
     fixed = tuple(size for size in wanted if size is not None)

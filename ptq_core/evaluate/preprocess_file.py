@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptq_core.config import PreprocessConfig, load_config
+from ptq_core.config import load_config
+from ptq_core.options.preprocess import PreprocessOptions
 
 
-def load_preprocess(path: Path) -> PreprocessConfig:
+def load_preprocess(path: Path) -> PreprocessOptions:
     """Read `preprocess` of the YAML file ``path``.
 
     Every other key is still checked for its name and value, so a typo is found here too, but `model_dir` and

@@ -10,11 +10,11 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.calibration.observers import Range
-from ptq_core.config import QuantizeConfig
 from ptq_core.graph import op_types
 from ptq_core.graph.edits import constant_array
 from ptq_core.graph.op_types import Kind
 from ptq_core.numerics import qparams
+from ptq_core.options.calibration import RangeOptions
 from ptq_core.quantize.objections import pad_value, saturates
 from ptq_core.quantize.selection import Selection
 
@@ -109,7 +109,7 @@ def scale_groups(selection: Selection) -> ScaleGroups:
 
 
 def activation_params(
-    groups: ScaleGroups, ranges: Mapping[ir.Value, Range], config: QuantizeConfig
+    groups: ScaleGroups, ranges: Mapping[ir.Value, Range], options: RangeOptions
 ) -> dict[ir.Value, ActivationParams]:
     """Parameters of every value of ``groups``, from the calibrated ``ranges`` of the observed ones.
 
@@ -123,12 +123,12 @@ def activation_params(
         found = [known[member] for member in group if member in known]
         low, high = min(r.low for r in found), max(r.high for r in found)
         for member in group:
-            params[member] = _params(low, high, config)
+            params[member] = _params(low, high, options)
     return {value: params[value] for value in groups.group_of}
 
 
-def _params(low: float, high: float, config: QuantizeConfig) -> ActivationParams:
-    bits, symmetric = config.activation_bits, config.activation_symmetric
+def _params(low: float, high: float, options: RangeOptions) -> ActivationParams:
+    bits, symmetric = options.activation_bits, options.activation_symmetric
     scale, zero_point = qparams.affine_params(low, high, bits, symmetric=symmetric)
     return ActivationParams(
         min(low, 0.0),

@@ -36,9 +36,9 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ptq_core.config import QuantizeConfig
 from ptq_core.graph.edits import constant_array
 from ptq_core.numerics import qparams
+from ptq_core.options.quantize import QuantizeOptions
 from ptq_core.quantize.bias_correction import shifted
 from ptq_core.quantize.layer_moments import Moments, layer_moments
 from ptq_core.quantize.layer_walk import LayerWalk
@@ -55,7 +55,7 @@ SHRINKAGE = 0.1
 """Chosen by output SQNR on photographs that were not calibrated with: per-tensor weights 15.98 dB, 15.65 without it."""
 
 
-def refine(plan: QuantizationPlan, config: QuantizeConfig, samples: Samples) -> dict[str, QuantizedWeights]:
+def refine(plan: QuantizationPlan, options: QuantizeOptions, samples: Samples) -> dict[str, QuantizedWeights]:
     """Weights with adaptive rounding by node name; with `bias_correction` their biases are corrected too.
 
     ``samples`` are float32 of the input's shape without the batch. Deterministic. Raises InputError if there are none.
@@ -65,7 +65,7 @@ def refine(plan: QuantizationPlan, config: QuantizeConfig, samples: Samples) -> 
     for unit in plan.weighted_units:
         weights = plan.weights[str(unit.node.name)]
         x, x_hat = walk.inputs(unit)
-        centred = config.bias_correction and weights.bias is not None
+        centred = options.bias_correction and weights.bias is not None
         moments = layer_moments(unit.node, weights.weight.shape, x, x_hat, centred=centred)
         if moments is not None:
             weights = round_adaptively(unit.node, weights, moments)

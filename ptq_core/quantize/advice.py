@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ptq_core.calibration import CalibrationResult
 from ptq_core.calibration.samples import Arrays
 from ptq_core.calibration.statistics import TensorStatistics
-from ptq_core.config import QuantizeConfig
+from ptq_core.options.preprocess import PreprocessOptions
+from ptq_core.options.quantize import QuantizeOptions
 from ptq_core.quantize.samples import FewSamples
 from ptq_core.quantize.selection import WEIGHT_ONLY
 from ptq_core.reports import LossReport
@@ -54,11 +55,12 @@ X86_HINT = (
 class Observed:
     """What advice is made of.
 
-    Configuration, calibration, statistics of the picture input if it was observed, the loss if it was measured, and the samples
+    Options, calibration, statistics of the picture input if it was observed, the loss if it was measured, and the samples
     that it was measured on.
     """
 
-    config: QuantizeConfig
+    options: QuantizeOptions
+    preprocess: PreprocessOptions
     result: CalibrationResult
     input: TensorStatistics | None
     loss: LossReport | None = None
@@ -74,10 +76,9 @@ class Observed:
         """The largest magnitude of a preprocessed pixel: observed, else what `mean` and `std` allow."""
         if self.input is not None and self.input.count:
             return self.input.abs_max
-        preprocess = self.config.preprocess
         return max(
             max(mean, LARGEST_PIXEL - mean) / std
-            for mean, std in zip(preprocess.mean, preprocess.std, strict=True)
+            for mean, std in zip(self.preprocess.mean, self.preprocess.std, strict=True)
         )
 
 
@@ -90,15 +91,15 @@ def warnings(seen: Observed) -> tuple[str, ...]:
     return tuple(filter(None, (rule(seen) for rule in RULES)))
 
 
-def hints(config: QuantizeConfig) -> tuple[str, ...]:
+def hints(options: QuantizeOptions) -> tuple[str, ...]:
     """What a user of the written model should know, whatever was seen."""
-    in_integers = config.algo != WEIGHT_ONLY and max(config.weight_bits, config.activation_bits) <= 8
+    in_integers = options.algo != WEIGHT_ONLY and max(options.weight_bits, options.activation_bits) <= 8
     return (X86_HINT,) if in_integers else ()
 
 
 def _units(seen: Observed) -> str:
     """Pixels are 0 … 255; a deviation below 1 and a mean of at most 1 are those of pixels from 0 to 1."""
-    preprocess = seen.config.preprocess
+    preprocess = seen.preprocess
     if seen.arrays or min(preprocess.std) >= 1 or max(preprocess.mean) > 1:
         return ""
     if seen.reach <= LARGEST_PIXEL or _is_factor(seen):
@@ -111,14 +112,14 @@ def _units(seen: Observed) -> str:
 
 
 def _is_factor(seen: Observed) -> bool:
-    return max(seen.config.preprocess.std) < LARGEST_FACTOR and seen.reach > LARGEST_PIXEL
+    return max(seen.preprocess.std) < LARGEST_FACTOR and seen.reach > LARGEST_PIXEL
 
 
 def _factor(seen: Observed) -> str:
     """1/255, 1/127.5 or 1/58.4 = 0.017: other tools multiply by it."""
     if seen.arrays or not _is_factor(seen):
         return ""
-    std = seen.config.preprocess.std
+    std = seen.preprocess.std
     return (
         f"the input reaches {seen.reach:.4g}: std {_listed(std)} looks like a factor, but pixels of 0-255 are divided by std;"
         f" give 1 / factor: {_listed([1 / value for value in std])}"
@@ -127,7 +128,7 @@ def _factor(seen: Observed) -> str:
 
 def _idle_mean(seen: Observed) -> str:
     """Less than one of 255 levels: the mean of pixels from 0 to 1, beside a std of pixels from 0 to 255."""
-    mean, std = seen.config.preprocess.mean, seen.config.preprocess.std
+    mean, std = seen.preprocess.mean, seen.preprocess.std
     if not seen.few.decoded or not any(mean) or max(map(abs, mean)) > 1 or min(std) < 1:
         return ""
     return (
@@ -137,14 +138,14 @@ def _idle_mean(seen: Observed) -> str:
 
 
 def _mean_outside(seen: Observed) -> str:
-    mean = seen.config.preprocess.mean
+    mean = seen.preprocess.mean
     if not seen.few.decoded or (max(mean) <= LARGEST_PIXEL and min(mean) >= -1):
         return ""
     return f"mean {_listed(mean)} is no pixel's value: x' = (x - mean) / std with pixels of 0-255; give their mean"
 
 
 def _flat(seen: Observed) -> str:
-    std = seen.config.preprocess.std
+    std = seen.preprocess.std
     if not seen.few.decoded or min(std) <= LARGEST_STD:
         return ""
     return (
@@ -227,7 +228,7 @@ def _listed(values: Iterable[float]) -> str:
 
 
 def _few_pictures(seen: Observed) -> str:
-    if seen.config.algo == WEIGHT_ONLY or seen.result.pictures >= FEW_PICTURES:
+    if seen.options.algo == WEIGHT_ONLY or seen.result.pictures >= FEW_PICTURES:
         return ""
     count = seen.result.pictures
     return (
@@ -246,11 +247,11 @@ def _constant_pictures(seen: Observed) -> str:
 
 
 def _few_bits(seen: Observed) -> str:
-    config = seen.config
+    options = seen.options
     few = [
         f"{name} is {bits}"
-        for name, bits in (("weight_bits", config.weight_bits), ("activation_bits", config.activation_bits))
-        if bits <= FEW_BITS and not (name == "activation_bits" and config.algo == WEIGHT_ONLY)
+        for name, bits in (("weight_bits", options.weight_bits), ("activation_bits", options.activation_bits))
+        if bits <= FEW_BITS and not (name == "activation_bits" and options.algo == WEIGHT_ONLY)
     ]
     if not few:
         return ""
@@ -289,10 +290,10 @@ def _other_class(seen: Observed) -> str:
 
 def _next_steps(seen: Observed) -> str:
     """What the configuration leaves to be tried."""
-    config, steps = seen.config, []
-    if config.algo == WEIGHT_ONLY:
+    options, steps = seen.options, []
+    if options.algo == WEIGHT_ONLY:
         steps.append("more weight_bits")
-    elif config.round_type != "adaround" or not config.bias_correction:
+    elif options.round_type != "adaround" or not options.bias_correction:
         steps.append("the recipe `-c accurate`")
     else:
         steps.append("another algo")

@@ -20,14 +20,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from ptq_core.config import QuantizeConfig
 from ptq_core.numerics import qparams
+from ptq_core.options.quantize import QuantizeOptions
 from ptq_core.quantize.layer_walk import LayerWalk
 from ptq_core.quantize.plan import QuantizationPlan, Samples
 from ptq_core.quantize.weights import QuantizedWeights
 
 
-def refine(plan: QuantizationPlan, config: QuantizeConfig, samples: Samples) -> dict[str, QuantizedWeights]:
+def refine(plan: QuantizationPlan, options: QuantizeOptions, samples: Samples) -> dict[str, QuantizedWeights]:
     """Weights with corrected biases by node name, for every layer that has a bias (others have nowhere to put it).
 
     ``samples`` are float32 of the input's shape without the batch. Raises InputError if there are none.

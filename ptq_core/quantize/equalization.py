@@ -34,8 +34,8 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ptq_core.config import QuantizeConfig
 from ptq_core.graph import io
+from ptq_core.options.quantize import QuantizeOptions
 from ptq_core.quantize.channel_links import Link, ScaledWeights, find_links
 from ptq_core.quantize.plan import Samples
 from ptq_core.quantize.simulation import observe
@@ -66,7 +66,7 @@ class Equalized:
 
 
 def equalize_layers(
-    model: ir.Model, config: QuantizeConfig, samples: Samples | None = None
+    model: ir.Model, options: QuantizeOptions, samples: Samples | None = None
 ) -> list[Equalized]:
     """Equalize all links of the simplified float ``model`` in place.
 

@@ -22,6 +22,7 @@ from ptq_core.graph import io
 from ptq_core.graph.opsets import upgrade_opset
 from ptq_core.graph.passes import remove_unused_constants, simplify
 from ptq_core.graph.passes.share_constants import share_constants
+from ptq_core.options.quantize import QuantizeOptions
 from ptq_core.quantize import advice, report
 from ptq_core.quantize.activations import ActivationParams, activation_params, scale_groups
 from ptq_core.quantize.check import check_written
@@ -167,7 +168,9 @@ def quantize_model(
     few, loss, note = FewSamples(), None, ""
     if config.check:
         few, loss, note = _loss(model, calibrated, config, watch, read_instead, kept)
-    seen = advice.Observed(config, result, result.statistics.get(_input_name(model)), loss, few)
+    seen = advice.Observed(
+        config, config.preprocess, result, result.statistics.get(_input_name(model)), loss, few
+    )
     warnings = (*result.warnings, *advice.warnings(seen))
     details |= report.of_loss(loss) | {"warnings": list(warnings)}
     operators = len(selection.units), len(selection.reasons)
@@ -227,14 +230,14 @@ def _calibrate(
 
 
 def _weights(
-    selection: Selection, params: dict[ir.Value, ActivationParams], config: QuantizeConfig
+    selection: Selection, params: dict[ir.Value, ActivationParams], options: QuantizeOptions
 ) -> dict[str, QuantizedWeights]:
     weights = {}
     for unit in selection.units:
         if unit.has_weights:
             known = params.get(unit.inputs[0])
             weights[str(unit.node.name)] = quantize_weights(
-                unit.node, None if known is None else known.scale, config
+                unit.node, None if known is None else known.scale, options
             )
     return weights
 
@@ -259,10 +262,10 @@ def _refine(
     return plan
 
 
-def _needs_wide_opset(config: QuantizeConfig) -> bool:
-    activation_bits = 8 if config.algo == WEIGHT_ONLY else config.activation_bits
-    return max(config.weight_bits, activation_bits) > 8 or (
-        config.store_int4 and config.weight_bits <= INT4_BITS
+def _needs_wide_opset(options: QuantizeOptions) -> bool:
+    activation_bits = 8 if options.algo == WEIGHT_ONLY else options.activation_bits
+    return max(options.weight_bits, activation_bits) > 8 or (
+        options.store_int4 and options.weight_bits <= INT4_BITS
     )
 
 

@@ -21,7 +21,7 @@ Samples = Iterable[NDArray[np.float32]]
 class QuantizationPlan:
     """Everything that decides the INT8 model; ``insertion.insert_qdq`` turns it into a graph.
 
-    A refinement is a function ``refine(plan, config, samples) -> dict[node name, QuantizedWeights]``. It returns the weights
+    A refinement is a function ``refine(plan, options, samples) -> dict[node name, QuantizedWeights]``. It returns the weights
     that it replaces and leaves the plan as it is; ``with_weights`` makes the next plan of them. Only the integers, the
     bias and its integers may change: the scales of the activations are fixed by now.
     """

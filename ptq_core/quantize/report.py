@@ -12,11 +12,11 @@ from typing import Any
 import onnx_ir as ir
 
 from ptq_core.calibration import CalibrationResult
-from ptq_core.config import QuantizeConfig
 from ptq_core.graph import op_types
 from ptq_core.graph.edits import constant_array
 from ptq_core.graph.op_types import Kind
 from ptq_core.numerics import qparams
+from ptq_core.options.quantize import QuantizeOptions
 from ptq_core.quantize.activations import ActivationParams
 from ptq_core.quantize.plan import QuantizationPlan
 from ptq_core.quantize.selection import WEIGHT_ONLY, Selection
@@ -28,7 +28,7 @@ SCHEMA = 1
 
 
 def build(
-    config: QuantizeConfig,
+    options: QuantizeOptions,
     model_name: str,
     original: Sequence[tuple[str, str]],
     folded: Mapping[str, str],
@@ -40,19 +40,19 @@ def build(
         "schema": SCHEMA,
         "tool": f"ptq {VERSION}",
         "model": model_name,
-        "algo": config.algo,
-        "weight_bits": config.weight_bits,
-        "activation_bits": None if config.algo == WEIGHT_ONLY else config.activation_bits,
-        "activation_symmetric": config.activation_symmetric,
-        "weight_quantize_type": config.weight_quantize_type,
-        "equalize": config.equalize,
-        "round_type": config.round_type,
-        "bias_correction": config.bias_correction,
+        "algo": options.algo,
+        "weight_bits": options.weight_bits,
+        "activation_bits": None if options.algo == WEIGHT_ONLY else options.activation_bits,
+        "activation_symmetric": options.activation_symmetric,
+        "weight_quantize_type": options.weight_quantize_type,
+        "equalize": options.equalize,
+        "round_type": options.round_type,
+        "bias_correction": options.bias_correction,
         "pictures": result.pictures,
         "skipped_pictures": [{"path": str(path), "reason": reason} for path, reason in result.skipped],
         "tensors": [
-            *(_activation(value, param, config, result) for value, param in plan.params.items()),
-            *(entry for name, each in plan.weights.items() for entry in _weights(name, each, config)),
+            *(_activation(value, param, options, result) for value, param in plan.params.items()),
+            *(entry for name, each in plan.weights.items() for entry in _weights(name, each, options)),
         ],
         "ops": _operators(original, folded, plan.selection),
     }
@@ -86,12 +86,12 @@ def write(details: dict[str, Any], path: Path) -> None:
 
 
 def _activation(
-    value: ir.Value, param: ActivationParams, config: QuantizeConfig, result: CalibrationResult
+    value: ir.Value, param: ActivationParams, options: QuantizeOptions, result: CalibrationResult
 ) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": str(value.name),
         "kind": "activation",
-        "algo": config.algo,
+        "algo": options.algo,
         "threshold": param.threshold,
         "low": param.low,
         "high": param.high,
@@ -109,13 +109,13 @@ def _activation(
     return entry | {"algo": "the operator's own range" if is_fixed else "shared with its input"}
 
 
-def _weights(node_name: str, weights: QuantizedWeights, config: QuantizeConfig) -> list[dict[str, Any]]:
+def _weights(node_name: str, weights: QuantizedWeights, options: QuantizeOptions) -> list[dict[str, Any]]:
     top = qparams.levels(weights.bits)
     entries: list[dict[str, Any]] = [
         {
             "name": f"{node_name}/weight",
             "kind": "weight",
-            "algo": config.weight_quantize_type,
+            "algo": options.weight_quantize_type,
             "threshold": [float(scale) * top for scale in weights.scales],
             "scale": [float(scale) for scale in weights.scales],
             "zero_point": 0,

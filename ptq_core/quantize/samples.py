@@ -15,23 +15,22 @@ from numpy.typing import NDArray
 from ptq_core.calibration.decode import load_samples
 from ptq_core.calibration.readers import find_pictures
 from ptq_core.calibration.samples import ARRAY_SUFFIXES, Arrays, Sample, Shapes, as_arrays
-from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
+from ptq_core.options.calibration import CalibrationOptions
 
 
 @dataclass(frozen=True)
 class PictureSamples:
     """The files that calibration takes, decoded in the same way anew in each iteration: float32 arrays of the one input."""
 
-    config: QuantizeConfig
+    options: CalibrationOptions
     inputs: Shapes
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        config = self.config
-        requested = None if config.batch_nums is None else config.batch_size * config.batch_nums
-        paths = [p.path for p in find_pictures(config.image_dir, config.image_list)][:requested]
+        options = self.options
+        paths = [p.path for p in find_pictures(options.image_dir, options.image_list)][: options.requested]
         loading = load_samples(
-            paths, config.preprocess, self.inputs, skip_bad=config.skip_bad_images, reduced=True
+            paths, options.preprocess, self.inputs, skip_bad=options.skip_bad_images, reduced=True
         )
         with closing(loading) as loaded:
             for read in loaded:
@@ -54,7 +53,7 @@ class GivenSamples:
 
 
 def refinement_samples(
-    config: QuantizeConfig, inputs: Shapes, given: Iterable[Sample] | None
+    options: CalibrationOptions, inputs: Shapes, given: Iterable[Sample] | None
 ) -> PictureSamples | GivenSamples:
     """The samples that equalization, bias correction and AdaRound run the model on: ``given``, or the pictures of ``config``.
 
@@ -67,7 +66,7 @@ def refinement_samples(
             fix="switch them off for this model",
         )
     if given is None:
-        return PictureSamples(config, inputs)
+        return PictureSamples(options, inputs)
     check_restartable(given, "the samples")
     return GivenSamples(given, inputs)
 
@@ -105,7 +104,7 @@ class FewSamples:
 
 
 def few_samples(
-    config: QuantizeConfig, inputs: Shapes, given: KeepFirst | None, share: Callable[[int], int]
+    options: CalibrationOptions, inputs: Shapes, given: KeepFirst | None, share: Callable[[int], int]
 ) -> FewSamples:
     """Of n samples ``share(n)``, the first of ``given``, else pictures spread evenly over those of ``config``.
 
@@ -117,13 +116,12 @@ def few_samples(
         return FewSamples(
             [as_arrays(sample, inputs, f"sample {index}") for index, sample in enumerate(taken)]
         )
-    if config.image_dir is None and config.image_list is None:
+    if options.image_dir is None and options.image_list is None:
         return FewSamples()
-    requested = None if config.batch_nums is None else config.batch_size * config.batch_nums
-    paths = [p.path for p in find_pictures(config.image_dir, config.image_list)][:requested]
+    paths = [p.path for p in find_pictures(options.image_dir, options.image_list)][: options.requested]
     count = min(share(len(paths)), len(paths))
     spread = [paths[i * len(paths) // count] for i in range(count)]
-    loading = load_samples(spread, config.preprocess, inputs, skip_bad=True, may_be_none=True, reduced=True)
+    loading = load_samples(spread, options.preprocess, inputs, skip_bad=True, may_be_none=True, reduced=True)
     with closing(loading) as loaded:
         decoded = all(path.suffix.lower() not in ARRAY_SUFFIXES for path in spread)
         return FewSamples([read.arrays for read in loaded if read.bad is None], decoded)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from ptq_core.config import DEFAULT_OP_TYPES, DEFAULT_SKIP_SCOPE, QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.graph import op_types, scopes
 from ptq_core.graph.edits import constant_array
 from ptq_core.graph.op_types import Kind
+from ptq_core.options.quantize import DEFAULT_OP_TYPES, DEFAULT_SKIP_SCOPE, QuantizeOptions
 from ptq_core.quantize.objections import data_indices, objection
 
 FUSED_ACTIVATIONS = ("Relu", "Clip")
@@ -74,7 +74,7 @@ class Selection:
         return {str(u.activation.name): str(u.node.name) for u in self.units if u.activation is not None}
 
 
-def skipped_nodes(model: ir.Model, config: QuantizeConfig) -> dict[str, str]:
+def skipped_nodes(model: ir.Model, options: QuantizeOptions) -> dict[str, str]:
     """Names of the nodes that the user wants in float → the reason, in words; of the model as the user gave it.
 
     Given scopes, names and tensors must match something (InputError with a near miss); the default scope need not.
@@ -85,25 +85,25 @@ def skipped_nodes(model: ir.Model, config: QuantizeConfig) -> dict[str, str]:
         for value in node.inputs:
             if value is not None and value.name:
                 readers.setdefault(value.name, []).append(str(node.name))
-    if config.skip_quant is not None:
-        found = scopes.matching_names(names, config.skip_quant)
+    if options.skip_quant is not None:
+        found = scopes.matching_names(names, options.skip_quant)
     else:
         found = {name: DEFAULT_SKIP_SCOPE for name in names if scopes.in_scope(name, DEFAULT_SKIP_SCOPE)}
     reasons = {name: f"in the skip_quant scope `{scope}`" for name, scope in found.items()}
-    for name, pattern in scopes.matching_patterns(names, config.skip_nodes).items():
+    for name, pattern in scopes.matching_patterns(names, options.skip_nodes).items():
         reasons.setdefault(name, f"named in skip_nodes by `{pattern}`")
-    for name, tensor in scopes.reading_nodes(readers, config.skip_tensor_list).items():
+    for name, tensor in scopes.reading_nodes(readers, options.skip_tensor_list).items():
         reasons.setdefault(name, f"reads `{tensor}` of skip_tensor_list")
     return reasons
 
 
-def check_wanted_types(model: ir.Model, config: QuantizeConfig) -> None:
+def check_wanted_types(model: ir.Model, options: QuantizeOptions) -> None:
     """Raise InputError for an unknown op type, or one that the user added and the model does not have."""
-    op_types.check_op_types(config.quantizable_op_type)
-    if config.is_full_quantize:
+    op_types.check_op_types(options.quantizable_op_type)
+    if options.is_full_quantize:
         return
     present = {name for node in model.graph for name in op_types.names_of(node)}
-    for name in config.quantizable_op_type:
+    for name in options.quantizable_op_type:
         if name not in present and name not in DEFAULT_OP_TYPES:
             raise InputError(
                 f"quantizable_op_type has `{name}`, but the model has no such operator",
@@ -112,7 +112,7 @@ def check_wanted_types(model: ir.Model, config: QuantizeConfig) -> None:
             )
 
 
-def select(model: ir.Model, config: QuantizeConfig, skipped: Mapping[str, str]) -> Selection:
+def select(model: ir.Model, options: QuantizeOptions, skipped: Mapping[str, str]) -> Selection:
     """Choose the operators of a simplified graph that run on integers.
 
     Operators that accumulate (convolutions, matrix products) are taken if their type is wanted, and so are the others that
@@ -122,16 +122,16 @@ def select(model: ir.Model, config: QuantizeConfig, skipped: Mapping[str, str]) 
     result = Selection()
     candidates: dict[str, Unit] = {}
     for node in model.graph:
-        reason = _reason_against(node, config, skipped)
+        reason = _reason_against(node, options, skipped)
         if reason is None:
-            activation = None if config.algo == WEIGHT_ONLY else _activation_of(node, skipped)
+            activation = None if options.algo == WEIGHT_ONLY else _activation_of(node, skipped)
             weights = _has_weights(node)
             candidates[str(node.name)] = Unit(
                 node, activation, op_types.kind_of(node), data_indices(node), weights
             )
         else:
             result.reasons[str(node.name)] = reason
-    chosen = _chosen(model, candidates, set(config.quantizable_op_type))
+    chosen = _chosen(model, candidates, set(options.quantizable_op_type))
     for name, unit in candidates.items():
         if name in chosen:
             result.units.append(unit)
@@ -146,16 +146,16 @@ def select(model: ir.Model, config: QuantizeConfig, skipped: Mapping[str, str]) 
     return result
 
 
-def _reason_against(node: ir.Node, config: QuantizeConfig, skipped: Mapping[str, str]) -> str | None:
+def _reason_against(node: ir.Node, options: QuantizeOptions, skipped: Mapping[str, str]) -> str | None:
     names = op_types.names_of(node)
     if str(node.name) in skipped:
         return skipped[str(node.name)]
     if not names:
         return f"{node.op_type} is not an operator that can be quantized"
-    if not config.is_full_quantize and not set(names) & set(config.quantizable_op_type):
+    if not options.is_full_quantize and not set(names) & set(options.quantizable_op_type):
         return f"{names[0]} is not in quantizable_op_type"
     reason = objection(node)
-    if reason is None and config.algo == WEIGHT_ONLY and not _has_weights(node):
+    if reason is None and options.algo == WEIGHT_ONLY and not _has_weights(node):
         return "it has no constant weights, and weight_only quantizes nothing else"
     return reason
 

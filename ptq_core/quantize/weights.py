@@ -8,10 +8,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.graph.edits import constant_array, per_channel
 from ptq_core.numerics import qparams
+from ptq_core.options.quantize import QuantizeOptions
 from ptq_core.quantize.least_squares import least_squares_scales
 
 
@@ -66,7 +66,7 @@ def scale_axis(node: ir.Node, weight_quantize_type: str) -> int | None:
 
 
 def quantize_weights(
-    node: ir.Node, input_scale: np.float32 | None, config: QuantizeConfig
+    node: ir.Node, input_scale: np.float32 | None, options: QuantizeOptions
 ) -> QuantizedWeights:
     """Quantize the constant weights of ``node``, and its bias for an input with ``input_scale`` (None: the bias stays float).
 
@@ -76,8 +76,8 @@ def quantize_weights(
     """
     _check_finite(node)
     weight = np.asarray(constant_array(node.inputs[1]), np.float32)
-    axis, bits = scale_axis(node, config.weight_quantize_type), config.weight_bits
-    if config.weight_quantize_type.endswith("mse"):
+    axis, bits = scale_axis(node, options.weight_quantize_type), options.weight_bits
+    if options.weight_quantize_type.endswith("mse"):
         scales = least_squares_scales(weight, axis, bits)
     else:
         scales = qparams.weight_scales(weight, axis, bits)
@@ -89,7 +89,7 @@ def quantize_weights(
     assert bias is not None  # objections.py
     worst = bias if axis is not None else np.abs(bias).max(keepdims=True)
     raised = qparams.scales_for_bias(scales, input_scale, worst)
-    if max(bits, config.activation_bits) <= 8:
+    if max(bits, options.activation_bits) <= 8:
         scales = raised
     bias_scales = np.float32(input_scale) * raised
     return QuantizedWeights(

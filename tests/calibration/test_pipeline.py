@@ -10,8 +10,9 @@ import pytest
 
 from ptq_core.calibration import CalibrationResult, calibrate, pipeline
 from ptq_core.calibration.cache import CachedCalibration, cache_path, load_cache, save_cache
-from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
+from ptq_core.options.preprocess import PreprocessOptions
 from tests.calibration.conftest import PICTURES, MakeModel
 
 NAMES = ["input", "twice"]
@@ -175,7 +176,7 @@ def test_other_pictures_are_another_key(folder: Path, two_steps: MakeModel, chan
 def test_other_model_or_preprocessing_is_another_key(folder: Path, two_steps: MakeModel) -> None:
     run(two_steps(), config(folder, is_use_cache_file=True))
     assert not run(two_steps(1), config(folder, is_use_cache_file=True)).from_cache
-    other = PreprocessConfig(mean=(1.0,))
+    other = PreprocessOptions(mean=(1.0,))
     assert not run(two_steps(), config(folder, is_use_cache_file=True, preprocess=other)).from_cache
 
 

@@ -15,10 +15,10 @@ from ptq_core.calibration import decode
 from ptq_core.calibration.decode import load_pictures, load_samples
 from ptq_core.calibration.preprocess import BadPictureError, preprocess_picture, read_picture
 from ptq_core.calibration.readers import pictures_in_folder
-from ptq_core.config import PreprocessConfig
 from ptq_core.errors import InputError
+from ptq_core.options.preprocess import PreprocessOptions
 
-PLAIN = PreprocessConfig()
+PLAIN = PreprocessOptions()
 SHAPE = (3, 8, 8)
 
 
@@ -30,7 +30,7 @@ def gradient(height: int = 6, width: int = 10) -> Image.Image:
 @pytest.mark.parametrize("order", ["RGB", "BGR"])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_normalises_in_float32(order: Any, layout: Any) -> None:
-    config = PreprocessConfig(mean=(1, 2, 3), std=(4, 5, 6), channel_order=order, layout=layout)
+    config = PreprocessOptions(mean=(1, 2, 3), std=(4, 5, 6), channel_order=order, layout=layout)
     pixels = np.asarray(gradient(), np.float32)
     pixels = pixels if order == "RGB" else pixels[:, :, ::-1]
     mean, std = np.array([1, 2, 3], np.float32), np.array([4, 5, 6], np.float32)
@@ -43,9 +43,9 @@ def test_normalises_in_float32(order: Any, layout: Any) -> None:
 
 
 def test_grey() -> None:
-    result = preprocess_picture(gradient(), PreprocessConfig(channel_order="GRAY", mean=(10,), std=(2,)))
+    result = preprocess_picture(gradient(), PreprocessOptions(channel_order="GRAY", mean=(10,), std=(2,)))
     np.testing.assert_array_equal(result[0], (np.asarray(gradient().convert("L"), np.float32) - 10) / 2)
-    assert preprocess_picture(gradient(), PreprocessConfig(channel_order="GRAY", layout="NHWC")).shape == (
+    assert preprocess_picture(gradient(), PreprocessOptions(channel_order="GRAY", layout="NHWC")).shape == (
         6,
         10,
         1,
@@ -68,18 +68,18 @@ SIZES: list[tuple[dict[str, Any], tuple[int, int], tuple[int, int]]] = [
 @pytest.mark.parametrize(("config", "size", "expected"), SIZES)
 def test_sizes(config: dict[str, Any], size: tuple[int, int], expected: tuple[int, int]) -> None:
     picture = Image.new("RGB", (size[1], size[0]))
-    assert preprocess_picture(picture, PreprocessConfig(**config)).shape == (3, *expected)
+    assert preprocess_picture(picture, PreprocessOptions(**config)).shape == (3, *expected)
 
 
 def test_centre_crop_is_centred() -> None:
-    result = preprocess_picture(gradient(6, 10), PreprocessConfig(center_crop=(2, 4)))
+    result = preprocess_picture(gradient(6, 10), PreprocessOptions(center_crop=(2, 4)))
     np.testing.assert_array_equal(result[0, 0], np.arange(3, 7) * 20)
     np.testing.assert_array_equal(result[1, :, 0], np.arange(2, 4) * 30)
 
 
 def test_crop_from_a_smaller_picture() -> None:
     with pytest.raises(InputError, match=r"cat\.png is 6x10 .* center_crop \[7, 7\]"):
-        preprocess_picture(gradient(), PreprocessConfig(center_crop=(7, 7)), "cat.png")
+        preprocess_picture(gradient(), PreprocessOptions(center_crop=(7, 7)), "cat.png")
 
 
 def test_orientation_tag_is_not_applied(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ SHAPES: list[tuple[dict[str, Any], tuple[int, ...], str]] = [
 @pytest.mark.parametrize(("config", "wanted", "fix"), SHAPES)
 def test_wrong_shape(folder: Path, config: dict[str, Any], wanted: tuple[int, ...], fix: str) -> None:
     with pytest.raises(InputError, match=r"p0\.png, but the model takes") as caught:
-        read_picture(folder / "p0.png", PreprocessConfig(**config), wanted)
+        read_picture(folder / "p0.png", PreprocessOptions(**config), wanted)
     assert fix in caught.value.fix
     assert not isinstance(caught.value, BadPictureError)  # skip_bad_images must not hide it
 
@@ -192,7 +192,7 @@ def photograph(path: Path, width: int, height: int) -> Path:
 def test_reduced_decoding_stays_within_its_tolerance(
     tmp_path: Path, size: tuple[int, int], resize: dict[str, Any]
 ) -> None:
-    path, config = photograph(tmp_path / "large.jpg", *size), PreprocessConfig(**resize)
+    path, config = photograph(tmp_path / "large.jpg", *size), PreprocessOptions(**resize)
     plain = read_picture(path, config, (3, 224, 224))
     reduced = read_picture(path, config, (3, 224, 224), reduced=True)
     difference = np.abs(plain - reduced)
@@ -201,7 +201,7 @@ def test_reduced_decoding_stays_within_its_tolerance(
 
 
 def test_pictures_below_six_times_the_size_are_decoded_plainly(tmp_path: Path) -> None:
-    path, config = photograph(tmp_path / "small.jpg", 1340, 1340), PreprocessConfig(resize=(224, 224))
+    path, config = photograph(tmp_path / "small.jpg", 1340, 1340), PreprocessOptions(resize=(224, 224))
     np.testing.assert_array_equal(
         read_picture(path, config, (3, 224, 224)), read_picture(path, config, (3, 224, 224), reduced=True)
     )

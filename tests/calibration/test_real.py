@@ -13,14 +13,15 @@ import pytest
 from ptq_core.calibration import calibrate, find_range
 from ptq_core.calibration.decode import load_pictures
 from ptq_core.calibration.readers import labelled_pictures
-from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.config import QuantizeConfig
 from ptq_core.graph.session import open_session
+from ptq_core.options.preprocess import PreprocessOptions
 
 pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = Path("models/mobilenet_v1_075.onnx")
-PREPROCESS = PreprocessConfig(resize_short=256, center_crop=(224, 224), mean=(127.5,), std=(127.5,))
+PREPROCESS = PreprocessOptions(resize_short=256, center_crop=(224, 224), mean=(127.5,), std=(127.5,))
 
 PEAK_MEMORY = """
 import sys

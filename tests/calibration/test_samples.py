@@ -15,8 +15,9 @@ from PIL import Image
 from ptq_core.calibration import CalibrationResult, GeneratorSamples, calibrate
 from ptq_core.calibration.decode import load_pictures
 from ptq_core.calibration.samples import as_arrays
-from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
+from ptq_core.options.preprocess import PreprocessOptions
 from tests.calibration.conftest import PICTURES, MakeModel
 
 ONE = {"input": (1, 3, 8, 8)}
@@ -154,7 +155,7 @@ def test_array_files(tmp_path: Path, two_steps: MakeModel) -> None:
     with (folder / "5.NPZ").open("wb") as file:
         np.savez_compressed(file, input=X[5])
     settings = config(
-        tmp_path, image_dir=folder, preprocess=PreprocessConfig(mean=(9.0,))
+        tmp_path, image_dir=folder, preprocess=PreprocessOptions(mean=(9.0,))
     )  # which does not apply
     check_x(calibrate(two_steps(), ["input", "twice"], settings, ONE))
     listed = tmp_path / "list.txt"
@@ -162,7 +163,7 @@ def test_array_files(tmp_path: Path, two_steps: MakeModel) -> None:
     settings = config(tmp_path, image_dir=folder, image_list=listed)
     check_x(calibrate(two_steps(), ["input", "twice"], settings, ONE), 2)
     paths = [folder / "0.npy", folder / "4.npz"]
-    (_, first) = next(load_pictures(paths[:1], PreprocessConfig(), (3, 8, 8)))
+    (_, first) = next(load_pictures(paths[:1], PreprocessOptions(), (3, 8, 8)))
     np.testing.assert_array_equal(first, X[0])
 
 

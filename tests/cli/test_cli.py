@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from ptq_cli import main
-from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.config import QuantizeConfig
 from ptq_core.optimize.supported import SUPPORTED
+from ptq_core.options.preprocess import PreprocessOptions
 from tests.agreement import RUNTIME_IS_BUILT
 from tests.models import Builder, mobile_block, save
 
@@ -114,7 +115,7 @@ def test_booleans(workspace: Path, capsys: pytest.CaptureFixture[str], spelling:
 
 def test_every_key_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = ptq(capsys, "quantize", "--help")
-    keys = [*QuantizeConfig.__dataclass_fields__, *PreprocessConfig.__dataclass_fields__]
+    keys = [*QuantizeConfig.__dataclass_fields__, *PreprocessOptions.__dataclass_fields__]
     missing = [key for key in keys if f"--{key.replace('_', '-')} " not in out and key != "preprocess"]
     assert missing == []
 

@@ -11,7 +11,8 @@ import pytest
 from ptq_cli.flags import Command, command, default_words, group, option, switch
 from ptq_cli.main import app, run
 from ptq_cli.quantize_flags import KEYS
-from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.config import QuantizeConfig
+from ptq_core.options.preprocess import PreprocessOptions
 
 
 def help_of(name: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -45,7 +46,7 @@ def test_every_key_has_one_heading() -> None:
     placed = [dotted for keys in KEYS.values() for dotted in keys]
     keys = {*QuantizeConfig.__dataclass_fields__} - {"preprocess"}
     assert len(placed) == len(set(placed))
-    assert set(placed) == keys | {f"preprocess.{name}" for name in PreprocessConfig.__dataclass_fields__}
+    assert set(placed) == keys | {f"preprocess.{name}" for name in PreprocessOptions.__dataclass_fields__}
 
 
 def test_the_help_of_a_key_tells_choices_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from ptq_cli.main import run
-from ptq_core.config import PreprocessConfig
 from ptq_core.errors import InputError
 from ptq_core.evaluate.accuracy import evaluate, top_classes
 from ptq_core.evaluate.preprocess_file import load_preprocess
 from ptq_core.optimize.pipeline import optimize
+from ptq_core.options.preprocess import PreprocessOptions
 from tests.evaluate.conftest import MakeModel
 
-PREPROCESS = PreprocessConfig(resize=(2, 2))
+PREPROCESS = PreprocessOptions(resize=(2, 2))
 
 
 @pytest.mark.parametrize("shape", [("n", 3, 2, 2), ("n", 3, "h", "w"), (1, 3, 2, 2), (3, 3, 2, 2)])
@@ -85,7 +85,7 @@ def test_a_model_that_does_not_fit_is_refused(
 
 
 def test_nan_is_not_counted_as_an_answer(pictures: Path, brightest_channel: MakeModel) -> None:
-    preprocess = PreprocessConfig(resize=(2, 2))
+    preprocess = PreprocessOptions(resize=(2, 2))
     object.__setattr__(preprocess, "mean", (float("nan"),) * 3)  # a configuration file cannot say that
     with pytest.raises(InputError, match=r"red\.png with NaN"):
         evaluate(brightest_channel(), pictures / "labels.txt", preprocess)

@@ -31,7 +31,11 @@ def said(
         statistics["x"] = TensorStatistics("x")
         statistics["x"].update(np.float32(values), Scratch(), str, samples=1)
     seen = advice.Observed(
-        config, CalibrationResult(statistics, pictures), statistics.get("x"), few=few or FewSamples()
+        config,
+        config.preprocess,
+        CalibrationResult(statistics, pictures),
+        statistics.get("x"),
+        few=few or FewSamples(),
     )
     return "\n".join(advice.warnings(seen))
 

@@ -10,11 +10,12 @@ import onnx_ir as ir
 import pytest
 from onnx import numpy_helper
 
-from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.evaluate.accuracy import evaluate
 from ptq_core.graph import io
 from ptq_core.graph.edits import constant_array
+from ptq_core.options.preprocess import PreprocessOptions
 from ptq_core.quantize.channel_links import ScaledWeights, find_links
 from ptq_core.quantize.equalization import equalize_layers
 from ptq_core.quantize.pipeline import quantize
@@ -299,7 +300,7 @@ def test_the_residual_branch_of_a_mobile_block(tmp_path: Path) -> None:
 @pytest.mark.real
 def test_per_tensor_weights_recover_on_mobilenet(shared_data: Path, tmp_path: Path) -> None:
     """1.5 % top-1 without equalization; FP32 has 174 of 200."""
-    preprocess = PreprocessConfig(resize_short=256, center_crop=(224,), mean=(127.5,), std=(127.5,))
+    preprocess = PreprocessOptions(resize_short=256, center_crop=(224,), mean=(127.5,), std=(127.5,))
     keys = QuantizeConfig(
         model_dir=shared_data / "models" / "mobilenet_v1_075.onnx",
         save_model_path=tmp_path / "int8",

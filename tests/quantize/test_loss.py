@@ -298,7 +298,8 @@ def test_what_looks_like_class_scores(
 
 def said(report: LossReport, **keys: Any) -> str:
     config = load_config(None, {"model_dir": "m", "save_model_path": "q", "image_dir": "p", **keys})
-    return "\n".join(advice.warnings(advice.Observed(config, CalibrationResult({}, 100), None, report)))
+    seen = advice.Observed(config, config.preprocess, CalibrationResult({}, 100), None, report)
+    return "\n".join(advice.warnings(seen))
 
 
 def report(

@@ -12,13 +12,14 @@ import pytest
 from onnx import numpy_helper
 from PIL import Image
 
-from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.graph.session import open_session
+from ptq_core.options.preprocess import PreprocessOptions
 from ptq_core.quantize.pipeline import quantize
 from tests.models import Builder, mobile_block, save
 
-PREPROCESS = PreprocessConfig(mean=(127.5,), std=(60.0,))
+PREPROCESS = PreprocessOptions(mean=(127.5,), std=(60.0,))
 
 
 @pytest.fixture
@@ -258,7 +259,7 @@ def already_quantized() -> onnx.ModelProto:
             {"skip_quant": ("stem", "body", "head")},
             "no operator of the model would be quantized",
         ),
-        (mobile_block(), {"preprocess": PreprocessConfig(resize=(8, 8))}, "8"),
+        (mobile_block(), {"preprocess": PreprocessOptions(resize=(8, 8))}, "8"),
         (open_size(), {}, "set input_shape"),
         (already_quantized(), {}, "quantized already"),
         (replace_constant(mobile_block(), "stem/conv/weight", np.nan), {}, "NaN"),

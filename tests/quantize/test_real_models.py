@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from ptq_core.calibration.preprocess import read_picture
-from ptq_core.config import PreprocessConfig, QuantizeConfig
+from ptq_core.config import QuantizeConfig
 from ptq_core.graph.session import open_session
 from ptq_core.numerics.metrics import sqnr_db
+from ptq_core.options.preprocess import PreprocessOptions
 from ptq_core.quantize.pipeline import quantize
 from tests.quantize.harness import Array
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.real
 
 @dataclass(frozen=True)
 class Real:
-    preprocess: PreprocessConfig
+    preprocess: PreprocessOptions
     shape: tuple[int, int, int]
     least_db: dict[str, float]
     """Output → SQNR in dB over ten photographs, a little below what was measured."""
@@ -30,20 +31,20 @@ class Real:
 
 MODELS = {
     "mobilenet_v1_075": Real(
-        PreprocessConfig(resize_short=256, center_crop=(224,), mean=(127.5,), std=(127.5,)),
+        PreprocessOptions(resize_short=256, center_crop=(224,), mean=(127.5,), std=(127.5,)),
         (3, 224, 224),
         {"prob": 7.5},  # behind a Softmax, which magnifies what differs in the logits
         (28, 29),
     ),
-    "resnet8_cifar10": Real(PreprocessConfig(resize=(32, 32)), (3, 32, 32), {"output": 17.5}, (10, 15)),
+    "resnet8_cifar10": Real(PreprocessOptions(resize=(32, 32)), (3, 32, 32), {"output": 17.5}, (10, 15)),
     "FastestDet": Real(
-        PreprocessConfig(resize=(352, 352), std=(255.0,), channel_order="BGR"),
+        PreprocessOptions(resize=(352, 352), std=(255.0,), channel_order="BGR"),
         (3, 352, 352),
         {"758": 9.0},  # int8 weights alone leave 17.5 dB: a network of 240 k weights has no redundancy
         (70, 158),
     ),
     "Ultraface": Real(
-        PreprocessConfig(resize=(240, 320), mean=(127.0,), std=(128.0,)),
+        PreprocessOptions(resize=(240, 320), mean=(127.0,), std=(128.0,)),
         (3, 240, 320),
         {"scores": 38.0, "boxes": 41.5},
         (52, 54),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ptq_core.calibration.observers import abs_max, avg, emd, hist, kl, min_max, mse
 from ptq_core.calibration.observers.base import Observer, Quantizer, Range, check_observed
 from ptq_core.calibration.statistics import TensorStatistics
-from ptq_core.config import QuantizeConfig
+from ptq_core.options.calibration import RangeOptions
 
 __all__ = ["OBSERVERS", "Quantizer", "Range", "find_range"]
 
@@ -26,11 +26,11 @@ OBSERVERS: dict[str, Observer] = {
 """Observer by the value of the configuration key `algo`; `weight_only` observes nothing."""
 
 
-def find_range(statistics: TensorStatistics, config: QuantizeConfig) -> Range:
+def find_range(statistics: TensorStatistics, options: RangeOptions) -> Range:
     """The range of an activation by `algo`, `activation_bits`, `activation_symmetric` and `hist_percent` of ``config``.
 
     (0, 0) for a tensor that was always zero. Raises InputError if no value was seen, KeyError for `weight_only`.
     """
     check_observed(statistics)
-    quantizer = Quantizer(config.activation_bits, config.activation_symmetric, config.hist_percent)
-    return OBSERVERS[config.algo](statistics, quantizer)
+    quantizer = Quantizer(options.activation_bits, options.activation_symmetric, options.hist_percent)
+    return OBSERVERS[options.algo](statistics, quantizer)

@@ -42,6 +42,10 @@ def _bound(a: Concat, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> 
     return np.concatenate(e, a.axis)
 
 
+def _apart(a: Concat, rank: int) -> tuple[bool, bool]:
+    return a.axis != 1, a.axis != rank - 1
+
+
 CONCAT = OperatorKind(
     code=9,
     name="concat",
@@ -54,6 +58,7 @@ CONCAT = OperatorKind(
     bound=_bound,
     identity=lambda a, _: not a.bounds,
     moves=True,
+    apart=_apart,
     selects=always,
     rescales=always,
     f16_everywhere=True,

@@ -113,6 +113,11 @@ def conv_work(a: Conv2d, inputs: Sequence[Tensor], y: Tensor) -> int:
     return y.elements * (w.elements // w.dims[0]) + width * w.dims[1] * y.dims[0] * y.dims[1]
 
 
+def conv_apart(a: Conv2d, _: int) -> tuple[bool, bool]:
+    """Channels only where there are no groups."""
+    return True, a.groups == 1
+
+
 CONV2D = OperatorKind(
     code=1,
     name="conv2d",
@@ -126,4 +131,5 @@ CONV2D = OperatorKind(
     work=conv_work,
     weighted=True,
     affine=True,
+    apart=conv_apart,
 )

@@ -11,7 +11,14 @@ import numpy as np
 from ptq_core.flatfile.operators.attributes import F32, I32, INT8_MAX, INT8_MIN, Range, Rule
 from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator, scale_of
-from ptq_core.flatfile.operators.conv2d import Conv2d, conv_bound, conv_shapes, conv_window, conv_work
+from ptq_core.flatfile.operators.conv2d import (
+    Conv2d,
+    conv_apart,
+    conv_bound,
+    conv_shapes,
+    conv_window,
+    conv_work,
+)
 from ptq_core.flatfile.operators.description import Operand, OperatorKind
 from ptq_core.flatfile.operators.roundoff import SLACK, Roundoff
 from ptq_core.flatfile.operators.weighted import BIAS, sums_fit, weights
@@ -81,4 +88,5 @@ CONV2D_ADD = OperatorKind(
     bound=_bound,
     work=conv_work,
     weighted=True,
+    apart=conv_apart,
 )

@@ -130,6 +130,9 @@ class OperatorKind(Generic[A]):
     """y says which elements of x are larger: the same for any strictly monotone function of x."""
     rescales: Callable[[A], bool] = never
     """On int8 it computes what its inputs stand for, each with a scale of its own, and requantizes; weighted ones aside."""
+    apart: Callable[[A, int], tuple[bool, bool]] = field(default=lambda _a, _rank: (False, False))
+    """(rows, channels): whether some of those of a y of this rank, dimension 1 and the last, can be computed from the same of the
+    inputs, or from a window of them. An elementwise kind needs not say so."""
     f16_everywhere: bool = False
     """The runtime runs it in half precision on every CPU: it needs no arithmetic in it."""
 

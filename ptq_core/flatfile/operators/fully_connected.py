@@ -55,4 +55,5 @@ FULLY_CONNECTED = OperatorKind(
     work=_work,
     weighted=True,
     affine=True,
+    apart=lambda _a, _rank: (False, True),
 )

@@ -136,6 +136,7 @@ MAX_POOL2D = OperatorKind(
     reference=_max_reference,
     bound=_max_bound,
     work=_work,
+    apart=lambda _a, _rank: (True, True),
     selects=always,
 )
 
@@ -150,5 +151,6 @@ AVERAGE_POOL2D = OperatorKind(
     reference=_average_reference,
     bound=_average_bound,
     work=_work,
+    apart=lambda _a, _rank: (True, True),
     rescales=always,
 )

@@ -35,6 +35,10 @@ def _bound(a: Softmax, x: list[Array], e: list[Array], y: Array, r: Roundoff) ->
     return bound
 
 
+def _apart(a: Softmax, rank: int) -> tuple[bool, bool]:
+    return a.axis != 1, a.axis != rank - 1
+
+
 SOFTMAX = OperatorKind(
     code=10,
     name="softmax",
@@ -43,4 +47,5 @@ SOFTMAX = OperatorKind(
     same_shape=True,
     reference=_reference,
     bound=_bound,
+    apart=_apart,
 )

@@ -15,10 +15,11 @@ from ptq_core.optimize.rewrite import NOTHING, Rewriter, only_selects, with_attr
 
 
 def sink_dequantize(program: Program) -> list[str]:
-    """dequantize → an operator that only moves or selects values ⇒ the same in int8 → dequantize; what reads their order: none.
+    """dequantize → an operator that only moves or selects values ⇒ the same in int8 → dequantize.
 
-    Requires an operator without clamp and, for pad and dilate, a value that int8 holds exactly. Ensures bit-identical values:
-    these operators only choose among values, and dequantization is strictly monotone.
+    What only reads their order takes the integers. Requires an operator without clamp and, for pad and dilate, a value that
+    int8 holds exactly. Ensures bit-identical values: these operators only choose among values, and dequantization is
+    strictly monotone.
     """
     rewriter = Rewriter(program)
     for op in rewriter.ops():

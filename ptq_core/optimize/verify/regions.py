@@ -12,12 +12,9 @@ from typing import cast
 
 import numpy as np
 
-from ptq_core.flatfile.operators.concat import Concat
 from ptq_core.flatfile.operators.conv2d import Conv2d
 from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD
-from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.operators.pool2d import Pool2d
-from ptq_core.flatfile.operators.softmax import Softmax
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.tensors import Array, Tensor
 from ptq_core.flatfile.work import operator_work
@@ -203,14 +200,9 @@ def _is_residual(op: Op, position: int) -> bool:
 
 def _allowed(program: Program, op: Op, region: Region) -> Region:
     """``region`` of the output of ``op``, widened to what its inputs can be cut for."""
-    rank, a = len(program.tensors[op.outputs[0]].dims), op.attributes
-    rows = rank > 2 and (isinstance(a, Conv2d | Pool2d) or op.kind.elementwise)
-    channels = isinstance(a, Pool2d) or op.kind.elementwise or op.kind == FULLY_CONNECTED
-    if isinstance(a, Conv2d):
-        channels = a.groups == 1
-    elif isinstance(a, Concat | Softmax):
-        rows, channels = rank > 2 and a.axis != 1, a.axis != rank - 1
-    return Region(region.rows if rows else None, region.channels if channels else None)
+    rank = len(program.tensors[op.outputs[0]].dims)
+    rows, channels = (True, True) if op.kind.elementwise else op.kind.apart(op.attributes, rank)
+    return Region(region.rows if rows and rank > 2 else None, region.channels if channels else None)
 
 
 def _needed(program: Program, op: Op, position: int, region: Region) -> Region:

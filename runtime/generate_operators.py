@@ -48,8 +48,8 @@ def camel(name: str) -> str:
 
 def attribute_classes() -> list[type[Attributes]]:
     """Those with fields, once each, the clamp first: others hold it."""
-    found = dict.fromkeys([Clamp, *(row.attributes for row in MODULES)])
-    return [attributes for attributes in found if fields_of(attributes)]
+    every: list[type[Attributes]] = [Clamp, *(row.attributes for row in MODULES)]
+    return [attributes for attributes in dict.fromkeys(every) if fields_of(attributes)]
 
 
 def members(attributes: type[Attributes]) -> Iterator[tuple[str, str, int]]:

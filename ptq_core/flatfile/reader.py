@@ -13,7 +13,6 @@ import os
 import stat
 import struct
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ import numpy as np
 from ptq_core.errors import InputError
 from ptq_core.flatfile import layout
 from ptq_core.flatfile.operators import BY_CODE
-from ptq_core.flatfile.operators.attributes import Attributes
 from ptq_core.flatfile.operators.checks import Entries, Operator
 from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
@@ -75,18 +73,6 @@ def load_program(path: Path) -> Program:
     return read_program(data)
 
 
-@dataclass(frozen=True)
-class _Operand:
-    """Where an operator's operands and attributes lie."""
-
-    kind: OperatorKind[Any]
-    name: str
-    inputs: tuple[int | None, ...]
-    outputs: tuple[int, ...]
-    attributes: Attributes
-    entries: Entries
-
-
 REMEMBERED = 64
 """So many matrices of fully_connected the runtime remembers: packings.h, kRemembered."""
 
@@ -133,7 +119,7 @@ class _Reader:
         operators = self._operators(tensors, indices)
         program = Program(
             tensors=tensors,
-            ops=[Op(o.kind, o.name, o.inputs, o.outputs, o.attributes) for o in operators],
+            ops=[op for op, _ in operators],
             inputs=inputs,
             outputs=outputs,
             arena_size=arena_size,
@@ -142,16 +128,16 @@ class _Reader:
             version=self._header.version,
         )
         check_plan(program)
-        self._check_operators(program, operators)
+        self._check_operators(program, [entries for _, entries in operators])
         program.meta = self._meta()
         return program
 
-    def _check_operators(self, program: Program, operators: list[_Operand]) -> None:
-        """Each operator's own rules, and the limits of all together."""
+    def _check_operators(self, program: Program, arrays: list[Entries]) -> None:
+        """Each operator's own rules, and the limits of all together; ``arrays`` are their attribute arrays, whole."""
         work = packed = 0
         shared: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
         limit = memory_limit(len(self._data), program.arena_size)
-        for step, (op, operator) in enumerate(zip(program.ops, operators, strict=True)):
+        for step, (op, entries) in enumerate(zip(program.ops, arrays, strict=True)):
             where = f"operator {step} {shown(op.name)} ({op.kind.name})"
             packed += _packed_bytes(program, op, shared)
             if packed > limit:
@@ -162,7 +148,7 @@ class _Reader:
                 )
             inputs = [None if index is None else program.tensors[index] for index in op.inputs]
             output = program.tensors[op.outputs[0]]
-            check_operator(op.kind, Operator(where, op.attributes, operator.entries, inputs, output))
+            check_operator(op.kind, Operator(where, op.attributes, entries, inputs, output))
             work += operator_work(program, op)
             if work > MAX_WORK:
                 raise FlatFileError(
@@ -293,21 +279,22 @@ class _Reader:
             )
         return QuantParams(scales[begin : begin + scale_count], zero_point, axis)
 
-    def _operators(self, tensors: list[Tensor], indices: list[int]) -> list[_Operand]:
+    def _operators(self, tensors: list[Tensor], indices: list[int]) -> list[tuple[Op, Entries]]:
         operators = []
         operands = 0
         for i in range(self._count(b"OPRS", "operators")):
-            operators.append(self._operator(i, tensors, indices))
-            operands += len(operators[-1].inputs) + len(operators[-1].outputs)
+            op, entries = self._operator(i, tensors, indices)
+            operators.append((op, entries))
+            operands += len(op.inputs) + len(op.outputs)
             if operands > len(indices):
                 raise FlatFileError(
-                    f"operator {i} {shown(operators[-1].name)} index_begin",
+                    f"operator {i} {shown(op.name)} index_begin",
                     f"{operands} operands so far",
                     f"no more than INDX's {len(indices)} entries",
                 )
         return operators
 
-    def _operator(self, i: int, tensors: list[Tensor], indices: list[int]) -> _Operand:
+    def _operator(self, i: int, tensors: list[Tensor], indices: list[int]) -> tuple[Op, Entries]:
         fields = self._entry(b"OPRS", i, layout.OPRS)
         code, flags, name_at, begin, input_count, output_count, attr_begin, attr_size, *reserved = fields
         name = self._string(name_at, f"operator {i} name")
@@ -344,7 +331,7 @@ class _Reader:
         values: dict[str, Any] = {
             name: value[:rank] if isinstance(value, tuple) else value for name, value in attributes.items()
         }
-        return _Operand(kind, name, inputs, (chosen[-1],), kind.attributes(**values), entries)
+        return Op(kind, name, inputs, (chosen[-1],), kind.attributes(**values)), entries
 
     def _attributes(
         self, where: str, kind: OperatorKind[Any], begin: int, size: int

@@ -1,6 +1,6 @@
 """What a row of the operator table says: everything that the format, the passes, the reference and the runtime ask of a kind.
 
-A row stands at the end of its operator's file in this folder; the C++ tables are generated of the rows (runtime/README.md).
+A row stands at the end of its operator's file in this folder; the C++ tables are generated from the rows (runtime/README.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The rules of a row that are data: types, ranks, scales of its operands, values of its attributes.
 
-The runtime checks the same by tables generated of the same rows, in the same order (runtime/src/ops/rules.cc).
+The runtime checks the same by tables generated from the same rows, in the same order (runtime/src/ops/rules.cc).
 """
 
 from __future__ import annotations

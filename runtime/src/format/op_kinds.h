@@ -72,7 +72,7 @@ struct OpKind {
   const OpOperand& Output() const { return operands[operand_count - 1]; }
 };
 
-// Generated of the rows of ptq_core/flatfile/operators.
+// Generated from the rows of ptq_core/flatfile/operators.
 extern const OpKind kOpKinds[];
 extern const size_t kOpKindCount;
 

@@ -65,7 +65,7 @@ NEEDS = {
     "namespaces": Need(_can_mount, "a kernel (Linux 6.7 or newer) that lets `unshare -rm` mount"),
     "chromium": programs("chromium", get="apt-get install chromium fonts-dejavu-core"),
     "dot": programs("dot", get="apt-get install graphviz"),
-    "gcc": programs("gcc", get="apt-get install gcc libc6-dev"),
+    "gcc": programs("gcc", "g++", get="apt-get install gcc g++ libc6-dev"),
     "nm": programs("nm", get="apt-get install binutils"),
     "real_data": Need(
         lambda: (real_data() / "models").is_dir(), "the real models and photographs: set PTQ_SHARED_DATA"

@@ -45,8 +45,8 @@ set(CMAKE_AR ${ptq_wrappers}/zig-ar CACHE FILEPATH "")
 set(CMAKE_RANLIB ${ptq_wrappers}/zig-ranlib CACHE FILEPATH "")
 set(CMAKE_CXX_COMPILER_TARGET ${PTQ_ZIG_TARGET})
 set(CMAKE_C_COMPILER_TARGET ${PTQ_ZIG_TARGET})
-# Without optimization zig adds a sanitizer, whose runtime it would build for the checks alone.
-set(CMAKE_CXX_FLAGS_INIT "-mcpu=${ptq_cpu} -fno-sanitize=undefined")
+# Without optimization the checks would make zig build its sanitizer's runtime, and its other libraries once more.
+set(CMAKE_CXX_FLAGS_INIT "-mcpu=${ptq_cpu} -O3")
 
 # Checks link their small programs too; without this the first of them would make zig build libc++.
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-nostdlib++")

@@ -72,7 +72,7 @@ def main() -> int:
         return 3
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        save(screenshot(DEMO / "bench.html", (900, 1000), Path(scratch)), "bench.png")
+        save(screenshot(DEMO / "bench.html", (1000, 1700), Path(scratch)), "bench.png")
         save(drawing(DEMO / "int8.nb", Path(scratch)), "drawing.png")
     return 0
 

@@ -17,7 +17,8 @@ struct OpImplementation {
   uint32_t f16_features;
 };
 
-// A row per kind, but for tailored runtimes; generated from the rows of ptq_core/flatfile/operators.
+// A row per kind, but for tailored runtimes; generated from the rows of
+// ptq_core/flatfile/operators.
 extern const OpImplementation kOpImplementations[];
 extern const size_t kOpImplementationCount;
 

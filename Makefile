@@ -9,7 +9,7 @@ TAILOR ?=
 ABIS := host,arm64-v8a,armeabi-v7a,x86_64
 # `make test SKIP=no` fails where a test misses something on this machine; ABIS=host leaves out the phones' runtimes.
 SKIP ?= yes
-QUIETLY = $(PYTHON) scripts/quietly.py build/setup.log
+QUIETLY = $(PYTHON) runtime/quietly.py build/setup.log
 PIP_INSTALL = $(BIN)/pip install --disable-pip-version-check --no-input --progress-bar off
 export PATH := $(abspath $(BIN)):$(PATH)
 
@@ -40,10 +40,10 @@ setup: $(BIN)/.setup  ## the virtual environment .venv with ptq in it
 
 # `make runtime TAILOR=NAME.tailor [ABI=arm64-v8a]` builds only what a model needs (ptq opt --record-tailoring-info).
 runtime: $(BIN)/.setup  ## build the C++ runtime for this machine (TAILOR=FILE: only what a model needs)
-	@$(BIN)/python scripts/build_runtime.py --abi $(ABI) $(if $(TAILOR),--tailor $(TAILOR))
+	@$(BIN)/python runtime/build_runtime.py --abi $(ABI) $(if $(TAILOR),--tailor $(TAILOR))
 
 runtime-all: $(BIN)/.setup  ## ... and for the phones' ABIs
-	@$(BIN)/python scripts/build_runtime.py --abi $(ABIS)
+	@$(BIN)/python runtime/build_runtime.py --abi $(ABIS)
 
 demo: runtime  ## quantize -> opt -> eval -> bench on the embedded model, one result table
 	@scripts/run_post_training_quantization.sh --config examples/digits/quantize.yaml \
@@ -59,7 +59,7 @@ bench-phone: $(BIN)/.setup  ## MODEL_DIR=...: fp32 and int8 models in it, measur
 	@scripts/bench_phone.sh "$(MODEL_DIR)" $(if $(filter command%,$(origin OUT)),--out "$(OUT)") --device "$(DEVICE)" $(FLAGS)
 
 test: packages-test $(BIN)/.dev  ## install what is missing where that may be done; all tests, C++ and Python; what could not run is listed
-	@$(BIN)/python scripts/build_runtime.py --abi $(ABIS) --test $(if $(filter no,$(SKIP)),,--skip-missing)
+	@$(BIN)/python runtime/build_runtime.py --abi $(ABIS) --test $(if $(filter no,$(SKIP)),,--skip-missing)
 	$(BIN)/python -m pytest $(if $(filter no,$(SKIP)),--no-skips)
 
 SANITIZER_CXX ?= clang++-19
@@ -82,23 +82,23 @@ sanitize: check-sanitizer $(BIN)/.setup  ## the C++ tests under the address, und
 ENGINE ?= both
 SECONDS ?= 3600
 fuzz: check-sanitizer $(BIN)/.dev  ## fuzz the loader: ENGINE=libfuzzer|afl|both SECONDS=3600 (clang-19, afl++, llvm-19)
-	nice -n 19 $(BIN)/python scripts/fuzz.py --engine $(ENGINE) --seconds $(SECONDS) --compiler $(SANITIZER_CXX) --coverage
+	nice -n 19 $(BIN)/python runtime/fuzz.py --engine $(ENGINE) --seconds $(SECONDS) --compiler $(SANITIZER_CXX) --coverage
 
 fuzz-check: check-sanitizer $(BIN)/.dev  ## ... for less than a minute, from the seeds alone
-	$(BIN)/python scripts/fuzz.py --engine libfuzzer --runs 15000 --compiler $(SANITIZER_CXX) --fresh
-	$(BIN)/python scripts/fuzz.py --engine afl --seconds 20 --compiler $(SANITIZER_CXX) --fresh
+	$(BIN)/python runtime/fuzz.py --engine libfuzzer --runs 15000 --compiler $(SANITIZER_CXX) --fresh
+	$(BIN)/python runtime/fuzz.py --engine afl --seconds 20 --compiler $(SANITIZER_CXX) --fresh
 
 lint: $(BIN)/.dev  ## formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	@mkdir -p build/typing && ln -sfn ../../cli build/typing/ptq_cli  # mypy does not know setup.py's mapping
 	$(BIN)/mypy
-	find runtime examples scripts -name '*.cc' -o -name '*.h' -o -name '*.c' | xargs $(BIN)/clang-format --dry-run --Werror
+	find runtime examples benchmarks -name '*.cc' -o -name '*.h' -o -name '*.c' | xargs $(BIN)/clang-format --dry-run --Werror
 
 format: $(BIN)/.dev  ## format Python and C++ in place
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	find runtime examples scripts -name '*.cc' -o -name '*.h' -o -name '*.c' | xargs $(BIN)/clang-format -i
+	find runtime examples benchmarks -name '*.cc' -o -name '*.h' -o -name '*.c' | xargs $(BIN)/clang-format -i
 
 build/peers/.installed: $(BIN)/.setup
 	$(PYTHON) -m venv --clear build/peers
@@ -109,27 +109,27 @@ build/peers/.installed: $(BIN)/.setup
 	@touch $@
 
 models: $(BIN)/.setup  ## the models that latency is measured on, quantized and optimized, in build/models
-	$(BIN)/python scripts/make_models.py
+	$(BIN)/python -m benchmarks.make_models
 
 bench: runtime models build/peers/.installed  ## time, memory and latency of ptq on this machine and of its peers, side by side
-	$(BIN)/python scripts/bench.py
-	build/peers/bin/python scripts/bench_peers.py
-	build/peers/bin/python scripts/bench_latency.py
+	$(BIN)/python -m benchmarks.bench
+	build/peers/bin/python -m benchmarks.bench_peers
+	build/peers/bin/python -m benchmarks.bench_latency
 
 bench-arm: models  ## the Arm kernels and whole inferences, modelled cycle by cycle (needs qemu-user and llvm-19)
-	$(BIN)/python scripts/bench_arm.py
+	$(BIN)/python -m benchmarks.bench_arm
 
 performance: runtime models build/peers/.installed  ## measure the tables of docs/performance.md again (needs an idle machine)
-	$(BIN)/python scripts/performance_doc.py
+	$(BIN)/python -m benchmarks.performance_doc
 
 opt-table: runtime models  ## run `ptq opt` on every model again, and write the table of docs/opt.md
-	$(BIN)/python scripts/opt_doc.py
+	$(BIN)/python -m benchmarks.opt_doc
 
 numerics-table: runtime  ## compare int8 operators with onnxruntime on this CPU again, and write the table of docs/numerics.md
-	$(BIN)/python scripts/numerics_table.py
+	$(BIN)/python -m benchmarks.numerics_table
 
 accuracy: runtime  ## what each configuration costs in accuracy on the real model (about 15 minutes)
-	$(BIN)/python scripts/accuracy.py
+	$(BIN)/python -m benchmarks.accuracy
 
 wheel: $(BIN)/.setup  ## dist/*.whl with the runtime of this machine and of all phones (about 5 minutes on two cores)
 	@PTQ_ABIS=all $(QUIETLY) "the wheel, with every runtime" $(BIN)/pip wheel --verbose --disable-pip-version-check \
@@ -140,7 +140,7 @@ sdist: $(BIN)/.setup  ## dist/*.tar.gz, the source archive
 	@$(QUIETLY) "the source archive" $(BIN)/python -c 'from setuptools import build_meta; build_meta.build_sdist("dist")'
 
 pictures: $(BIN)/.setup  ## the pictures of the README, from what `make demo` left (needs chromium and graphviz)
-	@$(BIN)/python scripts/pictures.py
+	@$(BIN)/python -m benchmarks.pictures
 
 package-check: $(BIN)/.setup  ## the source archive and a wheel made of it, installed elsewhere, do what they should (about 5 minutes)
 	@PYTHON=$(PYTHON) scripts/check_package.sh $(BIN)/python

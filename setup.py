@@ -44,7 +44,7 @@ class BuildWithRuntime(build_py):
         if wanted not in ABIS:
             sys.exit(f"PTQ_ABIS={wanted}: choose of {', '.join(ABIS)}")
         if ABIS[wanted]:
-            command = [sys.executable, str(ROOT / "scripts/build_runtime.py"), "--abi", ABIS[wanted]]
+            command = [sys.executable, str(ROOT / "runtime/build_runtime.py"), "--abi", ABIS[wanted]]
             subprocess.run([*command, "--install-dir", str(package / "_runtime")], check=True)
         return None
 

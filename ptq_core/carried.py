@@ -1,7 +1,7 @@
 """The repository's folders that are no Python packages: beside the package in a checkout, in `_carried/` in a wheel.
 
-`configs/` has the recipes, `runtime/include/` the C header, `runtime/` all else that the runtime is built from, `scripts/` its
-builder and what users call. `setup.py` fills `_carried/`.
+`configs/` has the recipes, `runtime/include/` the C header, `runtime/` all else that the runtime is built from and its
+builder, `scripts/` what users call. `setup.py` fills `_carried/`.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def build(abi: str, say: Say) -> None:
             rule="the runtime of a phone's ABI is built on this machine when it is first wanted",
             fix="pip install 'ptq[build]', or install a wheel of `make wheel`, which has the runtime of every ABI",
         )
-    command = [sys.executable, str(ROOT / "scripts" / "build_runtime.py"), "--abi", abi]
+    command = [sys.executable, str(ROOT / "runtime" / "build_runtime.py"), "--abi", abi]
     if not IS_CHECKOUT:
         folder = built_runtimes()
         command += ["--build-dir", str(folder / "build"), "--install-dir", str(folder)]

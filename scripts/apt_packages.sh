@@ -30,7 +30,7 @@ as_root() {
 apt() {
   local what=$1
   shift
-  as_root "${PYTHON:-python3}" "$here/quietly.py" build/apt.log "$what" env DEBIAN_FRONTEND=noninteractive \
+  as_root "${PYTHON:-python3}" "$here/../runtime/quietly.py" build/apt.log "$what" env DEBIAN_FRONTEND=noninteractive \
     apt-get -q -o Dpkg::Use-Pty=0 "$@"
 }
 

@@ -7,7 +7,7 @@ builder=$(realpath -s "$1")
 root=$PWD
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-quietly() { "$builder" "$root/scripts/quietly.py" "$root/build/package.log" "$@"; }
+quietly() { "$builder" "$root/runtime/quietly.py" "$root/build/package.log" "$@"; }
 export XDG_CACHE_HOME=$scratch/cache
 unset PTQ_RUNTIME_DIR PYTHONPATH
 

@@ -57,7 +57,7 @@ NEEDS = {
     "phones": Need(
         lambda: all((runtime_folder(abi) / "show_bin").is_file() for abi in PHONE_ABIS), "make runtime-all"
     ),
-    "flat_reader": Need(FLAT_READER.is_file, "python scripts/build_runtime.py --test"),
+    "flat_reader": Need(FLAT_READER.is_file, "python runtime/build_runtime.py --test"),
     "qemu": programs(
         "qemu-aarch64-static", "qemu-arm-static", get="apt-get install qemu-user-static, then make test"
     ),

@@ -56,7 +56,7 @@ def build(tree: Path, op: str) -> Path:
     tailor = tree / "example.tailor"
     scalar = sorted(name for name in kernels if name.endswith("__scalar"))
     tailor.write_text("\n".join([f"op {op}", *(f"kernel {name}" for name in scalar)]))
-    script = tree / "scripts" / "build_runtime.py"
+    script = tree / "runtime" / "build_runtime.py"
     folder = tree / "built"
     run(tree, script, "--tailor", tailor, "--install-dir", folder, CMAKE_BUILD_TYPE="Debug")
     return folder

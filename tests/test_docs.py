@@ -81,7 +81,9 @@ def test_links_and_files_exist(page: Path) -> None:
     text = re.sub(shown, "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (page.parent / link).exists(), f"{page.name}: {link}"
-    for name in re.findall(r"`((?:cli|ptq_core|runtime|configs|scripts|docs|examples)/[\w/.]+)`", text):
+    for name in re.findall(
+        r"`((?:cli|ptq_core|runtime|configs|scripts|benchmarks|docs|examples)/[\w/.]+)`", text
+    ):
         assert (ROOT / name).exists(), f"{page.name}: {name}"
 
 

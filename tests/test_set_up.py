@@ -13,7 +13,7 @@ import pytest
 
 from tests.needs import NEEDS, ROOT
 
-QUIETLY = [sys.executable, str(ROOT / "scripts" / "quietly.py")]
+QUIETLY = [sys.executable, str(ROOT / "runtime" / "quietly.py")]
 
 
 def run(*command: object, **settings: object) -> subprocess.CompletedProcess[str]:
@@ -44,10 +44,11 @@ def apt_packages(
     machine: Path, *arguments: str, table: str, refuses: str = "none"
 ) -> subprocess.CompletedProcess[str]:
     """Run the script, with this table, as this user."""
+    for name in ("scripts/apt_packages.sh", "runtime/quietly.py"):
+        copy = machine.parent / name
+        copy.parent.mkdir()
+        shutil.copy(ROOT / name, copy)
     folder = machine.parent / "scripts"
-    folder.mkdir()
-    for name in ("apt_packages.sh", "quietly.py"):
-        shutil.copy(ROOT / "scripts" / name, folder)
     (folder / "apt_packages.txt").write_text(table)
     environment = {"PATH": str(machine), "REFUSES": refuses, "SystemRoot": ""}
     return run(machine / "bash", folder / "apt_packages.sh", *arguments, cwd=machine.parent, env=environment)

@@ -139,7 +139,7 @@ ptq_status Load(const BenchmarkFlags& flags, Measurement* model) {
   return PTQ_OK;
 }
 
-// A program that counts this one's instructions (scripts/qemu/insn_count.c) sees the two system
+// A program that counts this one's instructions (benchmarks/qemu/insn_count.c) sees the two system
 // calls, which do nothing: no such file is open.
 ptq_status RunBetweenMarkers(const BenchmarkFlags& flags, const Measurements& all) {
   constexpr int kBegin = -4242, kEnd = -4243;

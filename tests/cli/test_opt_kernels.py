@@ -154,7 +154,7 @@ def test_tailoring_file(
 
 
 def build(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "build_runtime.py"), *map(str, arguments)]
+    command = [sys.executable, str(ROOT / "runtime" / "build_runtime.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -107,6 +107,6 @@ def _with_sorted_meta(dump: str) -> str:
 
 
 def find_flat_reader() -> Path:
-    """The program, built by `make test` (or `scripts/build_runtime.py --test`); without it the test is skipped."""
+    """The program, built by `make test` (or `runtime/build_runtime.py --test`); without it the test is skipped."""
     need("flat_reader")
     return FLAT_READER

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
-import numerics_table
-import performance_doc
+from benchmarks import numerics_table, performance_doc
 
 needs_runtime = pytest.mark.needs("runtime")
 

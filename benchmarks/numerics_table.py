@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """`make numerics-table`: compares int8 operators with onnxruntime, and writes the table of this CPU into docs/numerics.md.
 
-    numerics_table.py [--only-print] [NAME ...]        (rows whose name contains a NAME; default: all, and only then the page)
+    python -m benchmarks.numerics_table [--only-print] [NAME ...]
+
+Takes the rows whose name contains a NAME; all by default, and only then it writes the page.
 
 Each row is a model of one operator between QuantizeLinear and DequantizeLinear, on random integers, scales and zero points.
 It goes through `ptq opt`; the runtime and the NumPy reference must give the same bits. Counted is where onnxruntime has
@@ -22,12 +24,12 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from exit_codes import MISSED, MISSING, PASSED
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
-from performance_doc import replace_table
 
+from benchmarks.exit_codes import MISSED, MISSING, PASSED
+from benchmarks.performance_doc import replace_table
 from ptq_core.errors import DeviceError
 from ptq_core.flatfile.interpreter import run
 from ptq_core.flatfile.reader import read_program
@@ -105,7 +107,7 @@ ROWS: dict[str, Operator] = {
     "mul": Operator("Mul", PAIR),
     **_functions(),
     "lookup of PRelu": Operator(
-        "PRelu", ((1, 1, 16, 16),), constants={"slope": np.float32([0.1])}, trials=120
+        "PRelu", ((1, 1, 16, 16),), constants={"slope": np.array([0.1], np.float32)}, trials=120
     ),
     "linear resize, half_pixel": Operator("Resize", attributes={"mode": "linear"}, constants=SIZES),
     "linear resize, asymmetric": Operator(
@@ -155,7 +157,7 @@ class Model:
         names, first = [], None
         for i, shape in enumerate(row.shapes):
             scale = random.choice([0.02, 0.05, 0.1]) if row.round_scales else random.uniform(0.005, 0.1)
-            q = QParams(np.float32(scale)[None], 0 if symmetric else int(random.integers(-128, 128)))
+            q = QParams(np.array([scale], np.float32), 0 if symmetric else int(random.integers(-128, 128)))
             values = random.permutation(np.arange(-128, 128)) if np.prod(shape) == 256 else None
             integers = (
                 random.integers(-128, 128, shape) if values is None else values.reshape(shape)
@@ -182,7 +184,7 @@ class Model:
 
     def _through(self, name: str, q: QParams) -> str:
         """QuantizeLinear and DequantizeLinear behind ``name``."""
-        self.constants |= {f"{name}/s": np.float32(q.scale[0]), f"{name}/z": np.int8(q.zero_point)}
+        self.constants |= {f"{name}/s": np.asarray(q.scale[0]), f"{name}/z": np.array(q.zero_point, np.int8)}
         for op, source, result in (
             ("QuantizeLinear", name, f"{name}/q"),
             ("DequantizeLinear", f"{name}/q", f"{name}/back"),
@@ -215,13 +217,13 @@ class Model:
             max(float(self.float_result.max()), 0.0),
         )
         if row.round_scales:
-            return QParams(np.float32(random.choice([0.1, 0.2, 0.5]))[None], 0 if symmetric else 3)
+            return QParams(np.array([random.choice([0.1, 0.2, 0.5])], np.float32), 0 if symmetric else 3)
         if row.out_range is None:  # some values saturate
             low, high = (bound * random.uniform(0.7, 1.0) for bound in (low, high))
         if symmetric:
-            return QParams(np.float32(max(-low, high, 1e-3) / 127)[None], 0)
-        scale = np.float32(max(high - low, 1e-3) / 255)
-        return QParams(scale[None], int(np.clip(np.rint(-128 - low / float(scale)), -128, 127)))
+            return QParams(np.array([max(-low, high, 1e-3) / 127], np.float32), 0)
+        scale = np.array([max(high - low, 1e-3) / 255], np.float32)
+        return QParams(scale, int(np.clip(np.rint(-128 - low / float(scale[0])), -128, 127)))
 
     def _proto(self) -> onnx.ModelProto:
         def value(name: str, shape: Sequence[int]) -> onnx.ValueInfoProto:
@@ -243,7 +245,8 @@ class Model:
     def at_tie(self) -> Array:
         """Where the exact quotient, by ONNX's reference in float64, is one; bool."""
         graph = self._graph(self.operands, TensorProto.DOUBLE)
-        exact = np.asarray(ReferenceEvaluator(graph).run(None, self.operands)[0])
+        results: Any = ReferenceEvaluator(graph).run(None, self.operands)
+        exact = np.asarray(results[0])
         quotient = exact / float(self.out.scale[0])
         return np.asarray(np.abs(quotient - np.floor(quotient) - 0.5) < TIE)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`make opt-table`: runs `ptq opt` on every model, and writes what it did into docs/opt.md.
 
-    opt_doc.py [--models build/models] [--data ../shared/data/models] [--only-print] [NAME ...]        (default: all)
+    python -m benchmarks.opt_doc [--models build/models] [--data ../shared/data/models] [--only-print] [NAME ...]
 
 Every generated model is taken as it lies in --models (`make models`); every .onnx of --data also in int8, quantized with
 generated pictures. Seconds are the fastest of three whole processes, memory is the largest of the three (the kernel's ru_maxrss).
@@ -19,14 +19,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import bench
 import onnx
-from exit_codes import MISSED, MISSING, PASSED
-from make_models import MODELS, OPSET, PICTURES, pictures
 from onnx import TensorProto, helper
-from performance_doc import replace_table
 from PIL import Image
 
+from benchmarks import bench
+from benchmarks.exit_codes import MISSED, MISSING, PASSED
+from benchmarks.make_models import MODELS, OPSET, PICTURES, pictures
+from benchmarks.performance_doc import replace_table
 from ptq_core.errors import PtqError
 from ptq_core.graph.io import load_model, picture_input, static_shape
 from ptq_core.optimize.pipeline import optimize

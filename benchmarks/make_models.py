@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the models that latency and memory are measured on: seeded random weights, BatchNormalization as nodes, NCHW.
 
-    make_models.py [--out build/models] [--only-onnx] [NAME ...]
+    python -m benchmarks.make_models [--out build/models] [--only-onnx] [NAME ...]
 
 For each NAME (default: all) writes OUT/NAME/fp32.onnx, and with our own commands int8.onnx (`ptq quantize`), fp32.nb, fp16.nb
 and int8.nb (`ptq opt`). Latency does not depend on the weights, calibration does: weights are scaled after He et al. (ICCV 2015)
@@ -20,14 +20,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import detectors
-import networks
 import numpy as np
 import onnx
-from networks import CLASSES, Builder
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from benchmarks import detectors, networks
+from benchmarks.networks import CLASSES, Builder
 from ptq_core.graph.session import open_session
 
 ROOT = Path(__file__).resolve().parent.parent

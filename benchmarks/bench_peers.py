@@ -1,7 +1,7 @@
 """Quantize the real MobileNetV1-0.75 with ptq and with its peers, side by side: time, memory, accuracy.
 
     pip install '.[peers]'
-    python scripts/bench_peers.py [--rounds 3]
+    python -m benchmarks.bench_peers [--rounds 3]
 
 Each tool runs as a whole process of its own, on the same 100 photographs, preprocessed by the same code. Rounds are interleaved
 (A B C A B C), the table shows the fastest round of each. Accuracy is measured on the 200 labelled photographs in onnxruntime.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`make bench`: latency of the runtime and of its peers side by side, one thread, batch 1, on this machine.
 
-    build/peers/bin/python scripts/bench_latency.py [--models build/models] [--model NAME] [--precision fp32|int8] [--rounds 5]
+    build/peers/bin/python -m benchmarks.bench_latency [--models build/models] [--model NAME] [--precision fp32|int8] [--rounds 5]
 
 Every runtime is a process of its own, all pinned to one core and, where the system allows it, with real-time priority. They take
 turns of a second (A B C A B C ...), all precisions of a model in one run. A table has the fastest inference, another the median.
@@ -30,10 +30,11 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import start_up
-from exit_codes import MISSED, MISSING, PASSED
-from markdown_table import markdown_table
-from peers import CLASSIC, OURS, PEERS, Peer, PeerError, load_onnxruntime
+
+from benchmarks import start_up
+from benchmarks.exit_codes import MISSED, MISSING, PASSED
+from benchmarks.markdown_table import markdown_table
+from benchmarks.peers import CLASSIC, OURS, PEERS, Peer, PeerError, load_onnxruntime
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = OURS.models
@@ -291,7 +292,7 @@ def check_present(peers: Sequence[Peer], files: Sequence[Path]) -> None:
         )
     for path in files:
         if not path.is_file():
-            raise PeerError(f"no {path}: run scripts/make_models.py")
+            raise PeerError(f"no {path}: run python -m benchmarks.make_models")
 
 
 def bench(parsed: argparse.Namespace) -> bool:

@@ -184,7 +184,7 @@ def load_litert(path: Path, x: np.ndarray) -> Run:
 
 def convert_litert(onnx_file: Path, out: Path) -> None:
     """Our own converter; there is none from ONNX without a training framework."""
-    import onnx_to_tflite
+    from benchmarks import onnx_to_tflite
 
     onnx_to_tflite.convert(onnx_file, out)
 

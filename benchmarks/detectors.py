@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from networks import MOBILENET_V1, Builder, mobilenet_v1_blocks
+from benchmarks.networks import MOBILENET_V1, Builder, mobilenet_v1_blocks
 
 SSD_CLASSES = 21
 SSD_BOXES = (3, 6, 6, 6, 6, 6)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`make performance`: measures the tables of docs/performance.md again and writes them into it. Wants an idle machine.
 
-    performance_doc.py [latency] [layers] [arm-loops] [arm-inferences]        (default: all)
+    python -m benchmarks.performance_doc [latency] [layers] [arm-loops] [arm-inferences]        (default: all)
 
 A table stands between the lines <!-- begin NAME --> and <!-- end NAME -->. A missed target is printed, and no reason to stop.
 Exit codes: 0 done, 2 wrong argument, 3 a command could not run.
@@ -16,18 +16,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from exit_codes import MISSED, MISSING, PASSED
+from benchmarks.exit_codes import MISSED, MISSING, PASSED
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 COMMANDS = {
-    "latency": ("build/peers/bin/python", "scripts/bench_latency.py"),
+    "latency": ("build/peers/bin/python", "-m", "benchmarks.bench_latency"),
     "layers": (
         "env", "PTQ_CPU=avx512vnni", "ptq_core/_runtime/host/benchmark_bin", "--profile", "--repeats=200", "--result_filename=",
         "build/models/mobilenet_v1/int8.nb",
     ),
-    "arm-loops": (sys.executable, "scripts/bench_arm.py", "loops"),
-    "arm-inferences": (sys.executable, "scripts/bench_arm.py", "inferences"),
+    "arm-loops": (sys.executable, "-m", "benchmarks.bench_arm", "loops"),
+    "arm-inferences": (sys.executable, "-m", "benchmarks.bench_arm", "inferences"),
 }  # fmt: skip
 """Table → the command that prints it."""
 

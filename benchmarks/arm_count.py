@@ -17,8 +17,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import arm_code
 import build_runtime
+
+from benchmarks import arm_code
 
 REPEATS = 2
 MODELLED_SHARE = 0.999

@@ -73,7 +73,9 @@ def _isa(name: str) -> str:
 
 def _tailored_registry(source: Path, ops: set[str]) -> str:
     sys.path.insert(0, str(source))
-    from generate_operators import BY_NAME, registry_cc, text
+    from generate_operators import registry_cc, text
+
+    from ptq_core.flatfile.operators import BY_NAME
 
     unknown = ops - BY_NAME.keys()
     if unknown:

@@ -15,10 +15,10 @@ def load(path: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def rows(out: Path) -> list[tuple[str, str, str, str]]:
+def rows(out: Path) -> list[tuple[str, ...]]:
     """Rows (what, FP32, INT8, change) of what was measured."""
     size = {p: (out / f"{p}.nb").stat().st_size for p in PRECISIONS}
-    table = [("", "FP32", "INT8", "")]
+    table: list[tuple[str, ...]] = [("", "FP32", "INT8", "")]
     megabytes = [f"{size[p] / 1e6:.3f} MB" for p in PRECISIONS]
     table.append(("size of the .nb", *megabytes, f"{size['fp32'] / size['int8']:.2f}x smaller"))
     accuracy = {p: load(out / f"eval_{p}.json") for p in PRECISIONS}

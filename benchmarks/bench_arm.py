@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """`make bench-arm`: how good the Arm kernels are, where no phone is at hand.
 
-    bench_arm.py                                   everything, each line with PASS or MISS
-    bench_arm.py loops [PATTERN] [--code]          inner loops: MACs per cycle on neoverse-n1 (n2 for smmla)
-    bench_arm.py inferences [--model mobilenet_v1] [--precision int8] [--cpu cortex-a76] [--hot 12] [--blocks 3]
+    python -m benchmarks.bench_arm                                   everything, each line with PASS or MISS
+    python -m benchmarks.bench_arm loops [PATTERN] [--code]          inner loops: MACs per cycle on neoverse-n1 (n2 for smmla)
+    python -m benchmarks.bench_arm inferences [--model mobilenet_v1] [--precision int8] [--cpu cortex-a76] [--hot 12] [--blocks 3]
                                                    whole inferences counted under QEMU, modelled on neoverse-n1
 
 --hot prints the symbols with the most cycles, --blocks the hottest blocks with their code: the profiler of kernel work.
@@ -23,11 +23,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import arm_code
-import arm_count
 import build_runtime
-from exit_codes import MISSED, MISSING, PASSED
-from markdown_table import markdown_table
+
+from benchmarks import arm_code, arm_count
+from benchmarks.exit_codes import MISSED, MISSING, PASSED
+from benchmarks.markdown_table import markdown_table
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "bench-arm"
@@ -212,7 +212,7 @@ def bench_inferences(rows: Sequence[Row], binary: Path, models: Path, hot: int, 
         model_cpu = CPUS.get(cpu)
         flat_file = models / row.model / f"{row.precision}.nb"
         if not flat_file.is_file():
-            raise FileNotFoundError(f"no {flat_file}: python scripts/make_models.py --out {models}")
+            raise FileNotFoundError(f"no {flat_file}: python -m benchmarks.make_models --out {models}")
         counted = arm_count.count(binary, flat_file, cpu, plugin)
         inference = arm_count.model_inference(counted, symbols, model_cpu or "neoverse-n1")
         instructions = inference.instructions / 1e6

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
-import make_models
-import networks
 import numpy as np
 import onnx
-import opt_doc
-import performance_doc
+import pytest
 
+from benchmarks import make_models, networks, opt_doc, performance_doc
 from ptq_core.reports import VerifyReport
 
 ROW = opt_doc.Row(

@@ -9,19 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import arm_code
-import arm_count
-import bench_arm
-import bench_latency
 import build_runtime
-import make_models
 import numpy as np
 import onnx
-import performance_doc
 import pytest
-import start_up
-from peers import OURS, PEERS, Peer, PeerError
 
+from benchmarks import arm_code, arm_count, bench_arm, bench_latency, make_models, performance_doc, start_up
+from benchmarks.peers import OURS, PEERS, Peer, PeerError
 from ptq_core.graph.session import open_session
 from ptq_core.runtime import runtime_folder
 from tests.conftest import ROOT
@@ -228,8 +222,10 @@ def test_rows_of_the_table_and_beside_it() -> None:
 
 
 def test_missing_tools_are_named_at_once(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "bench_arm.py")]
-    done = subprocess.run(command, env={**os.environ, "PATH": str(tmp_path)}, capture_output=True, text=True)
+    command = [sys.executable, "-m", "benchmarks.bench_arm"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PATH": str(tmp_path)}, capture_output=True, text=True
+    )
     assert done.returncode == 3
     assert done.stderr == "bench_arm.py: missing apt packages: llvm-19 qemu-user\n"
 
@@ -249,14 +245,13 @@ def test_counted_runs_leave_no_results(digits: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(platform.machine() != "x86_64", reason=f"{NOT_HERE}AMX is x86's")
 def test_amx_is_refused_and_nothing_else() -> None:
     program = (
-        "import ctypes, errno, bench_latency; bench_latency.forbid_amx(); libc = ctypes.CDLL(None, use_errno=True);"
+        "import ctypes, errno; from benchmarks import bench_latency; bench_latency.forbid_amx();"
+        "libc = ctypes.CDLL(None, use_errno=True);"
         "assert libc.syscall(158, 0x1023, 18) == -1 and ctypes.get_errno() == errno.EPERM;"
         "assert libc.syscall(158, 0x1021, ctypes.byref(ctypes.c_uint64())) == 0 or ctypes.get_errno() != errno.EPERM;"
         "print(open('/proc/self/status').read().count('Seccomp:\\t2'))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT / "scripts", capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "1\n", done.stderr
 
 

@@ -178,10 +178,11 @@ def model_file(peer: Peer, folder: Path, precision: str) -> Path:
 
 def start(peer: Peer, row: Row, path: Path, core: int) -> Case:
     """Start its process and wait until the model is loaded and has run. Raises PeerError."""
-    command = [sys.executable, __file__, "--work", peer.name, str(path), str(core), str(int(row.amx))]
+    module = [sys.executable, "-m", "benchmarks.bench_latency"]
+    command = [*module, "--work", peer.name, str(path.resolve()), str(core), str(int(row.amx))]
     log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (measure closes it)
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True)
+    process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=log, text=True)
     case = Case(peer, row, process, log)
     case.output = np.array(case.read_line(), np.float32)
     return case

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.needs import ROOT
 
 FAKE_PTQ = '#!/bin/sh\nfor word in "$@"; do echo "$word"; done\n'
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from ptq_core.runtime import _FUNCTIONS, Program, load_library, runtime_folder
-from tests.conftest import ROOT
 from tests.flatfile.test_compatibility import INPUT
 from tests.flatfile.test_compatibility import SAMPLE as MODEL
-from tests.needs import need
+from tests.needs import ROOT, need
 
 HEADER = ROOT / "runtime" / "include" / "ptq" / "ptq.h"
 EXAMPLE = ROOT / "examples" / "c" / "classify.c"

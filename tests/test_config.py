@@ -15,7 +15,7 @@ from ptq_core.options.calibration import CalibrationOptions, RangeOptions
 from ptq_core.options.model import ModelOptions
 from ptq_core.options.preprocess import PreprocessOptions
 from ptq_core.options.quantize import QuantizeOptions
-from tests.conftest import ROOT
+from tests.needs import ROOT
 
 NEEDED = {"model_dir": "m", "save_model_path": "s"}
 

@@ -14,7 +14,7 @@ from ptq_cli.main import app
 from ptq_core.config import QuantizeConfig
 from ptq_core.options.preprocess import PreprocessOptions
 from ptq_core.version import VERSION
-from tests.conftest import ROOT
+from tests.needs import ROOT
 
 PAGES = sorted(
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.conftest import ROOT
+from tests.needs import ROOT
 
 
 def test_every_list_is_shown() -> None:

@@ -170,7 +170,7 @@ def nothing_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[
         (program / "benchmark_bin").touch()
         return subprocess.CompletedProcess(command, 0, "")
 
-    monkeypatch.setattr(runtime_build.subprocess, "run", build)
+    monkeypatch.setattr(subprocess, "run", build)
     return commands
 
 
@@ -204,7 +204,7 @@ def test_a_build_that_fails_shows_its_last_words(
 ) -> None:
     words = "\n".join(f"line {i}" for i in range(20))
     failed = subprocess.CompletedProcess[str]([], 1, words)
-    monkeypatch.setattr(runtime_build.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(DeviceError, match=r"could not be built:\nline 12\n[\s\S]*line 19"):
         runtime_build.ensure_runtime("x86_64", "benchmark_bin", lambda _: None)
 

@@ -181,5 +181,6 @@ def test_saving_in_the_wrong_order_or_place(fp32: Path, tmp_path: Path) -> None:
     ptq.quantize()
     with pytest.raises(InputError, match="would overwrite"):
         ptq.save_quantized_model(fp32)
+    wrong: Any = "p"
     with pytest.raises(InputError, match="params_filename"):
-        ptq.save_quantized_model(tmp_path / "int8", params_filename="p")  # type: ignore[arg-type]
+        ptq.save_quantized_model(tmp_path / "int8", params_filename=wrong)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from ptq_core.options.preprocess import PreprocessOptions
 from ptq_core.quantize.pipeline import quantize
 from ptq_core.runtime import Program as RuntimeProgram
 from tests.agreement import Array, compare, flat_file, onnxruntime_integers, reference_integers
-from tests.conftest import ROOT
+from tests.needs import ROOT
 
 pytestmark = pytest.mark.real
 
@@ -30,13 +31,13 @@ FP32_HITS = 174
 PREPROCESS = PreprocessOptions(resize_short=256, center_crop=(224,), mean=(127.5,), std=(127.5,))
 
 
-def configuration(data: Path, out: Path, **keys: object) -> QuantizeConfig:
+def configuration(data: Path, out: Path, **keys: Any) -> QuantizeConfig:
     return QuantizeConfig(
         model_dir=data / "models" / "mobilenet_v1_075.onnx",
         save_model_path=out,
         image_dir=data / "images" / "calib",
         preprocess=PREPROCESS,
-        **keys,  # type: ignore[arg-type]
+        **keys,
     )
 
 

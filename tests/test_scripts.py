@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.needs import ROOT
 
 SCRIPT = ROOT / "scripts" / "run_post_training_quantization.sh"
 

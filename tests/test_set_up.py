@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ from tests.needs import NEEDS, ROOT
 QUIETLY = [sys.executable, str(ROOT / "runtime" / "quietly.py")]
 
 
-def run(*command: object, **settings: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, timeout=120, **settings
-    )  # type: ignore[call-overload,no-any-return]
+def run(
+    *command: object, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    words = [str(word) for word in command]
+    return subprocess.run(words, capture_output=True, text=True, timeout=120, env=env, cwd=cwd)
 
 
 @pytest.fixture

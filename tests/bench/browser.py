@@ -139,7 +139,8 @@ class Browser:
         answers: list[dict[str, Any]] = []
         self._read_until(lambda: bool(answers), answers)
         assert "error" not in answers[0], answers[0]
-        return answers[0]["result"]
+        result: dict[str, Any] = answers[0]["result"]
+        return result
 
     def _read_until(self, done: Any, answers: list[dict[str, Any]] | None = None) -> None:
         deadline = time.monotonic() + PATIENCE_S

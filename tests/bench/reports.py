@@ -42,6 +42,7 @@ PHONE: DeviceContext = replace(
 )
 STATE = MachineState((1803.0, 2348.0, 2850.0), {"battery": 31.0})
 FP32 = (4.0, 4.1, 4.2, 4.1, 4.0, 4.2, 4.1, 4.0, 4.2, 4.1)
+INT8 = tuple(ms / 2 for ms in FP32)
 
 
 def model(precision: Precision, samples_ms: Sequence[float], **changes: Any) -> ModelResult:
@@ -65,7 +66,7 @@ def model(precision: Precision, samples_ms: Sequence[float], **changes: Any) -> 
 
 def case(
     fp32: Sequence[float] = FP32,
-    int8: Sequence[float] = tuple(ms / 2 for ms in FP32),
+    int8: Sequence[float] = INT8,
     *,
     ops: tuple[tuple[OpTime, ...], tuple[OpTime, ...]] = ((), ()),
     **changes: Any,

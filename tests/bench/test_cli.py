@@ -13,7 +13,7 @@ import pytest
 from ptq_cli.bench import bench
 from ptq_cli.main import run
 from tests.bench.conftest import Fake
-from tests.conftest import ROOT
+from tests.needs import ROOT
 
 Models = tuple[Path, Path]
 TABLE = """\

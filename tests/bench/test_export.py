@@ -16,6 +16,7 @@ import pytest
 
 from ptq_cli.main import run
 from ptq_core.bench.export import charts
+from ptq_core.bench.export.accuracy import Accuracy
 from ptq_core.bench.export.html import page
 from ptq_core.bench.export.markdown import to_markdown
 from ptq_core.bench.export.rows import COLUMNS, to_csv
@@ -28,7 +29,7 @@ from ptq_core.reports import AccuracyReport
 from tests.bench.conftest import Fake
 from tests.bench.reports import FP32, PHONE, case, device, model, report, rich_report, save
 
-ACCURACY = {
+ACCURACY: Accuracy = {
     "fp32": AccuracyReport("out/net_fp32.nb", 0.7123, 0.9012, 1000, 12.0),
     "int8": AccuracyReport("out/net_int8.nb", 0.7091, 0.8991, 1000, 6.0),
 }

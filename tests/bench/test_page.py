@@ -15,8 +15,7 @@ from ptq_core.bench.export.html import page
 from tests.bench.browser import Browser
 from tests.bench.reports import rich_report
 from tests.bench.test_export import ACCURACY, hostile_report
-from tests.conftest import ROOT
-from tests.needs import need
+from tests.needs import ROOT, need
 
 OUTPUT = ROOT / "build" / "test_output" / "bench_page"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,12 +24,12 @@ pytestmark = pytest.mark.needs("qemu", "phones")
 Models = tuple[Path, Path]
 
 
-def measure(models: Models, **settings: object) -> DeviceReport:
+def measure(models: Models, **settings: Any) -> DeviceReport:
     """The only device's report of two quick cases."""
-    quick = {"device": "auto", "threads": (1, 2), "warmup": 1, "repeats": 3, **settings}
-    (device,) = bench(fp32=models[0], int8=models[1], **quick).devices  # type: ignore[arg-type]
+    quick: dict[str, Any] = {"device": "auto", "threads": (1, 2), "warmup": 1, "repeats": 3, **settings}
+    (device,) = bench(fp32=models[0], int8=models[1], **quick).devices
     assert device.error is None
-    assert len(device.cases) == len(quick["threads"])  # type: ignore[arg-type]
+    assert len(device.cases) == len(quick["threads"])
     return device
 
 

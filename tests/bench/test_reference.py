@@ -57,10 +57,11 @@ def test_floats_before_integers_cannot_be_judged(digits: Path, tmp_path: Path) -
 
 
 def test_models_with_the_same_inputs_get_the_same(digits_models: Models, tmp_path: Path) -> None:
+    precisions: tuple[Precision, ...] = ("fp32", "int8")
     files = [
-        reference(path, p, tmp_path)[0].prepare()
-        for path, p in zip(digits_models, ("fp32", "int8"), strict=True)
-    ]  # type: ignore[arg-type]
+        reference(path, precision, tmp_path)[0].prepare()
+        for path, precision in zip(digits_models, precisions, strict=True)
+    ]
     assert files[0] is not None
     assert files[1] is not None
     assert [file.read_bytes() for file in files[0]] == [file.read_bytes() for file in files[1]]

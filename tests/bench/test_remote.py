@@ -59,7 +59,7 @@ class Board(RemoteDevice):
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Iterator[Board]:
+def board(tmp_path: Path) -> Iterator[RemoteDevice]:
     (tmp_path / "there").mkdir()
     with Board(LocalShell(tmp_path / "there")) as opened:
         yield opened
@@ -84,7 +84,9 @@ def test_a_device_over_another_transport_is_measured(
     assert list(there.iterdir()) == []  # cleaned up
 
 
-def test_files_arrive_whole_and_once(board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_arrive_whole_and_once(
+    board: RemoteDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "a b.bin"
     file.write_bytes(b"content")
     path = board.push(file)
@@ -104,7 +106,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         board.push(tmp_path / "file")
 
 
-def test_what_does_not_end_is_killed(board: Board) -> None:
+def test_what_does_not_end_is_killed(board: RemoteDevice) -> None:
     started = time.monotonic()
     with pytest.raises(DeviceError, match=r"did not finish within 0\.3 s"):
         board.run(["sleep", "7654322"], timeout_s=0.3)

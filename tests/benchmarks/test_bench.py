@@ -15,11 +15,11 @@ import onnx
 import pytest
 
 from benchmarks import arm_code, arm_count, bench_arm, bench_latency, make_models, performance_doc, start_up
+from benchmarks.networks import Builder
 from benchmarks.peers import OURS, PEERS, Peer, PeerError
 from ptq_core.graph.session import open_session
 from ptq_core.runtime import runtime_folder
-from tests.conftest import ROOT
-from tests.needs import NOT_HERE
+from tests.needs import NOT_HERE, ROOT
 
 OBJDUMP = """
 0000000000010000 <ptq::(anonymous namespace)::Block<8>(ptq::Tile const&)>:
@@ -60,7 +60,7 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> list[arm_code.Function]:
     ],
 )
 def test_models_have_the_published_size(name: str, million_macs: int) -> None:
-    b = make_models.Builder(np.random.default_rng(0))
+    b = Builder(np.random.default_rng(0))
     b.channels["input"] = 3
     model = make_models.to_model(name, b, make_models.MODELS[name](b, "input"), make_models.SIZE)
     onnx.checker.check_model(model, full_check=True)
@@ -236,7 +236,12 @@ def test_counted_runs_leave_no_results(digits: Path, tmp_path: Path) -> None:
     subprocess.run(
         [*opt, "--optimize-out", str(tmp_path / "m"), "--valid-targets", "host"], check=True, cwd=ROOT
     )
-    command = [runtime_folder("host") / "benchmark_bin", "--count-markers", "--repeats=2", tmp_path / "m.nb"]
+    command: list[str | Path] = [
+        runtime_folder("host") / "benchmark_bin",
+        "--count-markers",
+        "--repeats=2",
+        tmp_path / "m.nb",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == ""
     assert [path.name for path in tmp_path.iterdir()] == ["m.nb"]

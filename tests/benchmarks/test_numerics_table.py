@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import numerics_table, performance_doc
+from ptq_core.flatfile import interpreter
 
 needs_runtime = pytest.mark.needs("runtime")
 
@@ -44,7 +45,7 @@ def test_a_step_too_many_is_refused(tmp_path: Path) -> None:
 
 @needs_runtime
 def test_a_reference_of_other_bits_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = numerics_table.run
+    right = interpreter.run
 
     def wrong(*arguments: Any) -> list[Any]:
         return [y + 1e-3 for y in right(*arguments)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from ptq_cli import main, opt_listings
+from ptq_cli import main
 from ptq_cli.opt_flags import GROUPS, READ_BY_LISTING, REFUSED, Flags
 from ptq_cli.options import parse_shapes
 from ptq_core.errors import InputError
@@ -291,7 +292,7 @@ def test_drawing(models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert text.count("fillcolor") == len(ops) + 2
     assert Path("drawn/d.svg").read_text(encoding="utf-8").count('class="node"') == len(ops) + 2
     Path("drawn/d.svg").unlink()
-    monkeypatch.setattr(opt_listings.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     code, _, err = opt(capsys, *draw)
     assert code == 0
     assert "apt package graphviz" in err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +18,9 @@ from ptq_core.errors import DeviceError
 from ptq_core.flatfile.reader import load_program
 from ptq_core.optimize.pipeline import optimize
 from ptq_core.runtime import Program, cpu_features, runtime_binary
-from tests.conftest import ROOT
 from tests.flatfile.update_golden import GOLDEN
 from tests.models import mobile_block, save
-from tests.needs import not_here
+from tests.needs import ROOT, not_here
 
 LEVELS = {
     "arm64": ["scalar", "neon", "fp16", "dotprod", "i8mm"],
@@ -121,7 +121,7 @@ def test_without_the_tool(
     other = next(name for name in kernels.TOOLS if name != THIS)
     (tmp_path / kernels.TOOLS[other].abi).mkdir()
     (tmp_path / kernels.TOOLS[other].abi / "show_bin").touch()
-    monkeypatch.setattr(kernels.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(DeviceError, match="qemu") as caught:
         kernels.levels(other)
     assert "qemu-user-static" in caught.value.fix
@@ -166,13 +166,20 @@ def test_a_runtime_of_one_model(flat: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     small, whole = tmp_path / "host" / "benchmark_bin", runtime_binary("host")
     assert small.stat().st_size < whole.stat().st_size / 2
-    outputs = []
+    outputs: list[np.ndarray] = []
     for binary in (small, whole):
         out = tmp_path / f"{len(outputs)}.bin"
-        command = [binary, "--repeats=1", "--result_filename=", f"--dump_output={out}", flat]
+        command: list[str | Path] = [
+            binary,
+            "--repeats=1",
+            "--result_filename=",
+            f"--dump_output={out}",
+            flat,
+        ]
         subprocess.run(command, check=True, capture_output=True)
         outputs.append(np.frombuffer(out.read_bytes(), np.float32))
-    np.testing.assert_array_equal(*outputs)
+    by_small, by_whole = outputs
+    np.testing.assert_array_equal(by_small, by_whole)
     refused = subprocess.run(
         [small, "--result_filename=", GOLDEN / "every_kind.nb"], capture_output=True, text=True, check=False
     )

@@ -140,7 +140,7 @@ def _convolution(b: _Builder) -> Program:
     b.activation(y)
     if r.integers(2):
         b.bias(outputs)
-    own = {"scale": 0.07, "zero_point": -3} if b.dtype == DType.I8 else {}
+    own: dict[str, Any] = {"scale": 0.07, "zero_point": -3} if b.dtype == DType.I8 else {}
     clamp = {f"conv_{name}": value for name, value in _clamp(r).items()}
     return b.finish(Conv2dAdd(**fields, **_clamp(r), **clamp, **own, groups=groups))
 
@@ -203,11 +203,8 @@ def _of_one(b: _Builder) -> Program:
         attributes = Pad(before=before, after=after, value=-0.5, q_value=-5)
     elif kind == UNARY:
         function = UnaryFunction(int(r.integers(len(UnaryFunction))))
-        attributes = Unary(
-            function=function,
-            **dict.fromkeys(FUNCTIONS[UnaryFunction(function)].parameters, 0.25),
-            **_clamp(r),
-        )
+        parameters: dict[str, Any] = dict.fromkeys(FUNCTIONS[function].parameters, 0.25)
+        attributes = Unary(function=function, **parameters, **_clamp(r))
     elif kind == LOOKUP:
         b.constant(r.integers(-128, 128, 256), DType.I8, b.qparams())
     elif kind == SLICE:

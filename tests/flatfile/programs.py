@@ -76,12 +76,13 @@ def every_kind() -> Program:
         kind: OperatorKind[Any],
         inputs: tuple[int | None, ...],
         dims: tuple[int, ...],
-        attributes: object,
-        **kw: object,
+        attributes: Attributes,
+        dtype: DType = DType.F32,
+        qparams: QuantParams | None = None,
     ) -> int:
         name = f"{kind.name}{len(program.ops)}"
-        out = program.add(Tensor(f"{name}/out", kw.get("dtype", DType.F32), dims, kw.get("qparams")))  # type: ignore[arg-type]
-        program.ops.append(Op(kind, name, inputs, (out,), attributes))  # type: ignore[arg-type]
+        out = program.add(Tensor(f"{name}/out", dtype, dims, qparams))
+        program.ops.append(Op(kind, name, inputs, (out,), attributes))
         return out
 
     x = program.add(Tensor("x", DType.F32, (1, 4, 6, 6)))
@@ -113,9 +114,9 @@ def every_kind() -> Program:
     r = op(UNARY, (other,), (1, 6, 6, 4), Unary(function=UnaryFunction.LEAKY_RELU, alpha=0.25))
     sum_of = Conv2dAdd(pad_top=1, pad_bottom=1, conv_lo=-2.0, hi=3.0)
     r = op(CONV2D_ADD, (r, const("w2", 4, 3, 1, 4), other, const("b2", 4)), (1, 6, 6, 4), sum_of)
-    r = op(RESIZE, (r,), (1, 9, 3, 4), Resize(**sizes, scale_h=1.5, scale_w=0.5))  # type: ignore[arg-type]
+    r = op(RESIZE, (r,), (1, 9, 3, 4), Resize(**sizes, scale_h=1.5, scale_w=0.5))
     sizes = {"mode": ResizeMode.NEAREST, "coordinates": Coordinates.ASYMMETRIC, "rounding": Rounding.FLOOR}
-    r = op(RESIZE, (r,), (1, 9, 6, 4), Resize(**sizes, scale_h=1.0, scale_w=2.0))  # type: ignore[arg-type]
+    r = op(RESIZE, (r,), (1, 9, 6, 4), Resize(**sizes, scale_h=1.0, scale_w=2.0))
     r = op(SLICE, (r,), (1, 4, 6, 2), Slice(start=(0, 8, 0, 1), step=(1, -2, 1, 2)))
     picks = program.add(Tensor("picks", DType.I32, (3,), None, np.array([1, 1, 0], np.int32)))
     r = op(GATHER, (r, picks), (1, 4, 6, 3), Gather(axis=3))

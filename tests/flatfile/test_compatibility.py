@@ -107,6 +107,6 @@ def test_what_is_unknown_and_needed_is_refused_with_its_writer() -> None:
     for said, data in cases.items():
         for read in (read_program, Program):
             with pytest.raises(InputError) as caught:
-                read(data)  # type: ignore[operator]
+                read(data)
             assert said in str(caught.value)
             assert "written by 'ptq 1.1 test'" in str(caught.value)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,8 +77,8 @@ def weight(program: Program, step: int) -> int:
     return index
 
 
-def change(program: Program, index: int, **fields: object) -> None:
-    program.tensors[index] = dataclasses.replace(program.tensors[index], **fields)  # type: ignore[arg-type]
+def change(program: Program, index: int, **fields: Any) -> None:
+    program.tensors[index] = dataclasses.replace(program.tensors[index], **fields)
 
 
 def axis_of_the_inputs(program: Program) -> None:
@@ -118,7 +120,7 @@ def i16_weights_of_an_i8_convolution(program: Program) -> None:
     change(program, 2, dtype=DType.I16, data=w.data.astype(np.int16))
 
 
-REFUSED = {
+REFUSED: dict[Callable[[Program], None], str] = {
     axis_of_the_inputs: "axis",
     zero_point: "zero",
     zero_point_of_i16: "zero",
@@ -131,11 +133,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("broken", REFUSED, ids=lambda broken: broken.__name__)
-def test_both_readers_refuse(broken: object, tmp_path: Path) -> None:
+def test_both_readers_refuse(broken: Callable[[Program], None], tmp_path: Path) -> None:
     program = compressed_program()
-    broken(program)  # type: ignore[operator]
+    broken(program)
     data = write_program(program)
-    words = REFUSED[broken]  # type: ignore[index]
+    words = REFUSED[broken]
     with pytest.raises(InputError, match=words):
         read_program(data)
     with pytest.raises(InputError, match=words):

@@ -57,12 +57,11 @@ def flat_files(draw: st.DrawFn) -> bytes:
 
 def check(data: bytes) -> bool:
     """True if ``data`` was accepted; anything but a FlatFileError, or a program that does not run, is a failure."""
+    refused: FlatFileError | None = None
     try:
         program = read_program(data)
     except FlatFileError as error:
         refused = error
-    else:
-        refused = None
     if refused is not None:
         assert refused.field
         assert refused.exit_code == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.tensors import DType, Tensor
 from ptq_core.flatfile.writer import write_program
-from tests.flatfile.both_readers import OUT_OF_MEMORY, CppReader, compare, find_flat_reader, sealed
+from tests.flatfile.both_readers import OUT_OF_MEMORY, Answer, CppReader, compare, find_flat_reader, sealed
 from tests.flatfile.generated import kinds_and_types, one_op_program
 from tests.flatfile.programs import compressed_program, every_kind, tiny_program
 from tests.flatfile.update_golden import GOLDEN
@@ -26,7 +27,7 @@ EVERY_KIND = write_program(every_kind())
 COMPRESSED = write_program(compressed_program())
 MASKS = (1, 2, 4, 8, 16, 32, 64, 128, 255)
 # Numbers that fields know, or that break them.
-WORDS = (
+WORDS: tuple[int, ...] = (
     0,
     1,
     2,
@@ -71,8 +72,8 @@ def check(cpp: CppReader, cases: Iterator[tuple[str, bytes]]) -> int:
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.parent.rglob("*.nb")), ids=lambda path: path.name)
-def test_kept_files(cpp: CppReader, path: object) -> None:
-    data = path.read_bytes()  # type: ignore[attr-defined]
+def test_kept_files(cpp: CppReader, path: Path) -> None:
+    data = path.read_bytes()
     assert check(cpp, iter([(str(path), data)])) == 1
 
 
@@ -195,7 +196,7 @@ def test_a_disagreement_is_seen(cpp: CppReader) -> None:
         def __init__(self) -> None:
             pass
 
-        def ask(self, data: bytes) -> object:  # type: ignore[override]
+        def ask(self, data: bytes) -> Answer:
             return cpp.ask(TINY)
 
     assert compare(Deaf(), EVERY_KIND)[1] is not None

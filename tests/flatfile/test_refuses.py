@@ -41,14 +41,14 @@ def patched(offset: int, code: str, value: object, data: bytes = TINY) -> bytes:
     return sealed(changed)
 
 
-def entry_of(kind: bytes, data: bytes = TINY) -> int:
+def entry_of(kind: bytes, data: bytes | bytearray = TINY) -> int:
     """File offset of the section table's entry for ``kind``."""
     count = struct.unpack_from("<I", data, 28)[0]
     places = [layout.HEADER.size + i * layout.SECTION.size for i in range(count)]
     return next(place for place in places if data[place : place + 4] == kind)
 
 
-def start_of(kind: bytes, data: bytes = TINY) -> int:
+def start_of(kind: bytes, data: bytes | bytearray = TINY) -> int:
     """File offset of section ``kind``."""
     return int(struct.unpack_from("<Q", data, entry_of(kind, data) + 8)[0])
 
@@ -196,37 +196,37 @@ def test_entry_field(name: str) -> None:
         read_program(patched(start_of(kind) + offset, code, value))
 
 
-def replace_op(index: int, **fields: object) -> Callable[[Program], None]:
+def replace_op(index: int, **fields: Any) -> Callable[[Program], None]:
     def change(program: Program) -> None:
-        program.ops[index] = dataclasses.replace(program.ops[index], **fields)  # type: ignore[arg-type]
+        program.ops[index] = dataclasses.replace(program.ops[index], **fields)
 
     return change
 
 
-def replace_tensor(index: int, **fields: object) -> Callable[[Program], None]:
+def replace_tensor(index: int, **fields: Any) -> Callable[[Program], None]:
     def change(program: Program) -> None:
-        program.tensors[index] = dataclasses.replace(program.tensors[index], **fields)  # type: ignore[arg-type]
+        program.tensors[index] = dataclasses.replace(program.tensors[index], **fields)
 
     return change
 
 
-def attributes(kind: OperatorKind[Any], **fields: object) -> Callable[[Program], None]:
+def attributes(kind: OperatorKind[Any], **fields: Any) -> Callable[[Program], None]:
     """Change attribute fields of the first operator of ``kind``."""
 
     def change(program: Program) -> None:
         index, op = next((i, op) for i, op in enumerate(program.ops) if op.kind == kind)
-        changed = dataclasses.replace(op.attributes, **fields)  # type: ignore[arg-type]
+        changed = dataclasses.replace(op.attributes, **fields)
         program.ops[index] = dataclasses.replace(op, attributes=changed)
 
     return change
 
 
-def constant(name: str, **fields: object) -> Callable[[Program], None]:
+def constant(name: str, **fields: Any) -> Callable[[Program], None]:
     """Change fields of the constant ``name``."""
 
     def change(program: Program) -> None:
         index = next(i for i, tensor in enumerate(program.tensors) if tensor.name == name)
-        program.tensors[index] = dataclasses.replace(program.tensors[index], **fields)  # type: ignore[arg-type]
+        program.tensors[index] = dataclasses.replace(program.tensors[index], **fields)
 
     return change
 
@@ -318,8 +318,8 @@ def test_names_that_fill_the_memory() -> None:
     program = tiny_program()
     program.tensors[0] = dataclasses.replace(program.tensors[0], name="n" * 100_000)
     for i in range(2000):
-        data = np.zeros(1, np.float32)
-        program.tensors.append(Tensor(f"{i}", DType.F32, (1,), None, data))
+        zero = np.zeros(1, np.float32)
+        program.tensors.append(Tensor(f"{i}", DType.F32, (1,), None, zero))
     data = bytearray(write_program(program))
     for i in range(2000):
         struct.pack_into("<I", data, start_of(b"TENS", data) + (6 + i) * 64, i)

@@ -100,7 +100,7 @@ def filters(kind: str, channels: int = 32) -> Array:
     elif kind == "one outlier":
         w[5, 2, 2, 11] = -1.6e9
     elif kind == "outliers of many sizes":
-        w[5, 0, :, :3] = np.float32([[1e3, -1e4, 1e5]] * 3)
+        w[5, 0, :, :3] = np.array([[1e3, -1e4, 1e5]] * 3, np.float32)
     elif kind == "loud channel":
         w[..., 4] *= 1e6
     elif kind == "nothing but an outlier":

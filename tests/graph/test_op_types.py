@@ -61,7 +61,7 @@ def test_swish_is_two_nodes(tmp_path: Path, gate: str, paddle: str) -> None:
 )
 def test_resize(tmp_path: Path, mode: str, name: str, kind: Kind | None) -> None:
     b = Builder()
-    y = b.node("Resize", "up", ["input", "", b.constant("s", np.float32([1, 1, 2, 2]))], mode=mode)
+    y = b.node("Resize", "up", ["input", "", b.constant("s", np.array([1, 1, 2, 2], np.float32))], mode=mode)
     model = io.load_model(save(b.model(y, shape=(1, 4, 8, 8)), tmp_path))
     node = next(iter(model.graph))
     assert names_of(node)[0] == name

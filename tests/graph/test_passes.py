@@ -81,6 +81,8 @@ def normalized(kind: str, bias: bool, b: Builder) -> str:
     """A layer of the ``kind`` with 6 outputs, and the BatchNormalization `bn`, over 4 channels of 5 × 5 (Gemm: 4 × 5)."""
     op_type, *more = kind.split()
     groups = 2 if "groups" in more else 1
+    shape: tuple[int, ...]
+    attributes: dict[str, float]
     x = b.conv("first", "input", 3, 4)
     if op_type == "Gemm":
         x = b.node("Reshape", "rows", [x, b.constant("shape", [-1, 5])])

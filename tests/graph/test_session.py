@@ -34,7 +34,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def large() -> Array:
-    return np.abs(np.stack(samples(SHAPE, 4, seed=2))) ** np.float32(0.1)
+    pictures: Array = np.stack(samples(SHAPE, 4, seed=2))
+    return np.power(np.abs(pictures), np.float32(0.1))
 
 
 def run(model: Path, x: Array, int8: Int8) -> Array:

@@ -23,7 +23,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], bool]] = {
         True,
     ),
     "pad by reflection": ("Pad", {"pads": [1, 3], "": None, "axes": [2]}, {"mode": "reflect"}, True),
-    "scales": ("Resize", {"": None, "scales": np.float32([2, 1.5])}, {"axes": [2, 3]}, True),
+    "scales": ("Resize", {"": None, "scales": np.array([2, 1.5], np.float32)}, {"axes": [2, 3]}, True),
     "sizes": (
         "Resize",
         {"": None, " ": None, "sizes": [7, 5]},

@@ -58,8 +58,9 @@ def cases() -> dict[str, Case]:
         found = load_model_tests(kind="node")
     chosen = {}
     for case in found:
-        nodes = case.model.graph.node
-        tensors = all(value.type.HasField("tensor_type") for value in case.model.graph.input)
+        assert case.model is not None
+        graph = case.model.graph
+        nodes, tensors = graph.node, all(value.type.HasField("tensor_type") for value in graph.input)
         if (
             len(nodes) == 1
             and nodes[0].op_type in SUPPORTED

@@ -232,12 +232,12 @@ def dead_branch(net: Net) -> Program:
 
 
 def unary(
-    net: Net, x: int, function: UnaryFunction, alpha: float = 0.0, beta: float = 0.0, **bounds: float
+    net: Net, x: int, function: UnaryFunction, alpha: float = 0.0, beta: float = 0.0, **bounds: Any
 ) -> int:
     return net.same(UNARY, x, Unary(function=function, alpha=alpha, beta=beta, **bounds))
 
 
-def binary(net: Net, kind: OperatorKind[Any], a: int, b: int, **bounds: float) -> int:
+def binary(net: Net, kind: OperatorKind[Any], a: int, b: int, **bounds: Any) -> int:
     return net.op(kind, [a, b], net.program.tensors[net.x].dims, Clamp(**bounds))
 
 

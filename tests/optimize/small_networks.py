@@ -59,7 +59,7 @@ class Layers(Builder):
 
     def upsampled(self, name: str, x: str, factor: float, mode: str, coordinates: str) -> str:
         """Resize by ``factor``."""
-        scales = self.constant(f"{name}/scales", np.float32([1, 1, factor, factor]))
+        scales = self.constant(f"{name}/scales", np.array([1, 1, factor, factor], np.float32))
         keys = {"mode": mode, "coordinate_transformation_mode": coordinates}
         if mode == "nearest":
             keys["nearest_mode"] = "floor"
@@ -170,7 +170,8 @@ def ultraface(b: Layers) -> str:
     """Boxes and scores of two levels; centres and sizes by exp and constants, as the exporter writes the priors."""
     fine = b.conv_bn("fine", b.conv_bn("stem", "input", 3, 8, strides=[2, 2]), 8, 8, strides=[2, 2])
     coarse = b.conv_bn("coarse", fine, 8, 8, strides=[2, 2])
-    boxes, scores = [], []
+    boxes: list[str] = []
+    scores: list[str] = []
     for i, level in enumerate((fine, coarse)):
         for found, kind, values in ((boxes, "boxes", 4), (scores, "scores", 2)):
             small = b.node("Mul", f"{kind}{i}/small", [level, b.number(f"{kind}{i}/factor", 0.02)])
@@ -199,8 +200,8 @@ def fast_scnn(b: Layers) -> str:
         keys = {"kernel_shape": [4 // size] * 2, "strides": [4 // size] * 2}
         y = b.conv_bn(f"level{size}", b.node("AveragePool", f"pool{size}", [x], **keys), 8, 2, k=1)
         sizes = b.ints(f"sizes{size}", 1, 2, 4, 4)
-        keys = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
-        levels.append(b.node("Resize", f"up{size}", [y, "", "", sizes], **keys))
+        corners = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
+        levels.append(b.node("Resize", f"up{size}", [y, "", "", sizes], **corners))
     x = b.conv_bn("fuse", b.node("Concat", "pyramid", levels, axis=1), 12, 8, None, k=1)
     x = b.upsampled("up", x, 2, "linear", "half_pixel")
     x = b.node("Relu", "relu", [b.node("Add", "join", [x, b.conv_bn("side", fine, 8, 8, None, k=1)])])

@@ -41,7 +41,7 @@ def torch_hard_swish(b: Qdq, x: str) -> str:
 
 
 def prelu(b: Qdq, x: str) -> str:
-    return b.node("PRelu", "f", [x, b.constant("slope", np.float32([0.2]))])
+    return b.node("PRelu", "f", [x, b.constant("slope", np.array([0.2], np.float32))])
 
 
 # function, (scale, zero point) of the output where the function has a range of its own

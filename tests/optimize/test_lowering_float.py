@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -17,8 +19,8 @@ from ptq_core.optimize.pipeline import lower_to_program
 from tests.optimize.graphs import Graph, Qdq, build
 
 
-def conv(cin: int = 8, cout: int = 12, **attributes: object) -> Graph:
-    return lambda b: b.conv("conv", "input", cin, cout, **attributes)  # type: ignore[arg-type]
+def conv(cin: int = 8, cout: int = 12, **attributes: Any) -> Graph:
+    return lambda b: b.conv("conv", "input", cin, cout, **attributes)
 
 
 def auto_conv(auto_pad: str, **attributes: object) -> Graph:

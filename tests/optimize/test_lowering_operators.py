@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -39,19 +41,19 @@ def behind(op_type: str, *constants: object, **attributes: object) -> Graph:
 def resize(
     mode: str, scales: list[float] | None, sizes: list[int] | None = None, **attributes: object
 ) -> Graph:
-    given = [None, None if scales is None else np.float32(scales)]
+    given: list[object] = [None, None if scales is None else np.array(scales, np.float32)]
     if sizes is not None:
-        given.append(np.int64(sizes))  # type: ignore[arg-type]
+        given.append(sizes)
     return behind("Resize", *given, mode=mode, **attributes)
 
 
-def deconvolution(*shape: int, bias: bool = True, **attributes: object) -> Graph:
+def deconvolution(*shape: int, bias: bool = True, **attributes: Any) -> Graph:
     """ConvTranspose of 6 channels; ``shape`` is that of the weights."""
 
     def graph(b: Qdq) -> str:
         inputs = [b.conv("conv", "input", 8, 6), b.weight("w", *shape)]
         if bias:
-            inputs.append(b.weight("b", shape[1] * int(attributes.get("group", 1))))  # type: ignore[call-overload]
+            inputs.append(b.weight("b", shape[1] * int(attributes.get("group", 1))))
         return b.node("ConvTranspose", "up", inputs, **attributes)
 
     return graph
@@ -79,7 +81,7 @@ def splits(b: Qdq) -> str:
 def gathered_rows(b: Qdq) -> str:
     """A scalar index drops the dimension; a matrix of indices adds one."""
     x = b.node("Gather", "row", [b.conv("conv", "input", 8, 6), b.constant("i", np.int64(-2))], axis=2)
-    return b.node("Gather", "cells", [x, b.constant("j", np.int64([[0, 3, 3], [5, 1, -1]]))], axis=1)
+    return b.node("Gather", "cells", [x, b.constant("j", [[0, 3, 3], [5, 1, -1]])], axis=1)
 
 
 def normalized(b: Qdq) -> str:
@@ -148,15 +150,15 @@ CASES: dict[str, Graph] = {
     ),
     "resize_channels": resize("nearest", [1, 2, 1, 1]),
     "resize_nothing": resize("linear", [1, 1, 1, 1]),
-    "slice_backwards": behind("Slice", np.int64([-1, 9]), np.int64([-99, 2]), np.int64([1, 3]), np.int64([-2, -3])),
-    "slice_from_before": behind("Slice", np.int64([-99]), np.int64([-99]), np.int64([2]), np.int64([-1])),
-    "slice_channels": behind("Slice", np.int64([1]), np.int64([5]), np.int64([1])),
-    "gather_channels": behind("Gather", np.int64([5, 0, 0, 3]), axis=1),
-    "gather_evenly": behind("Gather", np.int64([5, 3, 1]), axis=1),
+    "slice_backwards": behind("Slice", [-1, 9], [-99, 2], [1, 3], [-2, -3]),
+    "slice_from_before": behind("Slice", [-99], [-99], [2], [-1]),
+    "slice_channels": behind("Slice", [1], [5], [1]),
+    "gather_channels": behind("Gather", [5, 0, 0, 3], axis=1),
+    "gather_evenly": behind("Gather", [5, 3, 1], axis=1),
     "gathered_rows": gathered_rows,
     "splits": splits,
     "reduce_channels": behind("ReduceMean", axes=[1]),
-    "reduce_sum_rows": behind("ReduceSum", np.int64([2]), keepdims=0),
+    "reduce_sum_rows": behind("ReduceSum", [2], keepdims=0),
     "reduce_all": behind("ReduceMax", keepdims=1),
     "reduce_l2": behind("ReduceL2", axes=[1, 3], keepdims=0),
     "reduce_min": behind("ReduceMin", axes=[-1]),
@@ -249,8 +251,11 @@ def test_no_layout_transpose_is_left_between() -> None:
 REFUSED = {
     "resize_three": (resize("linear", [1, 2, 2, 2]), "it resizes the dimensions [1, 2, 3]"),
     "resize_apart": (resize("nearest", [1, 2, 1, 2]), "it resizes the dimensions [1, 3]"),
-    "empty_slice": (behind("Slice", np.int64([3]), np.int64([3]), np.int64([1])), "its result is empty"),
-    "gather_outside": (behind("Gather", np.int64([6]), axis=1), "outside a dimension of 6"),
+    "empty_slice": (
+        behind("Slice", [3], [3], [1]),
+        "its result is empty",
+    ),
+    "gather_outside": (behind("Gather", [6], axis=1), "outside a dimension of 6"),
     "deconvolution_gone": (deconvolution(6, 4, 1, 1, pads=[9, 9, 9, 9]), "leave nothing"),
     "blocks": (lambda b: b.node("SpaceToDepth", "s", ["input"], blocksize=2), "no whole number of blocks"),
 }

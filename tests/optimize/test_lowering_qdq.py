@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -26,9 +28,9 @@ def qinput(b: Qdq, zero_point: int = Z_IN) -> str:
     return b.quantize("in", "input", S_IN, zero_point)
 
 
-def conv(bias: str = "int32", z_in: int = Z_IN, cout: int = 12, **attributes: object) -> Graph:
+def conv(bias: str = "int32", z_in: int = Z_IN, cout: int = 12, **attributes: Any) -> Graph:
     def graph(b: Qdq) -> str:
-        y = b.qconv("conv", qinput(b, z_in), 8, cout, S_IN, bias=bias, **attributes)  # type: ignore[arg-type]
+        y = b.qconv("conv", qinput(b, z_in), 8, cout, S_IN, bias=bias, **attributes)
         return b.quantize("out", y, S_OUT, Z_OUT)
 
     return graph

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,7 +26,7 @@ def model_of(nodes: list[str], outputs: list[str]) -> onnx.ModelProto:
     protos = [*b.nodes, helper.make_node("Identity", [conv], ["conv"])]
     for line in nodes:
         op_type, source, result = line.split()
-        attributes = {"perm": [0, 2, 3, 1]} if op_type == "Transpose" else {}
+        attributes: dict[str, Any] = {"perm": [0, 2, 3, 1]} if op_type == "Transpose" else {}
         protos.append(helper.make_node(op_type, [source], [result], **attributes))
     infos = [
         helper.make_tensor_value_info(

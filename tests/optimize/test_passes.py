@@ -13,8 +13,28 @@ from ptq_core.flatfile.operators.conv2d import CONV2D
 from ptq_core.flatfile.program import Program
 from ptq_core.flatfile.refusal import FlatFileError
 from ptq_core.flatfile.tensors import DType
-from ptq_core.optimize import passes
-from ptq_core.optimize.passes import PASSES, Rewrite
+from ptq_core.optimize.passes import PASSES, Rewrite, run_passes
+from ptq_core.optimize.passes.cancel_quantize import cancel_quantize
+from ptq_core.optimize.passes.collapse_movement import collapse_movement
+from ptq_core.optimize.passes.dequantize_constants import dequantize_constants
+from ptq_core.optimize.passes.drop_dead import drop_dead
+from ptq_core.optimize.passes.drop_trivial import drop_trivial
+from ptq_core.optimize.passes.fold_affine import fold_affine
+from ptq_core.optimize.passes.fold_input_scale import fold_input_scale
+from ptq_core.optimize.passes.fold_pad import fold_pad
+from ptq_core.optimize.passes.fuse_activation import fuse_activation
+from ptq_core.optimize.passes.fuse_clamp import fuse_clamp
+from ptq_core.optimize.passes.fuse_lookup import fuse_lookup
+from ptq_core.optimize.passes.fuse_residual import fuse_residual
+from ptq_core.optimize.passes.hoist_quantize import hoist_quantize
+from ptq_core.optimize.passes.hoist_transpose import hoist_transpose
+from ptq_core.optimize.passes.lower_others_to_int8 import lower_others_to_int8
+from ptq_core.optimize.passes.lower_to_fp16 import lower_to_fp16
+from ptq_core.optimize.passes.lower_weighted_to_int8 import lower_weighted_to_int8
+from ptq_core.optimize.passes.merge_reshapes import merge_reshapes
+from ptq_core.optimize.passes.share_common import share_common
+from ptq_core.optimize.passes.sink_dequantize import sink_dequantize
+from ptq_core.optimize.passes.sink_movement import sink_movement
 from ptq_core.optimize.rewrite import with_attributes
 from tests.optimize import pass_programs as programs
 from tests.optimize.conftest import keeps_rules
@@ -24,94 +44,94 @@ CONV, CLAMP, Q, DQ = "conv2d", "clamp", "quantize", "dequantize"
 
 # pass, program, operators after; the values stay bit-identical unless the pass is in ROUNDS
 ROWS: list[tuple[Rewrite, Callable[[Net], Program], list[str]]] = [
-    (passes.fuse_clamp, programs.clamp_after_conv, [CONV]),
-    (passes.fuse_clamp, programs.clamp_of_shared, [CONV, CLAMP]),
-    (passes.fold_affine, programs.batch_norm, [CONV]),
-    (passes.fold_affine, programs.spatial_add, [CONV, "add"]),
-    (passes.fold_affine, programs.broadcasting_add, [CONV, "add"]),
-    (passes.fold_affine, programs.division_behind_conv, [CONV, "div"]),
-    (passes.fold_input_scale, programs.picture_scaled, ["transpose", "transpose", CONV]),
-    (passes.fold_input_scale, programs.groups_scaled, [CONV]),
-    (passes.fold_input_scale, programs.scale_of_a_row, ["mul", "mul", CONV, CONV]),
-    (passes.sink_movement, programs.computed_between_transposes, [CLAMP, "mul", "sub", *["transpose"] * 2]),
-    (passes.sink_movement, programs.sum_of_moved, [CLAMP, "add", "transpose"]),
+    (fuse_clamp, programs.clamp_after_conv, [CONV]),
+    (fuse_clamp, programs.clamp_of_shared, [CONV, CLAMP]),
+    (fold_affine, programs.batch_norm, [CONV]),
+    (fold_affine, programs.spatial_add, [CONV, "add"]),
+    (fold_affine, programs.broadcasting_add, [CONV, "add"]),
+    (fold_affine, programs.division_behind_conv, [CONV, "div"]),
+    (fold_input_scale, programs.picture_scaled, ["transpose", "transpose", CONV]),
+    (fold_input_scale, programs.groups_scaled, [CONV]),
+    (fold_input_scale, programs.scale_of_a_row, ["mul", "mul", CONV, CONV]),
+    (sink_movement, programs.computed_between_transposes, [CLAMP, "mul", "sub", *["transpose"] * 2]),
+    (sink_movement, programs.sum_of_moved, [CLAMP, "add", "transpose"]),
     (
-        passes.sink_movement,
+        sink_movement,
         programs.rows_of_a_matrix,
         ["reshape", "fully_connected", "add", CLAMP, "reshape"],
     ),
-    (passes.sink_movement, programs.moved_apart, ["transpose", "transpose", "reshape", "add", "add", CLAMP]),
-    (passes.fold_pad, programs.pad_before_conv, [CONV]),
-    (passes.fold_pad, programs.pad_with_ones, ["pad", CONV]),
-    (passes.drop_trivial, programs.trivial, [CONV]),
-    (passes.merge_reshapes, programs.reshapes, ["reshape", "transpose", "reshape", "transpose"]),
-    (passes.sink_dequantize, programs.movement_after_dequantize, [Q, "transpose", "pad", DQ]),
-    (passes.sink_dequantize, programs.inexact_pad, [Q, DQ, "pad"]),
-    (passes.hoist_quantize, programs.pool_before_quantize, [Q, "max_pool2d"]),
-    (passes.hoist_quantize, programs.maximum_before_quantize, [Q, "reduce"]),
-    (passes.hoist_quantize, programs.mean_before_quantize, ["reduce", Q]),
-    (passes.hoist_quantize, programs.concat_before_quantize, [CONV, Q, Q, "concat", "reshape"]),
-    (passes.cancel_quantize, programs.chain_of_pairs, [Q, CLAMP, DQ]),
-    (passes.lower_weighted_to_int8, programs.int8_conv, [Q, CONV]),
-    (passes.lower_weighted_to_int8, programs.int8_weight_float_input, [CONV]),
-    (passes.lower_others_to_int8, programs.int8_add, [Q, Q, "add"]),
-    (passes.lower_others_to_int8, programs.half_int8_add, [Q, DQ, "add", Q]),
-    (passes.dequantize_constants, programs.int8_weight_float_input, [CONV]),
-    (passes.fuse_activation, programs.silu, ["unary"]),
-    (passes.fuse_activation, programs.gate_with_two_readers, ["unary", "mul"]),
-    (passes.fuse_activation, programs.bounded_gate, ["unary", "mul"]),
-    (passes.fuse_activation, programs.gate_of_another, [CLAMP, "unary", "mul"]),
-    (passes.fuse_activation, programs.hard_swish_by_gate, ["unary"]),
-    (passes.fuse_activation, programs.another_hard_sigmoid, ["unary", "mul"]),
-    (passes.fuse_activation, programs.hard_swish_divided, ["unary"]),
-    (passes.fuse_activation, programs.hard_swish_scaled, ["unary"]),
-    (passes.fuse_activation, programs.six_divided, ["add", "div"]),
-    (passes.fuse_activation, programs.hard_sigmoid_divided, ["unary"]),
-    (passes.fuse_activation, programs.mish, ["unary"]),
-    (passes.fuse_activation, programs.sixth_first, ["unary"]),
-    (passes.fuse_activation, programs.gelu, ["unary"]),
-    (passes.fuse_activation, programs.gelu_halved_first, ["unary"]),
-    (passes.fuse_activation, programs.another_gelu, ["mul", "unary", "add", "mul", "mul"]),
-    (passes.fuse_activation, programs.divided_by_gate, ["unary", "div"]),
-    (passes.fuse_lookup, programs.int8_island, [Q, DQ, "add", "lookup"]),
-    (passes.fuse_lookup, programs.island_of_two, [Q, DQ, Q, DQ, "unary", "mul", Q]),
-    (passes.fuse_lookup, programs.island_with_a_vector, [Q, DQ, "unary", "mul", Q]),
-    (passes.fuse_lookup, programs.island_of_a_clamp, [Q, DQ, CLAMP, Q]),
-    (passes.fuse_lookup, programs.gate_quantized_between, [Q, "lookup"]),
-    (passes.collapse_movement, programs.quantized_shuffle, [Q, "gather"]),
-    (passes.hoist_quantize, programs.pad_before_quantize, [Q, "pad"]),
-    (passes.collapse_movement, programs.shuffle, ["gather"]),
-    (passes.collapse_movement, programs.shuffled_halves, ["slice"]),
-    (passes.collapse_movement, programs.head, ["reshape"]),
-    (passes.collapse_movement, programs.rows_mirrored, ["transpose", "slice"]),
+    (sink_movement, programs.moved_apart, ["transpose", "transpose", "reshape", "add", "add", CLAMP]),
+    (fold_pad, programs.pad_before_conv, [CONV]),
+    (fold_pad, programs.pad_with_ones, ["pad", CONV]),
+    (drop_trivial, programs.trivial, [CONV]),
+    (merge_reshapes, programs.reshapes, ["reshape", "transpose", "reshape", "transpose"]),
+    (sink_dequantize, programs.movement_after_dequantize, [Q, "transpose", "pad", DQ]),
+    (sink_dequantize, programs.inexact_pad, [Q, DQ, "pad"]),
+    (hoist_quantize, programs.pool_before_quantize, [Q, "max_pool2d"]),
+    (hoist_quantize, programs.maximum_before_quantize, [Q, "reduce"]),
+    (hoist_quantize, programs.mean_before_quantize, ["reduce", Q]),
+    (hoist_quantize, programs.concat_before_quantize, [CONV, Q, Q, "concat", "reshape"]),
+    (cancel_quantize, programs.chain_of_pairs, [Q, CLAMP, DQ]),
+    (lower_weighted_to_int8, programs.int8_conv, [Q, CONV]),
+    (lower_weighted_to_int8, programs.int8_weight_float_input, [CONV]),
+    (lower_others_to_int8, programs.int8_add, [Q, Q, "add"]),
+    (lower_others_to_int8, programs.half_int8_add, [Q, DQ, "add", Q]),
+    (dequantize_constants, programs.int8_weight_float_input, [CONV]),
+    (fuse_activation, programs.silu, ["unary"]),
+    (fuse_activation, programs.gate_with_two_readers, ["unary", "mul"]),
+    (fuse_activation, programs.bounded_gate, ["unary", "mul"]),
+    (fuse_activation, programs.gate_of_another, [CLAMP, "unary", "mul"]),
+    (fuse_activation, programs.hard_swish_by_gate, ["unary"]),
+    (fuse_activation, programs.another_hard_sigmoid, ["unary", "mul"]),
+    (fuse_activation, programs.hard_swish_divided, ["unary"]),
+    (fuse_activation, programs.hard_swish_scaled, ["unary"]),
+    (fuse_activation, programs.six_divided, ["add", "div"]),
+    (fuse_activation, programs.hard_sigmoid_divided, ["unary"]),
+    (fuse_activation, programs.mish, ["unary"]),
+    (fuse_activation, programs.sixth_first, ["unary"]),
+    (fuse_activation, programs.gelu, ["unary"]),
+    (fuse_activation, programs.gelu_halved_first, ["unary"]),
+    (fuse_activation, programs.another_gelu, ["mul", "unary", "add", "mul", "mul"]),
+    (fuse_activation, programs.divided_by_gate, ["unary", "div"]),
+    (fuse_lookup, programs.int8_island, [Q, DQ, "add", "lookup"]),
+    (fuse_lookup, programs.island_of_two, [Q, DQ, Q, DQ, "unary", "mul", Q]),
+    (fuse_lookup, programs.island_with_a_vector, [Q, DQ, "unary", "mul", Q]),
+    (fuse_lookup, programs.island_of_a_clamp, [Q, DQ, CLAMP, Q]),
+    (fuse_lookup, programs.gate_quantized_between, [Q, "lookup"]),
+    (collapse_movement, programs.quantized_shuffle, [Q, "gather"]),
+    (hoist_quantize, programs.pad_before_quantize, [Q, "pad"]),
+    (collapse_movement, programs.shuffle, ["gather"]),
+    (collapse_movement, programs.shuffled_halves, ["slice"]),
+    (collapse_movement, programs.head, ["reshape"]),
+    (collapse_movement, programs.rows_mirrored, ["transpose", "slice"]),
     (
-        passes.hoist_transpose,
+        hoist_transpose,
         programs.two_heads,
         ["transpose", "reshape", "transpose", "reshape", "transpose", "transpose", "concat"],
     ),
-    (passes.hoist_transpose, programs.sum_and_head, ["concat", "transpose"]),
+    (hoist_transpose, programs.sum_and_head, ["concat", "transpose"]),
     (
-        passes.sink_dequantize,
+        sink_dequantize,
         programs.selection_after_dequantize,
         [Q, "slice", "resize", "reduce", "dilate", DQ],
     ),
-    (passes.sink_dequantize, programs.linear_resize_after_dequantize, [Q, DQ, "resize"]),
-    (passes.lower_others_to_int8, programs.int8_arithmetic, [Q, Q, "sub", "mul", "reduce"]),
-    (passes.share_common, programs.two_dequantizes, [Q, DQ, "mul"]),
-    (passes.fuse_residual, programs.residual, [CONV, "conv2d_add"]),
-    (passes.fuse_residual, programs.int8_residual, [Q, CONV, "conv2d_add"]),
-    (passes.fuse_residual, programs.residual_of_shared, [CONV, "add"]),
-    (passes.fuse_residual, programs.broadcasting_residual, [CONV, "add"]),
-    (passes.lower_to_fp16, programs.clamp_of_shared, ["convert", CONV, CLAMP, "convert", "convert"]),
-    (passes.lower_to_fp16, programs.head, ["transpose", "reshape", "transpose"]),
-    (passes.drop_dead, programs.dead_branch, [CLAMP]),
+    (sink_dequantize, programs.linear_resize_after_dequantize, [Q, DQ, "resize"]),
+    (lower_others_to_int8, programs.int8_arithmetic, [Q, Q, "sub", "mul", "reduce"]),
+    (share_common, programs.two_dequantizes, [Q, DQ, "mul"]),
+    (fuse_residual, programs.residual, [CONV, "conv2d_add"]),
+    (fuse_residual, programs.int8_residual, [Q, CONV, "conv2d_add"]),
+    (fuse_residual, programs.residual_of_shared, [CONV, "add"]),
+    (fuse_residual, programs.broadcasting_residual, [CONV, "add"]),
+    (lower_to_fp16, programs.clamp_of_shared, ["convert", CONV, CLAMP, "convert", "convert"]),
+    (lower_to_fp16, programs.head, ["transpose", "reshape", "transpose"]),
+    (drop_dead, programs.dead_branch, [CLAMP]),
 ]
 ROUNDS = {
-    passes.fold_affine,
-    passes.fold_input_scale,
-    passes.fuse_activation,
-    passes.lower_weighted_to_int8,
-    passes.lower_others_to_int8,
+    fold_affine,
+    fold_input_scale,
+    fuse_activation,
+    lower_weighted_to_int8,
+    lower_others_to_int8,
 }
 """Passes that replace float arithmetic: folded constants are rounded, integers round once where floats rounded often."""
 
@@ -122,16 +142,16 @@ def test_pass(rewrite: Rewrite, make: Callable[[Net], Program], expected: list[s
     while keeps_rules(rewrite)(after):
         pass
     removed_readers = Program(after.tensors, list(after.ops), after.inputs, after.outputs)
-    passes.drop_dead(removed_readers)
+    drop_dead(removed_readers)
     assert [op.kind.name for op in removed_readers.ops] == expected
     if any(before.tensors[i].dtype == DType.I8 for op in before.ops for i in op.reads if op.kind == CONV2D):
-        passes.dequantize_constants(before)
-    if rewrite is passes.lower_weighted_to_int8:
-        passes.dequantize_constants(removed_readers)
+        dequantize_constants(before)
+    if rewrite is lower_weighted_to_int8:
+        dequantize_constants(removed_readers)
     x = np.random.default_rng(9).uniform(-3, 3, (1, 5, 5, 4)).astype(np.float32)
     for got, wanted in zip(run(removed_readers, [x]), run(before, [x]), strict=True):
         if (
-            rewrite is passes.lower_to_fp16
+            rewrite is lower_to_fp16
         ):  # x, w, y and b rounded: 4 · 2^−11 of what is summed, 4 products of |x| ≤ 3
             np.testing.assert_allclose(got, wanted, rtol=2**-9, atol=2**-9 * 12)
         elif rewrite in ROUNDS:
@@ -160,7 +180,7 @@ def test_a_pass_that_leaves_no_program_is_seen() -> None:
 
 def test_a_report_per_pass() -> None:
     program = programs.clamp_after_conv(Net())
-    reports = passes.run_passes(program)
+    reports = run_passes(program)
     assert [report.name for report in reports] == [
         entry.rewrite.__name__ for entry in PASSES if not entry.fp16
     ]
@@ -179,11 +199,11 @@ def test_a_report_per_pass() -> None:
 
 def test_a_report_of_what_died_and_of_functions() -> None:
     program = programs.silu(Net())
-    changes = {report.name: report.changes for report in passes.run_passes(program)}
+    changes = {report.name: report.changes for report in run_passes(program)}
     assert changes["fuse_activation"] == ("mul `mul1` ⇒ unary silu",)
     assert changes["drop_dead"] == ()  # the second one; the first found the sigmoid
 
 
 def test_passes_for_int8_do_not_run_without_int8() -> None:
-    names = {report.name for report in passes.run_passes(programs.int8_add(Net()), prefer_int8_kernel=False)}
+    names = {report.name for report in run_passes(programs.int8_add(Net()), prefer_int8_kernel=False)}
     assert names == {entry.rewrite.__name__ for entry in PASSES if not (entry.int8 or entry.fp16)}

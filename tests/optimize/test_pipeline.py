@@ -94,7 +94,7 @@ def many_unsupported(b: Qdq) -> str:
 def qdq_of(dtype: type[np.generic], per_channel: bool = False) -> Graph:
     def graph(b: Qdq) -> str:
         scale = np.full(8, 0.1, np.float32) if per_channel else np.float32(0.1)
-        zero = np.zeros(8, dtype) if per_channel else dtype(0)  # type: ignore[call-arg]
+        zero = np.zeros(8, dtype) if per_channel else dtype(0)
         inputs = [b.constant("s", scale), b.constant("z", zero)]
         attributes = {"axis": 1} if per_channel else {}
         q = b.node("QuantizeLinear", "q", ["input", *inputs], **attributes)
@@ -143,7 +143,10 @@ REFUSED: dict[str, tuple[Graph, int, list[str]]] = {
     ),
     "antialias": (
         lambda b: b.node(
-            "Resize", "down", ["input", "", b.constant("s", np.float32([1, 1, 0.5, 0.5]))], antialias=1
+            "Resize",
+            "down",
+            ["input", "", b.constant("s", np.array([1, 1, 0.5, 0.5], np.float32))],
+            antialias=1,
         ),
         18,
         ["it filters against aliasing: down"],

@@ -72,7 +72,9 @@ def check_int8(path: Path, least_int8: int) -> None:
     for index, wanted in zip(
         program.outputs, session.run(None, {session.get_inputs()[0].name: x}), strict=False
     ):
-        np.testing.assert_allclose(values[index], wanted, rtol=1e-4, atol=1e-6)
+        got = values[index]
+        assert got is not None
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_demo_float(digits: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,14 @@ F32 = onnx.TensorProto.FLOAT
 
 def model(opset: int, mode: str, dims: list[int], scales: list[float]) -> onnx.ModelProto:
     """One node, Upsample before opset 10, with an output of unknown shape."""
-    roi, factors = np.float32([]), np.float32(scales)
+    roi, factors = np.array([], np.float32), np.array(scales, np.float32)
     constants = [onnx.numpy_helper.from_array(a, n) for a, n in ((roi, "roi"), (factors, "scales"))]
     if opset < 9:
         node, constants = onnx.helper.make_node("Upsample", ["x"], ["y"], mode=mode, scales=scales), []
     else:
         inputs = ["x", "scales"] if opset < 11 else ["x", "roi", "scales"]
         node = onnx.helper.make_node("Upsample" if opset < 10 else "Resize", inputs, ["y"], mode=mode)
-    shapes = {"x": dims, "y": [None] * 4}
+    shapes: dict[str, Sequence[int | None]] = {"x": dims, "y": [None] * 4}
     x, y = (onnx.helper.make_tensor_value_info(name, F32, shape) for name, shape in shapes.items())
     graph = onnx.helper.make_graph([node], "resize", [x], [y], constants)
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -52,10 +53,10 @@ def test_a_flat_file_of_one_matrix_is_small_and_loads(tmp_path: Path, op_type: s
 @pytest.mark.needs("runtime")
 @pytest.mark.parametrize("matrices", [1, 2, 70])
 @pytest.mark.parametrize("keys", [{}, {"enable_fp16": True}, {"quant_type": "QUANT_INT16"}], ids=str)
-def test_each_reads_its_own_matrix(tmp_path: Path, keys: dict[str, object], matrices: int) -> None:
+def test_each_reads_its_own_matrix(tmp_path: Path, keys: dict[str, Any], matrices: int) -> None:
     """Also where weights are expanded or converted in memory that the next operator's take over."""
     proto = unrolled(matrices, 140, 24)
-    optimize(save(proto, tmp_path), tmp_path / "x.nb", targets=("host",), **keys)  # type: ignore[arg-type]
+    optimize(save(proto, tmp_path), tmp_path / "x.nb", targets=("host",), **keys)
     got, wanted = outputs(tmp_path / "x.nb", proto, 24)
     assert 10 * np.log10((wanted**2).sum() / ((got - wanted) ** 2).sum()) > (40 if keys else 100)
 

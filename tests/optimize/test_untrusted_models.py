@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from ptq_core.errors import InputError
 from ptq_core.graph.io import load_model
-from ptq_core.graph.weights import MIN_BYTES
+from ptq_core.graph.wire import MIN_BYTES
 from ptq_core.optimize.lowering.folding import MAX_GROWTH
 from ptq_core.optimize.pipeline import optimize
 from tests.models import Builder, save
@@ -213,7 +213,7 @@ def test_a_loop_of_constants_is_not_run(tmp_path: Path) -> None:
 
 def resized(b: Qdq) -> str:
     return b.node(
-        "Resize", "up", ["input", "", b.constant("s", np.float32([1, 1, 1e5, 1e5]))], mode="nearest"
+        "Resize", "up", ["input", "", b.constant("s", np.array([1, 1, 1e5, 1e5], np.float32))], mode="nearest"
     )
 
 

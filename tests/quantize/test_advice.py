@@ -29,7 +29,7 @@ def said(
     statistics = {}
     if values is not None:
         statistics["x"] = TensorStatistics("x")
-        statistics["x"].update(np.float32(values), Scratch(), str, samples=1)
+        statistics["x"].update(np.array(values, np.float32), Scratch(), str, samples=1)
     seen = advice.Observed(
         config,
         config.preprocess,

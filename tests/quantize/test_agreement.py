@@ -26,7 +26,7 @@ def padded_pools() -> onnx.ModelProto:
     x = b.node("Clip", "clip", [x, low, high])
     x = b.node("MaxPool", "pool", [x], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     x = b.node("Relu", "relu", [b.conv("depthwise", x, 6, 6, group=6)])
-    pads = b.constant("pads", np.int64([0, 0, 1, 1, 0, 0, 0, 0]))
+    pads = b.constant("pads", [0, 0, 1, 1, 0, 0, 0, 0])
     x = b.node("Pad", "pad", [x, pads])
     return b.model(b.conv("last", x, 6, 4, pads=[0, 0, 0, 0]), shape=("N", *SHAPE))
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper
 
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError, PtqError
 from ptq_core.graph import passes
-from ptq_core.graph.session import open_session
-from ptq_core.optimize.lowering import lower, movement
+from ptq_core.graph.passes.spread_axes import spread_axes
+from ptq_core.graph.session import Int8, open_session
+from ptq_core.optimize.lowering import movement
+from ptq_core.optimize.lowering.context import Lowering
 from ptq_core.post_training_quantization import PostTrainingQuantization
 from ptq_core.quantize import check, objections, pipeline
+from ptq_core.reports import QuantizeReport
 from tests.models import Builder, save
 
 SHAPE = (1, 3, 16, 16)
@@ -45,7 +49,7 @@ def padded_by_axes(b: Builder, x: str) -> str:
 
 
 def resized_by_axes(b: Builder, x: str) -> str:
-    scales = b.constant("scales", np.float32([2, 2]))
+    scales = b.constant("scales", np.array([2, 2], np.float32))
     return b.node("Resize", "resize", [x, "", scales], mode="nearest", axes=[2, 3])
 
 
@@ -62,7 +66,7 @@ def sine(b: Builder, x: str) -> str:
     return b.node("Sin", "sin", [x])
 
 
-def run(proto: onnx.ModelProto, folder: Path, **keys: Any) -> pipeline.QuantizeReport:
+def run(proto: onnx.ModelProto, folder: Path, **keys: Any) -> QuantizeReport:
     (folder / "samples").mkdir()
     random = np.random.default_rng(1)
     for index in range(4):
@@ -104,12 +108,13 @@ def test_what_is_written_runs(
     assert bool(report.notes) == (make is dilated_average)  # which our runtime has not
     x = np.random.default_rng(0).uniform(-1, 1, SHAPE).astype(np.float32)
     wanted = open_session(proto.SerializeToString(), optimized=False).run(None, {"input": x})[0]
-    for optimized, int8, decibels in (
+    sessions: tuple[tuple[bool, Int8, int], ...] = (
         (False, "plain", 30),
         (True, "exact", 30),
         (True, "kept", 30),
         (True, "plain", 10),  # x86 may saturate
-    ):
+    )
+    for optimized, int8, decibels in sessions:
         session = open_session(report.model_path, optimized=optimized, int8=int8)
         (got,) = session.run(None, {"input": x})
         assert 10 * np.log10((wanted**2).sum() / ((wanted - got) ** 2).sum()) > decibels
@@ -133,13 +138,13 @@ def break_average(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def break_axes(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = tuple(one for one in passes.SIMPLIFY_PASSES if one is not passes.spread_axes)
+    kept = tuple(one for one in passes.SIMPLIFY_PASSES if one is not spread_axes)
     monkeypatch.setattr(passes, "SIMPLIFY_PASSES", kept)
     monkeypatch.delitem(objections._CHECKS, "Resize")
 
 
 def break_concat(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(context: lower.Lowering, node: Any, position: int) -> Any:
+    def refused(context: Lowering, node: Any, position: int) -> Any:
         return context.real_input(node, position)
 
     monkeypatch.setattr(movement, "_concat_input", refused)
@@ -185,7 +190,8 @@ def test_the_python_api_checks_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def generator() -> Any:
         yield from np.random.default_rng(0).uniform(-1, 1, (4, *SHAPE[1:])).astype(np.float32)
 
-    for keys in ({}, {"check": False}):
+    choices: tuple[dict[str, Any], ...] = ({}, {"check": False})
+    for keys in choices:
         ptq = PostTrainingQuantization(
             model_dir=folder, sample_generator=generator, is_full_quantize=True, **keys
         )
@@ -226,14 +232,14 @@ def test_what_the_runtime_does_not_load_runs_in_onnxruntime_only(
 
 def test_example_inputs() -> None:
     nodes = [helper.make_node("Identity", [name], [f"{name}_y"]) for name in "xin"]
-    types = {
+    types: dict[str, tuple[int, Sequence[str | int]]] = {
         "x": (TensorProto.FLOAT, ["N", 3]),
         "i": (TensorProto.INT64, [2, 5]),
         "n": (TensorProto.BOOL, []),
     }
     infos = [helper.make_tensor_value_info(name, *found) for name, found in types.items()]
     outputs = [helper.make_tensor_value_info(f"{name}_y", *found) for name, found in types.items()]
-    model = check.ir.from_proto(helper.make_model(helper.make_graph(nodes, "g", infos, outputs)))
+    model = ir.from_proto(helper.make_model(helper.make_graph(nodes, "g", infos, outputs)))
     feeds = check.example_inputs(model)
     assert {name: (array.dtype.name, array.shape) for name, array in feeds.items()} == {
         "x": ("float32", (1, 3)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,7 +31,7 @@ def uneven(proto: onnx.ModelProto, name: str, seed: int = 1, power: float = 2) -
     for tensor in proto.graph.initializer:
         if tensor.name in (f"{name}/weight", f"{name}/bias"):
             array = numpy_helper.to_array(tensor)
-            factors = 10 ** np.random.default_rng(seed).uniform(-power, power, array.shape[0])
+            factors = np.power(10, np.random.default_rng(seed).uniform(-power, power, array.shape[0]))
             scaled = array * factors.reshape(-1, *[1] * (array.ndim - 1))
             tensor.CopyFrom(numpy_helper.from_array(scaled.astype(np.float32), tensor.name))
     return proto
@@ -40,12 +41,13 @@ def triplet(activation: str | None) -> onnx.ModelProto:
     """conv, depthwise, pointwise with ``activation`` between them; the depthwise layer has uneven channels."""
     b = Builder()
     x = "input"
-    for name, cin, cout, keys in (
+    layers: tuple[tuple[str, int, int, dict[str, Any]], ...] = (
         ("first", 3, 8, {}),
         ("depthwise", 8, 8, {"group": 8}),
         ("last", 8, 5, {"k": 1}),
-    ):
-        x = b.conv(name, x, cin, cout, **keys)  # type: ignore[arg-type]
+    )
+    for name, cin, cout, keys in layers:
+        x = b.conv(name, x, cin, cout, **keys)
         if name != "last" and activation == "Relu6":
             x = b.relu6(f"{name}/relu6", x)
         elif name != "last" and activation is not None:
@@ -241,7 +243,7 @@ def test_an_open_batch_that_the_model_reshapes_to_one(tmp_path: Path) -> None:
     b = Builder()
     x = b.node("Relu", "relu", [b.conv("first", "input", 3, 8)])
     x = b.conv("second", x, 8, 4)
-    x = b.node("Reshape", "flatten", [x, b.constant("shape", np.array([1, -1], np.int64))])
+    x = b.node("Reshape", "flatten", [x, b.constant("shape", [1, -1])])
     x = b.node("Gemm", "gemm", [x, b.weight("gemm/weight", 4 * 16 * 16, 6), b.weight("gemm/bias", 6)])
     x = b.node("Gemm", "last", [b.node("Relu", "gemm/relu", [x]), b.weight("last/weight", 6, 5)])
     model, inputs = loaded(uneven(b.model(x), "first"), tmp_path), samples()

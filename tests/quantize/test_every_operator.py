@@ -38,7 +38,7 @@ def with_constants(op_type: str, *arrays: object, **attributes: object) -> Build
 
 
 def resize(mode: str) -> Build:
-    return with_constants("Resize", None, np.float32([1, 1, 2, 2]), mode=mode)
+    return with_constants("Resize", None, np.array([1, 1, 2, 2], np.float32), mode=mode)
 
 
 def gated(gate: str) -> Build:
@@ -61,7 +61,7 @@ def fully_connected(op_type: str) -> Build:
     def build(b: Builder, x: str) -> str:
         flat = b.node("Flatten", "flat", [x])
         y = b.node(op_type, "op", [flat, b.weight("op/weight", 256, 64, scale=0.1)])
-        return b.node("Reshape", "back", [y, b.constant("back/shape", np.int64([0, 4, 4, 4]))])
+        return b.node("Reshape", "back", [y, b.constant("back/shape", [0, 4, 4, 4])])
 
     return build
 
@@ -72,23 +72,23 @@ def split(b: Builder, x: str) -> str:
 
 
 def squeeze(b: Builder, x: str) -> str:
-    axes = b.constant("axes", np.int64([2]))
+    axes = b.constant("axes", [2])
     return b.node("Squeeze", "op", [b.node("Unsqueeze", "lift", [x, axes]), axes])
 
 
 def unsqueeze(b: Builder, x: str) -> str:
-    axes = b.constant("axes", np.int64([2]))
+    axes = b.constant("axes", [2])
     return b.node("Squeeze", "flat", [b.node("Unsqueeze", "op", [x, axes]), axes])
 
 
 def flatten(b: Builder, x: str) -> str:
-    shape = b.constant("shape", np.int64([0, 4, 8, 8]))
+    shape = b.constant("shape", [0, 4, 8, 8])
     return b.node("Reshape", "back", [b.node("Flatten", "op", [x]), shape])
 
 
 def trilinear(b: Builder, x: str) -> str:
-    axes = b.constant("axes", np.int64([2]))
-    scales = b.constant("scales", np.float32([1, 1, 1, 2, 2]))
+    axes = b.constant("axes", [2])
+    scales = b.constant("scales", np.array([1, 1, 1, 2, 2], np.float32))
     y = b.node("Resize", "op", [b.node("Unsqueeze", "lift", [x, axes]), "", scales], mode="linear")
     return b.node("Squeeze", "flat", [y, axes])
 
@@ -109,7 +109,7 @@ ROWS: list[tuple[str, str, Build]] = [
     ("elementwise_add", "Add", binary("Add")),
     ("elementwise_sub", "Sub", binary("Sub")),
     ("elementwise_mul", "Mul", binary("Mul")),
-    ("elementwise_mul", "Mul", with_constants("Mul", np.float32([0.5, -1, 2, 0.1]).reshape(4, 1, 1))),
+    ("elementwise_mul", "Mul", with_constants("Mul", np.array([0.5, -1, 2, 0.1], np.float32).reshape(4, 1, 1))),
     ("elementwise_sub", "Sub", with_constants("Sub", np.float32(1.5))),
     ("greater_than", "Greater", with_constants("Greater", np.float32(0.5))),
     ("concat", "Concat", lambda b, x: b.conv("narrow", b.node("Concat", "op", [x, "input"], axis=1), 7, 4)),
@@ -123,30 +123,30 @@ ROWS: list[tuple[str, str, Build]] = [
     ("greater_than", "Greater", binary("Greater")),
     ("less_equal", "LessOrEqual", binary("LessOrEqual")),
     ("less_than", "Less", binary("Less")),
-    ("gather", "Gather", with_constants("Gather", np.int64([3, 1, 1, 0]), axis=1)),
+    ("gather", "Gather", with_constants("Gather", [3, 1, 1, 0], axis=1)),
     ("mean", "ReduceMean", unary("ReduceMean", axes=[2, 3])),
-    ("reshape", "Reshape", with_constants("Reshape", np.int64([0, 4, 4, 16]))),
-    ("reshape2", "Reshape", with_constants("Reshape", np.int64([0, 4, 4, 16]))),
+    ("reshape", "Reshape", with_constants("Reshape", [0, 4, 4, 16])),
+    ("reshape2", "Reshape", with_constants("Reshape", [0, 4, 4, 16])),
     ("bilinear_interp", "Resize", resize("linear")),
     ("nearest_interp", "Resize", resize("nearest")),
     ("trilinear_interp", "Resize", trilinear),
-    ("slice", "Slice", with_constants("Slice", np.int64([1, 2]), np.int64([7, 8]), np.int64([2, 3]))),
+    ("slice", "Slice", with_constants("Slice", [1, 2], [7, 8], [2, 3])),
     ("squeeze", "Squeeze", squeeze),
     ("unsqueeze", "Unsqueeze", unsqueeze),
     ("relu", "Relu", lambda b, x: b.node("Relu", "op", [b.node("Sigmoid", "odd", [x])])),
     ("relu6", "Clip", lambda b, x: b.node("Clip", "op", [b.node("Abs", "odd", [x]), b.constant("z", np.float32(0)),
                                                           b.constant("s", np.float32(6))])),
     ("leaky_relu", "LeakyRelu", unary("LeakyRelu", alpha=0.1)),
-    ("prelu", "PRelu", with_constants("PRelu", np.float32([0.1, 0.2, 0.3, 0.4]).reshape(4, 1, 1))),
+    ("prelu", "PRelu", with_constants("PRelu", np.array([0.1, 0.2, 0.3, 0.4], np.float32).reshape(4, 1, 1))),
     ("sigmoid", "Sigmoid", unary("Sigmoid")),
     ("tanh", "Tanh", unary("Tanh")),
     ("hard_sigmoid", "HardSigmoid", unary("HardSigmoid")),
     ("hard_swish", "HardSwish", unary("HardSwish")),
     ("hard_swish", "Mul", gated("HardSigmoid")),
     ("swish", "Mul", gated("Sigmoid")),
-    ("pad", "Pad", with_constants("Pad", np.int64([0, 0, 1, 1, 0, 0, 1, 1]), np.float32(0))),
-    ("pad", "Pad", with_constants("Pad", np.int64([0, 0, 1, 1, 0, 0, 1, 1]), np.float32(-6))),
-    ("pad", "Pad", with_constants("Pad", np.int64([0, 0, 1, 1, 0, 0, 1, 1]), mode="reflect")),
+    ("pad", "Pad", with_constants("Pad", [0, 0, 1, 1, 0, 0, 1, 1], np.float32(0))),
+    ("pad", "Pad", with_constants("Pad", [0, 0, 1, 1, 0, 0, 1, 1], np.float32(-6))),
+    ("pad", "Pad", with_constants("Pad", [0, 0, 1, 1, 0, 0, 1, 1], mode="reflect")),
     ("split", "Split", split),
     ("flatten", "Flatten", flatten),
 ]  # fmt: skip

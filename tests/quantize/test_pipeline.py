@@ -198,8 +198,8 @@ def test_made_up_names_do_not_collide(pictures: Path, name: str) -> None:
     b.nodes.append(onnx.helper.make_node("Relu", ["conv/out"], [name], name="relu"))
     y = b.node("Add", "add", [name, b.conv("other", x, 4, 4)])
     model, _ = run(b.model(y), pictures, is_full_quantize=True)
-    x = np.random.default_rng(3).uniform(-2, 2, (1, 3, 16, 16)).astype(np.float32)
-    assert sqnr_db(outputs(b.model(y), x)[0], outputs(model, x)[0]) > 15
+    picture = np.random.default_rng(3).uniform(-2, 2, (1, 3, 16, 16)).astype(np.float32)
+    assert sqnr_db(outputs(b.model(y), picture)[0], outputs(model, picture)[0]) > 15
 
 
 def test_another_exclude_list_needs_no_inference(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ def test_comparisons_share_and_arithmetic_does_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_a_pad_value_is_in_range(tmp_path: Path, symmetric: bool) -> None:
     b = Builder()
-    pads, value = b.constant("pads", np.int64([0, 0, 1, 1, 0, 0, 1, 1])), b.constant("value", np.float32(-40))
+    pads, value = b.constant("pads", [0, 0, 1, 1, 0, 0, 1, 1]), b.constant("value", np.float32(-40))
     x = b.node("Pad", "pad", [b.node("Relu", "relu", [b.conv("first", "input", 3, 4)]), pads, value])
     proto = b.model(b.conv("last", x, 4, 4), shape=("N", *SHAPE))
     result = quantized(proto, tmp_path, algo="abs_max", is_full_quantize=True, activation_symmetric=symmetric)

@@ -48,11 +48,10 @@ async def main() -> None:
         raise RefusedError
 
     name = flags.model.replace(" ", "_")
-    banner = f"device::ro.product.name=standin;ro.product.model={name};ro.product.device=standin;"
+    words = f"device::ro.product.name=standin;ro.product.model={name};ro.product.device=standin;"
     if not flags.old:
-        banner += f"features={FEATURES}"
-    if flags.fault == "unauthorized":
-        banner = None
+        words += f"features={FEATURES}"
+    banner = None if flags.fault == "unauthorized" else words
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await Connection(reader, writer, banner, find_service).run()

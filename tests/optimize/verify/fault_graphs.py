@@ -57,8 +57,10 @@ def reductions(b: Qdq) -> str:
 
 def resizes(b: Qdq) -> str:
     """A linear and a nearest resize."""
-    x = b.node("Resize", "linear", ["input", "", b.constant("up", np.float32([1, 1, 2, 2]))], mode="linear")
-    down = b.constant("down", np.float32([1, 1, 0.6, 0.6]))
+    x = b.node(
+        "Resize", "linear", ["input", "", b.constant("up", np.array([1, 1, 2, 2], np.float32))], mode="linear"
+    )
+    down = b.constant("down", np.array([1, 1, 0.6, 0.6], np.float32))
     return b.node("Resize", "nearest", [x, "", down], mode="nearest", nearest_mode="floor")
 
 

@@ -66,7 +66,7 @@ def fits(fault: Fault, program: Program) -> bool:
     return True
 
 
-def attributes(**changes: Callable[[object], object] | object) -> Change:
+def attributes(**changes: Callable[[Any], object] | object) -> Change:
     """Other attributes: a value, or what a function makes of the old one; None if none of them changes."""
 
     def change(_program: Program, op: Op) -> Op | None:
@@ -167,9 +167,9 @@ def one(index: int, new: Callable[[float], float]) -> Callable[[Array], Array]:
     return change
 
 
-def plus(step: float) -> Callable[[object], object]:
+def plus(step: float) -> Callable[[float], float]:
     """A number larger by ``step``."""
-    return lambda x: x + step  # type: ignore[operator]
+    return lambda x: x + step
 
 
 def rolled(values: tuple[int, ...]) -> tuple[int, ...]:

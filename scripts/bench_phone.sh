@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A folder with an FP32 and an INT8 model, measured on a phone (or wherever --device says): res.txt, JSON and a page with charts.
+[ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@"  # started as `sh script`, as guides say
 set -euo pipefail
 
 usage() {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The whole way for one model: quantize, optimize FP32 and INT8, measure accuracy, measure latency, one table.
+[ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@"  # started as `sh script`, as guides say
 set -euo pipefail
 
 usage() {

@@ -106,3 +106,10 @@ def test_a_failing_step_stops_the_script(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "no model folder" in done.stderr
     assert "== opt" not in done.stdout
+
+
+@pytest.mark.parametrize("name", ["run_post_training_quantization.sh", "bench_phone.sh"])
+def test_a_shell_that_is_no_bash_hands_over(name: str) -> None:
+    done = subprocess.run(["sh", ROOT / "scripts" / name, "--help"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: {name} ")

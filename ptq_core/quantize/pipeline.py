@@ -30,7 +30,7 @@ from ptq_core.quantize.insertion import INT4_BITS, insert_qdq
 from ptq_core.quantize.loss import Watch, measure_loss, most_pictures, pictures_for
 from ptq_core.quantize.plan import QuantizationPlan
 from ptq_core.quantize.samples import FewSamples, KeepFirst, few_samples, refinement_samples
-from ptq_core.quantize.selection import WEIGHT_ONLY, Selection, check_wanted_types, select, skipped_nodes
+from ptq_core.quantize.selection import WEIGHT_ONLY, Selection, absent_types, select, skipped_nodes
 from ptq_core.quantize.weights import QuantizedWeights, quantize_weights
 from ptq_core.reports import LossReport, QuantizeReport
 
@@ -146,7 +146,7 @@ def quantize_model(
             calibrated = io.to_bytes(narrow)
         model = upgrade_opset(model, WIDE_OPSET)
     folded = simplify(model)
-    check_wanted_types(model, config)
+    absent = absent_types(model, config)
     if config.equalize:
         from ptq_core.quantize.equalization import equalize_layers
 
@@ -174,9 +174,8 @@ def quantize_model(
     warnings = (*result.warnings, *advice.warnings(seen))
     details |= report.of_loss(loss) | {"warnings": list(warnings)}
     operators = len(selection.units), len(selection.reasons)
-    return QuantizedModel(
-        model, details, *operators, result.pictures, warnings, (note,) if note else (), loss
-    )
+    notes = tuple(filter(None, (absent, note)))
+    return QuantizedModel(model, details, *operators, result.pictures, warnings, notes, loss)
 
 
 def _loss(

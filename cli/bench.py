@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ from ptq_cli.bench_flags import GROUPS
 from ptq_cli.bench_progress import DeviceBars
 from ptq_cli.bench_saved import compare_reports, load_saved, refuse_others
 from ptq_cli.bench_table import render
-from ptq_cli.flags import command
+from ptq_cli.flags import command, printer
 from ptq_core.errors import DeviceError, InputError
+from ptq_core.files import STDOUT
 
 if TYPE_CHECKING:
     from ptq_core.bench.export.files import Exports
@@ -62,6 +64,7 @@ def bench(
     from ptq_core.bench.export.files import prepare_exports
     from ptq_core.bench.pipeline import bench as run_bench  # imports NumPy: only when needed
 
+    say = printer((json_path, csv_path, markdown_path, html_path))
     exports = prepare_exports(
         {"CSV": csv_path, "Markdown": markdown_path, "HTML": html_path},
         {"fp32": fp32_accuracy, "int8": int8_accuracy},
@@ -69,7 +72,7 @@ def bench(
     if from_json is not None:
         accuracies = {"fp32_accuracy", "int8_accuracy"}
         refuse_others("--from-json", {"from_json", "csv_path", "markdown_path", "html_path", *accuracies})
-        return show(load_saved(from_json), exports)
+        return show(load_saved(from_json), exports, say)
     with DeviceBars() as progress:
         report = run_bench(
             fp32=fp32,
@@ -91,15 +94,16 @@ def bench(
             wording=bench.in_flags,
             say=lambda note: click.echo(note, err=True),
         )
-    return show(report, exports)
+    return show(report, exports, say)
 
 
-def show(report: BenchReport, exports: Exports) -> int:
+def show(report: BenchReport, exports: Exports, say: Callable[[str], None]) -> int:
     """Write and print the report; returns the exit code."""
     for text in render(report):
-        click.echo(text)
+        say(text)
     for what, path in {**report.paths, **exports.write(report)}.items():
-        click.echo(f"{what}: {path}")
+        if path != STDOUT:
+            say(f"{what}: {path}")
     failures = [device for device in report.devices if device.error is not None]
     for device_report in failures:
         click.echo(f"error: {device_report.device}: {device_report.error}", err=True)

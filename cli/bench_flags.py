@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptq_cli.flags import group, option, path, switch
+from ptq_cli.flags import group, option, output, path, switch
 
 GROUPS = (
     group(
@@ -84,18 +84,18 @@ GROUPS = (
             "result_path",
             help="append one line per model and number of threads, as benchmark_bin's res.txt",
         ),
-        path(
+        output(
             "--json",
             "json_path",
             help="write everything, with all samples and the device's state, as JSON; again after each case",
         ),
-        path("--csv", "csv_path", help="write a table of all figures as CSV"),
-        path(
+        output("--csv", "csv_path", help="write a table of all figures as CSV"),
+        output(
             "--markdown",
             "markdown_path",
             help="write tables for an issue or pull request as Markdown",
         ),
-        path("--html", "html_path", help="write a page with charts, in one file that loads nothing"),
+        output("--html", "html_path", help="write a page with charts, in one file that loads nothing"),
         path(
             "--fp32-accuracy",
             help="what `ptq eval --json` wrote for the FP32 model: shown in --html and --markdown",

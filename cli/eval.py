@@ -6,10 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-import click
 from tqdm import tqdm
 
-from ptq_cli.flags import command, group, option, path
+from ptq_cli.flags import command, group, option, output, path, printer
+from ptq_core.files import STDOUT
 
 
 @command(
@@ -43,7 +43,7 @@ from ptq_cli.flags import command, group, option, path
     ),
     group(
         "Results",
-        path("--json", "json_path", help="write the result and each picture's predicted label as JSON"),
+        output("--json", "json_path", help="write the result and each picture's predicted label as JSON"),
     ),
     name="eval",
 )
@@ -64,6 +64,7 @@ def eval_command(
     from ptq_core.evaluate.preprocess_file import load_preprocess
     from ptq_core.runtime import MAX_THREADS
 
+    say = printer([json_path])
     with tqdm(disable=None, file=sys.stderr, leave=False, unit="picture") as bar:
 
         def progress(done: int, total: int) -> None:
@@ -81,9 +82,9 @@ def eval_command(
             progress=progress,
         )
     hits1, hits5 = round(report.top1 * report.count), round(report.top5 * report.count)
-    click.echo(f"model  {report.model}")
-    click.echo(f"top1   {report.top1:.2%} ({hits1} of {report.count})")
-    click.echo(f"top5   {report.top5:.2%} ({hits5} of {report.count})")
-    click.echo(f"count  {report.count} pictures in {report.seconds:.1f} s")
-    if json_path is not None:
-        click.echo(f"JSON   {json_path}")
+    say(f"model  {report.model}")
+    say(f"top1   {report.top1:.2%} ({hits1} of {report.count})")
+    say(f"top5   {report.top5:.2%} ({hits5} of {report.count})")
+    say(f"count  {report.count} pictures in {report.seconds:.1f} s")
+    if json_path not in (None, STDOUT):
+        say(f"JSON   {json_path}")

@@ -7,7 +7,7 @@ parameters, not flags: its messages are translated here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ptq_core.errors import PtqError
+from ptq_core.errors import InputError, PtqError
+from ptq_core.files import STDOUT
 
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
@@ -49,15 +50,77 @@ def option(*names: str, help: str = "", default: Any = None, **settings: Any) ->
     return click.Option(names, help=help + default_words(default), default=default, **settings)
 
 
+class FileName(click.Path):
+    """A file or folder. `-` is standard output where ``allow_dash``, and refused elsewhere: nothing is called so by intent."""
+
+    def __init__(self, *, allow_dash: bool = False, path_type: type = Path) -> None:
+        super().__init__(path_type=path_type, allow_dash=allow_dash)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, as ``path_type``. Raises InputError."""
+        if str(value) == str(STDOUT):
+            if self.allow_dash:
+                return STDOUT
+            raise InputError(
+                f"{param.opts[-1] if param else 'the path'} -",
+                rule="standard input and output do not serve here: it takes the name of a file or folder",
+                fix="name one; ./- is one that is really called so",
+            )
+        found = super().convert(value, param, ctx)
+        return found.absolute() if found == STDOUT else found  # ./- is a file
+
+
 def path(*names: str, metavar: str = "FILE", **settings: Any) -> click.Option:
     """... that names a file or folder."""
-    return option(*names, type=click.Path(path_type=Path), metavar=metavar, **settings)
+    return option(*names, type=FileName(), metavar=metavar, **settings)
 
 
-def switch(*names: str, help: str, default: bool = False) -> click.Option:
+def output(*names: str, help: str) -> click.Option:
+    """... that names a file for a text, or as `-` standard output; the command then prints with `printer`."""
+    return option(*names, type=FileName(allow_dash=True), metavar="FILE", help=f"{help}; - for stdout")
+
+
+def printer(outputs: Iterable[Path | None]) -> Callable[[str], None]:
+    """Prints what is for people: on standard output, unless one of ``outputs`` goes there, then on standard error.
+
+    Raises InputError if two of them go there.
+    """
+    there = sum(each == STDOUT for each in outputs)
+    if there > 1:
+        raise InputError(
+            f"- is given to {there} flags",
+            rule="standard output takes one text",
+            fix="write the others to files",
+        )
+    return lambda text: click.echo(text, err=there > 0)
+
+
+class Switch(click.types.BoolParamType):
+    """On or off; ``words`` are those that it takes as its value."""
+
+    words: tuple[str, ...] = BOOLEANS
+
+
+class ToStdout(Switch):
+    """... of what is written to standard output: `-`, which other commands take for it, is on."""
+
+    words = (*BOOLEANS, str(STDOUT))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """True or False."""
+        return True if value == str(STDOUT) else super().convert(value, param, ctx)
+
+
+def switch(*names: str, help: str, default: bool = False, type: Switch | None = None) -> click.Option:
     """A flag that can be given alone or with a value: ``--flag``, ``--flag=true``, ``--flag=false``."""
     return option(
-        *names, help=help, default=default, type=bool, is_flag=False, flag_value=True, metavar="[BOOL]"
+        *names,
+        help=help,
+        default=default,
+        type=type or Switch(),
+        is_flag=False,
+        flag_value=True,
+        metavar="[BOOL]",
     )
 
 
@@ -92,14 +155,21 @@ class Command(click.Command):
             click.echo(ctx.get_help())
             ctx.exit()
         if any(isinstance(parameter, click.Argument) for parameter in self.params):
+            words = self._switches()
             args = [
-                f"{word}=true" if word in self._switches() and after.lower() not in BOOLEANS else word
+                f"{word}=true" if word in words and after.lower() not in words[word] else word
                 for word, after in zip(args, [*args[1:], ""], strict=True)
             ]
         return super().parse_args(ctx, args)
 
-    def _switches(self) -> set[str]:
-        return {name for each in self.params if each.type is click.BOOL for name in each.opts}
+    def _switches(self) -> dict[str, tuple[str, ...]]:
+        """Switch → what it takes as its value."""
+        return {
+            name: each.type.words
+            for each in self.params
+            if isinstance(each.type, Switch)
+            for name in each.opts
+        }
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run; errors that name parameters name flags instead."""

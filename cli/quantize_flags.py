@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import click
 
-from ptq_cli.flags import Group, default_words, group, option, path
+from ptq_cli.flags import FileName, Group, default_words, group, option, path
 from ptq_core.config import QuantizeConfig, from_text, value_type
 from ptq_core.options.preprocess import PreprocessOptions
 
@@ -64,6 +64,7 @@ def _options(dotted: str) -> Iterator[click.Option]:
         f"--{name}",
         _parameter(dotted),
         metavar=METAVARS.get(typing.get_origin(hint) or hint, "NAME"),
+        type=FileName(path_type=str) if hint is Path else None,
         is_flag=False,
         flag_value="true" if is_bool else None,
         help=text,

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ptq_cli.flags import command, group, switch
+from ptq_cli.flags import ToStdout, command, group, switch
 from ptq_core.errors import DeviceError, InputError
 
 Shown = tuple[str, dict[str, Any]]
@@ -20,7 +20,7 @@ Shown = tuple[str, dict[str, Any]]
     group(
         "What is printed",
         click.Argument(["file"], type=click.Path(path_type=Path)),
-        switch("--json", help="a record for machines instead of text"),
+        switch("--json", help="a record for machines instead of text", type=ToStdout()),
         switch("--kernels", help="of a flat file: also the kernels that this machine chooses", default=True),
     )
 )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ptq_core.errors import DeviceError, InputError
+
+STDOUT = Path("-")
+"""What stands for standard output where a text may be written to it instead of a file."""
 
 
 @contextmanager
@@ -57,9 +61,27 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, atomically."""
+    """Write ``text`` as UTF-8: atomically to a file, or to standard output. Raises as `atomic_path` does."""
+    if target == STDOUT:
+        _print(text)
+        return
     with atomic_path(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8"))  # JSON is UTF-8 in every locale
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DeviceError(
+            f"cannot write to standard output: {error.strerror or error}",
+            rule="what it leads to must take the output",
+            fix="free space, or write to a file",
+        ) from error
 
 
 def make_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ptq_core.bench.report import Precision, StopRule
 from ptq_core.errors import InputError
-from ptq_core.files import make_folder
+from ptq_core.files import STDOUT, make_folder
 from ptq_core.runtime import MAX_THREADS
 
 MOST_SECONDS = 86400.0
@@ -78,6 +78,8 @@ def check_arguments(
 
 def check_output(path: Path) -> None:
     """Fail before the measurement, not after it, where an output cannot be written."""
+    if path == STDOUT:
+        return
     make_folder(path.parent)
     if path.is_dir():
         raise InputError(f"{path} is a folder", rule="the output is a file", fix="name a file in it")

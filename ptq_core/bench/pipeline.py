@@ -32,7 +32,7 @@ from ptq_core.bench.report import (
 from ptq_core.bench.session import Session, Work
 from ptq_core.bench.subjects import make_subject
 from ptq_core.errors import DeviceError, PtqError
-from ptq_core.files import write_text
+from ptq_core.files import STDOUT, write_text
 
 Progress = Callable[[str, int, int, str], None]
 """Called before each case and after the last, by several threads: the device, cases done on it, cases in all, what is next."""
@@ -66,7 +66,8 @@ def bench(
     ``cool_down_s`` is the pause before each case but the first. ``say`` gets what the user should know at once.
     ``wording`` turns the names of parameters in warnings and errors of the report into the caller's words.
 
-    After each case its lines are appended to ``result_path`` and ``json_path`` is rewritten. A device that fails ends with
+    After each case its lines are appended to ``result_path`` and ``json_path`` is rewritten
+    (`files.STDOUT` gets the whole at the end). A device that fails ends with
     its `error` in the report, and loses neither its finished cases nor those of others. Raises InputError for arguments and
     models that cannot be measured, DeviceError if no device finished a case.
     """
@@ -170,7 +171,8 @@ class _Recorder:
                 res_txt.append(
                     self._result_path, [res_txt.line(model.name, model.latency) for model in case.models]
                 )
-            self._save()
+            if self._json_path != STDOUT:  # which takes one document, the last
+                self._save()
 
     def failed(self, name: str, error: BaseException) -> None:
         with self._lock:

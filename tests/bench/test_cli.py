@@ -124,6 +124,37 @@ def test_the_json_speaks_of_flags(fake_benchmark_bin: Fake, models: Models, tmp_
     assert warning["fix"] == "--repeats of at least 10"
 
 
+@pytest.mark.parametrize(
+    ("flag", "holds"),
+    [
+        ("--json", '"tool": "ptq bench"'),
+        ("--csv", "net_fp32.nb,"),
+        ("--markdown", "| FP32 net\\_fp32.nb |"),
+        ("--html", "</html>"),
+    ],
+)
+def test_a_dash_is_standard_output(
+    fake_benchmark_bin: Fake,
+    models: Models,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    flag: str,
+    holds: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = set(tmp_path.iterdir())
+    given = ["bench", "--device=local", "--fp32", str(models[0]), "--repeats=3", "--threads=1,2", flag, "-"]
+    assert run(given) == 0
+    out, err = capfd.readouterr()
+    assert holds in out
+    assert "peak memory of the process" in err
+    assert "peak memory of the process" not in out
+    if flag == "--json":  # one document, though there are two cases
+        assert len(json.loads(out)["devices"][0]["cases"]) == 2
+    assert set(tmp_path.iterdir()) == files
+
+
 def texts(file: Path) -> Iterator[str]:
     """All strings of a source file but docstrings."""
     tree = ast.parse(file.read_text(encoding="utf-8"))

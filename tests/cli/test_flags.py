@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from ptq_cli.flags import Command, command, default_words, group, option, switch
+from ptq_cli.flags import Command, FileName, command, default_words, group, option, switch
 from ptq_cli.main import app, run
 from ptq_cli.quantize_flags import KEYS
 from ptq_core.config import QuantizeConfig
@@ -80,7 +80,9 @@ def test_a_switch_is_given_alone_or_with_a_value(capsys: pytest.CaptureFixture[s
         assert capsys.readouterr().out == f"{said}\n"
 
 
-@pytest.mark.parametrize("given", [["--json"], ["--json", "true"], ["--json=true"], ["--kernels", "no"]])
+@pytest.mark.parametrize(
+    "given", [["--json"], ["--json", "true"], ["--json=true"], ["--json", "-"], ["--kernels", "no"]]
+)
 def test_a_switch_before_a_file_name(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in ([*given, "nowhere.nb"], ["nowhere.nb", *given]):
         assert run(["show", *arguments]) == 2
@@ -114,3 +116,46 @@ def test_errors_of_eval_name_its_flags(capsys: pytest.CaptureFixture[str], tmp_p
     given = ["eval", "--model", "m.pb", "--labels", "l.txt", "-c", str(tmp_path / "c.yaml"), "--threads=0"]
     assert run(given) == 2
     assert "--batch-size 10 --threads 0\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        *(("bench", flag) for flag in ("--fp32", "--int8", "--result-filename", "--from-json")),
+        *(("eval", flag) for flag in ("--model", "--labels", "--image-dir", "--config")),
+        *(("opt", flag) for flag in ("--model-file", "--optimize-out", "--visualization-file-output-path")),
+        *(("quantize", flag) for flag in ("--model-dir", "--image-dir", "--save-model-path", "--cache-dir")),
+    ],
+)
+def test_a_dash_is_no_file(
+    command: str,
+    flag: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run([command, flag, "-"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()[0]) == ("", f"error: {flag} -")
+    assert "./- is one that is really called so" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [
+        ("bench", ["--json=-", "--csv=-"]),
+        ("bench", ["--markdown=-", "--html=-"]),
+    ],
+)
+def test_standard_output_takes_one_text(
+    command: str, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command, *more]) == 2
+    assert "- is given to 2 flags\n  rule: standard output takes one text" in capsys.readouterr().err
+
+
+def test_dash_and_a_file_called_so() -> None:
+    for text, found in (("-", Path("-")), ("./-", Path("-").absolute()), ("a/-", Path("a/-"))):
+        assert FileName(allow_dash=True).convert(text, None, None) == found

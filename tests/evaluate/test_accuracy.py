@@ -112,6 +112,20 @@ def test_the_command(pictures: Path, brightest_channel: MakeModel, capfd: pytest
     assert (pictures / "a.json").exists()
 
 
+def test_the_result_on_standard_output(
+    pictures: Path,
+    brightest_channel: MakeModel,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(pictures)
+    assert run(command(pictures, brightest_channel(), "--json", "-")) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["top1"] == 0.75
+    assert "top1   75.00% (3 of 4)" in err
+    assert not (pictures / "-").exists()
+
+
 @pytest.mark.parametrize(
     ("model", "more", "code", "said"),
     [

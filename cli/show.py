@@ -11,6 +11,7 @@ import click
 
 from ptq_cli.flags import ToStdout, command, group, switch
 from ptq_core.errors import DeviceError, InputError
+from ptq_core.inputs import open_input
 
 Shown = tuple[str, dict[str, Any]]
 """The same as text and as a record."""
@@ -42,7 +43,7 @@ def _reader_of(file: Path) -> Callable[[Path, bool], Shown]:
     from ptq_core.flatfile.layout import MAGIC
 
     try:
-        with file.open("rb") as stream:
+        with open_input(file) as stream:
             begin = stream.read(len(MAGIC))
     except OSError as error:
         raise InputError(

@@ -15,6 +15,7 @@ import yaml
 
 from ptq_core.carried import ROOT, recipes
 from ptq_core.errors import InputError
+from ptq_core.inputs import MOST_CONFIG_BYTES, read_input_text
 from ptq_core.options.calibration import CalibrationOptions
 from ptq_core.options.keys import bad_value
 from ptq_core.options.model import ModelOptions
@@ -136,7 +137,7 @@ def _found(path: Path) -> Path:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_input_text(path, MOST_CONFIG_BYTES)
     except FileNotFoundError:
         raise InputError(
             f"no configuration file {path}",

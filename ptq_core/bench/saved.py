@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from ptq_core.errors import InputError
+from ptq_core.inputs import MOST_RECORD_BYTES, read_input_text
 
 _T = TypeVar("_T")
 
@@ -21,7 +22,7 @@ def load_record(record: type[_T], path: Path, *, schema: int, written_by: str) -
     Keys that the record does not have are ignored; one that is missing takes the field's default. Raises InputError.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_input_text(path, MOST_RECORD_BYTES))
     except OSError as error:
         raise InputError(
             f"{path}: {error.strerror}", rule="the file must be readable", fix="check the path"

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ptq_core.calibration.statistics import BINS, TensorStatistics
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
+from ptq_core.inputs import MOST_CACHE_BYTES, load_arrays
 from ptq_core.options.preprocess import PreprocessOptions
 
 FORMAT_VERSION = 3
@@ -151,13 +152,15 @@ def read_cache(path: Path) -> CachedCalibration:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    words = error.problem if isinstance(error, InputError) else str(error)
+    return " ".join(words.split()) or type(error).__name__
 
 
 def _open(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """(header, arrays) of a file whose checksum holds."""
-    with np.load(path, allow_pickle=False) as file:
-        content = {name: file[name] for name in file.files}
+    content = load_arrays(path, MOST_CACHE_BYTES)
+    if not isinstance(content, dict):
+        raise ValueError("it holds one array")
     checksum = content.pop("checksum")
     if not np.array_equal(checksum, _checksum(content)):
         raise ValueError("checksum does not match")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptq_core.errors import InputError
+from ptq_core.inputs import MOST_LIST_BYTES, read_input_text
 
 PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".npy", ".npz", ".png", ".webp")
 """File name endings that count as pictures in a folder, in any case."""
@@ -114,7 +115,7 @@ def _split_label(line: str) -> tuple[str, int | None]:
 
 def _read_lines(list_file: Path) -> list[str]:
     try:
-        return list_file.read_text(encoding="utf-8-sig").splitlines()
+        return read_input_text(list_file, MOST_LIST_BYTES).splitlines()
     except FileNotFoundError:
         raise InputError(
             f"no image list {list_file}", rule="the list file must exist", fix="check the path"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from ptq_core.calibration.preprocess import BadPictureError
 from ptq_core.errors import InputError
+from ptq_core.inputs import load_arrays
 from ptq_core.options.calibration import CalibrationOptions
 
 Arrays = dict[str, NDArray[Any]]
@@ -106,20 +108,21 @@ def read_arrays(path: Path, inputs: Shapes) -> Arrays:
     Raises BadPictureError if the file cannot be read, InputError if its arrays do not fit ``inputs``.
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            sample: Any = loaded
-        else:
-            with loaded:
-                sample = {name: loaded[name] for name in loaded.files}
+        sample = load_arrays(path, _most_bytes(inputs))
     except Exception as error:  # zipfile, zlib and NumPy each raise their own for a damaged file
-        reason = " ".join(str(error).split()) or type(error).__name__
+        words = error.problem if isinstance(error, InputError) else str(error)
+        reason = " ".join(words.split()) or type(error).__name__
         raise BadPictureError(
             f"cannot read sample {path}: {reason}",
             rule="a .npy or .npz file holds plain arrays, as numpy.save and numpy.savez write them",
             fix="write it again or remove it, or set skip_bad_images: true",
         ) from error
     return as_arrays(sample, inputs, str(path))
+
+
+def _most_bytes(inputs: Shapes) -> int:
+    """Of the file of a sample: values of 16 bytes, or what a sample of another size may have, so that its shape is named."""
+    return max(64 << 20, 16 * sum(math.prod(shape[1:]) for shape in inputs.values()))
 
 
 def _by_name(sample: Sample, inputs: Shapes, name: str, batched: bool) -> Mapping[str, Any]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import math
 import mmap
-import os
-import stat
 import struct
 from collections import deque
 from pathlib import Path
@@ -31,6 +29,7 @@ from ptq_core.flatfile.refusal import FlatFileError, shown
 from ptq_core.flatfile.sections import Header, Section, read_header, read_sections
 from ptq_core.flatfile.tensors import Array, DType, QuantParams, Tensor
 from ptq_core.flatfile.work import MAX_WORK, memory_limit, operator_work
+from ptq_core.inputs import open_input
 
 
 def read_program(data: bytes | mmap.mmap) -> Program:
@@ -44,7 +43,7 @@ def read_program(data: bytes | mmap.mmap) -> Program:
 
 def map_program(path: Path) -> Program:
     """As `read_program` of the file ``path``, which is mapped: constants take memory only while they are used."""
-    with path.open("rb") as stream:
+    with open_input(path) as stream:
         data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     program = read_program(data)
     data.madvise(mmap.MADV_DONTNEED)  # the checksum went through all of it
@@ -54,15 +53,7 @@ def map_program(path: Path) -> Program:
 def load_program(path: Path) -> Program:
     """The program in the file ``path``; raises InputError as `read_program`, and for what is no readable regular file."""
     try:
-        # Not to wait for a pipe's other end; what is no regular file is refused below.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise InputError(
-                    f"{path} is not a regular file",
-                    rule="a flat file is read as a whole, which a folder, pipe or device is not",
-                    fix="give the path of a .nb file",
-                )
+        with open_input(path) as stream:
             data = stream.read()
     except OSError as error:
         raise InputError(

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import math
 import mmap
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
+
+from ptq_core.inputs import open_input
 
 MIN_BYTES = 4096
 """Smaller constants stay in the model: shapes are inferred from the values of some."""
@@ -30,9 +33,9 @@ Field = tuple[int, int, int, int]
 
 
 def parse_model(path: Path) -> onnx.ModelProto:
-    """The model in ``path``; its large constants are external data in that same file. Raises as open and protobuf do."""
-    with path.open("rb") as stream:
-        if not path.stat().st_size:
+    """The model in ``path``; its large constants are external data in that same file. Raises as open_input and protobuf do."""
+    with open_input(path) as stream:
+        if not os.fstat(stream.fileno()).st_size:
             return onnx.ModelProto()
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             try:

@@ -32,7 +32,7 @@ def render_comparison(comparison: Comparison) -> Iterator[str]:
             f"{case.new_ms:.3f}",
             f"{case.ratio.ratio:.3f}",
             f"[{case.ratio.low:.3f}, {case.ratio.high:.3f}]",
-            case.verdict,
+            case.verdict + (f", busy host ({', '.join(case.busy)})" if case.busy else ""),
         )
         for case in comparison.cases
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ptq_core.bench.context import DeviceContext
-from ptq_core.bench.report import EMULATED, Advice, CaseResult, ModelResult, threads_words
+from ptq_core.bench.report import EMULATED, HOST_BUSY, Advice, CaseResult, ModelResult, threads_words
 
 BUSY_SHARE = 0.5
 """Load average per core from which other work is likely to share the measured core's caches and clock."""
@@ -50,7 +50,7 @@ ADVICE = {
         "this is an emulated processor: its latency says nothing about a real one",
         "use it to see that models run and outputs agree; measure on a phone",
     ),
-    "host_busy": (
+    HOST_BUSY: (
         "the machine was busy before the run (load {load:.1f} on {cores} cores)",
         "stop other work and measure again",
     ),
@@ -153,7 +153,7 @@ def advise(
 
 def _of_device(context: DeviceContext) -> Iterator[Advice]:
     if context.load_average is not None and context.load_average > BUSY_SHARE * context.cores:
-        yield _warning("host_busy", load=context.load_average, cores=context.cores)
+        yield _warning(HOST_BUSY, load=context.load_average, cores=context.cores)
     if any(cluster.governor == "powersave" for cluster in context.clusters):
         yield _warning("governor_powersave")
     battery = context.battery

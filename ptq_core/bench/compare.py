@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -18,15 +18,16 @@ unclear: it holds 1, and the limit too: the samples vary more than the limit all
 
 CONTEXT_FIELDS = ("cpu_model", "soc", "model", "android_version", "abi", "cores", "kernel", "ptq_version")
 CASE_FIELDS = ("runtime_version", "cpu_features", "cpus")
-MODEL_FIELDS = ("file_bytes", "output_crc32")
+MODEL_FIELDS = ("name", "file_bytes", "output_crc32")
 """What is named where it differs between two reports, beside the settings."""
 
 
-class Key(NamedTuple):
-    """What makes two measurements comparable."""
+@dataclass(frozen=True)
+class Key:
+    """What makes two measurements of one model comparable: all but the name of its file."""
 
     device: str
-    model: str
+    model: str = field(compare=False)
     precision: str
     threads: int
     power_mode: str
@@ -35,15 +36,27 @@ class Key(NamedTuple):
         return f"{self.model} on {self.device}, {threads_words(self.threads)}, power mode {self.power_mode}"
 
 
+class Measured(NamedTuple):
+    """A model's measurement in a report."""
+
+    device: DeviceReport
+    case: CaseResult
+    model: ModelResult
+
+
 @dataclass(frozen=True)
 class ComparedCase:
-    """One model in both reports: medians, and `ratio`, new / old (above 1: slower now)."""
+    """One model in both reports: medians, and `ratio`, new / old (above 1: slower now).
+
+    `busy` names the runs, old and new, before which other work ran on the device.
+    """
 
     key: Key
     old_ms: float
     new_ms: float
     ratio: Ratio
     verdict: Verdict
+    busy: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ class Comparison:
 def load_report(path: Path) -> BenchReport:
     """The report that `ptq bench --json` wrote to ``path``. Raises InputError."""
     report = load_record(BenchReport, path, schema=SCHEMA, written_by="`ptq bench --json`")
-    for key, (_, model) in _measured(report).items():
+    for key, (_, _, model) in _measured(report).items():
         if not model.samples_ms or min(model.samples_ms) <= 0:
             raise InputError(
                 f"{path}: {key}: no samples, or one of 0 ms",
@@ -75,6 +88,7 @@ def load_report(path: Path) -> BenchReport:
 def compare(old_path: Path, new_path: Path, fail_above: float | None = None) -> Comparison:
     """Each device, model and number of threads that both reports have, by the ratio of its medians.
 
+    A model is told by its `model_sha256` and `inputs`, and by the name of its file only where a report has none of them.
     A case is a regression if its ratio exceeds ``fail_above`` and the interval of the ratio (bootstrap of the kept
     samples, each run by itself) lies above 1. Raises InputError for files that cannot be compared.
     """
@@ -84,62 +98,98 @@ def compare(old_path: Path, new_path: Path, fail_above: float | None = None) -> 
             rule="the limit is a ratio new / old of at least 1",
             fix="for example 1.05, which allows 5 % more time",
         )
-    old, new = load_report(old_path), load_report(new_path)
-    before, after = _measured(old), _measured(new)
-    common = [key for key in before if key in after]
+    reports = load_report(old_path), load_report(new_path)
+    names = str(old_path), str(new_path)
+    before, after = map(_measured, reports)
+    both = {key: (before[key], after[key]) for key in before if key in after}
+    common = {key: pair for key, pair in both.items() if _same_model(*pair)}
+    others = [_two_models(key, *pair) for key, pair in both.items() if key not in common]
     if not common:
         raise InputError(
             f"{old_path} and {new_path} have no measurement in common:"
-            f" the first has {_list(before)}; the second has {_list(after)}",
-            rule="device, model file, number of threads and power mode must be the same",
+            f" {_first(others) if others else f'the first has {_first(before)}; the second has {_first(after)}'}",
+            rule="model, device, number of threads and power mode must be the same",
             fix="measure the same models on the same device with the same flags",
         )
-    cases = tuple(_compared(key, before[key][1], after[key][1], fail_above) for key in common)
-    names = str(old_path), str(new_path)
     missing = (
         f"only in {name}: {key}"
         for name, mine, other in ((names[0], before, after), (names[1], after, before))
         for key in mine
         if key not in other
     )
-    return Comparison(cases, (*missing, *_differences(old, new)), fail_above)
+    by_name = [
+        f"{name} does not say which models it measured: they are told by the names of their files"
+        for name, measured in zip(names, zip(*common.values(), strict=True), strict=True)
+        if any(each.model.model_sha256 is None for each in measured)
+    ]
+    return Comparison(
+        tuple(_compared(key, *pair, fail_above) for key, pair in common.items()),
+        (*others, *missing, *by_name, *_differences(*reports, common)),
+        fail_above,
+    )
 
 
-def _measured(report: BenchReport) -> dict[Key, tuple[CaseResult, ModelResult]]:
+def _measured(report: BenchReport) -> dict[Key, Measured]:
     return {
-        Key(device.device, model.name, model.precision, case.threads, case.power_mode): (case, model)
+        Key(device.device, model.name, model.precision, case.threads, case.power_mode): Measured(
+            device, case, model
+        )
         for device in report.devices
         for case in device.cases
         for model in case.models
     }
 
 
-def _compared(key: Key, old: ModelResult, new: ModelResult, fail_above: float | None) -> ComparedCase:
-    ratio = ratio_of_medians(new.samples_ms, old.samples_ms, paired=False)
+def _same_model(old: Measured, new: Measured) -> bool:
+    """By what is in them (one ONNX file can be optimized for several shapes); by name where a report does not say that."""
+    if old.model.model_sha256 is None or new.model.model_sha256 is None:
+        return old.model.name == new.model.name
+    return (old.model.model_sha256, old.model.inputs) == (new.model.model_sha256, new.model.inputs)
+
+
+def _two_models(key: Key, old: Measured, new: Measured) -> str:
+    """Why they are not compared."""
+    said = (
+        " ".join(
+            [
+                each.name,
+                "of unknown content" if each.model_sha256 is None else f"of {each.model_sha256:.12}",
+                *each.inputs,
+            ]
+        )
+        for each in (old.model, new.model)
+    )
+    return f"{key}: two different models, not compared: {' and '.join(said)}"
+
+
+def _compared(key: Key, old: Measured, new: Measured, fail_above: float | None) -> ComparedCase:
+    ratio = ratio_of_medians(new.model.samples_ms, old.model.samples_ms, paired=False)
     verdict: Verdict = "slower" if ratio.low > 1 else "faster" if ratio.high < 1 else "same"
     if fail_above is not None:
         if verdict == "slower" and ratio.ratio > fail_above:
             verdict = "regression"
         elif verdict == "same" and ratio.high > fail_above:
             verdict = "unclear"
-    return ComparedCase(key, old.latency.median_ms, new.latency.median_ms, ratio, verdict)
+    busy = tuple(run for run, each in (("old", old), ("new", new)) if each.device.was_busy)
+    medians = old.model.latency.median_ms, new.model.latency.median_ms
+    return ComparedCase(key, *medians, ratio, verdict, busy)
 
 
-def _differences(old: BenchReport, new: BenchReport) -> Iterator[str]:
+def _differences(
+    old: BenchReport, new: BenchReport, common: Mapping[Key, tuple[Measured, Measured]]
+) -> Iterator[str]:
     """What differs beside the latencies: settings, machines, runtimes, models and their outputs."""
     # `threads` shows in the cases themselves
-    names = [field.name for field in fields(old.settings) if field.name != "threads"]
+    names = [each.name for each in fields(old.settings) if each.name != "threads"]
     yield from _changed("", old.settings, new.settings, names)
     devices = {device.device: device for device in new.devices}
     for before in old.devices:
         after = devices.get(before.device)
         if after is not None:
             yield from _device_differences(before, after)
-    earlier, later = _measured(old), _measured(new)
-    for key, (case, model) in earlier.items():
-        if key in later:
-            yield from _changed(f"{key}: ", case, later[key][0], CASE_FIELDS)
-            yield from _changed(f"{key}: ", model, later[key][1], MODEL_FIELDS)
+    for key, (earlier, later) in common.items():
+        yield from _changed(f"{key}: ", earlier.case, later.case, CASE_FIELDS)
+        yield from _changed(f"{key}: ", earlier.model, later.model, MODEL_FIELDS)
 
 
 def _device_differences(old: DeviceReport, new: DeviceReport) -> Iterator[str]:
@@ -165,13 +215,14 @@ def _changed(start: str, old: object, new: object, names: tuple[str, ...] | list
 
 def _words(value: object) -> str:
     if is_dataclass(value):
-        return ", ".join(f"{field.name} {getattr(value, field.name)}" for field in fields(value))
+        return ", ".join(f"{each.name} {getattr(value, each.name)}" for each in fields(value))
     if isinstance(value, tuple):
         return ",".join(map(str, value)) or "any"
     return "none" if value is None else str(value)
 
 
-def _list(measured: dict[Key, tuple[CaseResult, ModelResult]]) -> str:
+def _first(entries: Iterable[object]) -> str:
     """The first few of them in words."""
-    shown = "; ".join(map(str, list(measured)[:3])) or "no finished case"
-    return shown if len(measured) <= 3 else f"{shown}; and {len(measured) - 3} more"
+    words = list(map(str, entries))
+    shown = "; ".join(words[:3]) or "no finished case"
+    return shown if len(words) <= 3 else f"{shown}; and {len(words) - 3} more"

@@ -26,6 +26,8 @@ class ModelResult:
 
     `peak_rss_bytes` is the peak memory of a process of its own that ran nothing else; None where it was not measured.
     `outputs` is None on this machine itself and where no bound is known.
+    `model_sha256` says which model it was: the digest of the ONNX file that the flat file was made from, else of the flat file
+    itself; `inputs` are its inputs' names and shapes. None and empty in reports of versions that did not write them.
     """
 
     precision: Precision
@@ -41,6 +43,8 @@ class ModelResult:
     latency: Latency
     samples_ms: tuple[float, ...]
     ops: tuple[OpTime, ...]
+    model_sha256: str | None = None
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,9 @@ class Advice:
 EMULATED = "emulated"
 """The code of the warning that a device is an emulated processor."""
 
+HOST_BUSY = "host_busy"
+"""... that other work ran on it before the measurement."""
+
 
 @dataclass(frozen=True)
 class StopRule:
@@ -115,7 +122,15 @@ class DeviceReport:
     @property
     def is_emulated(self) -> bool:
         """Whether its latency says nothing: told by its warnings, so that a saved report tells it too."""
-        return any(warning.code == EMULATED for warning in self.warnings)
+        return self._has(EMULATED)
+
+    @property
+    def was_busy(self) -> bool:
+        """Whether other work ran on it."""
+        return self._has(HOST_BUSY)
+
+    def _has(self, code: str) -> bool:
+        return any(warning.code == code for warning in self.warnings)
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,8 @@ class Session:
                 latency=summarize(measured.samples_ms),
                 samples_ms=measured.samples_ms,
                 ops=measured.ops,
+                model_sha256=subject.sha256,
+                inputs=subject.inputs,
             )
             for subject, name, measured, (peak_rss_bytes, outputs) in zip(
                 self._work.subjects, names, run.models, alone, strict=True

@@ -125,6 +125,74 @@ def test_what_differs_is_named(tmp_path: Path) -> None:
     assert "net_fp32.nb on R58M, 1 thread, power mode big: output_crc32" not in said
 
 
+NAME, OTHER = {"name": "renamed.nb"}, {"model_sha256": "0" * 64}
+SHAPE: dict[str, object] = {"inputs": ("x 1x3x96x96",)}
+UNKNOWN: dict[str, object] = {"model_sha256": None, "inputs": ()}  # as older versions wrote it
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "compared", "said"),
+    [
+        ({}, {}, True, ""),
+        ({}, NAME, True, "name net_int8.nb → renamed.nb"),
+        (
+            {},
+            OTHER,
+            False,
+            "two different models, not compared: net_int8.nb of 888888888888 x 1x3x224x224 and",
+        ),
+        ({}, SHAPE, False, "and net_int8.nb of 888888888888 x 1x3x96x96"),
+        (UNKNOWN, {}, True, "old.json does not say which models it measured"),
+        ({}, UNKNOWN, True, "new.json does not say which models it measured"),
+        (UNKNOWN, UNKNOWN, True, "told by the names of their files"),
+        (UNKNOWN, NAME, False, "net_int8.nb of unknown content and renamed.nb of 888888888888"),
+    ],
+)
+def test_models_are_told_by_their_content(
+    tmp_path: Path, old: dict[str, object], new: dict[str, object], compared: bool, said: str
+) -> None:
+    def measured(changes: dict[str, object]) -> BenchReport:
+        fp32, int8 = case().models
+        return report(device("R58M", replace(case(), models=(fp32, replace(int8, **changes)))))  # type: ignore[arg-type]
+
+    found = compare(*files(tmp_path, measured(old), measured(new)))
+    assert [c.key.precision for c in found.cases] == (["fp32", "int8"] if compared else ["fp32"])
+    assert said in "\n".join(found.differences)
+    assert ("two different models" in "\n".join(found.differences)) == (not compared)
+
+
+def test_two_models_alone_are_no_comparison(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    other = replace(case(), models=tuple(replace(model, model_sha256="0" * 64) for model in case().models))
+    old, new = files(tmp_path, report(device("R58M", case())), report(device("R58M", other)))
+    assert run(["bench", "--compare", str(old), str(new), "--fail-above", "1.05"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert (
+        "have no measurement in common: net_fp32.nb on R58M, 1 thread, power mode big: two different models"
+        in err
+    )
+
+
+@pytest.mark.parametrize(
+    ("loads", "said"),
+    [
+        ((1, 1), "same"),
+        ((9, 1), "same, busy host (old)"),
+        ((1, 9), "same, busy host (new)"),
+        ((9, 9), "(old, new)"),
+    ],
+)
+def test_a_busy_host_is_said_beside_the_verdict(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], loads: tuple[float, float], said: str
+) -> None:
+    old, new = files(
+        tmp_path,
+        *(report(device("R58M", case(), context=replace(PHONE, load_average=load))) for load in loads),
+    )
+    assert run(["bench", "--compare", str(old), str(new)]) == 0
+    assert all(line.endswith(said) for line in capfd.readouterr().out.splitlines()[1:3])
+
+
 def test_nothing_differs_between_a_file_and_itself(tmp_path: Path) -> None:
     path = save(tmp_path / "a.json", report(device("R58M", case())))
     assert compare(path, path).differences == ()

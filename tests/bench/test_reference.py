@@ -20,7 +20,7 @@ Models = tuple[Path, Path]
 
 def reference(model: Path, precision: Precision, scratch: Path) -> tuple[Reference, np.ndarray]:
     """The reference of ``model``, and the outputs that it expects."""
-    made = Reference(Subject(precision, model, model), scratch)
+    made = Reference(Subject(precision, model, model, ""), scratch)
     files = made.prepare()
     assert files is not None
     with Program(model) as program:
@@ -71,4 +71,4 @@ def test_without_a_runtime_here_nothing_is_compared(
     digits_models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(RUNTIME_DIR_VARIABLE, str(tmp_path))
-    assert Reference(Subject("int8", digits_models[1], digits_models[1]), tmp_path).prepare() is None
+    assert Reference(Subject("int8", digits_models[1], digits_models[1], ""), tmp_path).prepare() is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -11,15 +10,17 @@ from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from ptq_core.carried import ROOT, recipes
-from ptq_core.errors import InputError
+from ptq_core.errors import InputError, cut
 from ptq_core.inputs import MOST_CONFIG_BYTES, read_input_text
 from ptq_core.options.calibration import CalibrationOptions
 from ptq_core.options.keys import bad_value
 from ptq_core.options.model import ModelOptions
 from ptq_core.options.quantize import QuantizeOptions
+from ptq_core.plain_yaml import load_yaml
+
+MOST_INT = 2**31
+"""Sizes, counts and dimensions are below it."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,10 @@ def _scalar(hint: Any, text: str) -> Any:
 def parse_yaml_value(text: str) -> Any:
     """A YAML value given on the command line; raises InputError if it is not valid YAML."""
     try:
-        return yaml.load(text, _StrictLoader)
-    except yaml.YAMLError as error:
+        return load_yaml(text)
+    except ValueError as error:
         raise InputError(
-            f"`{text}` is not a YAML value: {' '.join(str(error).split())}",
+            f"`{cut(text)}` is not a YAML value: {error}",
             rule="values on the command line are written as in the YAML file",
             fix="check quotes, brackets and braces",
         ) from None
@@ -88,10 +89,12 @@ def from_mapping(cls: type, values: Mapping[str, Any], where: str, prefix: str =
     known = {f.name: f for f in fields(cls)}
     for name in values:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
+            near = difflib.get_close_matches(cut(str(name)), known, n=1)
             hint = f"did you mean `{prefix}{near[0]}`?" if near else f"known keys: {', '.join(known)}"
             raise InputError(
-                f"unknown key `{prefix}{name}` in {where}", rule="every key must be a known one", fix=hint
+                f"unknown key `{prefix}{cut(str(name))}` in {where}",
+                rule="every key must be a known one",
+                fix=hint,
             )
     hints = typing.get_type_hints(cls)
     missing = [name for name, f in known.items() if _required(f) and values.get(name) is None]
@@ -107,27 +110,6 @@ def from_mapping(cls: type, values: Mapping[str, Any], where: str, prefix: str =
         if value is not None or not _required(known[name])
     }
     return cls(**converted)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice, and reads 1e-3 as a number as JSON and YAML 1.2 do."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key `{key_node.value}` stands twice", key_node.start_mark
-                )
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
 
 
 def _found(path: Path) -> Path:
@@ -151,10 +133,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             fix="check the file",
         ) from None
     try:
-        values = yaml.load(text, _StrictLoader)
-    except yaml.YAMLError as error:
+        values = load_yaml(text)
+    except ValueError as error:
         raise InputError(
-            f"{path} is not valid YAML: {' '.join(str(error).split())}",
+            f"{path} is not valid YAML: {error}",
             rule="the configuration is a YAML mapping `key: value`",
             fix="correct the line that it names",
         ) from None
@@ -186,9 +168,9 @@ def _convert(hint: Any, value: Any, name: str, where: str) -> Any:
         lowered = {str(a).lower(): a for a in args}
         if isinstance(value, str) and value.lower() in lowered:
             return lowered[value.lower()]
-        near = difflib.get_close_matches(str(value), [str(a) for a in args], n=1)
+        near = difflib.get_close_matches(cut(str(value)), [str(a) for a in args], n=1)
         raise InputError(
-            f"`{name}` is {value!r} in {where}",
+            f"`{name}` is {cut(repr(value))} in {where}",
             rule=f"`{name}` is one of {', '.join(map(str, args))}",
             fix=f"did you mean `{near[0]}`?" if near else "choose one of them",
         )
@@ -207,6 +189,8 @@ def _convert(hint: Any, value: Any, name: str, where: str) -> Any:
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) >= MOST_INT:
+            raise bad_value(name, value, f"a whole number below {MOST_INT}")
         return value
     if hint in (bool, str) and isinstance(value, hint):
         return value

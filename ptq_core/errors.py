@@ -8,6 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+MOST_SHOWN = 80
+"""Characters of a value that a message shows."""
+
+
+def cut(words: str) -> str:
+    """``words``, a value as a message shows it: a long one is cut, and what is left out is counted."""
+    left = len(words) - MOST_SHOWN
+    return words if left <= 0 else f"{words[:MOST_SHOWN]}… ({left} more)"
+
 
 class PtqError(Exception):
     """Base of every error that the user sees without a traceback.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ def test_yaml_is_read_and_flags_win(tmp_path: Path) -> None:
         ({"batch_size": "ten"}, ["`batch_size` is 'ten'", "a whole number"]),
         ({"batch_size": True}, ["`batch_size` is True", "a whole number"]),
         ({"batch_size": 0}, ["`batch_size` is 0", "at least 1"]),
+        ({"batch_nums": 10**30}, ["`batch_nums` is 10000", "a whole number below 2147483648"]),
+        ({"input_shape": [2**40, 3, 8, 8]}, ["`input_shape` is 1099511627776", "a whole number below"]),
         ({"is_full_quantize": "yes please"}, ["`is_full_quantize`", "true or false"]),
         ({"algo": "KLL"}, ["`algo` is 'KLL'", "did you mean `KL`"]),
         ({"weight_bits": 0}, ["`weight_bits` is 0", "from 1 to 16"]),
@@ -86,14 +89,45 @@ def test_mistakes_are_named(values: dict[str, Any], words: list[str]) -> None:
         ("a: [1", "not valid YAML"),
         ("algo: KL\nalgo: abs_max\n", "the key `algo` stands twice"),
         ("- 1\n- 2\n", "not a mapping"),
+        pytest.param("batch_nums: " + "9" * 6000, "a number of 6000 characters", id="endless number"),
+        pytest.param("batch_nums: 0x" + "f" * 6000, "a number of 6002 characters", id="endless hex number"),
+        pytest.param("input_shape: " + "[" * 3000, "nested more than 32 deep", id="brackets"),
+        pytest.param("skip_quant: &a [*a]", "an alias inside of what it stands for", id="circle"),
+        pytest.param(
+            "skip_quant: [&a [x, x, x, x], "
+            + ", ".join(f"&{n} [{', '.join(['*' + p] * 9)}]" for p, n in pairwise("abcdefgh"))
+            + "]",
+            "more than 100000 parts",
+            id="aliases of aliases",
+        ),
+        ("{[a]: 1}", "a key is not a plain word"),
+        ("a: !!timestamp b", "not valid YAML"),
+        ("a: !!bool b", "not valid YAML"),
+        ("a: 2001-99-99", "not valid YAML"),
         ("\xff\xfe", "cannot read"),
     ],
 )
 def test_broken_files(tmp_path: Path, content: str, word: str) -> None:
     file = tmp_path / "c.yaml"
     file.write_bytes(content.encode("latin-1"))
-    with pytest.raises(InputError, match=word):
+    with pytest.raises(InputError, match=word) as caught:
         load_config(file)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_long_value_is_cut(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    listed = f"[{', '.join('y' * 9000)}]"
+    for text in (
+        f"skip_quant: {{x: {listed}}}",
+        f"algo: {listed}",
+        f"? {'k' * 9000}\n: 1",
+        f"algo: {'z' * 9000}",
+    ):
+        file.write_text(text)
+        with pytest.raises(InputError, match=r"… \([0-9]+ more\)") as caught:
+            load_config(file, NEEDED)
+        assert len(str(caught.value)) < 1500
 
 
 def test_missing_file_and_missing_keys(tmp_path: Path) -> None:

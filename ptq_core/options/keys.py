@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
-from ptq_core.errors import InputError
+from ptq_core.errors import InputError, cut
 
 
 def key(help_text: str, default: Any = MISSING) -> Any:
@@ -27,4 +27,6 @@ class Options:
 
 def bad_value(name: str, value: object, rule: str) -> InputError:
     """The error for the key ``name`` with a value that breaks ``rule``."""
-    return InputError(f"`{name}` is {value!r}", rule=f"`{name}` takes {rule}", fix="correct the value")
+    return InputError(
+        f"`{name}` is {cut(repr(value))}", rule=f"`{name}` takes {rule}", fix="correct the value"
+    )

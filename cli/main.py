@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 
@@ -12,7 +13,7 @@ from ptq_cli.eval import eval_command
 from ptq_cli.opt import opt
 from ptq_cli.quantize import quantize
 from ptq_cli.show import show
-from ptq_core.errors import PtqError
+from ptq_core.errors import DeviceError, InputError, PtqError, cut
 from ptq_core.version import VERSION
 
 
@@ -51,8 +52,7 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
     except PtqError as error:
         if debug:
             traceback.print_exc()
-        click.echo(f"error: {error}", err=True)
-        return error.exit_code
+        return _say(error)
     except click.ClickException as error:
         error.show()
         return 2
@@ -61,6 +61,20 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except MemoryError as error:
+        if debug:
+            traceback.print_exc()
+        return _say(
+            DeviceError(
+                f"memory ran out{f': {error}' if str(error) else ''}",
+                rule="the model, a batch and the pictures in work must fit",
+                fix="choose a smaller size or batch, or raise the limit of memory",
+            )
+        )
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        return _say(_refused_by_system(error))
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -71,3 +85,24 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
             err=True,
         )
         return 1
+
+
+def _say(error: PtqError) -> int:
+    click.echo(f"error: {error}", err=True)
+    return error.exit_code
+
+
+_OF_A_NAME = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM}
+"""Where the system refuses the path that it was given, and not what is to be done there."""
+
+
+def _refused_by_system(error: OSError) -> PtqError:
+    about = f"{cut(str(error.filename))}: " if error.filename is not None else ""
+    problem = f"{about}{error.strerror or error}"
+    if error.errno in _OF_A_NAME:
+        return InputError(problem, rule="paths are those that the system takes", fix="check the path")
+    return DeviceError(
+        problem,
+        rule="files and standard output must take what is written, and the system have room for it",
+        fix="see what the system lacks: space, memory, open files",
+    )

@@ -66,6 +66,8 @@ def test_yaml_is_read_and_flags_win(tmp_path: Path) -> None:
         ({"preprocess": {"mean": [1, 2]}}, ["`preprocess.mean`", "3 number(s) for RGB"]),
         ({"preprocess": {"resize": [8, 8], "resize_short": 8}}, ["both `resize` and `resize_short`"]),
         ({"preprocess": {"center_crop": [0, 8]}}, ["`preprocess.center_crop`"]),
+        ({"preprocess": {"resize": [100000, 100000]}}, ["`preprocess.resize`", "from 1 to 16384"]),
+        ({"preprocess": {"resize_short": 16385}}, ["`preprocess.resize_short`", "from 1 to 16384"]),
         ({"input_shape": [1, 3, 0, 4]}, ["`input_shape`"]),
         ({"quantizable_op_type": []}, ["`quantizable_op_type`"]),
         ({"store_int4": True}, ["`store_int4` is true, but `weight_bits` is 8"]),

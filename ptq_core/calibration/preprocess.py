@@ -32,10 +32,19 @@ class BadPictureError(InputError):
 def read_picture(
     path: Path, options: PreprocessOptions, sample_shape: tuple[int, ...], *, reduced: bool = False
 ) -> NDArray[np.float32]:
-    """Read ``path`` and preprocess it to float32 of ``sample_shape``, the model's input shape without the batch.
+    """As `read_open_picture`, of ``sample_shape``, the model's input shape without the batch; InputError for another."""
+    array = read_open_picture(path, options, reduced=reduced)
+    check_sample_shape(array.shape, options, sample_shape, str(path))
+    return array
+
+
+def read_open_picture(
+    path: Path, options: PreprocessOptions, *, reduced: bool = False
+) -> NDArray[np.float32]:
+    """Read ``path`` and preprocess it to float32 of whatever shape that gives.
 
     With ``reduced`` a large JPEG may be decoded at a reduced scale (see above).
-    Raises BadPictureError if it cannot be decoded, InputError if the result does not have that shape.
+    Raises BadPictureError if it cannot be decoded, InputError if it is smaller than `center_crop`.
     """
     try:
         with Image.open(path) as image:
@@ -47,9 +56,7 @@ def read_picture(
         raise
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error …
         raise _bad_picture(path, " ".join(str(error).split()) or type(error).__name__) from error
-    array = preprocess_picture(pixels, options, str(path), resized)
-    check_sample_shape(array.shape, options, sample_shape, str(path))
-    return array
+    return preprocess_picture(pixels, options, str(path), resized)
 
 
 def preprocess_picture(
@@ -88,6 +95,12 @@ def check_sample_shape(
     """Raise InputError unless the preprocessed shape ``made`` is the model's ``wanted`` (both without the batch)."""
     if made == wanted:
         return
+    if len(made) != 3:  # an array, which nothing preprocessed
+        raise InputError(
+            f"{name} has the shape {list(made)}, but the model takes {list(wanted)}",
+            rule="a sample has the shape of the model's input without the batch",
+            fix="write the array in the model's shape",
+        )
     fix = "set preprocess.resize (or resize_short) and center_crop to the model's height and width"
     swapped = (made[2], *made[:2]) if options.layout == "NHWC" else (*made[1:], made[0])
     if swapped == wanted:

@@ -32,6 +32,9 @@ Skipped = tuple[Path, str]
 ARRAY_SUFFIXES = (".npy", ".npz")
 """File name endings of samples that are preprocessed already."""
 
+MOST_SAMPLE_BYTES = 64 << 20
+"""Of a sample, where the model does not ask for more."""
+
 
 @dataclass(frozen=True)
 class Read:
@@ -107,8 +110,13 @@ def read_arrays(path: Path, inputs: Shapes) -> Arrays:
 
     Raises BadPictureError if the file cannot be read, InputError if its arrays do not fit ``inputs``.
     """
+    return as_arrays(load_sample(path, _most_bytes(inputs)), inputs, str(path))
+
+
+def load_sample(path: Path, limit: int = MOST_SAMPLE_BYTES) -> NDArray[Any] | dict[str, NDArray[Any]]:
+    """The array of a `.npy` file, those of a `.npz` by name; raises BadPictureError if it cannot be read."""
     try:
-        sample = load_arrays(path, _most_bytes(inputs))
+        return load_arrays(path, limit)
     except Exception as error:  # zipfile, zlib and NumPy each raise their own for a damaged file
         words = error.problem if isinstance(error, InputError) else str(error)
         reason = " ".join(words.split()) or type(error).__name__
@@ -117,12 +125,11 @@ def read_arrays(path: Path, inputs: Shapes) -> Arrays:
             rule="a .npy or .npz file holds plain arrays, as numpy.save and numpy.savez write them",
             fix="write it again or remove it, or set skip_bad_images: true",
         ) from error
-    return as_arrays(sample, inputs, str(path))
 
 
 def _most_bytes(inputs: Shapes) -> int:
     """Of the file of a sample: values of 16 bytes, or what a sample of another size may have, so that its shape is named."""
-    return max(64 << 20, 16 * sum(math.prod(shape[1:]) for shape in inputs.values()))
+    return max(MOST_SAMPLE_BYTES, 16 * sum(math.prod(shape[1:]) for shape in inputs.values()))
 
 
 def _by_name(sample: Sample, inputs: Shapes, name: str, batched: bool) -> Mapping[str, Any]:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ptq_core.calibration.decode import load_pictures
-from ptq_core.calibration.preprocess import check_sample_shape, preprocess_picture
+from ptq_core.calibration.preprocess import check_sample_shape, read_open_picture
 from ptq_core.calibration.readers import labelled_pictures
+from ptq_core.calibration.samples import ARRAY_SUFFIXES, load_sample
 from ptq_core.errors import InputError
 from ptq_core.evaluate.classifier import Classifier, Scores, open_classifier
 from ptq_core.files import write_text
@@ -110,12 +110,19 @@ def _sample_shape(classifier: Classifier, first: Path, preprocess: PreprocessOpt
     fixed = tuple(size for size in wanted if size is not None)
     if len(fixed) == len(wanted):
         return fixed
-    with Image.open(first) as image:
-        made = preprocess_picture(image, preprocess, str(first)).shape
+    made = _made_shape(first, preprocess)
     if len(made) == len(wanted):
         wanted = tuple(got if size is None else size for size, got in zip(wanted, made, strict=True))
     check_sample_shape(made, preprocess, tuple(size or 0 for size in wanted), str(first))
     return made
+
+
+def _made_shape(path: Path, preprocess: PreprocessOptions) -> tuple[int, ...]:
+    """The shape of the sample in ``path``, a picture or an array."""
+    if path.suffix.lower() not in ARRAY_SUFFIXES:
+        return read_open_picture(path, preprocess).shape
+    loaded = load_sample(path)
+    return loaded.shape if isinstance(loaded, np.ndarray) else ()
 
 
 def _check_labels(pictures: Sequence[tuple[Path, int]], classes: int, name: str) -> None:

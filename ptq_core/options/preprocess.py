@@ -9,6 +9,9 @@ from typing import Literal
 from ptq_core.errors import InputError
 from ptq_core.options.keys import Options, bad_value, key
 
+MOST_SIDE = 16384
+"""Pixels of a side: a square of them has 0.8 GB."""
+
 
 @dataclass(frozen=True)
 class PreprocessOptions(Options):
@@ -53,9 +56,11 @@ class PreprocessOptions(Options):
             size: tuple[int, ...] | None = getattr(self, name)
             if size is None:
                 continue
-            if len(size) not in (1, 2) or any(value < 1 for value in size):
-                raise bad_value(f"preprocess.{name}", list(size), "[height, width], both at least 1")
+            if len(size) not in (1, 2) or not all(1 <= value <= MOST_SIDE for value in size):
+                raise bad_value(
+                    f"preprocess.{name}", list(size), f"[height, width], both from 1 to {MOST_SIDE}"
+                )
             object.__setattr__(self, name, (size[0], size[-1]))
-        if self.resize_short is not None and self.resize_short < 1:
-            raise bad_value("preprocess.resize_short", self.resize_short, "at least 1")
+        if self.resize_short is not None and not 1 <= self.resize_short <= MOST_SIDE:
+            raise bad_value("preprocess.resize_short", self.resize_short, f"from 1 to {MOST_SIDE}")
         super().__post_init__()

@@ -153,7 +153,7 @@ def quantize_model(
         again = None if config.algo == WEIGHT_ONLY else refinement_samples(config, _inputs(model), samples)
         equalize_layers(model, config, again)
     selection = select(model, config, skipped)
-    _check_not_empty(selection)
+    _check_not_empty(selection, model)
     calibrated = calibrated or io.to_bytes(model)
     kept = None if samples is None else KeepFirst(samples, most_pictures(_inputs(model)))
     params, result = _calibrate(model, calibrated, config, selection, kept, content_key)
@@ -277,9 +277,14 @@ def _input_name(model: ir.Model) -> str:
     return str(model.graph.inputs[0].name) if model.graph.inputs else ""
 
 
+_OF_INTEGERS = frozenset(
+    {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}
+)
+
+
 def _check_is_float(model: ir.Model) -> None:
     for node in model.graph:
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+        if node.op_type in _OF_INTEGERS or node.op_type.startswith("QLinear"):
             raise InputError(
                 f"the model is quantized already: node `{node.name}` is a {node.op_type}",
                 rule="`ptq quantize` takes an FP32 model",
@@ -287,8 +292,22 @@ def _check_is_float(model: ir.Model) -> None:
             )
 
 
-def _check_not_empty(selection: Selection) -> None:
+_OTHER_FLOATS = {
+    ir.DataType.FLOAT16: "float16 (half precision)",
+    ir.DataType.BFLOAT16: "bfloat16 (half precision)",
+    ir.DataType.DOUBLE: "float64",
+}
+
+
+def _check_not_empty(selection: Selection, model: ir.Model) -> None:
     if not selection.units:
+        for value in (*model.graph.inputs, *model.graph.initializers.values()):
+            if value.dtype in _OTHER_FLOATS:
+                raise InputError(
+                    f"the model is of {_OTHER_FLOATS[value.dtype]}: `{value.name}`",
+                    rule="`ptq quantize` takes an FP32 model, and none of the selected operators is of float32",
+                    fix="export it as float32",
+                )
         reasons = sorted(set(selection.reasons.values()))
         raise InputError(
             "no operator of the model would be quantized",

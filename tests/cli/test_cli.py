@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from pathlib import Path
@@ -229,3 +230,40 @@ def test_supported_operators(capsys: pytest.CaptureFixture[str], flag: str) -> N
     assert header.split() == ["operator", "float32", "int8", "limits"]
     assert [line.split()[0] for line in lines] == list(SUPPORTED)
     assert "constant weights" in next(line for line in lines if line.startswith("Conv "))
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        (MemoryError(), 3, "memory ran out"),
+        (OSError(errno.ENOSPC, "No space left on device"), 3, "No space left on device"),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "n" * 999),
+            2,
+            r"n{80}… \(919 more\): File name too long",
+        ),
+    ],
+    ids=["memory", "disk", "name"],
+)
+def test_what_the_system_refuses_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fault: Exception,
+    code: int,
+    words: str,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(main.app, "main", refuse)
+    found, _, err = ptq(capsys, "show", "model.onnx")
+    assert found == code
+    assert re.search(rf"error: {words}", err)
+    assert len(err) < 500
+
+
+def test_a_name_that_is_too_long(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = "n" * 5000
+    for arguments in (["show", long], [*QUANTIZE, "-c", long], [*QUANTIZE, "--image-list", long]):
+        assert ptq(capsys, *arguments)[0] == 2
+    assert not (workspace / "int8").exists()

@@ -47,6 +47,21 @@ def test_equal_scores_go_to_the_lowest_index_as_in_argmax() -> None:
     assert top_classes(np.array([[-128, 127]], np.int8)).tolist() == [[1, 0]]
 
 
+@pytest.mark.parametrize("name", ["bad.png", "bad.npy", "bad.npz", "empty.npz", "array.npy"])
+def test_the_first_picture_of_open_sizes(pictures: Path, brightest_channel: MakeModel, name: str) -> None:
+    model = brightest_channel(("n", 3, "h", "w"))
+    (pictures / "bad.npy").write_bytes(b"")
+    (pictures / "bad.npz").write_bytes(b"")
+    np.savez(pictures / "empty.npz")
+    np.save(pictures / "array.npy", np.zeros((3, 2, 2), np.float32))
+    (pictures / "one.txt").write_text(f"{name} 0\n")
+    if name == "array.npy":
+        assert evaluate(model, pictures / "one.txt", PREPROCESS).count == 1
+        return
+    with pytest.raises(InputError, match=name):
+        evaluate(model, pictures / "one.txt", PREPROCESS)
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -242,6 +242,21 @@ def open_size() -> onnx.ModelProto:
     return b.model(b.conv("conv", "input", 3, 4), shape=("N", 3, "H", "W"))
 
 
+def half_precision() -> onnx.ModelProto:
+    """Of float32 at its ends only."""
+    b = Builder()
+    x = b.node("Cast", "in", ["input"], to=onnx.TensorProto.FLOAT16)
+    x = b.node("Conv", "conv", [x, b.constant("w", np.ones((4, 3, 3, 3), np.float16))])
+    return b.model(b.node("Cast", "out", [b.node("Relu", "relu", [x])], to=onnx.TensorProto.FLOAT))
+
+
+def of_integers() -> onnx.ModelProto:
+    b = Builder()
+    x = b.node("Cast", "in", ["input"], to=onnx.TensorProto.UINT8)
+    x = b.node("ConvInteger", "conv", [x, b.constant("w", np.ones((4, 3, 3, 3), np.uint8))])
+    return b.model(b.node("Cast", "out", [x], to=onnx.TensorProto.FLOAT))
+
+
 def already_quantized() -> onnx.ModelProto:
     b = Builder()
     scale, zero = b.constant("s", np.float32(1)), b.constant("z", np.int8(0))
@@ -262,6 +277,9 @@ def already_quantized() -> onnx.ModelProto:
         (mobile_block(), {"preprocess": PreprocessOptions(resize=(8, 8))}, "8"),
         (open_size(), {}, "set input_shape"),
         (already_quantized(), {}, "quantized already"),
+        (of_integers(), {}, "quantized already: node `conv` is a ConvInteger"),
+        (half_precision(), {}, r"float16 \(half precision\)"),
+        (half_precision(), {"is_full_quantize": True}, r"float16 \(half precision\)"),
         (replace_constant(mobile_block(), "stem/conv/weight", np.nan), {}, "NaN"),
         (replace_constant(mobile_block(), "head/weight", np.inf), {}, "NaN"),
     ],

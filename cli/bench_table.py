@@ -9,7 +9,8 @@ from ptq_cli.options import size_text, table
 
 if TYPE_CHECKING:
     from ptq_core.bench.compare import Comparison
-    from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult, Settings
+    from ptq_core.bench.profile import OpPair
+    from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult, Precision, Settings
 
 HEADER = ("model", "threads", "size", "peak memory", "median ms", "min ms", "p90 ms", "p99 ms", "std ms")
 
@@ -118,30 +119,37 @@ def _same_in_all_cases(cases: Sequence[CaseResult]) -> Iterator[str]:
 
 
 def _profile(case: CaseResult) -> Iterator[str]:
-    """Mean microseconds per operator, the models side by side; '-' where one lacks it. Then what eats the gain."""
+    """Mean microseconds per piece of the network, the models side by side; '-' where one lacks it. Then what eats the gain.
+
+    Under a piece that is several operators in a model, each of them has a row.
+    """
     from ptq_core.bench.profile import gain_eater, op_pairs
     from ptq_core.bench.report import threads_words
 
-    pairs = op_pairs(case)
-    columns = [
-        (f"{model.precision.upper()} us", [pair.time_us(model.precision) for pair in pairs])
-        for model in case.models
-    ]
-    rows: list[tuple[str, ...]] = [
-        ("operator", "kind", *(title for title, _ in columns)),
-        *(
-            (
-                pair.name,
-                pair.kind,
-                *("-" if times[row] is None else f"{times[row]:.1f}" for _, times in columns),
-            )
-            for row, pair in enumerate(pairs)
-        ),
-        ("sum", "", *(f"{sum(us or 0.0 for us in times):.1f}" for _, times in columns)),
-    ]
+    pairs, models = op_pairs(case), [model.precision for model in case.models]
+    names = [model.upper() for model in models]
+    rows = [("operator", "kind", *(f"{name} us" for name in names), *(f"{name} kernel" for name in names))]
+    for pair in pairs:
+        rows.append(_operator(pair, models))
+        rows += (_operator(part, models, indent="  ") for part in pair.parts())
+    sums = (sum(op.mean_us for op in model.ops) for model in case.models)
+    rows.append(("sum", "", *(f"{us:.1f}" for us in sums), *("" for _ in models)))
     yield ""
     yield f"mean time per operator, {threads_words(case.threads)}"
     yield from table(rows, left=2)
     eater = gain_eater(pairs)
     if eater is not None:
         yield eater.sentence()
+
+
+def _operator(pair: OpPair, models: Sequence[Precision], indent: str = "") -> tuple[str, ...]:
+    times = (pair.time_us(model) for model in models)
+    kernels = (" + ".join(op.kernel for op in pair.ops(model)) for model in models)
+    if pair.parts():  # whose rows name them
+        kernels = ("" for _ in models)
+    return (
+        indent + pair.name,
+        pair.kind,
+        *("-" if us is None else f"{us:.1f}" for us in times),
+        *kernels,
+    )

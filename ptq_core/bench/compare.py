@@ -82,6 +82,12 @@ def load_report(path: Path) -> BenchReport:
                 rule="latencies are positive",
                 fix="measure again",
             )
+        if any(not 0 <= source < at for at, op in enumerate(model.ops) for source in op.after):
+            raise InputError(
+                f"{path}: {key}: an operator's `after` names one that is not before it",
+                rule="operators are in the order in which they run",
+                fix="measure again",
+            )
     return report
 
 

@@ -1,10 +1,12 @@
-"""Operators of both models side by side, joined by name, and the one that eats the gain."""
+"""Operators of both models side by side, joined by piece of the network, and what eats the gain."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ptq_core.bench.pieces import Key, piece_keys
+from ptq_core.bench.protocol import OpTime
 from ptq_core.bench.report import CaseResult, Precision
 
 MIN_LOSS_SHARE = 0.03
@@ -13,16 +15,46 @@ MIN_LOSS_SHARE = 0.03
 
 @dataclass(frozen=True)
 class OpPair:
-    """An operator's mean time in microseconds in each model; None where a model has no operator of that name."""
+    """A piece of the network: the operators that compute it in each file, in execution order; none where a file has none."""
 
-    name: str
-    kind: str
-    fp32_us: float | None
-    int8_us: float | None
+    fp32: tuple[OpTime, ...]
+    int8: tuple[OpTime, ...]
+
+    @property
+    def name(self) -> str:
+        """Of its last operator, in the INT8 model if it has one."""
+        return (self.int8 or self.fp32)[-1].name
+
+    @property
+    def kind(self) -> str:
+        """The operators' kinds: `conv2d`, or where the models differ `conv2d_add → conv2d + add`."""
+        said = [" + ".join(op.kind for op in ops) for ops in (self.fp32, self.int8) if ops]
+        return " → ".join(dict.fromkeys(said))
+
+    @property
+    def fp32_us(self) -> float | None:
+        """Mean time in microseconds in the FP32 model; None if it has no such operator."""
+        return self.time_us("fp32")
+
+    @property
+    def int8_us(self) -> float | None:
+        """... in the INT8 model."""
+        return self.time_us("int8")
+
+    def ops(self, precision: Precision) -> tuple[OpTime, ...]:
+        """Its operators in the model of that precision."""
+        return self.fp32 if precision == "fp32" else self.int8
 
     def time_us(self, precision: Precision) -> float | None:
-        """The operator's time in the model of that precision."""
-        return self.fp32_us if precision == "fp32" else self.int8_us
+        """Their time in microseconds; None if there are none."""
+        ops = self.ops(precision)
+        return sum(op.mean_us for op in ops) if ops else None
+
+    def parts(self) -> tuple[OpPair, ...]:
+        """Each operator of a piece that has several in a model, by itself; empty of others."""
+        if max(len(self.fp32), len(self.int8)) < 2:
+            return ()
+        return (*(OpPair((op,), ()) for op in self.fp32), *(OpPair((), (op,)) for op in self.int8))
 
 
 @dataclass(frozen=True)
@@ -49,18 +81,17 @@ class GainEater:
 
 
 def op_pairs(case: CaseResult) -> tuple[OpPair, ...]:
-    """The operators of the case in the order in which INT8 runs them, then those of FP32 alone; empty without a profile."""
-    fp32, int8 = case.model("fp32"), case.model("int8")
-    times = [{op.name: op for op in model.ops} if model else {} for model in (fp32, int8)]
-    names = dict.fromkeys(op.name for model in reversed(case.models) for op in model.ops)
-    return tuple(
-        OpPair(
-            name,
-            next(ops[name].kind for ops in reversed(times) if name in ops),
-            *(ops[name].mean_us if name in ops else None for ops in times),
-        )
-        for name in names
-    )
+    """The pieces of the case's network (see `pieces`), every operator in one of them.
+
+    They are in the order in which INT8 runs them, then those of FP32 alone; empty without a profile.
+    """
+    fp32, int8 = (model.ops if model else () for model in (case.model("fp32"), case.model("int8")))
+    keys = piece_keys(fp32, int8)
+    ops: dict[Key, tuple[list[OpTime], list[OpTime]]] = {}
+    for index, side in ((1, int8), (0, fp32)):
+        for key, op in zip(keys[index], side, strict=True):
+            ops.setdefault(key, ([], []))[index].append(op)
+    return tuple(OpPair(tuple(mine), tuple(other)) for mine, other in ops.values())
 
 
 def gain_eater(pairs: Sequence[OpPair]) -> GainEater | None:

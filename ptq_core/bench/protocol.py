@@ -19,12 +19,16 @@ Stopped = Literal["repeats", "confidence", "max_seconds", "max_samples"]
 
 @dataclass(frozen=True)
 class OpTime:
-    """Mean time of one operator; `kernel` is the one chosen on that CPU."""
+    """Mean time of one operator; `kernel` is the one chosen on that CPU.
+
+    `after` are the indices of the operators whose results it reads; benchmark_bin does not say it, the flat file does.
+    """
 
     name: str
     kind: str
     kernel: str
     mean_us: float
+    after: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ptq_core.bench import protocol
 from ptq_core.bench.context import DeviceContext
 from ptq_core.bench.devices.device import Device, OpenDevice
 from ptq_core.bench.power_mode import cpus_of
+from ptq_core.bench.protocol import OpTime
 from ptq_core.bench.reference import Reference
 from ptq_core.bench.report import CaseResult, ModelResult, Outputs, Settings
 from ptq_core.bench.statistics import speed_up, summarize
@@ -82,7 +83,7 @@ class Session:
                 outputs=outputs,
                 latency=summarize(measured.samples_ms),
                 samples_ms=measured.samples_ms,
-                ops=measured.ops,
+                ops=_with_flow(measured.ops, subject.flow),
                 model_sha256=subject.sha256,
                 inputs=subject.inputs,
             )
@@ -136,6 +137,13 @@ class Session:
             raise _failure(finished.exit_code, said.removeprefix("benchmark_bin: "))
         text = (self._device.pull(answer) or b"").decode("utf-8", "replace")
         return protocol.parse(text, models=len(models), threads=threads, repeats=repeats)
+
+
+def _with_flow(ops: tuple[OpTime, ...], flow: tuple[tuple[int, ...], ...]) -> tuple[OpTime, ...]:
+    """Times of operators with what each reads; as they are where the flat file could not be read."""
+    if len(ops) != len(flow):
+        return ops
+    return tuple(replace(op, after=after) for op, after in zip(ops, flow, strict=True))
 
 
 def _failure(exit_code: int, said: str) -> DeviceError | InputError:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ptq_core.bench.report import Precision
 from ptq_core.errors import InputError
+from ptq_core.flatfile.program import Program
 from ptq_core.flatfile.reader import read_program
 
 
@@ -19,7 +20,8 @@ class Subject:
     """A model to measure: its precision, the file that the user named, and the flat file made of it.
 
     ``sha256`` is that of the ONNX file that the flat file says it was made from, else of the flat file itself. ``inputs`` are
-    its inputs' names and shapes, `x 1x3x224x224`; none of a file that cannot be read.
+    its inputs' names and shapes, `x 1x3x224x224`; ``flow`` tells for each operator in order
+    the indices of those whose results it reads. Both are empty of a file that cannot be read.
     """
 
     precision: Precision
@@ -27,6 +29,7 @@ class Subject:
     flat: Path
     sha256: str
     inputs: tuple[str, ...] = ()
+    flow: tuple[tuple[int, ...], ...] = ()
 
 
 def make_subject(precision: Precision, source: Path, scratch: Path) -> Subject:
@@ -52,10 +55,12 @@ def _subject(precision: Precision, source: Path, flat: Path) -> Subject:
         ) from error
     meta: Mapping[str, object] = {}
     inputs: tuple[str, ...] = ()
+    flow: tuple[tuple[int, ...], ...] = ()
     with suppress(InputError):  # benchmark_bin says what is wrong with the file
         program = read_program(data)
         meta, tensors = program.meta, [program.tensors[index] for index in program.inputs]
         inputs = tuple(f"{tensor.name} {'x'.join(map(str, tensor.dims))}" for tensor in tensors)
+        flow = _flow(program)
     found, said = meta.get("precision"), str(meta.get("sha256"))
     if found in ("fp32", "int8") and found != precision:
         raise InputError(
@@ -64,4 +69,9 @@ def _subject(precision: Precision, source: Path, flat: Path) -> Subject:
             fix="exchange the two, or run `ptq quantize` and `ptq opt` first",
         )
     digest = said if re.fullmatch("[0-9a-f]{64}", said) else hashlib.sha256(data).hexdigest()
-    return Subject(precision, source, flat, digest, inputs)
+    return Subject(precision, source, flat, digest, inputs, flow)
+
+
+def _flow(program: Program) -> tuple[tuple[int, ...], ...]:
+    made_by = {tensor: index for index, op in enumerate(program.ops) for tensor in op.outputs}
+    return tuple(tuple(sorted({made_by[i] for i in op.reads if i in made_by})) for op in program.ops)

@@ -73,9 +73,9 @@ def test_the_profile_is_side_by_side(
         )
         == 0
     )
-    assert (
-        "operator  kind    FP32 us  INT8 us\nconv      conv2d     12.5     12.5\n" in capfd.readouterr().out
-    )
+    out = capfd.readouterr().out
+    assert "operator  kind    FP32 us  INT8 us         FP32 kernel         INT8 kernel\n" in out
+    assert "\nconv      conv2d     12.5     12.5  conv2d_f32__scalar  conv2d_f32__scalar\n" in out
 
 
 @pytest.mark.parametrize(

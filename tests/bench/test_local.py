@@ -60,7 +60,8 @@ def test_an_onnx_model_and_a_flat_file_are_measured_in_turns(
         assert first.output_crc32 == second.output_crc32
         assert len(first.samples_ms) == 20
         assert [op.name for op in first.ops] == [op.name for op in second.ops]
-        assert first.ops
+        assert len(first.ops) > 1
+        assert [op.after for op in first.ops] == [(), *((index,) for index in range(len(first.ops) - 1))]
         assert case.speed_up is not None
         assert case.speed_up.low <= case.speed_up.ratio <= case.speed_up.high
         assert case.peak_rss_bytes > first.arena_bytes > 0

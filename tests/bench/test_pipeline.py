@@ -73,7 +73,7 @@ def test_json_and_res_txt_are_written(fake_benchmark_bin: Fake, models: Models, 
     assert model["samples_ms"] == [4.0, 4.2, 4.1]
     assert model["latency"]["median_ms"] == 4.1
     assert model["ops"] == [
-        {"name": "conv", "kind": "conv2d", "kernel": "conv2d_f32__scalar", "mean_us": 12.5}
+        {"name": "conv", "kind": "conv2d", "kernel": "conv2d_f32__scalar", "mean_us": 12.5, "after": []}
     ]
     assert set(device["cases"][0]["speed_up"]) == {"ratio", "low", "high", "confidence"}
     lines = result_path.read_text(encoding="utf-8").splitlines()

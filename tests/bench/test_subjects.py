@@ -32,4 +32,11 @@ def test_a_flat_file_says_what_it_was_made_from(
 def test_what_cannot_be_read_is_told_by_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "m.nb").write_bytes(b"no model")
     found = make_subject("int8", tmp_path / "m.nb", tmp_path)
-    assert (found.sha256, found.inputs) == (hashlib.sha256(b"no model").hexdigest(), ())
+    assert (found.sha256, found.inputs, found.flow) == (hashlib.sha256(b"no model").hexdigest(), (), ())
+
+
+def test_the_flow_of_a_network(digits_models: tuple[Path, Path], tmp_path: Path) -> None:
+    for precision, file in zip(("fp32", "int8"), digits_models, strict=True):
+        flow = make_subject(precision, file, tmp_path).flow  # type: ignore[arg-type]
+        assert flow[0] == ()
+        assert flow[1:] == tuple((index,) for index in range(len(flow) - 1))  # a chain

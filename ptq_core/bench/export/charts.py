@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,8 +118,8 @@ def operators(pairs: Sequence[OpPair], eater: GainEater | None) -> str:
     ]
     for title, some in ((f"{len(rest)} others", rest), ("sum", pairs)):
         if some:
-            sums = OpPair(title, "", _sum(p.fp32_us for p in some), _sum(p.int8_us for p in some))
-            rows.append(_operator(sums, "", "sum"))
+            sums = OpPair(*(tuple(op for pair in some for op in pair.ops(name)) for name in ("fp32", "int8")))
+            rows.append(_operator(sums, "", "sum", title))
     return (
         '<table class="ops"><thead><tr><th scope="col">operator</th><td class="bars"></td><th scope="col">FP32 µs</th>'
         f'<th scope="col">INT8 µs</th><th scope="col">gain</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
@@ -190,13 +190,20 @@ def _distribution(values: NDArray[np.float64], scale: Axis, name: str) -> str:
     return body + svg.line(81.6, scale.at(median), 84, scale.at(median), f"{name} mark")
 
 
-def _operator(pair: OpPair, bars: str, css: str) -> str:
+def _operator(pair: OpPair, bars: str, css: str, title: str = "") -> str:
+    """A row of the table, with the names of kernels; ``title`` stands for them and for the pair's own name."""
     ratio = f"{pair.fp32_us / pair.int8_us:.2f}×" if pair.fp32_us and pair.int8_us else "–"
     return (
-        f'<tr class="{css}"><th scope="row">{escape(pair.name)} <small>{escape(pair.kind)}</small></th>'
+        f'<tr class="{css}"><th scope="row">{escape(title) or _title(pair)}</th>'
         f'<td class="bars">{bars}</td>'
         f"<td>{_us(pair.fp32_us)}</td><td>{_us(pair.int8_us)}</td><td>{ratio}</td></tr>"
     )
+
+
+def _title(pair: OpPair) -> str:
+    kernels = dict.fromkeys(op.kernel for op in (*pair.fp32, *pair.int8))
+    words = f"{pair.kind} · {', '.join(kernels)}"
+    return f"{escape(pair.name)} <small>{escape(words)}</small>"
 
 
 def _op_bars(pair: OpPair, longest: float) -> str:
@@ -238,8 +245,3 @@ def _thinned(values: NDArray[np.generic]) -> NDArray[np.generic]:
 
 def _us(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f}"
-
-
-def _sum(values: Iterable[float | None]) -> float | None:
-    present = [value for value in values if value is not None]
-    return sum(present) if present else None

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from ptq_cli.bench_flags import GROUPS
 from ptq_cli.bench_progress import DeviceBars
 from ptq_cli.bench_saved import compare_reports, load_saved, refuse_others
 from ptq_cli.bench_table import render
 from ptq_cli.flags import command, printer
+from ptq_cli.terminal import echo
 from ptq_core.errors import DeviceError, InputError
 from ptq_core.files import STDOUT
 
@@ -92,21 +91,21 @@ def bench(
             timeout_s=timeout_s,
             progress=progress,
             wording=bench.in_flags,
-            say=lambda note: click.echo(note, err=True),
+            say=lambda note: echo(note, err=True),
         )
     return show(report, exports, say)
 
 
-def show(report: BenchReport, exports: Exports, say: Callable[[str], None]) -> int:
+def show(report: BenchReport, exports: Exports, say: Callable[..., None]) -> int:
     """Write and print the report; returns the exit code."""
-    for text in render(report):
-        say(text)
+    say(*render(report))
     for what, path in {**report.paths, **exports.write(report)}.items():
         if path != STDOUT:
             say(f"{what}: {path}")
     failures = [device for device in report.devices if device.error is not None]
-    for device_report in failures:
-        click.echo(f"error: {device_report.device}: {device_report.error}", err=True)
+    for failed in failures:  # a saved report is a stranger's: only its first line begins at the margin
+        first, *others = str(failed.error).split("\n")
+        echo(f"error: {failed.device}: {first}", *(f"  {line.strip()}" for line in others), err=True)
     return DeviceError.exit_code if failures else 0
 
 

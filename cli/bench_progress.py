@@ -8,6 +8,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ptq_core.printable import printable
+
 
 class DeviceBars:
     """A context manager; call it as `ptq_core.bench.pipeline.Progress`, from any thread."""
@@ -28,7 +30,7 @@ class DeviceBars:
                 bar_format="{desc} [{n_fmt}/{total_fmt}, {elapsed}]",
             )
         bar.n = done
-        bar.set_description_str(f"{device}: {what}")
+        bar.set_description_str(printable(f"{device}: {what}"))
 
     def __enter__(self) -> DeviceBars:
         return self

@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from ptq_cli.bench_table import render_comparison
 from ptq_cli.flags import given_flags
+from ptq_cli.terminal import echo
 from ptq_core.errors import InputError, MissedTargetError
 
 if TYPE_CHECKING:
@@ -46,8 +45,7 @@ def compare_reports(files: tuple[Path, Path] | None, fail_above: float | None) -
         )
     refuse_others("--compare", {"compare", "fail_above"})
     comparison = compare(*files, fail_above)
-    for text in render_comparison(comparison):
-        click.echo(text)
+    echo(*render_comparison(comparison))
     slower = comparison.of("regression")
     if slower:
         raise MissedTargetError(

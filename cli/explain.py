@@ -8,7 +8,7 @@ from ptq_cli.options import size_text
 from ptq_core.reports import CompressReport, PassReport, VerifyReport
 
 
-def explain(passes: Iterable[PassReport]) -> str:
+def explain(passes: Iterable[PassReport]) -> list[str]:
     """One line per pass that found something, its changes indented below it, and the names of the others."""
     ran = list(passes)
     active = {report.name for report in ran if report.changes}
@@ -20,13 +20,13 @@ def explain(passes: Iterable[PassReport]) -> str:
     idle = dict.fromkeys(report.name for report in ran if report.name not in active)
     if idle:
         lines.append(f"nothing to change: {', '.join(idle)}")
-    return "\n".join(lines)
+    return lines
 
 
-def verification(report: VerifyReport | None) -> str:
+def verification(report: VerifyReport | None) -> list[str]:
     """What was compared with what, or why nothing was; a line for each that there is."""
     if report is None:
-        return "not verified: --no-verify"
+        return ["not verified: --no-verify"]
     parts = []
     if report.operators:
         parts.append(f"{report.operators} operators of this machine's runtime")
@@ -53,7 +53,7 @@ def verification(report: VerifyReport | None) -> str:
         )
     if report.reason:
         lines.append(f"not verified: {report.reason}")
-    return "\n".join(lines)
+    return lines
 
 
 def compression(report: CompressReport) -> str:

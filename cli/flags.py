@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from ptq_cli.terminal import echo
 from ptq_core.errors import InputError, PtqError
 from ptq_core.files import STDOUT
 
@@ -80,8 +82,8 @@ def output(*names: str, help: str) -> click.Option:
     return option(*names, type=FileName(allow_dash=True), metavar="FILE", help=f"{help}; - for stdout")
 
 
-def printer(outputs: Iterable[Path | None]) -> Callable[[str], None]:
-    """Prints what is for people: on standard output, unless one of ``outputs`` goes there, then on standard error.
+def printer(outputs: Iterable[Path | None]) -> Callable[..., None]:
+    """`echo` for what is for people: on standard output, unless one of ``outputs`` goes there, then on standard error.
 
     Raises InputError if two of them go there.
     """
@@ -92,7 +94,7 @@ def printer(outputs: Iterable[Path | None]) -> Callable[[str], None]:
             rule="standard output takes one text",
             fix="write the others to files",
         )
-    return lambda text: click.echo(text, err=there > 0)
+    return partial(echo, err=there > 0)
 
 
 class Switch(click.types.BoolParamType):
@@ -152,7 +154,7 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Help where there is nothing to parse. A file name behind a switch is never taken for the switch's value."""
         if self.help_if_bare and not args:
-            click.echo(ctx.get_help())
+            echo(*ctx.get_help().split("\n"))
             ctx.exit()
         if any(isinstance(parameter, click.Argument) for parameter in self.params):
             words = self._switches()

@@ -13,6 +13,7 @@ from ptq_cli.eval import eval_command
 from ptq_cli.opt import opt
 from ptq_cli.quantize import quantize
 from ptq_cli.show import show
+from ptq_cli.terminal import echo, echo_error, echo_refusal
 from ptq_core.errors import DeviceError, InputError, PtqError, cut
 from ptq_core.version import VERSION
 
@@ -51,19 +52,19 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
         return result if isinstance(result, int) else 0
     except PtqError as error:
         if debug:
-            traceback.print_exc()
+            _print_traceback()
         return _say(error)
     except click.ClickException as error:
-        error.show()
+        echo_refusal(error)
         return 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped; nothing half-written is left", err=True)
+        echo("stopped; nothing half-written is left", err=True)
         return 130
     except BrokenPipeError:
         return 1
     except MemoryError as error:
         if debug:
-            traceback.print_exc()
+            _print_traceback()
         return _say(
             DeviceError(
                 f"memory ran out{f': {error}' if str(error) else ''}",
@@ -73,14 +74,14 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
         )
     except OSError as error:
         if debug:
-            traceback.print_exc()
+            _print_traceback()
         return _say(_refused_by_system(error))
     except Exception as error:
         if debug:
-            traceback.print_exc()
-        click.echo(
-            f"error: this is a bug in ptq: {type(error).__name__}: {error}\n"
-            "  rule: wrong input gets a clear message, anything else is our fault\n"
+            _print_traceback()
+        echo(
+            f"error: this is a bug in ptq: {type(error).__name__}: {error}",
+            "  rule: wrong input gets a clear message, anything else is our fault",
             "  next: run again with --debug and report what it prints",
             err=True,
         )
@@ -88,7 +89,7 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
 
 
 def _say(error: PtqError) -> int:
-    click.echo(f"error: {error}", err=True)
+    echo_error(error)
     return error.exit_code
 
 
@@ -106,3 +107,7 @@ def _refused_by_system(error: OSError) -> PtqError:
         rule="files and standard output must take what is written, and the system have room for it",
         fix="see what the system lacks: space, memory, open files",
     )
+
+
+def _print_traceback() -> None:
+    echo(*traceback.format_exc().split("\n"), err=True)

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from ptq_cli import opt_kernels, opt_listings
 from ptq_cli.explain import compression, explain, verification
 from ptq_cli.flags import command, given_flags
 from ptq_cli.opt_flags import GROUPS, READ_BY_LISTING, Flags
 from ptq_cli.options import size_text
+from ptq_cli.terminal import echo, echo_error
 from ptq_core.errors import InputError, PtqError
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def opt(**given: Any) -> int:
     printed = _listing(flags)
     if printed is not None:
         for line in printed:
-            click.echo(line)
+            echo(line)
         return 0
     if flags.optimize_out is None:
         raise InputError(
@@ -73,9 +72,9 @@ def opt(**given: Any) -> int:
         return _optimize_set(flags, flags.model_set_dir, flags.optimize_out)
     out = _with_suffix(flags, flags.optimize_out)
     for line in _optimize_one(flags, find_source(flags), out):
-        click.echo(line)
+        echo(line)
     if flags.record_tailoring_info:
-        click.echo(_write_tailoring(out.with_suffix(""), {out.stem: _tailoring(out)}))
+        echo(_write_tailoring(out.with_suffix(""), {out.stem: _tailoring(out)}))
     return 0
 
 
@@ -264,13 +263,13 @@ def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
         verify=not flags.no_verify,
     )
     if flags.explain:
-        yield explain(report.passes)
+        yield from explain(report.passes)
     halves = f", {report.fp16_op_count} in fp16" if report.fp16_op_count else ""
     yield (
         f"{report.op_count} operators, {report.int8_op_count} in int8{halves}; arena {size_text(report.arena_bytes)}, "
         f"{report.arena_bytes / max(report.arena_least_bytes, 1):.3f} x the least possible"
     )
-    yield verification(report.verified)
+    yield from verification(report.verified)
     if report.compressed is not None:
         yield compression(report.compressed)
     yield f"{size_text(report.size_bytes)} in {report.seconds:.1f} s"
@@ -287,21 +286,22 @@ def _optimize_set(flags: Flags, folder: Path, out: Path) -> int:
     needed: dict[str, Tailoring] = {}
     models = find_models(folder)
     for name, place in models.items():
-        click.echo(f"{name}:")
+        echo(f"{name}:")
         try:
             made = _with_suffix(flags, out / name)
             for line in _optimize_one(flags, find_model(place, flags.model_filename), made):
-                click.echo(f"  {line}")
+                echo(f"  {line}")
             if flags.record_tailoring_info:
                 needed[name] = _tailoring(made)
         except PtqError as error:
             failed[name] = error
-            click.echo(f"error: {name}: {opt.in_flags(str(error))}", err=True)
-    click.echo(f"{len(models) - len(failed)} of {len(models)} models optimized into {out}")
+            error.reword(opt.in_flags)
+            echo_error(error, f"error: {name}: ")
+    echo(f"{len(models) - len(failed)} of {len(models)} models optimized into {out}")
     if needed:
-        click.echo(_write_tailoring(out / "model_set", needed))
+        echo(_write_tailoring(out / "model_set", needed))
     if failed:
-        click.echo(f"failed: {', '.join(failed)}", err=True)
+        echo(f"failed: {', '.join(failed)}", err=True)
     return max((error.exit_code for error in failed.values()), default=0)
 
 

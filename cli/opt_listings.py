@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import onnx_ir as ir
 
+from ptq_cli.terminal import echo
 from ptq_core.errors import InputError
 
 
@@ -66,7 +66,7 @@ def draw(flat_file: Path, folder: Path) -> Iterator[str]:
     write_text(dot, text)
     yield f"graph:  {dot}"
     if picture is None:
-        click.echo(
+        echo(
             f"note: no {svg.name}: Graphviz is not installed (apt package graphviz); then: dot -Tsvg {dot} -o {svg}",
             err=True,
         )

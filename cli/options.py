@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ptq_core.errors import InputError
+from ptq_core.printable import printable
 
 Shape = tuple[int, ...]
 
@@ -60,6 +61,7 @@ def size_text(size_bytes: int) -> str:
 
 def table(rows: Sequence[Sequence[str]], *, left: int = 1) -> Iterator[str]:
     """Rows of equal length as aligned lines: the ``left`` first columns to the left, the others (numbers) to the right."""
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [

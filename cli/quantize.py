@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import click
-
 from ptq_cli.flags import command
 from ptq_cli.options import size_text
 from ptq_cli.quantize_flags import GROUPS, given_keys
+from ptq_cli.terminal import echo
 from ptq_core.config import load_config, parse_yaml_value
 from ptq_core.errors import InputError
 from ptq_core.reports import LossReport, OutputLoss, QuantizeReport
@@ -37,26 +36,23 @@ def quantize(config: Path | None, assignments: tuple[str, ...], **flags: str | N
 
 
 def _print(report: QuantizeReport) -> None:
-    for warning in report.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    for note in report.notes:
-        click.echo(f"note: {note}", err=True)
+    echo(*(f"warning: {warning}" for warning in report.warnings), err=True)
+    echo(*(f"note: {note}" for note in report.notes), err=True)
     ratio = report.size_fp32_bytes / report.size_int8_bytes
     change = f"{ratio:.2f}x smaller" if ratio >= 1 else f"{1 / ratio:.2f}x larger"
     how = (
         f"calibrated on {report.pictures} pictures" if report.pictures else "weights only, without pictures,"
     )
-    click.echo(
-        f"{report.quantized_ops} operators quantized, {report.float_ops} in float (reasons in {report.report_path.name})\n"
-        f"{how} in {report.seconds:.1f} s\n"
-        f"{size_text(report.size_fp32_bytes)} -> {size_text(report.size_int8_bytes)} ({change})\n"
-        f"model:  {report.model_path}\n"
-        f"report: {report.report_path}"
+    echo(
+        f"{report.quantized_ops} operators quantized, {report.float_ops} in float (reasons in {report.report_path.name})",
+        f"{how} in {report.seconds:.1f} s",
+        f"{size_text(report.size_fp32_bytes)} -> {size_text(report.size_int8_bytes)} ({change})",
+        f"model:  {report.model_path}",
+        f"report: {report.report_path}",
     )
     if report.loss is not None:
-        click.echo("\n".join(_loss_lines(report.loss)))
-    for hint in report.hints:
-        click.echo(hint)
+        echo(*_loss_lines(report.loss))
+    echo(*report.hints)
 
 
 OUTPUTS_SHOWN = 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,13 @@ from typing import Any
 import click
 
 from ptq_cli.flags import ToStdout, command, group, switch
+from ptq_cli.terminal import echo, echo_error
 from ptq_core.errors import DeviceError, InputError
 from ptq_core.inputs import open_input
+from ptq_core.printable import printable_json
 
-Shown = tuple[str, dict[str, Any]]
-"""The same as text and as a record."""
+Shown = tuple[list[str], dict[str, Any]]
+"""The same as lines of text and as a record."""
 
 
 @command(
@@ -29,14 +30,10 @@ def show(file: Path, json: bool, kernels: bool) -> None:
     """Print what FILE holds: operators, tensors, scales, sizes, memory plan, kernels.
 
     FILE is an .onnx model, a flat file (.nb) or a file of the calibration cache (.npz); its content tells which. The text of
-    a flat file is that of the runtime's own tool, `show_bin FILE`.
+    a flat file is that of the runtime's own tool, `show_bin FILE`, with what is not seen of a name as escapes.
     """
-    text, record = _reader_of(file)(file, kernels)
-    click.echo(_json(record) if json else text, nl=False)
-
-
-def _json(record: dict[str, Any]) -> str:
-    return json_module.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    lines, record = _reader_of(file)(file, kernels)
+    echo(*(printable_json(record, indent=1).split("\n") if json else lines))
 
 
 def _reader_of(file: Path) -> Callable[[Path, bool], Shown]:
@@ -57,17 +54,16 @@ def _reader_of(file: Path) -> Callable[[Path, bool], Shown]:
 
 
 def _flat_file(file: Path, kernels: bool) -> Shown:
-    from ptq_core.flatfile.dump import describe_program, dump_program
+    from ptq_core.flatfile.dump import describe_program, program_lines
     from ptq_core.flatfile.reader import load_program
 
     program = load_program(file)
-    text = dump_program(program)
     record = {"file_bytes": file.stat().st_size, **describe_program(program)}
     chosen = _kernels(file) if kernels else []
-    text += "".join(f"kernel {index} {name}\n" for index, name in enumerate(chosen))
     for op, name in zip(record["ops"], chosen, strict=False):
         op["kernel"] = name
-    return text, record
+    lines = [*program_lines(program), *(f"kernel {index} {name}" for index, name in enumerate(chosen))]
+    return lines, record
 
 
 def _kernels(file: Path) -> list[str]:
@@ -78,24 +74,24 @@ def _kernels(file: Path) -> list[str]:
         with Program(file) as loaded:
             return [op.kernel for op in loaded.ops]
     except DeviceError as error:
-        click.echo(f"note: kernels are not shown: {error}", err=True)
+        echo_error(error, "note: kernels are not shown: ")
         return []
 
 
 def _model(file: Path, _kernels: bool) -> Shown:
-    from ptq_core.graph.dump import describe_model, dump_model
+    from ptq_core.graph.dump import describe_model, model_lines
     from ptq_core.graph.io import load_model, size_bytes
 
     model = load_model(file)
-    return dump_model(model), {"file_bytes": size_bytes(file), **describe_model(model)}
+    return [*model_lines(model)], {"file_bytes": size_bytes(file), **describe_model(model)}
 
 
 def _cache(file: Path, _kernels: bool) -> Shown:
     from ptq_core.calibration.cache import read_cache
-    from ptq_core.calibration.dump import describe_calibration, dump_calibration
+    from ptq_core.calibration.dump import calibration_lines, describe_calibration
 
     calibration = read_cache(file)
-    return dump_calibration(calibration), {
+    return [*calibration_lines(calibration)], {
         "file_bytes": file.stat().st_size,
         **describe_calibration(calibration),
     }

@@ -6,7 +6,9 @@ its flags by the same names and writes `--name` there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from ptq_core.printable import printable
 
 MOST_SHOWN = 80
 """Characters of a value that a message shows."""
@@ -22,24 +24,38 @@ class PtqError(Exception):
     """Base of every error that the user sees without a traceback.
 
     ``problem`` names the offending value, ``rule`` what was expected of it, ``fix`` the next step. All three are
-    short sentences without a closing full stop. ``exit_code`` belongs to the class.
+    short sentences without a closing full stop; ``details`` are lines below the problem. They hold names as they are:
+    ``lines`` and the error as text show each of them on one line, printable. ``exit_code`` belongs to the class.
     """
 
     exit_code = 1
 
-    def __init__(self, problem: str, *, rule: str, fix: str) -> None:
+    def __init__(self, problem: str, *, rule: str, fix: str, details: Sequence[str] = ()) -> None:
         super().__init__(problem)
         self.problem = problem
         self.rule = rule
         self.fix = fix
+        self.details = tuple(details)
 
     def reword(self, change: Callable[[str], str]) -> None:
-        """Put its three sentences through ``change``."""
+        """Put all its sentences through ``change``."""
         self.problem, self.rule, self.fix = change(self.problem), change(self.rule), change(self.fix)
+        self.details = tuple(map(change, self.details))
         self.args = (self.problem,)
 
+    @property
+    def reason(self) -> str:
+        """The problem with its details on one line, for another message."""
+        return " ".join((self.problem, "; ".join(self.details))).strip()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What the user reads: the problem, then details, rule and fix, indented."""
+        below = (*self.details, f"rule: {self.rule}", f"next: {self.fix}")
+        return (printable(self.problem), *(f"  {printable(line)}" for line in below))
+
     def __str__(self) -> str:
-        return f"{self.problem}\n  rule: {self.rule}\n  next: {self.fix}"
+        return "\n".join(self.lines)
 
 
 class InputError(PtqError):

@@ -15,6 +15,7 @@ from ptq_core.config import QuantizeConfig, from_mapping
 from ptq_core.errors import InputError
 from ptq_core.graph import io
 from ptq_core.options.quantize import DEFAULT_OP_TYPES
+from ptq_core.printable import printable
 from ptq_core.quantize.pipeline import (
     MODEL_NAME,
     QuantizedModel,
@@ -150,7 +151,7 @@ class PostTrainingQuantization:
             model, config, name=self._source.name, samples=samples, content_key=self._content_key
         )
         for warning in self._result.warnings:
-            warnings.warn(warning, stacklevel=2)
+            warnings.warn(printable(warning), stacklevel=2)
         return ir.to_proto(self._result.model)
 
     @property
@@ -182,5 +183,5 @@ class PostTrainingQuantization:
         io.check_not_overwritten(self._source, folder / model_filename)
         written = write_quantized(self._result, self._config, self._source, folder / model_filename)
         for warning in written.warnings:
-            warnings.warn(warning, stacklevel=2)
+            warnings.warn(printable(warning), stacklevel=2)
         return folder / model_filename

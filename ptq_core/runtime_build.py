@@ -58,11 +58,11 @@ def build(abi: str, say: Say) -> None:
     begin = time.monotonic()
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode != 0:
-        last = "\n".join(done.stdout.splitlines()[-LINES_SHOWN:])
         raise DeviceError(
-            f"the runtime for {abi} could not be built:\n{last}",
+            f"the runtime for {abi} could not be built:",
             rule="the sources that ptq carries build with the tools of its `build` extra",
             fix=f"run `{' '.join(command)}` to see all, and report it as a bug of ptq",
+            details=done.stdout.splitlines()[-LINES_SHOWN:],
         )
     say(f"built the runtime for {abi} in {time.monotonic() - begin:.0f} s")
 

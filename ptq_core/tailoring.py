@@ -10,6 +10,7 @@ from ptq_core.errors import InputError
 from ptq_core.files import write_text
 from ptq_core.flatfile.reader import load_program
 from ptq_core.kernels import TOOLS, choices, levels
+from ptq_core.printable import printable
 
 SUFFIX = ".tailor"
 
@@ -46,8 +47,9 @@ def record(flat_file: Path) -> Tailoring:
 
 def write_tailoring(path: Path, needed: Tailoring, models: Iterable[str]) -> None:
     """Write ``needed``, sorted, atomically."""
+    names = printable(", ".join(models))
     lines = [
-        f"# What {', '.join(models)} needs of the ptq runtime. Build it: make runtime TAILOR=THIS_FILE [ABI=arm64-v8a]",
+        f"# What {names} needs of the ptq runtime. Build it: make runtime TAILOR=THIS_FILE [ABI=arm64-v8a]",
         *(f"op {name}" for name in sorted(needed.ops)),
         *(f"kernel {name}" for name in sorted(needed.kernels)),
     ]

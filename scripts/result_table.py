@@ -41,10 +41,15 @@ def rows(out: Path) -> list[tuple[str, ...]]:
     return table
 
 
+def shown(cell: str) -> str:
+    """``cell`` with what a terminal obeys as escapes: devices name themselves. (python3 here may not know ptq's packages.)"""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cell)
+
+
 def main() -> None:
     """Print the table, then where everything lies."""
     out = Path(sys.argv[1])
-    table = rows(out)
+    table = [tuple(map(shown, row)) for row in rows(out)]
     widths = [max(len(row[column]) for row in table) for column in range(4)]
     for row in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -7,6 +7,7 @@ from pathlib import Path
 from ptq_core.bench.statistics import Latency
 from ptq_core.errors import DeviceError
 from ptq_core.files import make_folder
+from ptq_core.printable import printable
 
 NAME_WIDTH = 30
 
@@ -14,10 +15,10 @@ NAME_WIDTH = 30
 def line(name: str, latency: Latency) -> str:
     """`<name padded to 30>min = X  max = X  average = X`, milliseconds with five decimals, no newline.
 
-    A longer name is kept whole.
+    A longer name is kept whole; what is not seen of it is written as escapes.
     """
     return (
-        f"{name:<{NAME_WIDTH}}"
+        f"{printable(name):<{NAME_WIDTH}}"
         f"min = {latency.min_ms:.5f}  max = {latency.max_ms:.5f}  average = {latency.mean_ms:.5f}"
     )
 

@@ -8,11 +8,6 @@ from typing import Any
 from ptq_core.calibration.cache import CachedCalibration
 
 
-def dump_calibration(calibration: CachedCalibration) -> str:
-    """One line per tensor: range, share of zeros, largest magnitude and its mean over the samples."""
-    return "\n".join(_lines(calibration)) + "\n"
-
-
 def describe_calibration(calibration: CachedCalibration) -> dict[str, Any]:
     """What the text says, as a record for JSON."""
     return {
@@ -36,7 +31,8 @@ def describe_calibration(calibration: CachedCalibration) -> dict[str, Any]:
     }
 
 
-def _lines(calibration: CachedCalibration) -> Iterator[str]:
+def calibration_lines(calibration: CachedCalibration) -> Iterator[str]:
+    """One line per tensor: range, share of zeros, largest magnitude and its mean over the samples; names as they are."""
     record = describe_calibration(calibration)
     state = "complete" if record["complete"] else "under way"
     yield f"calibration cache, {state}: {record['samples']} samples, {len(record['skipped'])} skipped"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ptq_core.errors import DeviceError
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.tensors import DType, Tensor
+from ptq_core.printable import printable
 
 FILLS = {DType.I8: "#d5e8d4", DType.F32: "#dae8fc", DType.I32: "#fff2cc", DType.F16: "#e1d5e7"}
 """By the type that an operator writes."""
@@ -72,6 +73,8 @@ def _type(tensor: Tensor) -> str:
 
 
 def _quoted(*words: str) -> str:
-    """A DOT string of one line per word."""
-    escaped = (word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") for word in words)
+    """A DOT string of one line per word; Graphviz would read an & as the begin of an HTML entity."""
+    escaped = (
+        printable(word).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;") for word in words
+    )
     return '"' + "\\n".join(escaped) + '"'

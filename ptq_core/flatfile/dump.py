@@ -21,11 +21,12 @@ from ptq_core.flatfile.writer import meta_text
 
 
 def dump_program(program: Program) -> str:
-    """One line per input, output, operator and tensor; scales with 9 digits, so that float32 is exact."""
-    return "\n".join(_lines(program)) + "\n"
+    """The lines of `program_lines` as one text."""
+    return "\n".join(program_lines(program)) + "\n"
 
 
-def _lines(program: Program) -> Iterator[str]:
+def program_lines(program: Program) -> Iterator[str]:
+    """One line per input, output, operator and tensor; scales with 9 digits, so that float32 is exact; names as they are."""
     yield f"flat file {_version(program)} by {program.producer or '?'} for {', '.join(program.targets)}"
     yield f"meta {meta_text(program)}"
     yield f"arena {program.arena_size} bytes, constants {_constant_bytes(program)} bytes"

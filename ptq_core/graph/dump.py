@@ -16,11 +16,6 @@ QDQ = ("QuantizeLinear", "DequantizeLinear")
 SHOWN_SCALES = 4
 
 
-def dump_model(model: ir.Model) -> str:
-    """One line per input, output, node and constant."""
-    return "\n".join(_lines(model)) + "\n"
-
-
 def describe_model(model: ir.Model) -> dict[str, Any]:
     """What the text says, as a record for JSON; scales are complete."""
     graph = model.graph
@@ -49,7 +44,8 @@ def describe_model(model: ir.Model) -> dict[str, Any]:
     }
 
 
-def _lines(model: ir.Model) -> Iterator[str]:
+def model_lines(model: ir.Model) -> Iterator[str]:
+    """One line per input, output, node and constant; names as they are."""
     record = describe_model(model)
     yield f"onnx opset {record['opset']}, ir {record['ir_version']}, by {record['producer'] or '?'}"
     yield f"constants {record['constant_bytes']} bytes"

@@ -113,7 +113,7 @@ def _raise_if_fine(
     except InputError:
         return
     raise PtqError(
-        f"{who} refuses the quantized model, though it takes the float one: {refusal.problem}",
+        f"{who} refuses the quantized model, though it takes the float one: {refusal.reason}",
         rule="what `ptq quantize` writes runs in onnxruntime and, where its operators are supported, in our runtime",
         fix="leave the node in float by skip_nodes, and report this as a bug of ptq; check: false writes the model all the same",
     ) from refusal

@@ -201,7 +201,7 @@ def _loss(
             return few, measure_loss(float_model, io.to_bytes(model), operators, few.samples), ""
         reason = "there are no pictures"
     except InputError as error:
-        reason = error.problem
+        reason = error.reason
     return few, None, f"what quantization costs was not measured: {reason}"
 
 

@@ -17,6 +17,7 @@ from ptq_core.graph.edits import constant_array
 from ptq_core.graph.op_types import Kind
 from ptq_core.numerics import qparams
 from ptq_core.options.quantize import QuantizeOptions
+from ptq_core.printable import printable_json
 from ptq_core.quantize.activations import ActivationParams
 from ptq_core.quantize.plan import QuantizationPlan
 from ptq_core.quantize.selection import WEIGHT_ONLY, Selection
@@ -78,9 +79,9 @@ def write(details: dict[str, Any], path: Path) -> None:
     """Write the report as JSON, one line per tensor and operator."""
     lists = {key: value for key, value in details.items() if isinstance(value, list)}
     head = {key: value for key, value in details.items() if key not in lists}
-    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
+    lines = [f"  {json.dumps(key)}: {printable_json(value)}" for key, value in head.items()]
     for key, items in lists.items():
-        rows = ",\n".join(f"    {json.dumps(item, ensure_ascii=False)}" for item in items)
+        rows = ",\n".join(f"    {printable_json(item)}" for item in items)
         lines.append(f"  {json.dumps(key)}: [\n{rows}\n  ]" if rows else f"  {json.dumps(key)}: []")
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 

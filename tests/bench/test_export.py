@@ -113,7 +113,7 @@ def test_nothing_on_the_page_loads_or_runs() -> None:
 
 def test_hostile_names_are_shown_as_they_are_written() -> None:
     text = page(hostile_report(), {"int8": replace(ACCURACY["int8"], model=HOSTILE)})
-    shown = HOSTILE.replace("\n", "\ufffd").replace("\x00", "\ufffd").replace("\u202e", "\ufffd")
+    shown = HOSTILE.replace("\n", r"\n").replace("\x00", r"\x00").replace("\u202e", r"\u202e")
     elements = Elements(text)
     assert elements.open == []
     assert elements.words.count(shown) >= 8
@@ -217,9 +217,34 @@ def test_csv_has_a_row_per_device_case_and_model() -> None:
 
 
 def test_csv_quotes_what_would_break_a_row() -> None:
-    name = 'a,"b"\nc'
+    name = 'a,"b"'
     (row, _) = csv.DictReader(io.StringIO(to_csv(report(device(name, case())))))
     assert row["device"] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(1)", "'@SUM(1)"),
+        (" =1", "' =1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("\t=1", r"\t=1"),
+        ("\r\n=1", r"\r\n=1"),
+        ("a=1\x1b[2J\udc80\u202e", r"a=1\x1b[2J\udc80\u202e"),
+        ("network é 网络", "network é 网络"),
+    ],
+)
+def test_csv_cells_are_printable_and_no_formulas(name: str, written: str) -> None:
+    context = replace(PHONE, model=name)
+    models = (model("fp32", FP32, name=name),)
+    text = to_csv(report(device(name, replace(case(), models=models), context=context)))
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["device"], row["device_model"], row["name"]) == (written,) * 3
+    assert float(row["drift_change"] or "-1") <= 1  # numbers stay numbers
+    assert text.count("\n") == 2
 
 
 def test_markdown_has_tables_that_hostile_names_cannot_break() -> None:
@@ -229,7 +254,8 @@ def test_markdown_has_tables_that_hostile_names_cannot_break() -> None:
         assert line.replace("\\|", "").count("|") in (12, 5)
     assert "\\<script\\>" in text
     assert "<script>" not in text.replace("\\<script\\>", "")
-    assert "\x00" not in text
+    assert "]\\\\n\\\\x00\\\\u202e" in text.replace("\\]", "]")
+    assert all(char.isprintable() for char in text.replace("\n", ""))
 
 
 def test_markdown_says_the_results() -> None:
@@ -263,7 +289,7 @@ def test_the_density_is_highest_where_the_samples_are() -> None:
 
 
 def test_escape() -> None:
-    assert escape("<a b='c\"d'>&\x07é") == "&lt;a b=&#x27;c&quot;d&#x27;&gt;&amp;\ufffdé"
+    assert escape("<a b='c\"d'>&\x07é") == "&lt;a b=&#x27;c&quot;d&#x27;&gt;&amp;\\x07é"
 
 
 def accuracies(tmp_path: Path) -> Iterator[str]:

@@ -25,6 +25,11 @@ def test_lines_are_appended_byte_for_byte(tmp_path: Path) -> None:
     )
 
 
+def test_a_name_is_one_line() -> None:
+    name = r"a\nb\x1b[2J.nb".ljust(30)
+    assert res_txt.line("a\nb\x1b[2J.nb", LATENCY).startswith(f"{name}min = 1.00000")
+
+
 def test_a_full_disk_is_a_device_error() -> None:
     full = Path("/dev/full")
     if not full.exists():

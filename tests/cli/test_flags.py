@@ -11,6 +11,7 @@ import pytest
 from ptq_cli.flags import Command, FileName, command, default_words, group, option, switch
 from ptq_cli.main import app, run
 from ptq_cli.quantize_flags import KEYS
+from ptq_cli.terminal import echo
 from ptq_core.config import QuantizeConfig
 from ptq_core.options.preprocess import PreprocessOptions
 
@@ -69,7 +70,7 @@ def test_defaults_in_words(value: object, words: str) -> None:
 def test_a_switch_is_given_alone_or_with_a_value(capsys: pytest.CaptureFixture[str]) -> None:
     @command(group("All", switch("--on-and-off", help="x"), option("--count", default=1, help="y")), name="t")
     def made(on_and_off: bool, count: int) -> None:
-        click.echo(f"{on_and_off} {count}")
+        echo(f"{on_and_off} {count}")
 
     for given, said in (
         ([], "False 1"),

@@ -13,6 +13,7 @@ from ptq_core.bench.export.svg import escape
 from ptq_core.bench.export.words import (
     context_words,
     device_title,
+    error_words,
     headline,
     megabytes,
     outputs_words,
@@ -156,7 +157,7 @@ def _speed_ups(report: BenchReport) -> str:
 def _device(device: DeviceReport) -> str:
     parts = [f'<section class="device"><h2>{escape(device_title(device))}</h2>']
     if device.error is not None:
-        said = escape(" · ".join(line.strip() for line in device.error.splitlines()))
+        said = escape(error_words(device.error))
         parts.append(f'<p class="error" role="alert"><strong>Ended early.</strong> {said}</p>')
     if device.context is not None:
         parts.append(_terms(context_words(device.context)))

@@ -8,6 +8,7 @@ from ptq_core.bench.export.accuracy import Accuracy
 from ptq_core.bench.export.words import (
     OUTPUTS,
     device_title,
+    error_words,
     headline,
     megabytes,
     settings_words,
@@ -15,6 +16,7 @@ from ptq_core.bench.export.words import (
 )
 from ptq_core.bench.profile import gain_eater, op_pairs
 from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult, threads_words
+from ptq_core.printable import printable
 
 HEADER = (
     "model",
@@ -29,6 +31,10 @@ HEADER = (
     "speed-up",
     "outputs",
 )
+
+
+MARKUP = "\\`*_[]<>|#&~$"
+"""What Markdown, with the tables and formulas of its dialects, takes for more than itself."""
 
 
 def to_markdown(report: BenchReport, accuracy: Accuracy) -> str:
@@ -61,7 +67,7 @@ def _lines(report: BenchReport, accuracy: Accuracy) -> Iterator[str]:
 def _device(device: DeviceReport) -> Iterator[str]:
     yield from ("", f"### {_escape(device_title(device))}", "")
     if device.error is not None:
-        yield from (f"**Ended early:** {_escape(device.error)}", "")
+        yield from (f"**Ended early:** {_escape(error_words(device.error))}", "")
     if device.cases:
         yield from _table(HEADER, [_row(case, model) for case in device.cases for model in case.models])
     for case in device.cases:
@@ -100,6 +106,4 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
 
 def _escape(text: str) -> str:
     """``text`` on one line, its markup shown as it was written."""
-    for char in "\\`*_[]<>|#":
-        text = text.replace(char, f"\\{char}")
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return "".join(f"\\{char}" if char in MARKUP else char for char in printable(text))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult
+from ptq_core.printable import printable
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ COLUMNS = (
 )
 
 
+FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What begins a formula in a spreadsheet, in both widths."""
+
+
 def rows(report: BenchReport) -> Iterator[tuple[Any, ...]]:
     """A row of values per device, case and model, in the order of COLUMNS."""
     for device in report.devices:
@@ -61,9 +66,17 @@ def rows(report: BenchReport) -> Iterator[tuple[Any, ...]]:
 
 
 def to_csv(report: BenchReport) -> str:
-    """The table as CSV (RFC 4180): a header, then the rows, numbers in full."""
+    """The table as CSV (RFC 4180): a header, then the rows, numbers in full, words as `cell` writes them."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([column.name for column in COLUMNS])
-    writer.writerows(rows(report))
+    writer.writerows(map(cell, row) for row in rows(report))
     return text.getvalue()
+
+
+def cell(value: Any) -> Any:
+    """``value`` as CSV takes it: words printable and never a formula (a `'` before them, which spreadsheets hide)."""
+    if not isinstance(value, str):
+        return value
+    words = printable(value)
+    return f"'{words}" if words.lstrip().startswith(FORMULAS) else words

@@ -10,13 +10,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ptq_core.printable import printable
+
 ROUND_STEPS = (1, 2, 2.5, 5, 10)
 
 
 def escape(text: object) -> str:
-    """``text`` for HTML text and attributes: markup is shown as it was written, control characters as a replacement."""
-    words = "".join(char if char.isprintable() or char == " " else "\ufffd" for char in str(text))
-    return html.escape(words, quote=True)
+    """``text`` for HTML text and attributes: markup is shown as it was written, what is not seen as escapes."""
+    return html.escape(printable(text), quote=True)
 
 
 @dataclass(frozen=True)

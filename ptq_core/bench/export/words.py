@@ -69,6 +69,11 @@ def device_title(device: DeviceReport) -> str:
     return f"{name} ({device.device})" if name else device.device
 
 
+def error_words(error: str) -> str:
+    """The lines of an error on one."""
+    return " · ".join(line.strip() for line in error.splitlines())
+
+
 def settings_words(report: BenchReport) -> str:
     """How it was measured."""
     settings = report.settings

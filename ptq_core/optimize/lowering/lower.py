@@ -252,12 +252,13 @@ def _refusal(problems: list[tuple[ir.Node, str]]) -> InputError:
         domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
         groups.setdefault((f"{domain}{node.op_type}", reason), []).append(str(node.name))
     lines = [
-        f"  {op_type} ({len(names)}){f', {reason}' if reason else ''}: {', '.join(names)}"
+        f"{op_type} ({len(names)}){f', {reason}' if reason else ''}: {', '.join(names)}"
         for (op_type, reason), names in groups.items()
     ]
     count = len(problems)
     return InputError(
-        f"{count} node{'s' if count > 1 else ''} cannot run on the phone runtime:\n" + "\n".join(lines),
+        f"{count} node{'s' if count > 1 else ''} cannot run on the phone runtime:",
         rule="every node that computes on the input is an operator that `ptq opt --print-supported-ops` lists, within its limits",
         fix="cut these nodes off the model, export it without them, or run it in onnxruntime",
+        details=lines,
     )

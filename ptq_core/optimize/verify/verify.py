@@ -36,7 +36,7 @@ def verify(
             found.append(comparison.check(by_name(written, each), seed))
             forget_constants(written)
     except InputError as error:
-        reason = reason or error.problem
+        reason = reason or error.reason
     pairs = [
         (check.outputs[name], got)
         for ran, check in zip(runtime, found, strict=False)
@@ -62,4 +62,4 @@ def _check_runtime(
     try:
         return check_runtime(flat, program, inputs), ""
     except DeviceError as error:
-        return [], error.problem
+        return [], error.reason

@@ -19,6 +19,10 @@ def render(report: BenchReport) -> Iterator[str]:
     """The report as lines for people."""
     for device in report.devices:
         yield from _device(report.settings, device)
+    for device in report.devices:  # behind all results, which they must not hide
+        name = f"{device.device}: " if len(report.devices) > 1 else ""
+        for warning in device.warnings:
+            yield f"warning: {name}{warning.text}; {warning.fix}"
 
 
 def render_comparison(comparison: Comparison) -> Iterator[str]:
@@ -71,8 +75,6 @@ def _device(settings: Settings, device: DeviceReport) -> Iterator[str]:
             for case in device.cases:
                 yield from _profile(case)
         yield ""
-    for warning in device.warnings:
-        yield f"warning: {warning.text}; {warning.fix}"
 
 
 def _row(case: CaseResult, model: ModelResult) -> tuple[str, ...]:

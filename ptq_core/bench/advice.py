@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from ptq_core.bench.context import DeviceContext
 from ptq_core.bench.report import EMULATED, HOST_BUSY, Advice, CaseResult, ModelResult, threads_words
@@ -45,113 +47,144 @@ SMALL_GAIN = 1.6
 DOT_PRODUCT = frozenset({"dotprod", "i8mm", "avxvnni", "avx512vnni", "amx"})
 """The names in `cpu_features` of which each multiplies and adds four int8 pairs at once."""
 
+
+@dataclass(frozen=True)
+class Reason:
+    """What was seen and what to do; `{each}` in the text stands for every case or model of which it holds, in `each`'s words."""
+
+    text: str
+    fix: str
+    each: str = ""
+
+
 ADVICE = {
-    EMULATED: (
+    EMULATED: Reason(
         "this is an emulated processor: its latency says nothing about a real one",
         "use it to see that models run and outputs agree; measure on a phone",
     ),
-    HOST_BUSY: (
+    HOST_BUSY: Reason(
         "the machine was busy before the run (load {load:.1f} on {cores} cores)",
         "stop other work and measure again",
     ),
-    "governor_powersave": (
+    "governor_powersave": Reason(
         "the frequency governor is powersave: numbers are slow and uneven",
         "set it to performance",
     ),
-    "hot_device": (
-        "the device was hot before the run ({what} {celsius:.0f} °C): it may already be slowed down",
+    "hot_device": Reason(
+        "the device was hot before the run ({each}): it may already be slowed down",
         "let it cool, take it out of its case, use `cool_down_s=`",
+        "{what} {celsius:.0f} °C",
     ),
-    "low_battery": (
+    "low_battery": Reason(
         "the battery is at {level} %: phones lower their clocks to save power",
         "charge it, then measure off the charger",
     ),
-    "charging": (
+    "charging": Reason(
         "the battery is charging ({level}), which heats the phone",
         "charge it full first, or measure over Wi-Fi (adb tcpip)",
     ),
-    "screen_on": ("the screen is on: drawing shares cores and memory", "switch it off"),
-    "airplane_mode_off": ("airplane mode is off: radio and background work interrupt", "switch it on"),
-    "too_few_samples": (
+    "screen_on": Reason("the screen is on: drawing shares cores and memory", "switch it off"),
+    "airplane_mode_off": Reason("airplane mode is off: radio and background work interrupt", "switch it on"),
+    "too_few_samples": Reason(
         "{count} samples per model: percentiles and intervals repeat single samples",
         "`repeats=` of at least {least}",
     ),
-    "more_threads_than_cores": (
-        "{threads} on {cores} cores: they wait for each other",
-        "fewer threads",
+    "more_threads_than_cores": Reason(
+        "{each} on {cores} cores: they wait for each other", "fewer threads", "{threads}"
     ),
-    "little_cores": (
-        "little cores were used (CPUs {cpus}) with {threads}",
-        "`power_mode=big` for the fast ones",
+    "little_cores": Reason(
+        "little cores were used ({each})", "`power_mode=big` for the fast ones", "CPUs {cpus} with {threads}"
     ),
-    "throttled": (
-        "the clock was {after:.0f} MHz after the run with {threads}, {before:.0f} MHz before it: it was probably slowed down",
+    "throttled": Reason(
+        "the clock fell during the run ({each}): it was probably slowed down",
         "cool the device, use `cool_down_s=` and fewer `repeats=`",
+        "from {before:.0f} to {after:.0f} MHz with {threads}",
     ),
-    "stop_rule_not_reached": (
-        "with {threads} the time ran out before the intervals were as narrow as asked",
+    "stop_rule_not_reached": Reason(
+        "the time ran out before the intervals were as narrow as asked ({each})",
         "a quieter device, or more `max_seconds=`",
+        "{threads}",
     ),
-    "sample_limit": (
-        "with {threads} there were as many samples as are kept before the intervals were as narrow as asked",
+    "sample_limit": Reason(
+        "there were as many samples as are kept before the intervals were as narrow as asked ({each})",
         "a quieter device, or a larger `confidence_percent=`",
+        "{threads}",
     ),
-    "outputs_differ": (
-        "{name} outputs differ from this machine's on the same input",
+    "outputs_differ": Reason(
+        "{each} outputs differ from this machine's on the same input",
         "do not use this latency; report it with the model and `cpu_features`",
+        "{name}",
     ),
-    "outputs_unclear": (
-        "{name} outputs differ from this machine's, and whether by more than float rounding is not known",
+    "outputs_unclear": Reason(
+        "{each} outputs differ from this machine's, and whether by more than float rounding is not known",
         "compare the accuracy (`ptq eval`): a float operator before an integer one may have turned a rounding",
+        "{name}",
     ),
-    "drift": (
-        "{name} with {threads} became {change:.0%} {direction} during the run (p = {p:.2g})",
+    "drift": Reason(
+        "the latency changed during the run: {each}",
         "the machine had not settled: more `warmup=`, or `cool_down_s=` if it got hot",
+        "{name} with {threads} became {change:.0%} {direction} (p = {p:.2g})",
     ),
-    "wide_spread": (
-        "{name} with {threads} varies by {spread:.0%} (MAD/median)",
+    "wide_spread": Reason(
+        "samples vary (MAD/median): {each}",
         "raise `repeats=` on a quiet machine",
+        "{name} with {threads} by {spread:.0%}",
     ),
-    "many_outliers": (
-        "{outliers} of {count} samples of {name} with {threads} are outliers; all were kept",
+    "many_outliers": Reason(
+        "{each} are outliers; all were kept",
         "stop what runs in the background; trust the median, not the mean",
+        "{outliers} of {count} samples of {name} with {threads}",
     ),
-    "slow_first_run": (
-        "the first inference of {name} with {threads} took {first:.1f} ms, {times:.0f} times the median: that is"
-        " loading and first touch of memory, and in no figure here",
+    "slow_first_run": Reason(
+        "the first inference took {each}: that is loading and first touch of memory, and in no figure here",
         "run the model once when the application starts",
+        "{first:.1f} ms with {name} and {threads} ({times:.0f} times the median)",
     ),
-    "int8_slower": (
-        "INT8 is slower than FP32 with {threads} ({ratio:.2f}x)",
+    "int8_slower": Reason(
+        "INT8 is slower than FP32 with {each}",
         "`profile=` names the operator that eats the gain",
+        "{threads} ({ratio:.2f}x)",
     ),
-    "no_dot_product": (
-        "this core has no dot-product instruction: 1.1-1.6x is what others see on such cores (here {ratio:.2f}x with"
-        " {threads})",
+    "no_dot_product": Reason(
+        "this core has no dot-product instruction: 1.1-1.6x is what others see on such cores (here {each})",
         "measure on a core with dotprod, i8mm or VNNI, or take INT8 for its size",
+        "{ratio:.2f}x with {threads}",
     ),
-    "no_clear_difference": (
-        "with {threads} the interval of the speed-up [{low:.2f}, {high:.2f}] holds 1: no difference was shown",
+    "no_clear_difference": Reason(
+        "the interval of the speed-up holds 1: no difference was shown ({each})",
         "raise `repeats=`",
+        "{low:.2f} to {high:.2f} with {threads}",
     ),
 }
-"""Code → what was seen, and what to do. A warning with another code does not exist."""
+"""Code → reason. A warning with another code does not exist."""
+
+Seen = tuple[str, Mapping[str, object]]
+"""A code that holds, and the values for its words."""
 
 
 def advise(
     context: DeviceContext, cases: Sequence[CaseResult], *, emulated: bool = False
 ) -> tuple[Advice, ...]:
-    """The warnings that hold for a device, those of all cases before those of single ones."""
+    """The warnings that hold for a device, each once for all cases; those of all cases before those of single ones."""
     found = (
         *([_warning(EMULATED)] if emulated else ()),
         *_of_device(context),
         *_of_samples(cases),
         *(warning for case in cases for warning in _of_case(context, case)),
     )
-    return tuple(dict.fromkeys(found))  # what holds for several cases is said once
+    by_code: dict[str, list[Mapping[str, object]]] = defaultdict(list)
+    for code, values in found:
+        by_code[code].append(values)
+    return tuple(_advice(code, values) for code, values in by_code.items())
 
 
-def _of_device(context: DeviceContext) -> Iterator[Advice]:
+def _advice(code: str, values: Sequence[Mapping[str, object]]) -> Advice:
+    reason, first = ADVICE[code], values[0]
+    each = ", ".join(dict.fromkeys(reason.each.format(**every) for every in values))
+    return Advice(code, reason.text.format(**{**first, "each": each}), reason.fix.format(**first))
+
+
+def _of_device(context: DeviceContext) -> Iterator[Seen]:
     if context.load_average is not None and context.load_average > BUSY_SHARE * context.cores:
         yield _warning(HOST_BUSY, load=context.load_average, cores=context.cores)
     if any(cluster.governor == "powersave" for cluster in context.clusters):
@@ -171,13 +204,13 @@ def _of_device(context: DeviceContext) -> Iterator[Advice]:
         yield _warning("airplane_mode_off")
 
 
-def _of_samples(cases: Sequence[CaseResult]) -> Iterator[Advice]:
+def _of_samples(cases: Sequence[CaseResult]) -> Iterator[Seen]:
     fewest = min((model.latency.count for case in cases for model in case.models), default=MIN_SAMPLES)
     if fewest < MIN_SAMPLES:
         yield _warning("too_few_samples", count=fewest, least=MIN_SAMPLES)
 
 
-def _of_case(context: DeviceContext, case: CaseResult) -> Iterator[Advice]:
+def _of_case(context: DeviceContext, case: CaseResult) -> Iterator[Seen]:
     threads = case.threads
     if threads > context.cores:
         yield _warning("more_threads_than_cores", threads=threads_words(threads), cores=context.cores)
@@ -200,7 +233,7 @@ def _of_case(context: DeviceContext, case: CaseResult) -> Iterator[Advice]:
     yield from _of_gain(case)
 
 
-def _of_model(model: ModelResult, threads: int) -> Iterator[Advice]:
+def _of_model(model: ModelResult, threads: int) -> Iterator[Seen]:
     name, latency, drift = model.precision.upper(), model.latency, model.latency.drift
     if model.outputs == "different":
         yield _warning("outputs_differ", name=name)
@@ -233,7 +266,7 @@ def _of_model(model: ModelResult, threads: int) -> Iterator[Advice]:
         )
 
 
-def _of_gain(case: CaseResult) -> Iterator[Advice]:
+def _of_gain(case: CaseResult) -> Iterator[Seen]:
     gain = case.speed_up
     if gain is None:
         return
@@ -256,6 +289,5 @@ def _clocks(context: DeviceContext, case: CaseResult) -> Iterator[tuple[float, f
             yield before, after
 
 
-def _warning(code: str, **values: object) -> Advice:
-    seen, fix = ADVICE[code]
-    return Advice(code, seen.format(**values), fix.format(**values))
+def _warning(code: str, **values: object) -> Seen:
+    return code, values

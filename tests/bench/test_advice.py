@@ -201,6 +201,34 @@ def test_what_holds_for_all_cases_is_said_once() -> None:
     assert [w.code for w in advise(QUIET, [wrong, replace(wrong, threads=2)])] == ["outputs_differ"]
 
 
+SLOWER = case(FP32, SLOW, cpu_features="scalar neon")
+THICK = case(int8=rising(0.06))
+
+
+@pytest.mark.parametrize(
+    ("cases", "said"),
+    [
+        (
+            [SLOWER, replace(SLOWER, threads=2)],
+            {
+                "no_dot_product": "(here 0.91x with 1 thread, 0.91x with 2 threads)",
+                "int8_slower": "with 1 thread (0.91x), 2 threads (0.91x)",
+            },
+        ),
+        ([THICK, replace(THICK, threads=4)], {"drift": "INT8 with 4 threads became 6% slower"}),
+        (
+            [case(stopped="max_seconds"), case(stopped="max_seconds", threads=2)],
+            {"stop_rule_not_reached": "as asked (1 thread, 2 threads)"},
+        ),
+    ],
+)
+def test_a_warning_of_several_cases_is_said_once(cases: list[CaseResult], said: dict[str, str]) -> None:
+    found = {warning.code: warning.text for warning in advise(QUIET, cases)}
+    assert [warning.code for warning in advise(QUIET, cases)] == list(said)
+    for code, words in said.items():
+        assert words in found[code]
+
+
 def test_a_device_without_a_finished_case_still_gets_its_advice() -> None:
     assert [warning.code for warning in advise(battery(5), [])] == ["low_battery"]
 

@@ -13,6 +13,7 @@ import pytest
 from ptq_cli.bench import bench
 from ptq_cli.main import run
 from tests.bench.conftest import Fake
+from tests.bench.reports import case, device, report, save
 from tests.needs import ROOT
 
 Models = tuple[Path, Path]
@@ -153,6 +154,18 @@ def test_a_dash_is_standard_output(
     if flag == "--json":  # one document, though there are two cases
         assert len(json.loads(out)["devices"][0]["cases"]) == 2
     assert set(tmp_path.iterdir()) == files
+
+
+def test_warnings_stand_behind_the_results_of_all_devices(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    few = case((4.0, 4.1, 4.2), (2.0, 2.1, 2.2))
+    saved = save(tmp_path / "b.json", report(device("R58M", few), device("R59M", few)))
+    assert run(["bench", "--from-json", str(saved)]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    warnings = [index for index, line in enumerate(lines) if line.startswith("warning: ")]
+    assert [lines[index].split(":")[1] for index in warnings] == [" R58M", " R59M"]
+    assert min(warnings) > max(index for index, line in enumerate(lines) if "speed-up" in line)
 
 
 def texts(file: Path) -> Iterator[str]:

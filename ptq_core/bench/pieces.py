@@ -7,7 +7,8 @@ and kind, and what is left over is put beside its neighbours in the data flow:
 - left-over regions between the same neighbours (`unary`, `binary` and a `lookup` of both): one piece;
 - anything else that only one file has must be done by an operator of the other: it joins the operator beside it.
 
-What changes numbers' form and not the network (CONVERSIONS) may be in one file alone; it is a piece by itself.
+What changes numbers' form and not the network (CONVERSIONS) may be in one file alone; it is a piece by itself, unless the other
+file has one of its kind between the same neighbours.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def piece_keys(fp32: Sequence[OpTime], int8: Sequence[OpTime]) -> tuple[list[Key
         _match_regions(files)
         for file in files:
             file.join_neighbours()
+        _match_conversions(files)
     return tuple(  # type: ignore[return-value]
         [file.keys.get(op, (number, op)) for op in range(len(file.ops))] for number, file in enumerate(files)
     )
@@ -146,3 +148,18 @@ def _match_regions(files: tuple[_File, _File]) -> None:
     for border in by_border[0].keys() & by_border[1].keys():
         for file, found in zip(files, by_border, strict=True):
             file.keys |= dict.fromkeys(found[border], ("between", border))
+
+
+def _match_conversions(files: tuple[_File, _File]) -> None:
+    """What converts in one way between the same neighbours, in both files once."""
+    by_place: list[dict[Key, list[int]]] = []
+    for file in files:
+        placed: dict[Key, list[int]] = defaultdict(list)
+        for op in file.keys.keys() ^ range(len(file.ops)):
+            placed[file.ops[op].kind, file.border({op})].append(op)
+        by_place.append(placed)
+    for place in by_place[0].keys() & by_place[1].keys():
+        found = [placed[place] for placed in by_place]
+        if all(len(ops) == 1 for ops in found):
+            for file, (op,) in zip(files, found, strict=True):
+                file.keys[op] = ("at", place)

@@ -138,6 +138,11 @@ PIECES = {
         "y:conv2d y:transpose<y z:conv2d<y z:conv2d<z",
         ["y|y", "y|y", "z|z", "z|z"],
     ),
+    "the same transposition, of floats and of integers": (
+        "x:transpose c:conv2d<x y:transpose<c",
+        "q:quantize t:transpose<q c:conv2d<t d:dequantize<c u:transpose<d",
+        ["-|q", "x|t", "c|c", "-|d", "y|u"],
+    ),
     "one model alone": ("", APART, ["-|q", "-|r", "-|e", "-|project", "-|join", "-|y", "-|d"]),
     "a report without the data flow": (
         " ".join(word.partition("<")[0] for word in RESIDUAL.split()),

@@ -205,7 +205,7 @@ def test_a_build_that_fails_shows_its_last_words(
     words = "\n".join(f"line {i}" for i in range(20))
     failed = subprocess.CompletedProcess[str]([], 1, words)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(DeviceError, match=r"could not be built:\nline 12\n[\s\S]*line 19"):
+    with pytest.raises(DeviceError, match=r"could not be built:\n  line 12\n[\s\S]*line 19"):
         runtime_build.ensure_runtime("x86_64", "benchmark_bin", lambda _: None)
 
 

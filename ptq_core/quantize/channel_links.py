@@ -200,7 +200,7 @@ def _channels_in(node: ir.Node) -> int:
 
 
 def _output_axis(node: ir.Node) -> int:
-    return 0 if node.op_type == "Conv" or node.attributes.get_int("transB", 0) == 1 else 1
+    return 0 if node.op_type == "Conv" or node.attributes.get_int("transB", 0) != 0 else 1
 
 
 def _replace(graph: ir.Graph, node: ir.Node, index: int, array: Floats) -> None:

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from ptq_core.graph import op_types
 from ptq_core.graph.edits import constant_array, per_channel
 from ptq_core.graph.op_types import Kind
+from ptq_core.quantize.weights import output_channels
 
 
 def data_indices(node: ir.Node) -> tuple[int, ...]:
@@ -54,6 +55,10 @@ def _against_weights(node: ir.Node) -> str | None:
         return f"its matrix has {weight.ndim} dimensions; only 2 can be quantized"
     if node.op_type == "Gemm":
         return _against_gemm(node, weight.shape)
+    if node.op_type in ("Conv", "ConvTranspose") and len(node.inputs) > 2:
+        bias = constant_array(node.inputs[2])
+        if bias is not None and bias.shape != (output_channels(node),):
+            return "its bias is not one value for each channel"
     return None
 
 

@@ -41,7 +41,7 @@ def channel_axis(node: ir.Node) -> int:
 
     Conv [O, I, H, W] and Gemm with transB [O, I] have them first; Gemm, MatMul [I, O] and ConvTranspose [I, O, H, W] second.
     """
-    return 0 if node.op_type == "Conv" or node.attributes.get_int("transB", 0) == 1 else 1
+    return 0 if node.op_type == "Conv" or node.attributes.get_int("transB", 0) != 0 else 1
 
 
 def output_channels(node: ir.Node) -> int:

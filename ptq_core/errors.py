@@ -14,10 +14,10 @@ MOST_SHOWN = 80
 """Characters of a value that a message shows."""
 
 
-def cut(words: str) -> str:
+def cut(words: str, most: int = MOST_SHOWN) -> str:
     """``words``, a value as a message shows it: a long one is cut, and what is left out is counted."""
-    left = len(words) - MOST_SHOWN
-    return words if left <= 0 else f"{words[:MOST_SHOWN]}… ({left} more)"
+    left = len(words) - most
+    return words if left <= 0 else f"{words[:most]}… ({left} more)"
 
 
 class PtqError(Exception):

@@ -13,10 +13,21 @@ from google.protobuf.message import DecodeError
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
 from ptq_core.graph.fold_ifs import fold_ifs
-from ptq_core.graph.guards import check_external_data, doubles, external_files, open_impossible_dims
+from ptq_core.graph.guards import (
+    check_constants,
+    check_external_data,
+    check_sizes,
+    check_text,
+    doubles,
+    entrance,
+    external_files,
+    first_line,
+    open_impossible_dims,
+)
 from ptq_core.graph.inline_functions import inline_functions
 from ptq_core.graph.opsets import upgrade_old_opset
 from ptq_core.graph.scopes import name_nodes
+from ptq_core.graph.type_check import check_constant_types
 from ptq_core.graph.weights import Array, attach, detach
 from ptq_core.graph.wire import parse_model
 
@@ -111,18 +122,16 @@ def load_model(
     name, the opset is at least 13, and shapes are inferred with static data propagation.
     Raises InputError.
     """
+    with entrance(path):
+        return _load(path, params_filename, input_shape)
+
+
+def _load(path: Path, params_filename: str | None, input_shape: InputShapes | None) -> ir.Model:
     proto = _read(path)
     order = {tensor.name: rank for rank, tensor in enumerate(proto.graph.initializer)}
     proto, weights = _without_weights(proto, path, params_filename)
     open_impossible_dims(proto)
-    try:
-        onnx.checker.check_model(proto)
-    except Exception as error:  # the checker raises unrelated classes
-        raise InputError(
-            f"{path} is not a valid ONNX model: {_first_line(error)}",
-            rule="the model must pass onnx.checker",
-            fix="export it again, or check that its external data lies beside it",
-        ) from error
+    onnx.checker.check_model(proto)
     if input_shape is not None:
         _fix_input_shape(proto, input_shape, weights)
     name_nodes(proto)
@@ -134,8 +143,10 @@ def load_model(
         )
     except Exception as error:
         raise _shapes_do_not_fit(path, error) from error
+    check_sizes(proto.graph)
     model = ir.from_proto(proto)
     attach(model, weights, order)
+    check_constant_types(model)
     return model
 
 
@@ -150,7 +161,7 @@ def _flattened(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
 
 def _shapes_do_not_fit(path: Path, error: Exception) -> InputError:
     return InputError(
-        f"shapes of {path} do not fit: {_first_line(error)}",
+        f"shapes of {path} do not fit: {first_line(error)}",
         rule="shape inference must succeed",
         fix="check input_shape and the export",
     )
@@ -163,8 +174,9 @@ def read_apart(source: Path | bytes) -> tuple[onnx.ModelProto, dict[str, Array]]
     external data cannot be read.
     """
     if isinstance(source, Path):
-        proto, weights = _without_weights(_read(source), source, None)
-        return _flattened(proto, source), weights
+        with entrance(source):
+            proto, weights = _without_weights(_read(source), source, None)
+            return _flattened(proto, source), weights
     proto = onnx.ModelProto.FromString(source)
     _drop_constant_inputs(proto)
     weights = detach(proto, Path())
@@ -182,15 +194,12 @@ def _without_weights(
         onnx.external_data_helper.load_external_data_for_model(proto, str(path.parent))
     except Exception as error:
         raise InputError(
-            f"cannot read the external data of {path}: {_first_line(error)}",
+            f"cannot read the external data of {path}: {first_line(error)}",
             rule="external data lies beside the model, in files that are long enough",
             fix="copy the model again with its external data",
         ) from error
+    check_constants(proto)
     return onnx.ModelProto.FromString(proto.SerializeToString()), weights
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def save_model(model: ir.Model, path: Path) -> None:
@@ -289,6 +298,7 @@ def _read(path: Path) -> onnx.ModelProto:
             rule="an ONNX model has a graph",
             fix="check that the file is an ONNX model",
         )
+    check_text(proto)
     return proto
 
 

@@ -103,6 +103,52 @@ def test_foreign_files(tmp_path: Path, content: bytes) -> None:
         io.load_model(path)
 
 
+@pytest.mark.parametrize("number", [0, 8, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 99, -1])
+def test_a_constant_of_another_type_than_its_data(tmp_path: Path, number: int) -> None:
+    model = mobile_block()
+    model.graph.initializer[0].data_type = number
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(
+        InputError, match=rf"{model.graph.initializer[0].name}.* of type {number} |not a valid"
+    ):
+        io.load_model(path)
+
+
+@pytest.mark.parametrize("name", ["INT8", "UINT4", "BFLOAT16", "FLOAT16", "DOUBLE", "FLOAT8E4M3FN"])
+def test_a_constant_of_a_type_that_its_operator_does_not_take(tmp_path: Path, name: str) -> None:
+    b = Builder()
+    model = b.model(b.conv("conv", "input", 3, 4))
+    weight = model.graph.initializer[0]
+    number = onnx.TensorProto.DataType.Value(name)
+    weight.CopyFrom(helper.make_tensor(weight.name, number, weight.dims, np.ones(4 * 3 * 3 * 3)))
+    with pytest.raises(
+        InputError, match=rf"constant `{weight.name}` is {name}, an input `W` of the Conv `conv`"
+    ):
+        io.load_model(save(model, tmp_path))
+
+
+@pytest.mark.parametrize("field", ["name", "op_type", "input"])
+def test_text_that_is_not_utf8(tmp_path: Path, field: str) -> None:
+    b = Builder()
+    model = b.model(b.node("Relu", "marker1", ["input"]))
+    node = model.graph.node[0]
+    node.input[0] = "marker0"
+    model.graph.input[0].name = "marker0"
+    text = {"name": node.name, "op_type": "Relu", "input": "marker0"}[field].encode()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString().replace(text, b"\xff\xfe\xfd\xfc" + text[4:]))
+    with pytest.raises(InputError, match="is not UTF-8"):
+        io.load_model(path)
+
+
+def test_a_shape_of_too_many_values(tmp_path: Path) -> None:
+    b = Builder()
+    model = b.model(b.node("Relu", "relu", ["input"]), shape=(2**40, 3, 8, 8))
+    with pytest.raises(InputError, match=r"`input` has the shape \[1099511627776, 3, 8, 8\]"):
+        io.load_model(save(model, tmp_path))
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no model file"):
         io.load_model(tmp_path / "none.onnx")

@@ -51,7 +51,7 @@ def _against_weights(node: ir.Node) -> str | None:
         return "its weights are empty"
     if node.op_type in ("Conv", "ConvTranspose") and weight.ndim != 4:
         return f"it is a {weight.ndim - 2}-D convolution; only 2-D ones are quantized"
-    if node.op_type == "MatMul" and weight.ndim != 2:
+    if node.op_type in ("MatMul", "Gemm") and weight.ndim != 2:
         return f"its matrix has {weight.ndim} dimensions; only 2 can be quantized"
     if node.op_type == "Gemm":
         return _against_gemm(node, weight.shape)

@@ -76,11 +76,15 @@ def _reference(call: Call[Conv2d]) -> Array:
     return finish(call, reference.conv2d_i8_sums(x, call.qparams(0).zero_point, w, bias, window, a.groups))
 
 
-def conv_bound(a: Conv2d, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
-    """The bound of a convolution's sums, by whichever way they are computed."""
+def conv_magnitude(a: Conv2d, x: list[Array]) -> Array:
+    """Σ |x · w| of each output, without the bias."""
+    return reference.conv2d_sums(np.abs(x[0]), np.abs(x[1]), conv_window(a, x[1].shape), a.groups)
+
+
+def conv_bound(a: Conv2d, x: list[Array], e: list[Array], magnitude: Array, r: Roundoff) -> Array:
+    """The bound of a convolution's sums of this ``conv_magnitude``, by whichever way they are computed."""
     window = conv_window(a, x[1].shape)
     sums = functools.partial(reference.conv2d_sums, window=window, groups=a.groups)
-    magnitude = sums(np.abs(x[0]), np.abs(x[1]))
     bias = x[2] if len(x) > 2 else None
     own = r.own(r.of_products(int(np.prod(x[1].shape[1:]))), magnitude, bias)
     if r.winograd and may_be_winograd(x[1], window, a.groups):
@@ -88,6 +92,10 @@ def conv_bound(a: Conv2d, x: list[Array], e: list[Array], y: Array, r: Roundoff)
         single = Roundoff(UNITS[DType.F32])
         own = np.maximum(own, single.own(single.of_products(x[0].shape[3]), by_winograd, bias))
     return r.joined(r.carried(sums, e[0], x[1]), own)
+
+
+def _bound(a: Conv2d, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
+    return conv_bound(a, x, e, conv_magnitude(a, x), r)
 
 
 WINOGRAD_MOST_ERROR = 2.0
@@ -127,7 +135,7 @@ CONV2D = OperatorKind(
     output=sums(4),
     check=_check,
     reference=_reference,
-    bound=conv_bound,
+    bound=_bound,
     work=conv_work,
     weighted=True,
     affine=True,

@@ -15,6 +15,7 @@ from ptq_core.flatfile.operators.conv2d import (
     Conv2d,
     conv_apart,
     conv_bound,
+    conv_magnitude,
     conv_shapes,
     conv_window,
     conv_work,
@@ -69,8 +70,8 @@ def _reference(call: Call[Conv2dAdd]) -> Array:
 
 
 def _bound(a: Conv2dAdd, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
-    own = conv_bound(a, [x[0], x[1], *x[3:]], [e[0], e[1]], y, r)
-    convolution = reference.conv2d_sums(np.abs(x[0]), np.abs(x[1]), conv_window(a, x[1].shape), a.groups)
+    convolution = conv_magnitude(a, x)
+    own = conv_bound(a, [x[0], x[1], *x[3:]], [e[0], e[1]], convolution, r)
     if len(x) > 3:
         convolution = convolution + np.abs(x[3])
     return r.joined(own, e[2], SLACK * r.unit * (convolution + np.abs(x[2])))

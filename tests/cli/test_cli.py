@@ -15,7 +15,7 @@ from PIL import Image
 
 from ptq_cli import main
 from ptq_core.config import QuantizeConfig
-from ptq_core.optimize.supported import SUPPORTED
+from ptq_core.optimize.lowering.operators import OPERATORS
 from ptq_core.options.preprocess import PreprocessOptions
 from tests.agreement import RUNTIME_IS_BUILT
 from tests.models import Builder, mobile_block, save
@@ -228,7 +228,7 @@ def test_supported_operators(capsys: pytest.CaptureFixture[str], flag: str) -> N
     assert (code, err) == (0, "")
     header, *lines = out.splitlines()
     assert header.split() == ["operator", "float32", "int8", "limits"]
-    assert [line.split()[0] for line in lines] == list(SUPPORTED)
+    assert [line.split()[0] for line in lines] == list(OPERATORS)
     assert "constant weights" in next(line for line in lines if line.startswith("Conv "))
 
 

@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from ptq_core.optimize.supported import SUPPORTED
+from ptq_core.optimize.lowering.operators import OPERATORS
 
 Array = NDArray[Any]
 
@@ -63,7 +63,7 @@ def cases() -> dict[str, Case]:
         nodes, tensors = graph.node, all(value.type.HasField("tensor_type") for value in graph.input)
         if (
             len(nodes) == 1
-            and nodes[0].op_type in SUPPORTED
+            and nodes[0].op_type in OPERATORS
             and nodes[0].domain in ("", "ai.onnx")
             and tensors
         ):

@@ -3,116 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import onnx_ir as ir
 
 from ptq_core.errors import InputError
 from ptq_core.flatfile.layout import MAX_ELEMENTS
-from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB
-from ptq_core.flatfile.operators.reduce import ReduceFunction
-from ptq_core.flatfile.operators.unary import UnaryFunction
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.tensors import DType
 from ptq_core.graph.io import static_shape
-from ptq_core.optimize.lowering import (
-    activations,
-    arithmetic,
-    matrices,
-    movement,
-    normalization,
-    quantization,
-    reductions,
-    resize,
-    selection,
-    transposed_convolution,
-    windows,
-)
 from ptq_core.optimize.lowering.context import Activation, Constant, Lowering, Unsupported
 from ptq_core.optimize.lowering.folding import fold, is_static
+from ptq_core.optimize.lowering.operators import OPERATORS
 from ptq_core.optimize.rewrite import op_label
 from ptq_core.reports import PassReport
-
-Lowerer = Callable[[Lowering, ir.Node], None]
-
-LOWERERS: dict[str, Lowerer] = {
-    "Abs": activations.lower_unary(UnaryFunction.ABS),
-    "Add": arithmetic.lower_arithmetic(ADD),
-    "ArgMax": reductions.lower_arg_max,
-    "AveragePool": windows.lower_average_pool,
-    "BatchNormalization": normalization.lower_batch_normalization,
-    "Cast": movement.lower_cast,
-    "Ceil": activations.lower_unary(UnaryFunction.CEIL),
-    "Clip": activations.lower_clip,
-    "Concat": movement.lower_concat,
-    "Conv": windows.lower_conv,
-    "ConvTranspose": transposed_convolution.lower_conv_transpose,
-    "DepthToSpace": movement.lower_depth_to_space,
-    "DequantizeLinear": quantization.lower_dequantize,
-    "Div": arithmetic.lower_arithmetic(DIV),
-    "Dropout": movement.lower_dropout,
-    "Elu": activations.lower_unary(UnaryFunction.ELU, 1.0),
-    "Erf": activations.lower_unary(UnaryFunction.ERF),
-    "Exp": activations.lower_unary(UnaryFunction.EXP),
-    "Flatten": movement.lower_flatten,
-    "Floor": activations.lower_unary(UnaryFunction.FLOOR),
-    "Gather": selection.lower_gather,
-    "Gelu": activations.lower_gelu,
-    "Gemm": matrices.lower_gemm,
-    "GlobalAveragePool": windows.lower_global_average_pool,
-    "GlobalMaxPool": windows.lower_global_max_pool,
-    "HardSigmoid": activations.lower_unary(UnaryFunction.HARD_SIGMOID, 0.2, 0.5),
-    "HardSwish": activations.lower_unary(UnaryFunction.HARD_SWISH),
-    "Identity": movement.lower_identity,
-    "InstanceNormalization": normalization.lower_instance_normalization,
-    "LayerNormalization": normalization.lower_layer_normalization,
-    "LeakyRelu": activations.lower_unary(UnaryFunction.LEAKY_RELU, 0.01),
-    "Log": activations.lower_unary(UnaryFunction.LOG),
-    "LogSoftmax": activations.lower_log_softmax,
-    "MatMul": matrices.lower_mat_mul,
-    "Max": arithmetic.lower_arithmetic(MAXIMUM),
-    "MaxPool": windows.lower_max_pool,
-    "Mean": arithmetic.lower_mean,
-    "Min": arithmetic.lower_arithmetic(MINIMUM),
-    "Mish": activations.lower_unary(UnaryFunction.MISH),
-    "Mul": arithmetic.lower_arithmetic(MUL),
-    "Neg": activations.lower_unary(UnaryFunction.NEG),
-    "PRelu": arithmetic.lower_prelu,
-    "Pad": movement.lower_pad,
-    "Pow": arithmetic.lower_pow,
-    "QuantizeLinear": quantization.lower_quantize,
-    "Reciprocal": activations.lower_unary(UnaryFunction.RECIPROCAL),
-    "ReduceL2": reductions.lower_reduce(ReduceFunction.L2),
-    "ReduceMax": reductions.lower_reduce(ReduceFunction.MAX),
-    "ReduceMean": reductions.lower_reduce(ReduceFunction.MEAN),
-    "ReduceMin": reductions.lower_reduce(ReduceFunction.MIN),
-    "ReduceProd": reductions.lower_reduce(ReduceFunction.PROD),
-    "ReduceSum": reductions.lower_reduce(ReduceFunction.SUM),
-    "Relu": activations.lower_relu,
-    "Reshape": movement.lower_reshape,
-    "Resize": resize.lower_resize,
-    "Round": activations.lower_unary(UnaryFunction.ROUND),
-    "Shape": movement.lower_shape,
-    "Sigmoid": activations.lower_unary(UnaryFunction.SIGMOID),
-    "Slice": selection.lower_slice,
-    "Softmax": activations.lower_softmax,
-    "Softplus": activations.lower_unary(UnaryFunction.SOFTPLUS),
-    "SpaceToDepth": movement.lower_space_to_depth,
-    "Split": selection.lower_split,
-    "Sqrt": activations.lower_unary(UnaryFunction.SQRT),
-    "Squeeze": movement.lower_squeeze,
-    "Sub": arithmetic.lower_arithmetic(SUB),
-    "Sum": arithmetic.lower_arithmetic(ADD),
-    "Swish": activations.lower_swish,
-    "Tanh": activations.lower_unary(UnaryFunction.TANH),
-    "Transpose": movement.lower_transpose,
-    "Unsqueeze": movement.lower_unsqueeze,
-    "Upsample": resize.lower_upsample,
-}
-
-# Constants go through these as they are, so that they keep their quantization.
-_KEEP_QUANTIZATION = frozenset({"DequantizeLinear", "QuantizeLinear", "Identity", "Transpose", "Shape"})
-
 
 OTHER_WIDTHS = (ir.DataType.INT16, ir.DataType.UINT16, ir.DataType.INT4, ir.DataType.UINT4)
 """Quantized types that ONNX has and the phone runtime has not."""
@@ -177,15 +80,15 @@ def _reports(changes: dict[str, list[str]], nodes: int, operators: int) -> tuple
 
 
 def _lower_node(context: Lowering, node: ir.Node) -> None:
-    if node.op_type not in _KEEP_QUANTIZATION and is_static(context, node):
+    row = OPERATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    if is_static(context, node) and not (row is not None and row.keeps_quantization):
         fold(context, node)
         return
-    lowerer = LOWERERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
-    if lowerer is None:
+    if row is None:
         raise Unsupported("")
     if any(v is not None and context.find(v) is None for v in node.inputs):
         return  # it depends on a node of unknown shape that is listed already
-    lowerer(context, node)
+    row.lower(context, node)
 
 
 def _stand_in(context: Lowering, node: ir.Node) -> None:

@@ -1,0 +1,136 @@
+"""The ONNX operators that lower to the flat format, one row each: for the walk, messages, listings and the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB
+from ptq_core.flatfile.operators.reduce import ReduceFunction
+from ptq_core.flatfile.operators.unary import UnaryFunction
+from ptq_core.optimize.lowering import (
+    activations,
+    arithmetic,
+    matrices,
+    movement,
+    normalization,
+    quantization,
+    reductions,
+    resize,
+    selection,
+    transposed_convolution,
+    windows,
+)
+from ptq_core.optimize.lowering.context import Lowering
+
+
+@dataclass(frozen=True)
+class Row:
+    """What of an ONNX operator is supported. All run in float32."""
+
+    lower: Callable[[Lowering, ir.Node], None]
+    """Adds the operators of the flat file that stand for the node; raises Unsupported with the reason."""
+    int8: str
+    """Between DequantizeLinear and QuantizeLinear: `yes` if integers are computed; `table` if the node (or a chain of such nodes
+    on one tensor) becomes a table of 256 values; empty if it runs in float32."""
+    limits: str
+    """In words; empty for none."""
+    keeps_quantization: bool = False
+    """Constants go through it as they are, not computed, so that they keep their quantization."""
+
+
+OPERATORS: dict[str, Row] = {
+    "Abs": Row(activations.lower_unary(UnaryFunction.ABS), "table", ""),
+    "Add": Row(arithmetic.lower_arithmetic(ADD), "yes", "NumPy broadcasting"),
+    "ArgMax": Row(reductions.lower_arg_max, "yes", "int32 result"),
+    "AveragePool": Row(windows.lower_average_pool, "yes", "two-dimensional, no dilation"),
+    "BatchNormalization": Row(
+        normalization.lower_batch_normalization, "folded", "inference, constant parameters"
+    ),
+    "Cast": Row(movement.lower_cast, "", "of constants, or float32 to float32"),
+    "Ceil": Row(activations.lower_unary(UnaryFunction.CEIL), "table", ""),
+    "Clip": Row(activations.lower_clip, "yes", "constant bounds"),
+    "Concat": Row(movement.lower_concat, "yes", "any axis"),
+    "Conv": Row(windows.lower_conv, "yes", "two-dimensional, constant weights"),
+    "ConvTranspose": Row(
+        transposed_convolution.lower_conv_transpose, "yes", "two-dimensional, constant weights"
+    ),
+    "DepthToSpace": Row(movement.lower_depth_to_space, "yes", ""),
+    "DequantizeLinear": Row(
+        quantization.lower_dequantize,
+        "yes",
+        "int8 (bias: int32), per tensor or (constants) per channel",
+        keeps_quantization=True,
+    ),
+    "Div": Row(arithmetic.lower_arithmetic(DIV), "table", "NumPy broadcasting"),
+    "Dropout": Row(movement.lower_dropout, "yes", "inference"),
+    "Elu": Row(activations.lower_unary(UnaryFunction.ELU, 1.0), "table", ""),
+    "Erf": Row(activations.lower_unary(UnaryFunction.ERF), "table", ""),
+    "Exp": Row(activations.lower_unary(UnaryFunction.EXP), "table", ""),
+    "Flatten": Row(movement.lower_flatten, "yes", "any axis"),
+    "Floor": Row(activations.lower_unary(UnaryFunction.FLOOR), "table", ""),
+    "Gather": Row(selection.lower_gather, "yes", "constant indices"),
+    "Gelu": Row(activations.lower_gelu, "table", "approximate none"),
+    "Gemm": Row(matrices.lower_gemm, "yes", "constant B and C"),
+    "GlobalAveragePool": Row(windows.lower_global_average_pool, "yes", "two-dimensional"),
+    "GlobalMaxPool": Row(windows.lower_global_max_pool, "yes", "two-dimensional"),
+    "HardSigmoid": Row(activations.lower_unary(UnaryFunction.HARD_SIGMOID, 0.2, 0.5), "table", ""),
+    "HardSwish": Row(activations.lower_unary(UnaryFunction.HARD_SWISH), "table", ""),
+    "Identity": Row(movement.lower_identity, "yes", "", keeps_quantization=True),
+    "InstanceNormalization": Row(
+        normalization.lower_instance_normalization, "", "three dimensions or more, constant scale and bias"
+    ),
+    "LayerNormalization": Row(normalization.lower_layer_normalization, "", "constant scale and bias"),
+    "LeakyRelu": Row(activations.lower_unary(UnaryFunction.LEAKY_RELU, 0.01), "table", ""),
+    "Log": Row(activations.lower_unary(UnaryFunction.LOG), "table", ""),
+    "LogSoftmax": Row(activations.lower_log_softmax, "", "along one axis"),
+    "MatMul": Row(matrices.lower_mat_mul, "yes", "constant second matrix of two dimensions"),
+    "Max": Row(arithmetic.lower_arithmetic(MAXIMUM), "table", "NumPy broadcasting"),
+    "MaxPool": Row(windows.lower_max_pool, "yes", "two-dimensional, without indices"),
+    "Mean": Row(arithmetic.lower_mean, "table", "NumPy broadcasting"),
+    "Min": Row(arithmetic.lower_arithmetic(MINIMUM), "table", "NumPy broadcasting"),
+    "Mish": Row(activations.lower_unary(UnaryFunction.MISH), "table", ""),
+    "Mul": Row(arithmetic.lower_arithmetic(MUL), "yes", "NumPy broadcasting"),
+    "Neg": Row(activations.lower_unary(UnaryFunction.NEG), "table", ""),
+    "PRelu": Row(arithmetic.lower_prelu, "table for one slope", ""),
+    "Pad": Row(movement.lower_pad, "yes", "mode constant"),
+    "Pow": Row(arithmetic.lower_pow, "table", "NumPy broadcasting"),
+    "QuantizeLinear": Row(
+        quantization.lower_quantize, "yes", "int8, one scale per tensor", keeps_quantization=True
+    ),
+    "Reciprocal": Row(activations.lower_unary(UnaryFunction.RECIPROCAL), "table", ""),
+    "ReduceL2": Row(reductions.lower_reduce(ReduceFunction.L2), "", "any axes"),
+    "ReduceMax": Row(reductions.lower_reduce(ReduceFunction.MAX), "yes", "any axes"),
+    "ReduceMean": Row(reductions.lower_reduce(ReduceFunction.MEAN), "yes", "any axes"),
+    "ReduceMin": Row(reductions.lower_reduce(ReduceFunction.MIN), "yes", "any axes"),
+    "ReduceProd": Row(reductions.lower_reduce(ReduceFunction.PROD), "", "any axes"),
+    "ReduceSum": Row(reductions.lower_reduce(ReduceFunction.SUM), "", "any axes"),
+    "Relu": Row(activations.lower_relu, "yes", ""),
+    "Reshape": Row(movement.lower_reshape, "yes", "constant shape"),
+    "Resize": Row(
+        resize.lower_resize,
+        "yes",
+        "nearest or linear over two neighbouring dimensions; half_pixel, asymmetric, align_corners, pytorch_half_pixel",
+    ),
+    "Round": Row(activations.lower_unary(UnaryFunction.ROUND), "table", ""),
+    "Shape": Row(movement.lower_shape, "constant", "", keeps_quantization=True),
+    "Sigmoid": Row(activations.lower_unary(UnaryFunction.SIGMOID), "table", ""),
+    "Slice": Row(selection.lower_slice, "yes", "constant bounds"),
+    "Softmax": Row(activations.lower_softmax, "", "along one axis"),
+    "Softplus": Row(activations.lower_unary(UnaryFunction.SOFTPLUS), "table", ""),
+    "SpaceToDepth": Row(movement.lower_space_to_depth, "yes", ""),
+    "Split": Row(selection.lower_split, "yes", "constant sizes"),
+    "Sqrt": Row(activations.lower_unary(UnaryFunction.SQRT), "table", ""),
+    "Squeeze": Row(movement.lower_squeeze, "yes", "constant axes"),
+    "Sub": Row(arithmetic.lower_arithmetic(SUB), "yes", "NumPy broadcasting"),
+    "Sum": Row(arithmetic.lower_arithmetic(ADD), "yes, for two", "NumPy broadcasting"),
+    "Swish": Row(activations.lower_swish, "table", ""),
+    "Tanh": Row(activations.lower_unary(UnaryFunction.TANH), "table", ""),
+    "Transpose": Row(movement.lower_transpose, "yes", "any permutation", keeps_quantization=True),
+    "Unsqueeze": Row(movement.lower_unsqueeze, "yes", "constant axes"),
+    "Upsample": Row(resize.lower_upsample, "yes", "as Resize"),
+}
+"""Op type → its row, sorted. Any operator whose inputs are all constant is folded, listed here or not.
+A test holds the node tests of the onnx package to every row."""

@@ -3,22 +3,48 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import sys
 import traceback
 
 import click
 
-from ptq_cli.bench import bench
-from ptq_cli.eval import eval_command
-from ptq_cli.opt import opt
-from ptq_cli.quantize import quantize
-from ptq_cli.show import show
+from ptq_cli import lazy_imports
 from ptq_cli.terminal import echo, echo_error, echo_refusal
 from ptq_core.errors import DeviceError, InputError, PtqError, cut
 from ptq_core.version import VERSION
 
+COMMANDS = {
+    "quantize": "quantize",
+    "opt": "opt",
+    "bench": "bench",
+    "eval": "eval_command",
+    "show": "show",
+}
+"""Command, which is its module in this room → its name there."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class Commands(click.Group):
+    """Commands that are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, sorted as click does."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command ``cmd_name``; None if there is none."""
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
+
+
+def load_command(name: str) -> click.Command:
+    """The command ``name``, one of `COMMANDS`."""
+    lazy_imports.install()
+    made = getattr(importlib.import_module(f"ptq_cli.{name}"), COMMANDS[name])
+    assert isinstance(made, click.Command)
+    return made
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(VERSION, prog_name="ptq")
 def app() -> None:
     """From a trained FP32 ONNX vision model and a few hundred pictures to a small, fast INT8 model.
@@ -32,10 +58,6 @@ def app() -> None:
 
     Exit codes: 0 done, 2 wrong input, 3 device or environment, 4 a missed target, 1 a bug of ours. --debug shows tracebacks.
     """
-
-
-for command in (quantize, opt, bench, eval_command, show):
-    app.add_command(command)
 
 
 def main() -> None:

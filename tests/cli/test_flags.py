@@ -9,7 +9,7 @@ import click
 import pytest
 
 from ptq_cli.flags import Command, FileName, command, default_words, group, option, switch
-from ptq_cli.main import app, run
+from ptq_cli.main import COMMANDS, load_command, run
 from ptq_cli.quantize_flags import KEYS
 from ptq_cli.terminal import echo
 from ptq_core.config import QuantizeConfig
@@ -21,11 +21,11 @@ def help_of(name: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", app.commands)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_flag_stands_under_a_heading_with_its_default(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = app.commands[name]
+    made = load_command(name)
     assert isinstance(made, Command)
     assert [each for part in made.groups for each in part.options] == made.params
     sections = re.split(r"^(\S.*):$", help_of(name, capsys), flags=re.MULTILINE)[1:]
@@ -101,13 +101,13 @@ def test_a_switch_before_a_file_name(given: list[str], capsys: pytest.CaptureFix
     ],
 )
 def test_parameters_become_flags(said: str, shown: str) -> None:
-    bench = app.commands["bench"]
+    bench = load_command("bench")
     assert isinstance(bench, Command)
     assert bench.in_flags(said) == shown
 
 
 def test_a_parameter_that_is_off_by_flag() -> None:
-    opt = app.commands["opt"]
+    opt = load_command("opt")
     assert isinstance(opt, Command)
     assert opt.in_flags("`verify=False` writes the file") == "--no-verify writes the file"
 

@@ -9,33 +9,16 @@ import pytest
 from onnx import TensorProto, helper
 
 from ptq_core.errors import InputError
-from ptq_core.flatfile.error_bound import error_bounds
 from ptq_core.flatfile.interpreter import run
 from ptq_core.flatfile.operators.conv2d import CONV2D
 from ptq_core.flatfile.operators.transpose import TRANSPOSE
-from ptq_core.flatfile.reader import read_program
 from ptq_core.flatfile.writer import write_program
 from ptq_core.graph.io import to_bytes
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.pipeline import lower_to_program
-from tests.agreement import RUNTIME_IS_BUILT, assert_runtime_agrees, exceeds
+from tests.agreement import RUNTIME_IS_BUILT, assert_runtime_agrees
 from tests.optimize.graphs import Graph, Qdq, build
-
-PICTURE = (1, 8, 13, 11)
-
-
-def behind(op_type: str, *constants: object, **attributes: object) -> Graph:
-    """conv [1, 6, 13, 11] → the node with ``constants`` as further inputs (None: absent) → Neg, which keeps the layout."""
-
-    def graph(b: Qdq) -> str:
-        x = b.conv("conv", "input", 8, 6)
-        names = [
-            "" if array is None else b.constant(f"c{i}", np.asarray(array))
-            for i, array in enumerate(constants)
-        ]
-        return b.node("Neg", "neg", [b.node(op_type, "op", [x, *names], **attributes)])
-
-    return graph
+from tests.optimize.lowered import PICTURE, assert_agrees, behind
 
 
 def resize(
@@ -150,6 +133,11 @@ CASES: dict[str, Graph] = {
     ),
     "resize_channels": resize("nearest", [1, 2, 1, 1]),
     "resize_nothing": resize("linear", [1, 1, 1, 1]),
+    "pad_reflect": behind("Pad", [0, 2, 3, 0, 0, 0, 1, 4], mode="reflect"),
+    "pad_edge": behind("Pad", [0, 0, 1, 0, 2, 1, 20, 4], mode="edge"),
+    "pad_cut": behind("Pad", [0, -1, 3, -2, 0, 0, -1, 4], np.float32(-1.5)),
+    "pad_reflect_cut": behind("Pad", [0, -1, -3, 0, 0, 0, 2, 3], mode="reflect"),
+    "pad_crop": behind("Pad", [0, -1, -3, 0, 0, 0, 0, -2], mode="edge"),
     "slice_backwards": behind("Slice", [-1, 9], [-99, 2], [1, 3], [-2, -3]),
     "slice_from_before": behind("Slice", [-99], [-99], [2], [-1]),
     "slice_channels": behind("Slice", [1], [5], [1]),
@@ -198,27 +186,17 @@ CASES: dict[str, Graph] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_agrees(name: str) -> None:
-    assert_agrees(CASES[name])
+    assert_agrees(CASES[name], PICTURE)
+
+
+def test_pad_wraps() -> None:
+    pads = behind("Pad", [1, 12, 2, 3], None, [1, -1], mode="wrap")
+    assert_agrees(pads, PICTURE, opset=19)
 
 
 @pytest.mark.parametrize("op_type", ["ReduceL2", "ReduceMax"])
 def test_a_reduction_of_nothing(op_type: str) -> None:
-    assert_agrees(behind(op_type, noop_with_empty_axes=1), opset=18)
-
-
-def assert_agrees(graph: Graph, opset: int = 17) -> None:
-    model = build(graph, PICTURE, opset)
-    program = lower_to_program(model)
-    program.targets = ("x86_64",)
-    data = write_program(program)
-    program = read_program(data)
-    x = np.random.default_rng(3).standard_normal(PICTURE).astype(np.float32)
-    (wanted,) = open_session(to_bytes(model)).run(None, {"input": x})
-    (got,), (bound,) = run(program, [x]), error_bounds(program, [x])
-    assert exceeds(got, wanted, 2 * bound) <= 0
-    assert np.median(bound) < 0.001 * np.abs(wanted).max()
-    if RUNTIME_IS_BUILT:
-        assert_runtime_agrees(program, data, [x])
+    assert_agrees(behind(op_type, noop_with_empty_axes=1), PICTURE, opset=18)
 
 
 @pytest.mark.parametrize("keepdims", [0, 1])

@@ -111,6 +111,12 @@ def running_weight(b: Qdq) -> str:
     return b.node("MatMul", "attention", ["input", "input"])
 
 
+def unknown_shape(b: Qdq) -> str:
+    places = b.node("Reshape", "places", [b.node("NonZero", "zero", ["input"]), b.ints("all", -1)])
+    pool = b.node("MaxPool", "pool", [b.node("Reshape", "by", ["input", places])], kernel_shape=[3, 3])
+    return b.node("Reshape", "flat", [pool, b.ints("shape", 1, -1)])
+
+
 # graph, opset, what the message names
 REFUSED: dict[str, tuple[Graph, int, list[str]]] = {
     "all_at_once": (
@@ -134,10 +140,15 @@ REFUSED: dict[str, tuple[Graph, int, list[str]]] = {
         17,
         ["changes the type of a computed value: cast"],
     ),
-    "pad_mode": (
-        lambda b: b.node("Pad", "pad", ["input", b.ints("p", 0, 0, 1, 1, 0, 0, 1, 1)], mode="reflect"),
+    "pad_cuts_all": (
+        lambda b: b.node("Pad", "pad", ["input", b.ints("p", 0, 0, -99, 0, 0, 0, 99, 0)]),
         17,
-        ["mode is reflect", ": pad"],
+        ["cut off a whole dimension: pad"],
+    ),
+    "unknown_shape": (  # the pool behind it is no cause
+        unknown_shape,
+        17,
+        ["1 node cannot", "NonZero (1)"],
     ),
     "antialias": (
         lambda b: b.node(

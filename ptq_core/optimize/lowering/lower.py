@@ -92,12 +92,15 @@ def _lower_node(context: Lowering, node: ir.Node) -> None:
 
 
 def _stand_in(context: Lowering, node: ir.Node) -> None:
-    """Let the walk go on behind a refused node, to find all of them: its outputs become tensors if their shape is known."""
+    """Let the walk go on behind a refused node, to find all of them: its outputs become tensors if type and shape are known.
+
+    A guess would bring refusals of nodes that are all right.
+    """
     for value in node.outputs:
-        dims = [d if isinstance(d, int) else 1 for d in value.shape] if value.shape is not None else []
+        dims = tuple(d if isinstance(d, int) else 0 for d in value.shape) if value.shape is not None else ()
         fits = dims and min(dims) > 0 and len(dims) <= 8 and math.prod(dims) <= MAX_ELEMENTS
-        if context.find(value) is None and fits:
-            context.bind(value, Activation(context.arena_tensor(str(value.name), tuple(dims))))
+        if context.find(value) is None and fits and value.dtype == ir.DataType.FLOAT:
+            context.bind(value, Activation(context.arena_tensor(str(value.name), dims)))
 
 
 def _input(context: Lowering, value: ir.Value) -> int:

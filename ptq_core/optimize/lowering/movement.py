@@ -1,4 +1,4 @@
-"""Nodes that move or rename data: reshapes, transposes, concatenation, padding, identity."""
+"""Nodes that move or rename data: reshapes, transposes, concatenation, identity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.flatfile.operators.concat import CONCAT, Concat
-from ptq_core.flatfile.operators.pad import PAD, Pad
 from ptq_core.flatfile.operators.reshape import RESHAPE
 from ptq_core.flatfile.tensors import DType, QuantParams
 from ptq_core.optimize.lowering.context import (
@@ -163,40 +162,6 @@ def _concat_input(context: Lowering, node: ir.Node, position: int) -> Activation
         name = str(value.name) if value else ""
         return Activation(context.constant_tensor(name, entry if kept else Constant(entry.real)))
     return context.real_input(node, position)
-
-
-def lower_pad(context: Lowering, node: ir.Node) -> None:
-    """Pad with a constant."""
-    mode = get_string(node, "mode", "constant")
-    if mode != "constant":
-        raise Unsupported(f"its mode is {mode}; only constant has a kernel")
-    x = context.activation(node, 0)
-    rank = len(context.dims(x))
-    pads = context.integers(node, 1, "pads") or ()
-    axes = context.integers(node, 3, "axes") or tuple(range(rank))
-    value = context.constant(node, 2, "value")
-    fill = 0.0 if value is None else float(value.real.reshape(-1)[0])
-    if len(pads) != 2 * len(axes) or min(pads, default=0) < 0:
-        raise Unsupported(f"its pads are {list(pads)}; they must not be negative")
-    before, after = [0] * rank, [0] * rank
-    for i, axis in enumerate(axes):
-        before[normal_axis(axis, rank)], after[normal_axis(axis, rank)] = pads[i], pads[i + len(axes)]
-    last = rank == 4
-    source = context.channels_last(x) if last else context.model_layout(x)
-    order = TO_NHWC if last else tuple(range(rank))
-    tensor = context.program.tensors[source]
-    if tensor.qparams is not None:  # the padding value of an int8 node is given in int8
-        attributes = Pad(
-            before=tuple(before[i] for i in order), after=tuple(after[i] for i in order), q_value=int(fill)
-        )
-    else:
-        attributes = Pad(
-            before=tuple(before[i] for i in order), after=tuple(after[i] for i in order), value=fill
-        )
-    dims = tuple(d + attributes.before[i] + attributes.after[i] for i, d in enumerate(tensor.dims))
-    out = context.like(str(node.outputs[0].name), dims, source)
-    context.emit(PAD, str(node.name), (source,), out, attributes)
-    context.bind(node.outputs[0], Activation(out, last))
 
 
 def lower_depth_to_space(context: Lowering, node: ir.Node) -> None:

@@ -16,6 +16,7 @@ from ptq_core.optimize.lowering import (
     matrices,
     movement,
     normalization,
+    padding,
     quantization,
     reductions,
     resize,
@@ -95,7 +96,7 @@ OPERATORS: dict[str, Row] = {
     "Mul": Row(arithmetic.lower_arithmetic(MUL), "yes", "NumPy broadcasting"),
     "Neg": Row(activations.lower_unary(UnaryFunction.NEG), "table", ""),
     "PRelu": Row(arithmetic.lower_prelu, "table for one slope", ""),
-    "Pad": Row(movement.lower_pad, "yes", "mode constant"),
+    "Pad": Row(padding.lower_pad, "yes", "constant pads"),
     "Pow": Row(arithmetic.lower_pow, "table", "NumPy broadcasting"),
     "QuantizeLinear": Row(
         quantization.lower_quantize, "yes", "int8, one scale per tensor", keeps_quantization=True

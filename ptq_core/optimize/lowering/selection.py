@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -40,7 +41,7 @@ def lower_slice(context: Lowering, node: ir.Node) -> None:
         picks[at] = range(dims[at])[slice(_start(start, step, dims[at]), _end(end, step, dims[at]), step)]
     if any(not pick for pick in picks):
         raise Unsupported("its result is empty")
-    context.bind(node.outputs[0], _sliced(context, node, str(node.outputs[0].name), x, picks))
+    context.bind(node.outputs[0], sliced(context, str(node.name), str(node.outputs[0].name), x, picks))
 
 
 def _start(start: int, step: int, size: int) -> int:
@@ -69,7 +70,7 @@ def lower_split(context: Lowering, node: ir.Node) -> None:
         picks = [range(d) for d in dims]
         picks[axis] = range(begin, begin + size)
         begin += size
-        context.bind(value, _sliced(context, node, str(value.name), x, picks))
+        context.bind(value, sliced(context, str(node.name), str(value.name), x, picks))
 
 
 def lower_gather(context: Lowering, node: ir.Node) -> None:
@@ -91,31 +92,32 @@ def lower_gather(context: Lowering, node: ir.Node) -> None:
         picks = [range(d) for d in dims]
         step = steps.pop()
         picks[axis] = range(int(indices[0]), int(indices[-1]) + (1 if step > 0 else -1), step)
-        y = _sliced(context, node, part, x, picks)
+        y = sliced(context, str(node.name), part, x, picks)
     else:
-        y = _gathered(context, node, part, x, axis, indices.astype(np.int32))
+        y = gathered(context, str(node.name), part, x, axis, indices.astype(np.int32))
     shape = (*dims[:axis], *wanted.shape, *dims[axis + 1 :])
     if len(shape) > 8 or math.prod(shape) == 0:
         raise Unsupported(f"its result has the shape {list(shape)}")
     context.bind(node.outputs[0], context.reshaped(y, shape, name, node_name))
 
 
-def _sliced(context: Lowering, node: ir.Node, name: str, x: Activation, picks: list[range]) -> Activation:
+def sliced(context: Lowering, node_name: str, name: str, x: Activation, picks: Sequence[range]) -> Activation:
     """``x`` reduced to ``picks`` (one range per dimension of the model's layout), in the layout that it has."""
     order = sorted(range(len(picks)), key=lambda axis: stored_axis(x, axis))
     stored = [picks[axis] for axis in order]
     out = context.like(name, tuple(len(pick) for pick in stored), x.tensor)
     attributes = Slice(start=tuple(p.start for p in stored), step=tuple(p.step for p in stored))
-    return Activation(context.emit(SLICE, str(node.name), (x.tensor,), out, attributes), x.channels_last)
+    return Activation(context.emit(SLICE, node_name, (x.tensor,), out, attributes), x.channels_last)
 
 
-def _gathered(
-    context: Lowering, node: ir.Node, name: str, x: Activation, axis: int, indices: np.ndarray
+def gathered(
+    context: Lowering, node_name: str, name: str, x: Activation, axis: int, indices: np.ndarray
 ) -> Activation:
+    """``x`` at ``indices`` (int32, from 0) of dimension ``axis`` of the model's layout, in the layout that it has."""
     at = stored_axis(x, axis)
     source = context.tensor(x)
     dims = (*source.dims[:at], len(indices), *source.dims[at + 1 :])
     table = context.program.add(Tensor(f"{name}:indices", DType.I32, indices.shape, None, indices))
     out = context.like(name, dims, x.tensor)
-    context.emit(GATHER, str(node.name), (x.tensor, table), out, Gather(axis=at))
+    context.emit(GATHER, node_name, (x.tensor, table), out, Gather(axis=at))
     return Activation(out, x.channels_last)

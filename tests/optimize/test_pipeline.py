@@ -85,7 +85,7 @@ def many_unsupported(b: Qdq) -> str:
     x = b.node("Sin", "head/sine", [b.conv("conv", "input", 8, 8)])
     x = b.node("Conv", "head/running", [x, b.node("Cos", "head/cosine", [x])])
     scales = b.constant("scales", np.array([1, 1, 2, 2], np.float32))
-    x = b.node("Resize", "neck/up", [x, "", scales], mode="cubic")
+    x = b.node("Resize", "neck/up", [x, "", scales], mode="linear", coordinate_transformation_mode="middle")
     return b.node("Sin", "neck/sine", [x])
 
 
@@ -125,7 +125,7 @@ REFUSED: dict[str, tuple[Graph, int, list[str]]] = {
         [
             "Sin (2): head/sine, neck/sine",
             "Cos (1): head/cosine",
-            "Resize (1), its mode is cubic; only nearest and linear have kernels: neck/up",
+            "Resize (1), its mode, coordinates or rounding are unknown: linear, middle, round_prefer_floor: neck/up",
             "head/running",
         ],
     ),
@@ -149,16 +149,6 @@ REFUSED: dict[str, tuple[Graph, int, list[str]]] = {
         unknown_shape,
         17,
         ["1 node cannot", "NonZero (1)"],
-    ),
-    "antialias": (
-        lambda b: b.node(
-            "Resize",
-            "down",
-            ["input", "", b.constant("s", np.array([1, 1, 0.5, 0.5], np.float32))],
-            antialias=1,
-        ),
-        18,
-        ["it filters against aliasing: down"],
     ),
     "running_indices": (
         lambda b: b.node("Gather", "pick", [b.weight("table", 9, 3), b.node("ArgMax", "best", ["input"])]),

@@ -24,7 +24,6 @@ from ptq_core.optimize.lowering.context import (
     get_int,
     get_string,
     normal_axis,
-    stored_axis,
 )
 
 
@@ -89,14 +88,14 @@ def lower_softmax(context: Lowering, node: ir.Node) -> None:
     x = context.real_input(node)
     axis = normal_axis(get_int(node, "axis", -1), len(context.dims(x)))
     out = context.arena_tensor(str(node.outputs[0].name), context.tensor(x).dims)
-    context.emit(SOFTMAX, str(node.name), (x.tensor,), out, Softmax(axis=stored_axis(x, axis)))
+    context.emit(SOFTMAX, str(node.name), (x.tensor,), out, Softmax(axis=context.stored_axis(x, axis)))
     context.bind(node.outputs[0], Activation(out, x.channels_last))
 
 
 def lower_log_softmax(context: Lowering, node: ir.Node) -> None:
     """LogSoftmax: t − log Σ eᵗ with t = x − max x, which keeps the small ones."""
     x, name, node_name = context.real_input(node), str(node.outputs[0].name), str(node.name)
-    axis = stored_axis(x, normal_axis(get_int(node, "axis", -1), len(context.dims(x))))
+    axis = context.stored_axis(x, normal_axis(get_int(node, "axis", -1), len(context.dims(x))))
 
     def reduced(entry: Activation, function: ReduceFunction, what: str) -> Activation:
         dims = context.tensor(entry).dims

@@ -15,7 +15,7 @@ from ptq_core.flatfile.operators.clamp import CLAMP
 from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.unary import UNARY, Unary, UnaryFunction
 from ptq_core.flatfile.tensors import Array, DType
-from ptq_core.optimize.lowering.context import TO_NHWC, Activation, Constant, Entry, Lowering, Unsupported
+from ptq_core.optimize.lowering.context import Activation, Constant, Entry, Lowering, Unsupported, to_last
 
 
 def lower_arithmetic(kind: OperatorKind[Any]) -> Callable[[Lowering, ir.Node], None]:
@@ -77,9 +77,10 @@ def combine(
     operands = (left, right)
     dims = _broadcast([context.dims(entry) for entry in operands])
     running = [entry for entry in operands if isinstance(entry, Activation)]
-    # In NHWC if one operand lies so already; that needs the result and all run-time operands to have 4 dimensions.
+    # With the channels last if one operand lies so already; that needs the result and all run-time operands to have one rank.
+    rank = len(dims)
     last = any(entry.channels_last for entry in running) and all(
-        len(shape) == 4 for shape in (dims, *(context.dims(entry) for entry in running))
+        len(context.dims(entry)) == rank for entry in running
     )
     inputs = []
     for entry, side in zip(operands, ("left", "right"), strict=True):
@@ -89,9 +90,9 @@ def combine(
                 raise Unsupported("an input is quantized and not dequantized")
             inputs.append(tensor)
         else:
-            constant = _as_channels_last(entry) if last else entry
+            constant = _as_channels_last(entry, rank) if last else entry
             inputs.append(context.constant_tensor(f"{name}:{side}", constant))
-    stored = tuple(dims[i] for i in TO_NHWC) if last else dims
+    stored = tuple(dims[i] for i in to_last(rank)) if last else dims
     out = context.arena_tensor(name, stored)
     return Activation(context.emit(kind, node_name, tuple(inputs), out, Clamp()), last)
 
@@ -140,12 +141,12 @@ def _broadcast(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
         raise Unsupported(f"its shapes {[list(s) for s in shapes]} do not broadcast") from None
 
 
-def _as_channels_last(constant: Constant) -> Constant:
-    """A constant that broadcasts in NCHW as one that broadcasts in NHWC."""
+def _as_channels_last(constant: Constant, rank: int) -> Constant:
+    """A constant that broadcasts with the channels second as one that broadcasts with them last."""
 
     def moved(array: Array) -> Array:
-        spread: Array = array.reshape((1,) * (4 - array.ndim) + array.shape)
-        moved_array: Array = spread.transpose(TO_NHWC)
+        spread: Array = array.reshape((1,) * (rank - array.ndim) + array.shape)
+        moved_array: Array = spread.transpose(to_last(rank))
         return moved_array
 
     if constant.qparams is not None and constant.qparams.per_tensor:

@@ -22,8 +22,15 @@ from ptq_core.flatfile.tensors import Array, DType, Origin, QuantParams, Tensor
 from ptq_core.flatfile.writer import pack_attributes
 from ptq_core.numerics import reference
 
-TO_NHWC = (0, 2, 3, 1)
-TO_NCHW = (0, 3, 1, 2)
+
+def to_last(rank: int) -> tuple[int, ...]:
+    """The permutation that puts the channels, dimension 1, last: NCHW to NHWC, and likewise with other spatial dimensions."""
+    return (0, *range(2, rank), 1)
+
+
+def to_second(rank: int) -> tuple[int, ...]:
+    """The permutation that puts channels that lie last back to dimension 1: NHWC to NCHW."""
+    return (0, rank - 1, *range(1, rank - 1))
 
 
 class Unsupported(Exception):  # noqa: N818 - a signal inside the lowering, collected into one InputError
@@ -47,7 +54,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Activation:
-    """A value computed at run time; ``channels_last`` if the (4-D) tensor holds it as NHWC."""
+    """A value computed at run time; ``channels_last`` if the tensor, of 3 dimensions or more, holds it as NHWC, NLC, NDHWC."""
 
     tensor: int
     channels_last: bool = False
@@ -78,7 +85,8 @@ class Lowering:
             self._set_origin(before.tensor, None)
         self._entries[value] = entry
         if isinstance(entry, Activation) and self.tensor(entry).origin is None:
-            perm = TO_NHWC if entry.channels_last else tuple(range(len(self.tensor(entry).dims)))
+            rank = len(self.tensor(entry).dims)
+            perm = to_last(rank) if entry.channels_last else tuple(range(rank))
             self._set_origin(entry.tensor, Origin(str(value.name), perm))
 
     def output(self, value: ir.Value, entry: Activation) -> int:
@@ -148,7 +156,7 @@ class Lowering:
         if isinstance(entry, Constant):
             return tuple(entry.array.shape)
         dims = self.tensor(entry).dims
-        return tuple(dims[i] for i in TO_NCHW) if entry.channels_last else dims
+        return tuple(dims[i] for i in to_second(len(dims))) if entry.channels_last else dims
 
     def constant_tensor(self, name: str, constant: Constant) -> int:
         """A constant in the program: f32, or i8/i32 with its quantization parameters."""
@@ -196,13 +204,26 @@ class Lowering:
         """``entry`` with ``dims`` of the model's layout; itself if it has them."""
         if dims == self.dims(entry):
             return entry
-        source = self.model_layout(entry)
-        return Activation(self.emit(RESHAPE, node_name, (source,), self.like(name, dims, source)))
+        return Activation(self.reshape(self.model_layout(entry), dims, name, node_name))
+
+    def reshape(self, index: int, dims: tuple[int, ...], name: str, node_name: str) -> int:
+        """Tensor ``index`` with ``dims`` as it lies, one of which may be -1; itself if it has them."""
+        tensor = self.program.tensors[index]
+        if -1 in dims:
+            left = tensor.elements // -math.prod(dims)
+            dims = tuple(left if d == -1 else d for d in dims)
+        if dims == tensor.dims:
+            return index
+        return self.emit(RESHAPE, node_name, (index,), self.like(name, dims, index))
 
     # Layout
 
+    def stored_axis(self, entry: Activation, axis: int) -> int:
+        """Where dimension ``axis`` of the model's layout lies in the tensor of ``entry``."""
+        return to_last(len(self.tensor(entry).dims)).index(axis) if entry.channels_last else axis
+
     def channels_last(self, entry: Activation) -> int:
-        """The tensor of a 4-D value in NHWC."""
+        """The tensor of a value of 3 dimensions or more with its channels last."""
         return entry.tensor if entry.channels_last else self._convert(entry.tensor, True)
 
     def model_layout(self, entry: Activation) -> int:
@@ -212,25 +233,31 @@ class Lowering:
     def _set_origin(self, tensor: int, origin: Origin | None) -> None:
         self.program.tensors[tensor] = dataclasses.replace(self.program.tensors[tensor], origin=origin)
 
-    def _convert(self, index: int, to_nhwc: bool) -> int:
-        key = (index, to_nhwc)
+    def _convert(self, index: int, to_last_order: bool) -> int:
+        key = (index, to_last_order)
         if key not in self._converted:
-            self._converted[key] = self._converted_copy(index, to_nhwc)
+            self._converted[key] = self._converted_copy(index, to_last_order)
         return self._converted[key]
 
-    def _converted_copy(self, index: int, to_nhwc: bool) -> int:
+    def _converted_copy(self, index: int, to_last_order: bool) -> int:
         source = self.program.tensors[index]
-        suffix = "nhwc" if to_nhwc else "nchw"
+        rank = len(source.dims)
+        perm = to_last(rank) if to_last_order else to_second(rank)
+        suffix = (
+            ("nhwc" if to_last_order else "nchw")
+            if rank == 4
+            else f"channels_{'last' if to_last_order else 'second'}"
+        )
         if source.data is not None:
-            data = source.data.transpose(TO_NHWC if to_nhwc else TO_NCHW)
+            data = source.data.transpose(perm)
             return self.constant_tensor(f"{source.name}:{suffix}", Constant(data, source.qparams))
         producer = self._producers.get(index)
         if producer is not None and producer.kind == DEQUANTIZE and producer.inputs[0] is not None:
             # Element-wise operators commute with the layout: moving bytes of int8 is cheaper than of f32.
-            quantized = self._convert(producer.inputs[0], to_nhwc)
+            quantized = self._convert(producer.inputs[0], to_last_order)
             out = self.arena_tensor(f"{source.name}:{suffix}", self.program.tensors[quantized].dims)
             return self.emit(DEQUANTIZE, producer.name, (quantized,), out)
-        return self.transpose(index, TO_NHWC if to_nhwc else TO_NCHW, source.name, f"{source.name}:{suffix}")
+        return self.transpose(index, perm, source.name, f"{source.name}:{suffix}")
 
     def transpose(self, index: int, perm: tuple[int, ...], node_name: str, out_name: str) -> int:
         """``index`` permuted; as a reshape where only dimensions of 1 move, itself where nothing moves."""
@@ -295,13 +322,3 @@ def get_axes(context: Lowering, node: ir.Node, position: int = 1) -> tuple[int, 
     """The attribute or input `axes`, None if there is neither."""
     axes = get_ints(node, "axes")
     return context.integers(node, position, "axes") if axes is None else axes
-
-
-def nhwc_axis(axis: int) -> int:
-    """Where NCHW dimension ``axis`` lies in NHWC."""
-    return TO_NHWC.index(axis)
-
-
-def stored_axis(entry: Activation, axis: int) -> int:
-    """Where dimension ``axis`` of the model's layout lies in the tensor of ``entry``."""
-    return nhwc_axis(axis) if entry.channels_last else axis

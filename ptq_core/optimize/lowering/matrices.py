@@ -21,7 +21,7 @@ from ptq_core.optimize.lowering.context import (
     get_float,
     get_int,
 )
-from ptq_core.optimize.lowering.windows import weight_layout
+from ptq_core.optimize.lowering.convolution import weight_layout
 
 
 def lower_gemm(context: Lowering, node: ir.Node) -> None:

@@ -11,8 +11,6 @@ from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.reshape import RESHAPE
 from ptq_core.flatfile.tensors import DType, QuantParams
 from ptq_core.optimize.lowering.context import (
-    TO_NCHW,
-    TO_NHWC,
     Activation,
     Constant,
     Lowering,
@@ -22,8 +20,9 @@ from ptq_core.optimize.lowering.context import (
     get_ints,
     get_string,
     is_used,
-    nhwc_axis,
     normal_axis,
+    to_last,
+    to_second,
 )
 
 
@@ -124,10 +123,10 @@ def lower_transpose(context: Lowering, node: ir.Node) -> None:
     if isinstance(entry, Constant):
         context.bind(node.outputs[0], _transposed(entry, perm))
         return
-    stored = tuple(TO_NCHW[p] for p in perm) if entry.channels_last else perm
+    stored = tuple(to_second(rank)[p] for p in perm) if entry.channels_last else perm
     name = str(node.outputs[0].name)
     # x itself may already lie as asked; a model in NHWC between two transposes costs nothing.
-    last = rank == 4 and tuple(stored[i] for i in TO_NHWC) == (0, 1, 2, 3)
+    last = rank > 2 and tuple(stored[i] for i in to_last(rank)) == tuple(range(rank))
     out = entry.tensor if last else context.transpose(entry.tensor, stored, str(node.name), name)
     context.bind(node.outputs[0], Activation(out, channels_last=last))
 
@@ -147,11 +146,11 @@ def lower_concat(context: Lowering, node: ir.Node) -> None:
     tensors = tuple(context.channels_last(e) if last else context.model_layout(e) for e in entries)
     dims = [*shapes[0]]
     dims[axis] = sum(shape[axis] for shape in shapes)
-    stored = tuple(dims[i] for i in TO_NHWC) if last else tuple(dims)
+    stored = tuple(dims[i] for i in to_last(rank)) if last else tuple(dims)
     out = context.arena_tensor(str(node.outputs[0].name), stored)
-    attributes = Concat(axis=nhwc_axis(axis) if last else axis)
-    context.emit(CONCAT, str(node.name), tensors, out, attributes)
-    context.bind(node.outputs[0], Activation(out, last))
+    y = Activation(out, last)
+    context.emit(CONCAT, str(node.name), tensors, out, Concat(axis=context.stored_axis(y, axis)))
+    context.bind(node.outputs[0], y)
 
 
 def _concat_input(context: Lowering, node: ir.Node, position: int) -> Activation:

@@ -18,7 +18,6 @@ from ptq_core.optimize.lowering.context import (
     get_float,
     get_int,
     normal_axis,
-    stored_axis,
 )
 
 
@@ -39,8 +38,9 @@ def lower_batch_normalization(context: Lowering, node: ir.Node) -> None:
         )
     scale = gamma / np.sqrt(variance + get_float(node, "epsilon", 1e-5))
     offset = beta - mean * scale
-    source = context.channels_last(x) if rank == 4 else context.model_layout(x)
-    shape = (len(scale),) if rank in (2, 4) else (len(scale), *[1] * (rank - 2))
+    last = rank == 4 or x.channels_last
+    source = context.channels_last(x) if last else x.tensor
+    shape = (len(scale),) if last or rank == 2 else (len(scale), *[1] * (rank - 2))
     dims = context.program.tensors[source].dims
     name, node_name = str(node.outputs[0].name), str(node.name)
     for kind, what, values, out_name in (
@@ -52,7 +52,7 @@ def lower_batch_normalization(context: Lowering, node: ir.Node) -> None:
         )
         out = context.arena_tensor(out_name, dims)
         source = context.emit(kind, node_name, (source, constant), out, Clamp())
-    context.bind(node.outputs[0], Activation(source, channels_last=rank == 4))
+    context.bind(node.outputs[0], Activation(source, last))
 
 
 def lower_instance_normalization(context: Lowering, node: ir.Node) -> None:
@@ -86,7 +86,7 @@ def _normalize(
 ) -> None:
     """(x − mean) / √(variance + epsilon) · scale + bias, mean and variance over ``axes`` of the model's layout."""
     name, node_name = str(node.outputs[0].name), str(node.name)
-    stored = tuple(stored_axis(x, axis) for axis in axes)
+    stored = tuple(context.stored_axis(x, axis) for axis in axes)
 
     def mean(entry: Activation, what: str) -> Activation:
         dims = tuple(1 if i in stored else d for i, d in enumerate(context.tensor(entry).dims))

@@ -13,16 +13,17 @@ from ptq_core.flatfile.operators.unary import UnaryFunction
 from ptq_core.optimize.lowering import (
     activations,
     arithmetic,
+    convolution,
     matrices,
     movement,
     normalization,
     padding,
+    pooling,
     quantization,
     reductions,
     resize,
     selection,
     transposed_convolution,
-    windows,
 )
 from ptq_core.optimize.lowering.context import Lowering
 
@@ -46,7 +47,7 @@ OPERATORS: dict[str, Row] = {
     "Abs": Row(activations.lower_unary(UnaryFunction.ABS), "table", ""),
     "Add": Row(arithmetic.lower_arithmetic(ADD), "yes", "NumPy broadcasting"),
     "ArgMax": Row(reductions.lower_arg_max, "yes", "int32 result"),
-    "AveragePool": Row(windows.lower_average_pool, "yes", "two-dimensional, no dilation"),
+    "AveragePool": Row(pooling.lower_average_pool, "yes", ""),
     "BatchNormalization": Row(
         normalization.lower_batch_normalization, "folded", "inference, constant parameters"
     ),
@@ -54,10 +55,8 @@ OPERATORS: dict[str, Row] = {
     "Ceil": Row(activations.lower_unary(UnaryFunction.CEIL), "table", ""),
     "Clip": Row(activations.lower_clip, "yes", "constant bounds"),
     "Concat": Row(movement.lower_concat, "yes", "any axis"),
-    "Conv": Row(windows.lower_conv, "yes", "two-dimensional, constant weights"),
-    "ConvTranspose": Row(
-        transposed_convolution.lower_conv_transpose, "yes", "two-dimensional, constant weights"
-    ),
+    "Conv": Row(convolution.lower_conv, "yes", "constant weights"),
+    "ConvTranspose": Row(transposed_convolution.lower_conv_transpose, "yes", "constant weights"),
     "DepthToSpace": Row(movement.lower_depth_to_space, "yes", ""),
     "DequantizeLinear": Row(
         quantization.lower_dequantize,
@@ -75,8 +74,8 @@ OPERATORS: dict[str, Row] = {
     "Gather": Row(selection.lower_gather, "yes", "constant indices"),
     "Gelu": Row(activations.lower_gelu, "table", "approximate none"),
     "Gemm": Row(matrices.lower_gemm, "yes", "constant B and C"),
-    "GlobalAveragePool": Row(windows.lower_global_average_pool, "yes", "two-dimensional"),
-    "GlobalMaxPool": Row(windows.lower_global_max_pool, "yes", "two-dimensional"),
+    "GlobalAveragePool": Row(pooling.lower_global_average_pool, "yes", ""),
+    "GlobalMaxPool": Row(pooling.lower_global_max_pool, "yes", ""),
     "HardSigmoid": Row(activations.lower_unary(UnaryFunction.HARD_SIGMOID, 0.2, 0.5), "table", ""),
     "HardSwish": Row(activations.lower_unary(UnaryFunction.HARD_SWISH), "table", ""),
     "Identity": Row(movement.lower_identity, "yes", "", keeps_quantization=True),
@@ -87,9 +86,10 @@ OPERATORS: dict[str, Row] = {
     "LeakyRelu": Row(activations.lower_unary(UnaryFunction.LEAKY_RELU, 0.01), "table", ""),
     "Log": Row(activations.lower_unary(UnaryFunction.LOG), "table", ""),
     "LogSoftmax": Row(activations.lower_log_softmax, "", "along one axis"),
+    "LpPool": Row(pooling.lower_lp_pool, "", ""),
     "MatMul": Row(matrices.lower_mat_mul, "yes", "constant second matrix of two dimensions"),
     "Max": Row(arithmetic.lower_arithmetic(MAXIMUM), "table", "NumPy broadcasting"),
-    "MaxPool": Row(windows.lower_max_pool, "yes", "two-dimensional, without indices"),
+    "MaxPool": Row(pooling.lower_max_pool, "yes", "without indices"),
     "Mean": Row(arithmetic.lower_mean, "table", "NumPy broadcasting"),
     "Min": Row(arithmetic.lower_arithmetic(MINIMUM), "table", "NumPy broadcasting"),
     "Mish": Row(activations.lower_unary(UnaryFunction.MISH), "table", ""),
@@ -113,7 +113,7 @@ OPERATORS: dict[str, Row] = {
     "Resize": Row(
         resize.lower_resize,
         "yes",
-        "nearest or linear over two neighbouring dimensions; half_pixel, asymmetric, align_corners, pytorch_half_pixel",
+        "constant scales or sizes; int8: nearest, or linear over two neighbouring dimensions",
     ),
     "Round": Row(activations.lower_unary(UnaryFunction.ROUND), "table", ""),
     "Shape": Row(movement.lower_shape, "constant", "", keeps_quantization=True),

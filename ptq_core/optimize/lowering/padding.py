@@ -16,7 +16,6 @@ from ptq_core.optimize.lowering.context import (
     Unsupported,
     get_string,
     normal_axis,
-    stored_axis,
 )
 from ptq_core.optimize.lowering.selection import gathered, sliced
 
@@ -71,7 +70,7 @@ def _filled(
 ) -> Activation:
     value = context.constant(node, 2, "value")
     fill = 0.0 if value is None else float(value.real.reshape(-1)[0])
-    order = sorted(range(len(widths)), key=lambda axis: stored_axis(x, axis))
+    order = sorted(range(len(widths)), key=lambda axis: context.stored_axis(x, axis))
     before, after = (tuple(widths[axis][side] for axis in order) for side in (0, 1))
     tensor = context.tensor(x)
     if tensor.qparams is not None:  # the padding value of an int8 node is given in int8

@@ -18,7 +18,6 @@ from ptq_core.optimize.lowering.context import (
     get_axes,
     get_int,
     normal_axis,
-    stored_axis,
 )
 
 
@@ -41,7 +40,7 @@ def lower_reduce(function: ReduceFunction) -> Callable[[Lowering, ir.Node], None
             x = Activation(context.channels_last(x), True)
         elif rank == 4 and axes == (1, 2):  # the model itself works in NHWC
             x = Activation(context.model_layout(x))
-        stored = tuple(sorted(stored_axis(x, axis) for axis in axes))
+        stored = tuple(sorted(context.stored_axis(x, axis) for axis in axes))
         source = context.tensor(x)
         dims = tuple(1 if i in stored else d for i, d in enumerate(source.dims))
         name, keep = str(node.outputs[0].name), bool(get_int(node, "keepdims", 1))
@@ -68,7 +67,7 @@ def lower_arg_max(context: Lowering, node: ir.Node) -> None:
     axis = normal_axis(get_int(node, "axis", 0), len(dims))
     if axis != 1:
         x = Activation(context.model_layout(x))
-    stored = stored_axis(x, axis)
+    stored = context.stored_axis(x, axis)
     shape = tuple(1 if i == stored else d for i, d in enumerate(context.tensor(x).dims))
     name, keep = str(node.outputs[0].name), bool(get_int(node, "keepdims", 1))
     out = context.arena_tensor(name if keep else f"{name}:kept", shape, DType.I32)

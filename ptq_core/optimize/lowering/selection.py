@@ -19,7 +19,6 @@ from ptq_core.optimize.lowering.context import (
     get_int,
     get_ints,
     normal_axis,
-    stored_axis,
 )
 
 
@@ -103,7 +102,7 @@ def lower_gather(context: Lowering, node: ir.Node) -> None:
 
 def sliced(context: Lowering, node_name: str, name: str, x: Activation, picks: Sequence[range]) -> Activation:
     """``x`` reduced to ``picks`` (one range per dimension of the model's layout), in the layout that it has."""
-    order = sorted(range(len(picks)), key=lambda axis: stored_axis(x, axis))
+    order = sorted(range(len(picks)), key=lambda axis: context.stored_axis(x, axis))
     stored = [picks[axis] for axis in order]
     out = context.like(name, tuple(len(pick) for pick in stored), x.tensor)
     attributes = Slice(start=tuple(p.start for p in stored), step=tuple(p.step for p in stored))
@@ -114,7 +113,7 @@ def gathered(
     context: Lowering, node_name: str, name: str, x: Activation, axis: int, indices: np.ndarray
 ) -> Activation:
     """``x`` at ``indices`` (int32, from 0) of dimension ``axis`` of the model's layout, in the layout that it has."""
-    at = stored_axis(x, axis)
+    at = context.stored_axis(x, axis)
     source = context.tensor(x)
     dims = (*source.dims[:at], len(indices), *source.dims[at + 1 :])
     table = context.program.add(Tensor(f"{name}:indices", DType.I32, indices.shape, None, indices))

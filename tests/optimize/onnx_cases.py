@@ -17,14 +17,10 @@ from ptq_core.optimize.lowering.operators import OPERATORS
 Array = NDArray[Any]
 
 CONSTANT_INPUTS = {
-    "BatchNormalization": (1, 2, 3, 4),
-    "Clip": (1, 2),
     "Conv": (1, 2),
     "ConvTranspose": (1, 2),
     "DequantizeLinear": (1, 2),
     "Gemm": (1, 2),
-    "InstanceNormalization": (1, 2),
-    "LayerNormalization": (1, 2),
     "MatMul": (1,),
     "Pad": (2,),
     "QuantizeLinear": (1, 2),

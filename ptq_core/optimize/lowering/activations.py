@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.flatfile.operators.attributes import Clamp
-from ptq_core.flatfile.operators.binary import MUL, SUB
+from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB
 from ptq_core.flatfile.operators.clamp import CLAMP
 from ptq_core.flatfile.operators.reduce import REDUCE, Reduce, ReduceFunction
 from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
@@ -65,13 +65,53 @@ def lower_swish(context: Lowering, node: ir.Node) -> None:
     context.bind(node.outputs[0], combine(context, MUL, node_name, name, x, gate))
 
 
+def lower_celu(context: Lowering, node: ir.Node) -> None:
+    """Celu: alpha · elu(x / alpha)."""
+    x, name, node_name = context.real_input(node), str(node.outputs[0].name), str(node.name)
+    alpha = Constant(np.array(get_float(node, "alpha", 1.0), np.float32))
+    scaled = combine(context, DIV, node_name, f"{name}:scaled", x, alpha)
+    y = apply(context, UnaryFunction.ELU, node_name, f"{name}:elu", scaled, 1.0)
+    context.bind(node.outputs[0], combine(context, MUL, node_name, name, y, alpha))
+
+
+def lower_selu(context: Lowering, node: ir.Node) -> None:
+    """Selu: gamma · elu(x); the defaults are ONNX's."""
+    x, name, node_name = context.real_input(node), str(node.outputs[0].name), str(node.name)
+    y = apply(
+        context,
+        UnaryFunction.ELU,
+        node_name,
+        f"{name}:elu",
+        x,
+        get_float(node, "alpha", 1.67326319217681884765625),
+    )
+    gamma = Constant(np.array(get_float(node, "gamma", 1.05070102214813232421875), np.float32))
+    context.bind(node.outputs[0], combine(context, MUL, node_name, name, y, gamma))
+
+
+def lower_softsign(context: Lowering, node: ir.Node) -> None:
+    """Softsign: x / (1 + |x|)."""
+    x, name, node_name = context.real_input(node), str(node.outputs[0].name), str(node.name)
+    size = apply(context, UnaryFunction.ABS, node_name, f"{name}:size", x)
+    divisor = combine(context, ADD, node_name, f"{name}:divisor", size, Constant(np.array(1, np.float32)))
+    context.bind(node.outputs[0], combine(context, DIV, node_name, name, x, divisor))
+
+
 def lower_relu(context: Lowering, node: ir.Node) -> None:
     """Relu → clamp to [0, inf]."""
     _emit_clamp(context, node, 0.0, math.inf)
 
 
 def lower_clip(context: Lowering, node: ir.Node) -> None:
-    """Clip with constant bounds → clamp."""
+    """Clip → clamp; with computed bounds the smaller of `max` and the larger of `min` and x."""
+    given = [context.find(value) for value in node.inputs[1:3]]
+    if any(isinstance(bound, Activation) for bound in given):
+        y, name, node_name = context.real_input(node), str(node.outputs[0].name), str(node.name)
+        present = [(kind, b) for kind, b in zip((MAXIMUM, MINIMUM), given, strict=False) if b is not None]
+        for i, (kind, bound) in enumerate(present, 1):
+            y = combine(context, kind, node_name, name if i == len(present) else f"{name}:above", y, bound)
+        context.bind(node.outputs[0], y)
+        return
     bounds = []
     for position, name, default in ((1, "min", -math.inf), (2, "max", math.inf)):
         found = context.constant(node, position, f"bound {name}")

@@ -10,13 +10,23 @@ from ptq_core.optimize.lowering.arithmetic import apply, combine
 from ptq_core.optimize.lowering.context import Activation, Constant, Lowering, Unsupported
 
 
+def squares(context: Lowering, node_name: str, name: str, x: Activation) -> Activation:
+    """x²."""
+    return combine(context, MUL, node_name, name, x, x)
+
+
+def sizes(context: Lowering, node_name: str, name: str, x: Activation) -> Activation:
+    """|x|."""
+    return apply(context, UnaryFunction.ABS, node_name, name, x)
+
+
 def powers(context: Lowering, node_name: str, name: str, x: Activation, p: int) -> Activation:
     """|x|^p, p ≥ 1; ``name`` is that of the norm."""
     if p < 1:
         raise Unsupported(f"its norm is of order {p}, not 1 or more")
     if p == 2:
-        return combine(context, MUL, node_name, f"{name}:squares", x, x)
-    size = apply(context, UnaryFunction.ABS, node_name, f"{name}:sizes", x)
+        return squares(context, node_name, f"{name}:squares", x)
+    size = sizes(context, node_name, f"{name}:sizes", x)
     if p == 1:
         return size
     exponent = Constant(np.array(p, np.float32))

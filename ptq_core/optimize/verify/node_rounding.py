@@ -52,8 +52,20 @@ def _layer_normalization(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Arra
     return _normalized(node, inputs, y, tuple(range(first, x.ndim)), None)
 
 
+def _mean_variance_normalization(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Array:
+    x = cast(Array, inputs[0])
+    named = next((a.ints for a in node.attribute if a.name == "axes"), (0, 2, 3))
+    axes = tuple(axis % x.ndim for axis in named)
+    return _normalized(node, (x, np.ones(()), np.zeros(())), y, axes, None, epsilon=1e-18)
+
+
 def _normalized(
-    node: onnx.NodeProto, inputs: Inputs, y: Array, axes: tuple[int, ...], shape: tuple[int, ...] | None
+    node: onnx.NodeProto,
+    inputs: Inputs,
+    y: Array,
+    axes: tuple[int, ...],
+    shape: tuple[int, ...] | None,
+    epsilon: float | None = None,
 ) -> Array:
     """As above, with the variance as mean(x²) − mean(x)²: its terms may cancel too."""
     x, gamma = (cast(Array, values) for values in inputs[:2])
@@ -63,7 +75,8 @@ def _normalized(
         gamma, beta = gamma.reshape(shape), beta.reshape(shape)
     count = int(np.prod([x.shape[i] for i in axes]))
     mean = x.mean(axes, keepdims=True)
-    variance = x.var(axes, keepdims=True) + _attribute(node, "epsilon", 1e-5)
+    epsilon = _attribute(node, "epsilon", 1e-5) if epsilon is None else epsilon
+    variance = x.var(axes, keepdims=True) + epsilon
     scale = np.abs(gamma) / np.sqrt(variance)
     magnitude = np.abs(x).mean(axes, keepdims=True)  # of the mean's terms
     squares = (count + SLACK) * UNIT * (x * x).mean(axes, keepdims=True) / variance
@@ -82,6 +95,7 @@ RULES: dict[str, Callable[[onnx.NodeProto, Inputs, Array], Array]] = {
     "BatchNormalization": _batch_normalization,
     "InstanceNormalization": _instance_normalization,
     "LayerNormalization": _layer_normalization,
+    "MeanVarianceNormalization": _mean_variance_normalization,
 }
 """Op type → (node, its inputs, its output) → bound."""
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quietly import quietly
-from tailor_runtime import TailoringError, read_needs, tailored_sources
+from tailor_runtime import TailoringError, read_needs, tailored_files
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "runtime"
@@ -189,8 +189,8 @@ def install(source: Path, target: Path) -> bool:
 
 
 def write_tailored(tailor: Path, folder: Path) -> None:
-    """Writes the tailored sources into `folder`; files that are right already keep their time."""
-    wanted = tailored_sources(SOURCE, *read_needs(tailor))
+    """Writes what tailors a runtime into `folder`; files that are right already keep their time."""
+    wanted = tailored_files(SOURCE, *read_needs(tailor))
     for old in folder.rglob("*"):
         if old.is_file() and str(old.relative_to(folder)) not in wanted:
             old.unlink()

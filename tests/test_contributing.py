@@ -1,4 +1,4 @@
-"""The example of CONTRIBUTING.md, "How to add an operator", is applied to a copy of the tree, built, and its test is run."""
+"""The examples of CONTRIBUTING.md are applied to a copy of the tree, built, and what they add is run."""
 
 from __future__ import annotations
 
@@ -7,25 +7,54 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from tailor_runtime import KERNEL_ROW
+from kernel_rows import kernel_rows
 
 from ptq_core.flatfile.operators import BY_CODE
+from ptq_core.runtime import cpu_features
+from tests.needs import ROOT, not_here
 
-ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("ptq_core", "cli", "runtime", "scripts", "tests", "setup.cfg")
-BLOCK = re.compile(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COPIED = ("ptq_core", "cli", "runtime", "scripts", "tests", "docs", "setup.cfg")
+BLOCK = re.compile(r"^`([\w./]+)`:\n\n```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NEW_KERNEL = "arg_max_f32_x16__avx2"
+RUN_THE_KERNEL = f"""
+import numpy as np
+from ptq_core.flatfile.interpreter import run
+from ptq_core.flatfile.operators.arg_max import ARG_MAX
+from ptq_core.flatfile.tensors import DType
+from ptq_core.flatfile.writer import write_program
+from ptq_core.runtime import Program
+from tests.flatfile.generated import one_op_program
+
+for seed in range(20):
+    random = np.random.default_rng(seed)
+    program = one_op_program(ARG_MAX, DType.F32, random)
+    x = random.standard_normal(program.tensors[0].dims).astype(np.float32)
+    with Program(write_program(program)) as runtime:
+        assert [op.kernel for op in runtime.ops] == ["{NEW_KERNEL}"]
+        np.testing.assert_array_equal(runtime.run(x)[0], run(program, [x])[0])
+"""
 
 
-def example() -> dict[str, str]:
-    """File → text, with a number that no kind has."""
+def apply_example(section: str, tree: Path) -> list[str]:
+    """Writes the files of a section's example into ``tree``, and adds the lines of its diffs; returns their paths."""
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    section = page.split("## How to add an operator")[1].split("\n## ")[0]
-    return {
-        path: re.sub(r"code=\d+", f"code={max(BY_CODE) + 1}", text) for path, text in BLOCK.findall(section)
-    }
+    blocks = BLOCK.findall(page.split(f"## {section}\n")[1].split("\n## ")[0])
+    for name, language, text in blocks:
+        path = tree / name
+        if language == "diff":
+            lines = text.splitlines(keepends=True)
+            old = "".join(line[1:] for line in lines if line[0] == " ")
+            before = path.read_text(encoding="utf-8")
+            assert before.count(old) == 1, f"{name} does not have once:\n{old}"
+            text = before.replace(old, "".join(line[1:] for line in lines))
+        else:
+            assert not path.exists(), name
+        path.write_text(text, encoding="utf-8")
+    return [name for name, _, _ in blocks]
 
 
 def copy_tree(target: Path) -> None:
@@ -49,13 +78,15 @@ def run(tree: Path, *command: object, **variables: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def build(tree: Path, op: str) -> Path:
-    """A runtime of one operator and the scalar kernels alone, unoptimized: that is built soonest."""
-    lists = (tree / "runtime" / "src" / "kernels").glob("*/kernels.cc")
-    kernels = {row[1] for path in lists for row in KERNEL_ROW.finditer(path.read_text())}
+def run_tests(tree: Path, *tests: str, **variables: str) -> None:
+    run(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-skips", *tests, **variables)
+
+
+def build(tree: Path, op: str, kernels: Iterable[str] = ()) -> Path:
+    """A runtime of one operator, ``kernels`` and the scalar ones alone, unoptimized: that is built soonest."""
+    scalar = {row.name for row in kernel_rows(tree / "runtime") if row.name.endswith("__scalar")}
     tailor = tree / "example.tailor"
-    scalar = sorted(name for name in kernels if name.endswith("__scalar"))
-    tailor.write_text("\n".join([f"op {op}", *(f"kernel {name}" for name in scalar)]))
+    tailor.write_text("\n".join([f"op {op}", *(f"kernel {name}" for name in sorted({*scalar, *kernels}))]))
     script = tree / "runtime" / "build_runtime.py"
     folder = tree / "built"
     run(tree, script, "--tailor", tailor, "--install-dir", folder, CMAKE_BUILD_TYPE="Debug")
@@ -65,21 +96,20 @@ def build(tree: Path, op: str) -> Path:
 @pytest.mark.needs("runtime")
 def test_the_example_of_an_operator(tmp_path: Path) -> None:
     copy_tree(tmp_path)
-    files = example()
-    assert len(files) == 3, "a Python file, a C++ file, a test"
-    for path, text in files.items():
-        assert not (tmp_path / path).exists(), path
-        (tmp_path / path).write_text(text, encoding="utf-8")
-    row, _, test = files
+    row, _, test = apply_example("How to add an operator", tmp_path)
+    path = tmp_path / row
+    free = max(BY_CODE) + 1  # the page's number may be taken by now
+    path.write_text(re.sub(r"code=\d+", f"code={free}", path.read_text(encoding="utf-8")), encoding="utf-8")
     folder = build(tmp_path, Path(row).stem)
-    run(
-        tmp_path,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--no-skips",
-        test,
-        PTQ_RUNTIME_DIR=str(folder),
-    )
+    run_tests(tmp_path, test, PTQ_RUNTIME_DIR=str(folder))
+
+
+@pytest.mark.needs("runtime")
+def test_the_example_of_a_kernel(tmp_path: Path) -> None:
+    if "avx2" not in cpu_features().split():
+        not_here("the example is for AVX2")
+    copy_tree(tmp_path)
+    assert len(apply_example("How to add a kernel", tmp_path)) == 3, "a file, its row, its line in the page"
+    folder = build(tmp_path, "arg_max", [NEW_KERNEL])
+    run(tmp_path, "-c", RUN_THE_KERNEL, PTQ_RUNTIME_DIR=str(folder))
+    run_tests(tmp_path, "tests/test_docs.py::test_every_kernel_is_documented")

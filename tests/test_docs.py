@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from kernel_rows import kernel_rows
 
 from ptq_cli.main import COMMANDS, load_command
 from ptq_core.config import QuantizeConfig
@@ -97,34 +98,25 @@ def test_every_key_is_documented() -> None:
     assert keys - documented == set()
 
 
-def listed_kernels() -> dict[str, list[int]]:
-    """The kernels of every list, and the numbers of their rows that follow the required features."""
-    rows = r'\{"(\w+__\w+)",[^,]*((?:,\s*\d+)*)'
-    return {
-        name: [int(number) for number in re.findall(r"\d+", numbers)]
-        for path in ROOT.glob("runtime/src/kernels/*/kernels.cc")
-        for name, numbers in re.findall(rows, path.read_text(encoding="utf-8"))
-    }
-
-
 def test_every_kernel_is_documented() -> None:
-    listed = listed_kernels()
+    listed = {row.name for row in kernel_rows(ROOT / "runtime")}
     text = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
     assert {name.split("_")[0] for name in listed} >= {"gemm", "depthwise", "crc32"}
-    assert set(re.findall(r"`(\w+__\w+)`", text)) == listed.keys()
+    assert set(re.findall(r"`(\w+__\w+)`", text)) == listed
 
 
 def test_tiles_and_packings_of_gemm_kernels_are_those_of_their_list() -> None:
     text = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
     documented = {
-        name: [int(number) for number in re.findall(r"\d+", numbers)]
+        name: re.findall(r"\d+", numbers)
         for name, numbers in re.findall(r"^\| `(gemm_\w+)`((?: \| \d+){5}) \|", text, re.MULTILINE)
     }
-    float_packing = [1, 1, 0]  # kr, kd and input offset, which float rows do not have
+    unless_said = {"kr": "1", "kd": "1", "input_offset": "0"}
+    columns = ("mr", "nr", "kr", "kd", "input_offset")
     listed = {
-        name: numbers if name.startswith("gemm_i8") else numbers + float_packing
-        for name, numbers in listed_kernels().items()
-        if name.startswith("gemm")
+        row.name: [{**unless_said, **row.traits}[trait] for trait in columns]
+        for row in kernel_rows(ROOT / "runtime")
+        if row.family == "gemm"
     }
     assert documented == listed
 

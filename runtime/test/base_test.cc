@@ -38,7 +38,7 @@ void TestCrc32Kernel(const ptq::Crc32Kernel& kernel) {
 }
 
 void TestCrc32() {
-  ptq_test::WalkList("crc32", ptq::kCrc32Kernels, ptq::kCrc32KernelCount, TestCrc32Kernel);
+  ptq_test::WalkList("crc32", ptq::kCrc32Kernels, TestCrc32Kernel);
   CHECK(ptq::Crc32(0, "", 0) == 0);
   CHECK(ptq::Crc32(0, "123456789", 9) == 0xCBF43926);  // the check value of this CRC
   const char text[] = "The quick brown fox jumps over the lazy dog";

@@ -159,8 +159,8 @@ void TestArgMax(const ptq::ArgMaxKernel<T>& kernel) {
 }  // namespace
 
 int main() {
-  WalkList("copy", ptq::kCopyKernels, ptq::kCopyKernelCount, TestCopy);
-  WalkList("arg_max f32", ptq::kArgMaxF32Kernels, ptq::kArgMaxF32KernelCount, TestArgMax<float>);
-  WalkList("arg_max i8", ptq::kArgMaxI8Kernels, ptq::kArgMaxI8KernelCount, TestArgMax<int8_t>);
+  WalkList("copy", ptq::kCopyKernels, TestCopy);
+  WalkList("arg_max f32", ptq::kArgMaxF32Kernels, TestArgMax<float>);
+  WalkList("arg_max i8", ptq::kArgMaxI8Kernels, TestArgMax<int8_t>);
   return Finish("copy_test");
 }

@@ -174,10 +174,8 @@ void TestDepthwiseReal(const ptq::DepthwiseKernel<T, ptq::DepthwiseRealRow<T>>& 
 }  // namespace
 
 int main() {
-  WalkList("depthwise i8", ptq::kDepthwiseI8Kernels, ptq::kDepthwiseI8KernelCount, TestDepthwiseI8);
-  WalkList("depthwise f32", ptq::kDepthwiseF32Kernels, ptq::kDepthwiseF32KernelCount,
-           TestDepthwiseReal<float>);
-  WalkHalfList("depthwise f16", ptq::kDepthwiseF16Kernels, ptq::kDepthwiseF16KernelCount,
-               TestDepthwiseReal<ptq::Half>);
+  WalkList("depthwise i8", ptq::kDepthwiseI8Kernels, TestDepthwiseI8);
+  WalkList("depthwise f32", ptq::kDepthwiseF32Kernels, TestDepthwiseReal<float>);
+  WalkHalfList("depthwise f16", ptq::kDepthwiseF16Kernels, TestDepthwiseReal<ptq::Half>);
   return Finish("depthwise_test");
 }

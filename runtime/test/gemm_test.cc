@@ -204,8 +204,8 @@ void TestPacking() {
 
 int main() {
   TestPacking();
-  WalkList("gemm i8", ptq::kGemmI8Kernels, ptq::kGemmI8KernelCount, TestGemmI8);
-  WalkList("gemm f32", ptq::kGemmF32Kernels, ptq::kGemmF32KernelCount, TestGemmReal<float>);
-  WalkHalfList("gemm f16", ptq::kGemmF16Kernels, ptq::kGemmF16KernelCount, TestGemmReal<ptq::Half>);
+  WalkList("gemm i8", ptq::kGemmI8Kernels, TestGemmI8);
+  WalkList("gemm f32", ptq::kGemmF32Kernels, TestGemmReal<float>);
+  WalkHalfList("gemm f16", ptq::kGemmF16Kernels, TestGemmReal<ptq::Half>);
   return Finish("gemm_test");
 }

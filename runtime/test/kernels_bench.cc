@@ -57,8 +57,7 @@ void BenchGemm() {
   Random random(1);
   const Data<float> zeros(kColumns + 64);
   const Data<int32_t> zeros_i32(kColumns + 64);
-  for (size_t i = 0; i < ptq::kGemmF32KernelCount; ++i) {
-    const ptq::GemmF32Kernel& kernel = ptq::kGemmF32Kernels[i];
+  for (const ptq::GemmF32Kernel& kernel : ptq::kGemmF32Kernels) {
     const Data<float> x(Integers<float>(&random, kernel.mr * kDepth));
     ptq::Array<float> packed;
     PackGemm(&random, kernel, 1, 1, &packed);
@@ -79,8 +78,7 @@ void BenchGemm() {
     tile.scratch = scratch.data();
     Time(kernel, "mr x 256 x 256", kernel.mr * kDepth * kColumns, "MAC", [&] { kernel.run(tile); });
   }
-  for (size_t i = 0; i < ptq::kGemmI8KernelCount; ++i) {
-    const ptq::GemmI8Kernel& kernel = ptq::kGemmI8Kernels[i];
+  for (const ptq::GemmI8Kernel& kernel : ptq::kGemmI8Kernels) {
     const Data<int8_t> x(Integers<int8_t>(&random, kernel.mr * kDepth));
     ptq::Array<int8_t> packed;
     PackGemm(&random, kernel, kernel.kr, kernel.kd, &packed);
@@ -110,12 +108,12 @@ void TimeDepthwise(const Kernel& kernel, SetOutput set_output) {
   const auto chosen = [](size_t made_for, size_t otherwise) {
     return made_for == 0 ? otherwise : made_for;
   };
-  const size_t kernel_h = chosen(kernel.kernel_h, 3), kernel_w = chosen(kernel.kernel_w, 3);
-  const ptq::DepthwiseShape shape = {kChannels, kernel_h, kernel_w, chosen(kernel.stride, 1), 1};
-  const size_t columns = shape.Columns(kPixels), taps = kernel_h * kernel_w;
-  const Data<T> x(columns * kernel_h * kChannels), w(kChannels * taps);
+  const size_t side = chosen(kernel.size, 3);
+  const ptq::DepthwiseShape shape = {kChannels, side, side, chosen(kernel.stride, 1), 1};
+  const size_t columns = shape.Columns(kPixels), taps = side * side;
+  const Data<T> x(columns * side * kChannels), w(kChannels * taps);
   List<const T*> pointers;
-  for (size_t i = 0; i < columns * kernel_h; ++i) pointers.Add(x.data() + i * kChannels);
+  for (size_t i = 0; i < columns * side; ++i) pointers.Add(x.data() + i * kChannels);
   ptq::Array<T> packed;
   if (packed.Allocate(kernel.packing.size(shape)) != PTQ_OK) abort();
   kernel.packing.pack(shape, w.data(), packed.data());
@@ -127,7 +125,7 @@ void TimeDepthwise(const Kernel& kernel, SetOutput set_output) {
   row.output_stride = kChannels;
   set_output(&row);
   char size[32];
-  snprintf(size, sizeof size, "28 x 192, %zux%zus%zu", kernel_h, kernel_w, shape.stride);
+  snprintf(size, sizeof size, "28 x 192, %zux%zus%zu", side, side, shape.stride);
   Time(kernel, size, kPixels * kChannels * taps, "MAC", [&] { kernel.run(row); });
 }
 
@@ -136,21 +134,19 @@ void BenchDepthwise() {
   const Data<int32_t> zeros_i32(kChannels);
   Data<float> y(kPixels * kChannels);
   Data<int8_t> y_i8(kPixels * kChannels);
-  for (size_t i = 0; i < ptq::kDepthwiseF32KernelCount; ++i) {
-    TimeDepthwise<float, ptq::DepthwiseF32Row>(ptq::kDepthwiseF32Kernels[i],
-                                               [&](ptq::DepthwiseF32Row* row) {
-                                                 row->bias = zeros.data();
-                                                 row->output = y.data();
-                                               });
+  for (const auto& kernel : ptq::kDepthwiseF32Kernels) {
+    TimeDepthwise<float, ptq::DepthwiseF32Row>(kernel, [&](ptq::DepthwiseF32Row* row) {
+      row->bias = zeros.data();
+      row->output = y.data();
+    });
   }
-  for (size_t i = 0; i < ptq::kDepthwiseI8KernelCount; ++i) {
-    TimeDepthwise<int8_t, ptq::DepthwiseI8Row>(ptq::kDepthwiseI8Kernels[i],
-                                               [&](ptq::DepthwiseI8Row* row) {
-                                                 row->bias = zeros_i32.data();
-                                                 row->multiplier = zeros.data();
-                                                 row->output_i8 = y_i8.data();
-                                                 row->range = ptq::MakeOutputRange(0, -128, 127);
-                                               });
+  for (const auto& kernel : ptq::kDepthwiseI8Kernels) {
+    TimeDepthwise<int8_t, ptq::DepthwiseI8Row>(kernel, [&](ptq::DepthwiseI8Row* row) {
+      row->bias = zeros_i32.data();
+      row->multiplier = zeros.data();
+      row->output_i8 = y_i8.data();
+      row->range = ptq::MakeOutputRange(0, -128, 127);
+    });
   }
 }
 
@@ -160,18 +156,15 @@ void BenchElementwise() {
   const Data<int8_t> a_i8(random.Int8s(kCount)), b_i8(random.Int8s(kCount));
   Data<float> y(kCount);
   Data<int8_t> y_i8(kCount);
-  for (size_t i = 0; i < ptq::kBinaryF32KernelCount; ++i) {
-    const ptq::BinaryF32Kernel& kernel = ptq::kBinaryF32Kernels[i];
+  for (const ptq::BinaryF32Kernel& kernel : ptq::kBinaryF32Kernels) {
     Time(kernel, "16384", 12 * kCount, "B",
          [&] { kernel.run({a.data(), b.data(), 1, 1, y.data(), kCount, 0, 6}); });
   }
-  for (size_t i = 0; i < ptq::kClampF32KernelCount; ++i) {
-    const ptq::ClampF32Kernel& kernel = ptq::kClampF32Kernels[i];
+  for (const ptq::ClampF32Kernel& kernel : ptq::kClampF32Kernels) {
     Time(kernel, "16384", 8 * kCount, "B",
          [&] { kernel.run(a.data(), y.data(), kCount, 0.75f, 1.5f); });
   }
-  for (size_t i = 0; i < ptq::kBinaryI8KernelCount; ++i) {
-    const ptq::BinaryI8Kernel& kernel = ptq::kBinaryI8Kernels[i];
+  for (const ptq::BinaryI8Kernel& kernel : ptq::kBinaryI8Kernels) {
     for (size_t count : {kCount, size_t{120}}) {
       ptq::BinaryI8Row row = {a_i8.data(),
                               b_i8.data(),
@@ -195,19 +188,16 @@ void BenchConvert() {
   const Data<int8_t> x_i8(random.Int8s(kCount)), table(random.Int8s(256));
   Data<float> y(kCount);
   Data<int8_t> y_i8(kCount);
-  for (size_t i = 0; i < ptq::kQuantizeKernelCount; ++i) {
-    const ptq::QuantizeKernel& kernel = ptq::kQuantizeKernels[i];
+  for (const ptq::QuantizeKernel& kernel : ptq::kQuantizeKernels) {
     const ptq::OutputRange range = ptq::MakeOutputRange(3, -128, 127);
     Time(kernel, "16384", 5 * kCount, "B",
          [&] { kernel.run(x.data(), y_i8.data(), kCount, 0.0157f, range); });
   }
-  for (size_t i = 0; i < ptq::kDequantizeKernelCount; ++i) {
-    const ptq::DequantizeKernel& kernel = ptq::kDequantizeKernels[i];
+  for (const ptq::DequantizeKernel& kernel : ptq::kDequantizeKernels) {
     Time(kernel, "16384", 5 * kCount, "B",
          [&] { kernel.run(x_i8.data(), y.data(), kCount, 0.0157f, 3); });
   }
-  for (size_t i = 0; i < ptq::kLookupKernelCount; ++i) {
-    const ptq::LookupKernel& kernel = ptq::kLookupKernels[i];
+  for (const ptq::LookupKernel& kernel : ptq::kLookupKernels) {
     Time(kernel, "16384", 2 * kCount, "B",
          [&] { kernel.run(x_i8.data(), y_i8.data(), kCount, table.data()); });
   }
@@ -231,17 +221,17 @@ void BenchPool() {
   const List<const int8_t*> rows_i8 = PoolRows(x_i8);
   Data<float> y(kPoolChannels);
   Data<int8_t> y_i8(kPoolChannels);
-  const auto time_f32 = [&](const ptq::PoolF32Kernel* list, size_t count) {
-    for (size_t i = 0; i < count; ++i) {
+  const auto time_f32 = [&](const ptq::KernelList<ptq::PoolF32Kernel>& list) {
+    for (const ptq::PoolF32Kernel& kernel : list) {
       for (size_t pixels : {size_t{9}, kPoolPixels}) {
         const ptq::PoolF32Pixel pixel = {rows.data(), pixels, kPoolChannels, 9, y.data(), -6, 6};
-        Time(list[i], pixels == 9 ? "3x3 x 256" : "7x7 x 256", 4 * pixels * kPoolChannels, "B",
-             [&] { list[i].run(pixel); });
+        Time(kernel, pixels == 9 ? "3x3 x 256" : "7x7 x 256", 4 * pixels * kPoolChannels, "B",
+             [&] { kernel.run(pixel); });
       }
     }
   };
-  const auto time_i8 = [&](const ptq::PoolI8Kernel* list, size_t count) {
-    for (size_t i = 0; i < count; ++i) {
+  const auto time_i8 = [&](const ptq::KernelList<ptq::PoolI8Kernel>& list) {
+    for (const ptq::PoolI8Kernel& kernel : list) {
       for (size_t pixels : {size_t{9}, kPoolPixels}) {
         const ptq::PoolI8Pixel pixel = {rows_i8.data(),
                                         pixels,
@@ -252,15 +242,15 @@ void BenchPool() {
                                         ptq::MakeOutputRange(0, -128, 127),
                                         -128,
                                         127};
-        Time(list[i], pixels == 9 ? "3x3 x 256" : "7x7 x 256", pixels * kPoolChannels, "B",
-             [&] { list[i].run(pixel); });
+        Time(kernel, pixels == 9 ? "3x3 x 256" : "7x7 x 256", pixels * kPoolChannels, "B",
+             [&] { kernel.run(pixel); });
       }
     }
   };
-  time_f32(ptq::kMaxPoolF32Kernels, ptq::kMaxPoolF32KernelCount);
-  time_f32(ptq::kAveragePoolF32Kernels, ptq::kAveragePoolF32KernelCount);
-  time_i8(ptq::kMaxPoolI8Kernels, ptq::kMaxPoolI8KernelCount);
-  time_i8(ptq::kAveragePoolI8Kernels, ptq::kAveragePoolI8KernelCount);
+  time_f32(ptq::kMaxPoolF32Kernels);
+  time_f32(ptq::kAveragePoolF32Kernels);
+  time_i8(ptq::kMaxPoolI8Kernels);
+  time_i8(ptq::kAveragePoolI8Kernels);
 }
 
 // move: a picture to NHWC and a tensor of 64 channels, there and back.
@@ -271,8 +261,7 @@ void BenchMove() {
   } shapes[] = {{"3 x 4096", 3, 4096}, {"64 x 196", 64, 196}, {"196 x 64", 196, 64}};
   const Data<float> x(kCount);
   Data<float> y(kCount);
-  for (size_t i = 0; i < ptq::kTransposeKernelCount; ++i) {
-    const ptq::TransposeKernel& kernel = ptq::kTransposeKernels[i];
+  for (const ptq::TransposeKernel& kernel : ptq::kTransposeKernels) {
     for (const auto& shape : shapes) {
       Time(kernel, shape.size, 2 * shape.rows * shape.columns * kernel.element_size, "B", [&] {
         kernel.run({x.data(), shape.columns, y.data(), shape.rows, shape.rows, shape.columns});
@@ -285,8 +274,7 @@ void BenchFunctions() {
   Random random(5);
   const Data<float> x(random.Floats(kCount));
   Data<float> y(kCount);
-  for (size_t i = 0; i < ptq::kSoftmaxKernelCount; ++i) {
-    const ptq::SoftmaxKernel& kernel = ptq::kSoftmaxKernels[i];
+  for (const ptq::SoftmaxKernel& kernel : ptq::kSoftmaxKernels) {
     Time(kernel, "1000", 8 * 1000, "B", [&] { kernel.run(x.data(), y.data(), 1000, 1); });
     Time(kernel, "21, stride 64", 8 * 21, "B", [&] { kernel.run(x.data(), y.data(), 21, 64); });
   }
@@ -294,8 +282,7 @@ void BenchFunctions() {
     const char* name;
     ptq::UnaryFunction function;
   } functions[] = {{"sigmoid", ptq::kUnarySigmoid}, {"hard_swish", ptq::kUnaryHardSwish}};
-  for (size_t i = 0; i < ptq::kUnaryF32KernelCount; ++i) {
-    const ptq::UnaryF32Kernel& kernel = ptq::kUnaryF32Kernels[i];
+  for (const ptq::UnaryF32Kernel& kernel : ptq::kUnaryF32Kernels) {
     for (const auto& f : functions) {
       Time(kernel, f.name, 8 * kCount, "B", [&] {
         kernel.run({f.function, x.data(), y.data(), kCount, 0, 0, -INFINITY, INFINITY});
@@ -310,13 +297,11 @@ void BenchReduce() {
   const Data<int8_t> x_i8(random.Int8s(kCount));
   Data<float> y(256);
   Data<int32_t> y_i8(256);
-  for (size_t i = 0; i < ptq::kReduceF32KernelCount; ++i) {
-    const ptq::ReduceF32Kernel& kernel = ptq::kReduceF32Kernels[i];
+  for (const ptq::ReduceF32Kernel& kernel : ptq::kReduceF32Kernels) {
     Time(kernel, "64 x 256", 4 * kCount, "B",
          [&] { kernel.columns({ptq::Reduction::kSum, x.data(), 256, 64, 256, y.data()}); });
   }
-  for (size_t i = 0; i < ptq::kReduceI8KernelCount; ++i) {
-    const ptq::ReduceI8Kernel& kernel = ptq::kReduceI8Kernels[i];
+  for (const ptq::ReduceI8Kernel& kernel : ptq::kReduceI8Kernels) {
     Time(kernel, "64 x 256", kCount, "B",
          [&] { kernel.columns({ptq::Reduction::kSum, x_i8.data(), 256, 64, 256, y_i8.data()}); });
   }
@@ -332,8 +317,7 @@ void BenchCopy() {
     indices[i] = static_cast<uint32_t>(i * 5 % indices.size());
   const uint8_t* from = reinterpret_cast<const uint8_t*>(x.data());
   uint8_t* to = reinterpret_cast<uint8_t*>(y.data());
-  for (size_t i = 0; i < ptq::kCopyKernelCount; ++i) {
-    const ptq::CopyKernel& kernel = ptq::kCopyKernels[i];
+  for (const ptq::CopyKernel& kernel : ptq::kCopyKernels) {
     Time(kernel, "rows of 58", 2 * 58 * 128, "B",
          [&] { kernel.rows({from, 116, to, 58, 58, 128}); });
     Time(kernel, "items of 64", 2 * kCount, "B",
@@ -349,16 +333,14 @@ void BenchArgMax() {
   Random random(8);
   const Data<float> x(random.Floats(kCount));
   Data<int32_t> y(kCount);
-  for (size_t i = 0; i < ptq::kArgMaxF32KernelCount; ++i) {
-    const ptq::ArgMaxKernel<float>& kernel = ptq::kArgMaxF32Kernels[i];
+  for (const ptq::ArgMaxKernel<float>& kernel : ptq::kArgMaxF32Kernels) {
     Time(kernel, "21 x 512", 4 * 21 * 512, "B",
          [&] { kernel.columns({x.data(), 512, 21, 512, y.data(), false}); });
     Time(kernel, "512 x 21", 4 * 21 * 512, "B",
          [&] { kernel.rows({x.data(), 21, 512, y.data(), false}); });
   }
   const Data<int8_t> x_i8(random.Int8s(kCount));
-  for (size_t i = 0; i < ptq::kArgMaxI8KernelCount; ++i) {
-    const ptq::ArgMaxKernel<int8_t>& kernel = ptq::kArgMaxI8Kernels[i];
+  for (const ptq::ArgMaxKernel<int8_t>& kernel : ptq::kArgMaxI8Kernels) {
     Time(kernel, "21 x 512", 21 * 512, "B",
          [&] { kernel.columns({x_i8.data(), 512, 21, 512, y.data(), false}); });
     Time(kernel, "512 x 21", 21 * 512, "B",
@@ -374,8 +356,7 @@ void BenchResize() {
   List<ptq::Neighbours> columns(2 * kWidth);
   for (uint32_t i = 0; i < columns.size(); ++i)
     columns[i] = {i / 2, i / 2 + 1 < kWidth ? i / 2 + 1 : i / 2, 0.75f, 0.25f};
-  for (size_t i = 0; i < ptq::kResizeF32KernelCount; ++i) {
-    const ptq::ResizeF32Kernel& kernel = ptq::kResizeF32Kernels[i];
+  for (const ptq::ResizeF32Kernel& kernel : ptq::kResizeF32Kernels) {
     Time(kernel, "32 -> 64, 96 ch", 4 * 4 * kWidth * kChannels, "B", [&] {
       kernel.run({x.data(), x.data() + kWidth * kChannels, 0.75f, 0.25f, columns.data(), y.data(),
                   columns.size(), kChannels, -INFINITY, INFINITY});
@@ -387,8 +368,7 @@ void BenchCrc32() {
   Random random(10);
   const Data<int8_t> x(random.Int8s(kCount));
   volatile uint32_t sink = 0;
-  for (size_t i = 0; i < ptq::kCrc32KernelCount; ++i) {
-    const ptq::Crc32Kernel& kernel = ptq::kCrc32Kernels[i];
+  for (const ptq::Crc32Kernel& kernel : ptq::kCrc32Kernels) {
     Time(kernel, "16384", kCount, "B",
          [&] { sink = kernel.run(0, reinterpret_cast<const uint8_t*>(x.data()), kCount); });
   }
@@ -402,8 +382,7 @@ void BenchWinograd() {
   const float* pixels[16];
   for (size_t i = 0; i < 16; ++i) pixels[i] = x.data() + i * kTileChannels;
   float* const to = y.data();
-  for (size_t i = 0; i < ptq::kWinogradKernelCount; ++i) {
-    const ptq::WinogradKernel& kernel = ptq::kWinogradKernels[i];
+  for (const ptq::WinogradKernel& kernel : ptq::kWinogradKernels) {
     Time(kernel, "window, 128 ch", 4 * 32 * kTileChannels, "B",
          [&] { kernel.transform_input({pixels, kTileChannels, positions.data(), kStride}); });
     Time(kernel, "sums, 128 ch", 4 * 20 * kTileChannels, "B", [&] {

@@ -21,8 +21,7 @@ constexpr size_t kCount = 16384;
 // A pointwise convolution of 256 to 256 channels on one tile of pixels.
 void BenchGemm(Random* random) {
   constexpr size_t kDepth = 256, kColumns = 256;
-  for (size_t i = 0; i < ptq::kGemmF16KernelCount; ++i) {
-    const ptq::GemmF16Kernel& kernel = ptq::kGemmF16Kernels[i];
+  for (const ptq::GemmF16Kernel& kernel : ptq::kGemmF16Kernels) {
     const Data<Half> x(random->Halves(kernel.mr * kDepth)), bias(kColumns);
     const List<Half> w = random->Halves(kColumns * kDepth);
     Data<Half> packed(ptq::RoundUp(kColumns, kernel.nr) * kDepth), y(kernel.mr * kColumns),
@@ -40,9 +39,8 @@ void BenchGemm(Random* random) {
 // A row of 28 pixels, 192 channels.
 void BenchDepthwise(Random* random) {
   constexpr size_t kPixels = 28, kChannels = 192;
-  for (size_t i = 0; i < ptq::kDepthwiseF16KernelCount; ++i) {
-    const ptq::DepthwiseF16Kernel& kernel = ptq::kDepthwiseF16Kernels[i];
-    const size_t size = kernel.kernel_h != 0 ? kernel.kernel_h : 3,
+  for (const ptq::DepthwiseF16Kernel& kernel : ptq::kDepthwiseF16Kernels) {
+    const size_t size = kernel.size != 0 ? kernel.size : 3,
                  stride = kernel.stride != 0 ? kernel.stride : 1;
     const ptq::DepthwiseShape shape = {kChannels, size, size, stride, 1};
     const size_t pixels = shape.Columns(kPixels) * size;
@@ -64,28 +62,23 @@ void BenchRows(Random* random) {
   const Data<float> x(random->Floats(kCount));
   Data<Half> y(kCount);
   Data<float> y_f32(kCount);
-  for (size_t i = 0; i < ptq::kBinaryF16KernelCount; ++i) {
-    const ptq::BinaryF16Kernel& kernel = ptq::kBinaryF16Kernels[i];
+  for (const ptq::BinaryF16Kernel& kernel : ptq::kBinaryF16Kernels) {
     Time(kernel, "16384", 6 * kCount, "B",
          [&] { kernel.run({a.data(), b.data(), 1, 1, y.data(), kCount, 0, 6}); });
   }
-  for (size_t i = 0; i < ptq::kClampF16KernelCount; ++i) {
-    const ptq::ClampF16Kernel& kernel = ptq::kClampF16Kernels[i];
+  for (const ptq::ClampF16Kernel& kernel : ptq::kClampF16Kernels) {
     Time(kernel, "16384", 4 * kCount, "B",
          [&] { kernel.run(a.data(), y.data(), kCount, 0.75f, 1.5f); });
   }
-  for (size_t i = 0; i < ptq::kUnaryF16KernelCount; ++i) {
-    const ptq::UnaryF16Kernel& kernel = ptq::kUnaryF16Kernels[i];
+  for (const ptq::UnaryF16Kernel& kernel : ptq::kUnaryF16Kernels) {
     Time(kernel, "hard_swish", 4 * kCount, "B", [&] {
       kernel.run({ptq::kUnaryHardSwish, a.data(), y.data(), kCount, 0, 0, -INFINITY, INFINITY});
     });
   }
-  for (size_t i = 0; i < ptq::kToHalfKernelCount; ++i) {
-    const ptq::ToHalfKernel& kernel = ptq::kToHalfKernels[i];
+  for (const ptq::ToHalfKernel& kernel : ptq::kToHalfKernels) {
     Time(kernel, "16384", 6 * kCount, "B", [&] { kernel.run(x.data(), y.data(), kCount); });
   }
-  for (size_t i = 0; i < ptq::kToFloatKernelCount; ++i) {
-    const ptq::ToFloatKernel& kernel = ptq::kToFloatKernels[i];
+  for (const ptq::ToFloatKernel& kernel : ptq::kToFloatKernels) {
     Time(kernel, "16384", 6 * kCount, "B", [&] { kernel.run(a.data(), y_f32.data(), kCount); });
   }
 }
@@ -98,12 +91,12 @@ void BenchPool(Random* random) {
   List<const Half*> rows;
   for (size_t i = 0; i < kPixels; ++i) rows.Add(x.data() + i * kChannels);
   const ptq::PoolF16Pixel pixel = {rows.data(), kPixels, kChannels, 9, y.data(), -6, 6};
-  const auto time = [&](const ptq::PoolF16Kernel* list, size_t count) {
-    for (size_t i = 0; i < count; ++i)
-      Time(list[i], "3x3 x 256", 2 * kPixels * kChannels, "B", [&] { list[i].run(pixel); });
+  const auto time = [&](const ptq::KernelList<ptq::PoolF16Kernel>& list) {
+    for (const ptq::PoolF16Kernel& kernel : list)
+      Time(kernel, "3x3 x 256", 2 * kPixels * kChannels, "B", [&] { kernel.run(pixel); });
   };
-  time(ptq::kMaxPoolF16Kernels, ptq::kMaxPoolF16KernelCount);
-  time(ptq::kAveragePoolF16Kernels, ptq::kAveragePoolF16KernelCount);
+  time(ptq::kMaxPoolF16Kernels);
+  time(ptq::kAveragePoolF16Kernels);
 }
 
 }  // namespace

@@ -264,9 +264,9 @@ void TestRefusals() {
 int main() {
   TestReductions();
   TestArgMax();
-  WalkList("reduce f32", ptq::kReduceF32Kernels, ptq::kReduceF32KernelCount,
+  WalkList("reduce f32", ptq::kReduceF32Kernels,
            TestReduceKernel<float, float, ptq::ReduceF32Kernel>);
-  WalkList("reduce i8", ptq::kReduceI8Kernels, ptq::kReduceI8KernelCount,
+  WalkList("reduce i8", ptq::kReduceI8Kernels,
            TestReduceKernel<int8_t, int32_t, ptq::ReduceI8Kernel>);
   TestRefusals();
   return Finish("reduce_test");

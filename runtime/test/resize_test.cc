@@ -198,7 +198,7 @@ void TestRefusals() {
 
 int main() {
   TestModes();
-  WalkList("resize", ptq::kResizeF32Kernels, ptq::kResizeF32KernelCount, TestKernel);
+  WalkList("resize", ptq::kResizeF32Kernels, TestKernel);
   TestRefusals();
   return Finish("resize_test");
 }

@@ -377,31 +377,30 @@ void TestOutput() {
 }  // namespace
 
 int main() {
-  WalkList("max pool i8", ptq::kMaxPoolI8Kernels, ptq::kMaxPoolI8KernelCount,
+  WalkList("max pool i8", ptq::kMaxPoolI8Kernels,
            [](const ptq::PoolI8Kernel& kernel) { TestPoolI8(kernel, true); });
-  WalkList("average pool i8", ptq::kAveragePoolI8Kernels, ptq::kAveragePoolI8KernelCount,
+  WalkList("average pool i8", ptq::kAveragePoolI8Kernels,
            [](const ptq::PoolI8Kernel& kernel) { TestPoolI8(kernel, false); });
-  WalkList("max pool f32", ptq::kMaxPoolF32Kernels, ptq::kMaxPoolF32KernelCount,
+  WalkList("max pool f32", ptq::kMaxPoolF32Kernels,
            [](const ptq::PoolF32Kernel& kernel) { TestPoolReal(kernel, true); });
-  WalkList("average pool f32", ptq::kAveragePoolF32Kernels, ptq::kAveragePoolF32KernelCount,
+  WalkList("average pool f32", ptq::kAveragePoolF32Kernels,
            [](const ptq::PoolF32Kernel& kernel) { TestPoolReal(kernel, false); });
-  WalkHalfList("max pool f16", ptq::kMaxPoolF16Kernels, ptq::kMaxPoolF16KernelCount,
+  WalkHalfList("max pool f16", ptq::kMaxPoolF16Kernels,
                [](const ptq::PoolF16Kernel& kernel) { TestPoolReal(kernel, true); });
-  WalkHalfList("average pool f16", ptq::kAveragePoolF16Kernels, ptq::kAveragePoolF16KernelCount,
+  WalkHalfList("average pool f16", ptq::kAveragePoolF16Kernels,
                [](const ptq::PoolF16Kernel& kernel) { TestPoolReal(kernel, false); });
-  WalkList("transpose", ptq::kTransposeKernels, ptq::kTransposeKernelCount, TestTransposes);
-  WalkList("softmax", ptq::kSoftmaxKernels, ptq::kSoftmaxKernelCount, TestSoftmax);
-  WalkList("quantize", ptq::kQuantizeKernels, ptq::kQuantizeKernelCount, TestQuantize);
-  WalkList("dequantize", ptq::kDequantizeKernels, ptq::kDequantizeKernelCount, TestDequantize);
-  WalkList("to half", ptq::kToHalfKernels, ptq::kToHalfKernelCount, TestToHalf);
-  WalkList("to float", ptq::kToFloatKernels, ptq::kToFloatKernelCount, TestToFloat);
-  WalkList("lookup", ptq::kLookupKernels, ptq::kLookupKernelCount, TestLookup);
-  WalkList("binary i8", ptq::kBinaryI8Kernels, ptq::kBinaryI8KernelCount, TestBinaryI8);
-  WalkList("binary f32", ptq::kBinaryF32Kernels, ptq::kBinaryF32KernelCount, TestBinaryReal<float>);
-  WalkHalfList("binary f16", ptq::kBinaryF16Kernels, ptq::kBinaryF16KernelCount,
-               TestBinaryReal<ptq::Half>);
-  WalkList("clamp f32", ptq::kClampF32Kernels, ptq::kClampF32KernelCount, TestClamp<float>);
-  WalkList("clamp f16", ptq::kClampF16Kernels, ptq::kClampF16KernelCount, TestClamp<ptq::Half>);
+  WalkList("transpose", ptq::kTransposeKernels, TestTransposes);
+  WalkList("softmax", ptq::kSoftmaxKernels, TestSoftmax);
+  WalkList("quantize", ptq::kQuantizeKernels, TestQuantize);
+  WalkList("dequantize", ptq::kDequantizeKernels, TestDequantize);
+  WalkList("to half", ptq::kToHalfKernels, TestToHalf);
+  WalkList("to float", ptq::kToFloatKernels, TestToFloat);
+  WalkList("lookup", ptq::kLookupKernels, TestLookup);
+  WalkList("binary i8", ptq::kBinaryI8Kernels, TestBinaryI8);
+  WalkList("binary f32", ptq::kBinaryF32Kernels, TestBinaryReal<float>);
+  WalkHalfList("binary f16", ptq::kBinaryF16Kernels, TestBinaryReal<ptq::Half>);
+  WalkList("clamp f32", ptq::kClampF32Kernels, TestClamp<float>);
+  WalkList("clamp f16", ptq::kClampF16Kernels, TestClamp<ptq::Half>);
   TestOutput();
   return Finish("small_kernels_test");
 }

@@ -153,7 +153,7 @@ void TestPositions(const ptq::UnaryF32Kernel& kernel) {
 // beyond the row is touched.
 void TestHalves(const ptq::UnaryF16Kernel& kernel) {
   Random random(64);
-  const ptq::UnaryF32Kernel& portable = ptq::kUnaryF32Kernels[ptq::kUnaryF32KernelCount - 1];
+  const ptq::UnaryF32Kernel& portable = ptq::kUnaryF32Kernels[ptq::kUnaryF32Kernels.count - 1];
   for (const FunctionCase& f : kFunctions) {
     Row("%s, function %d", kernel.name, f.function);
     for (size_t count : {1, 3, 7, 8, 9, 16, 31, 32, 33, 100, 4000}) {
@@ -253,9 +253,9 @@ void TestRefusals() {
 }  // namespace
 
 int main() {
-  WalkList("unary", ptq::kUnaryF32Kernels, ptq::kUnaryF32KernelCount, TestAccuracy);
-  WalkList("unary", ptq::kUnaryF32Kernels, ptq::kUnaryF32KernelCount, TestPositions);
-  WalkHalfList("unary f16", ptq::kUnaryF16Kernels, ptq::kUnaryF16KernelCount, TestHalves);
+  WalkList("unary", ptq::kUnaryF32Kernels, TestAccuracy);
+  WalkList("unary", ptq::kUnaryF32Kernels, TestPositions);
+  WalkHalfList("unary f16", ptq::kUnaryF16Kernels, TestHalves);
   TestOperators();
   TestLookup();
   TestRefusals();

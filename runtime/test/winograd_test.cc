@@ -172,6 +172,6 @@ void TestKeepsDigits() {
 int main() {
   TestKeepsDigits();
   TestChoice();
-  WalkList("winograd", ptq::kWinogradKernels, ptq::kWinogradKernelCount, TestKernel);
+  WalkList("winograd", ptq::kWinogradKernels, TestKernel);
   return Finish("winograd_test");
 }

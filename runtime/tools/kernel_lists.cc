@@ -4,23 +4,15 @@
 #include <string.h>
 
 #include "base/cpu_features.h"
-#include "kernels/arg_max/contract.h"
-#include "kernels/convert/contract.h"
-#include "kernels/copy/contract.h"
-#include "kernels/crc32/contract.h"
-#include "kernels/depthwise/contract.h"
-#include "kernels/elementwise/contract.h"
-#include "kernels/gemm/contract.h"
-#include "kernels/move/contract.h"
-#include "kernels/pool/contract.h"
-#include "kernels/reduce/contract.h"
-#include "kernels/resize/contract.h"
-#include "kernels/softmax/contract.h"
-#include "kernels/unary/contract.h"
-#include "kernels/winograd/contract.h"
+#include "generated/kernel_families.h"
 
 namespace ptq {
 namespace {
+
+template <auto& list>
+size_t CountOf() {
+  return list.count;
+}
 
 template <auto& list>
 KernelRow RowOf(size_t i) {
@@ -57,55 +49,25 @@ size_t OperationLength(const char* kernel) {
 
 }  // namespace
 
-const KernelList kKernelLists[] = {
-    {kGemmF32KernelCount, RowOf<kGemmF32Kernels>},
-    {kGemmF16KernelCount, RowOf<kGemmF16Kernels>},
-    {kGemmI8KernelCount, RowOf<kGemmI8Kernels>},
-    {kDepthwiseF32KernelCount, RowOf<kDepthwiseF32Kernels>},
-    {kDepthwiseF16KernelCount, RowOf<kDepthwiseF16Kernels>},
-    {kDepthwiseI8KernelCount, RowOf<kDepthwiseI8Kernels>},
-    {kWinogradKernelCount, RowOf<kWinogradKernels>},
-    {kBinaryF32KernelCount, RowOf<kBinaryF32Kernels>},
-    {kBinaryF16KernelCount, RowOf<kBinaryF16Kernels>},
-    {kBinaryI8KernelCount, RowOf<kBinaryI8Kernels>},
-    {kClampF32KernelCount, RowOf<kClampF32Kernels>},
-    {kClampF16KernelCount, RowOf<kClampF16Kernels>},
-    {kUnaryF32KernelCount, RowOf<kUnaryF32Kernels>},
-    {kUnaryF16KernelCount, RowOf<kUnaryF16Kernels>},
-    {kSoftmaxKernelCount, RowOf<kSoftmaxKernels>},
-    {kMaxPoolF32KernelCount, RowOf<kMaxPoolF32Kernels>},
-    {kAveragePoolF32KernelCount, RowOf<kAveragePoolF32Kernels>},
-    {kMaxPoolF16KernelCount, RowOf<kMaxPoolF16Kernels>},
-    {kAveragePoolF16KernelCount, RowOf<kAveragePoolF16Kernels>},
-    {kMaxPoolI8KernelCount, RowOf<kMaxPoolI8Kernels>},
-    {kAveragePoolI8KernelCount, RowOf<kAveragePoolI8Kernels>},
-    {kReduceF32KernelCount, RowOf<kReduceF32Kernels>},
-    {kReduceI8KernelCount, RowOf<kReduceI8Kernels>},
-    {kArgMaxF32KernelCount, RowOf<kArgMaxF32Kernels>},
-    {kArgMaxI8KernelCount, RowOf<kArgMaxI8Kernels>},
-    {kResizeF32KernelCount, RowOf<kResizeF32Kernels>},
-    {kQuantizeKernelCount, RowOf<kQuantizeKernels>},
-    {kDequantizeKernelCount, RowOf<kDequantizeKernels>},
-    {kToHalfKernelCount, RowOf<kToHalfKernels>},
-    {kToFloatKernelCount, RowOf<kToFloatKernels>},
-    {kLookupKernelCount, RowOf<kLookupKernels>},
-    {kTransposeKernelCount, RowOf<kTransposeKernels>},
-    {kCopyKernelCount, RowOf<kCopyKernels>},
-    {kCrc32KernelCount, RowOf<kCrc32Kernels>},
+#define PTQ_KERNELS(Kernel, list) {CountOf<list>, RowOf<list>},
+#define PTQ_KERNEL(...)
+#define PTQ_END(list)
+const AnyKernelList kKernelLists[] = {
+#include "generated/kernel_families.inc"
 };
 const size_t kKernelListCount = sizeof kKernelLists / sizeof kKernelLists[0];
 
 uint32_t FeaturesOfThisBuild() {
   uint32_t features = 0;
-  for (const KernelList& list : kKernelLists) {
-    for (size_t i = 0; i < list.count; ++i) features |= list.row(i).requires_features;
+  for (const AnyKernelList& list : kKernelLists) {
+    for (size_t i = 0; i < list.count(); ++i) features |= list.row(i).requires_features;
   }
   return features;
 }
 
-const KernelList* FindKernelList(const char* name) {
-  for (const KernelList& list : kKernelLists) {
-    for (size_t i = 0; i < list.count; ++i) {
+const AnyKernelList* FindKernelList(const char* name) {
+  for (const AnyKernelList& list : kKernelLists) {
+    for (size_t i = 0; i < list.count(); ++i) {
       if (strcmp(list.row(i).name, name) == 0) return &list;
     }
   }

@@ -14,19 +14,19 @@ struct KernelRow {
 };
 
 // The rows of a family's list in its order: best first.
-struct KernelList {
-  size_t count;
+struct AnyKernelList {
+  size_t (*count)();
   KernelRow (*row)(size_t);
 };
 
-extern const KernelList kKernelLists[];
+extern const AnyKernelList kKernelLists[];
 extern const size_t kKernelListCount;
 
 // All features that some kernel of this build requires.
 uint32_t FeaturesOfThisBuild();
 
 // The list that holds the kernel `name`; null for the few operators that have no list.
-const KernelList* FindKernelList(const char* name);
+const AnyKernelList* FindKernelList(const char* name);
 
 // True if both compute the same on the same types: `<op>_<dtype>` of `<op>_<dtype>_<tile>__<isa>`.
 bool SameOperation(const char* kernel, const char* other);

@@ -85,8 +85,8 @@ void PrintLevels() {
 
 void PrintKernels(uint32_t features) {
   for (size_t l = 0; l < ptq::kKernelListCount; ++l) {
-    const ptq::KernelList& list = ptq::kKernelLists[l];
-    for (size_t i = 0; i < list.count; ++i) {
+    const ptq::AnyKernelList& list = ptq::kKernelLists[l];
+    for (size_t i = 0; i < list.count(); ++i) {
       const ptq::KernelRow row = list.row(i);
       const uint32_t missing = row.requires_features & ~features;
       printf("%s: ", row.name);
@@ -103,10 +103,10 @@ void PrintKernels(uint32_t features) {
 // The rows for the same operation and types, and why they were not chosen. A row before the chosen
 // one that the CPU can run was passed over by its shape.
 void PrintOthers(const char* chosen, uint32_t features) {
-  const ptq::KernelList* list = ptq::FindKernelList(chosen);
+  const ptq::AnyKernelList* list = ptq::FindKernelList(chosen);
   if (list == nullptr) return;
   bool behind = false;
-  for (size_t i = 0; i < list->count; ++i) {
+  for (size_t i = 0; i < list->count(); ++i) {
     const ptq::KernelRow row = list->row(i);
     if (strcmp(row.name, chosen) == 0) {
       behind = true;

@@ -48,16 +48,6 @@ ptq_status ResolveCpuFeatures(const char* level, uint32_t detected, uint32_t* fe
 // "scalar neon dotprod": names of the levels covered by `features`, into `text`.
 void FormatCpuFeatures(uint32_t features, char* text, size_t size);
 
-// The first kernel of `list` (best first) that `features` allows. Every list ends with a scalar
-// kernel.
-template <typename Kernel>
-const Kernel* SelectKernel(const Kernel* list, size_t count, uint32_t features) {
-  for (size_t i = 0; i + 1 < count; ++i) {
-    if ((list[i].requires_features & ~features) == 0) return &list[i];
-  }
-  return &list[count - 1];
-}
-
 }  // namespace ptq
 
 #endif  // PTQ_BASE_CPU_FEATURES_H_

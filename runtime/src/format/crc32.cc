@@ -7,7 +7,7 @@
 namespace ptq {
 
 uint32_t Crc32(uint32_t crc, const void* data, size_t size) {
-  const Crc32Kernel* kernel = SelectKernel(kCrc32Kernels, kCrc32KernelCount, DetectCpuFeatures());
+  const Crc32Kernel* kernel = SelectKernel(kCrc32Kernels, DetectCpuFeatures());
   return ~kernel->run(~crc, static_cast<const uint8_t*>(data), size);
 }
 

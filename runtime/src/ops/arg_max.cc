@@ -54,13 +54,13 @@ ptq_status PrepareArgMax(uint32_t features, PreparedOp* op) {
   SplitAtAxis(x, attrs.axis, &state->outer, &state->count, &state->inner);
   state->select_last = attrs.select_last != 0;
   if (x.dtype == kF32) {
-    state->f32 = SelectKernel(kArgMaxF32Kernels, kArgMaxF32KernelCount, features);
+    state->f32 = SelectKernel(kArgMaxF32Kernels, features);
     op->kernel = state->f32->name;
     op->run = [](const PreparedOp& self, const RunContext& run) {
       RunArgMax(self, run, *self.State<ArgMaxState>().f32);
     };
   } else {
-    state->i8 = SelectKernel(kArgMaxI8Kernels, kArgMaxI8KernelCount, features);
+    state->i8 = SelectKernel(kArgMaxI8Kernels, features);
     op->kernel = state->i8->name;
     op->run = [](const PreparedOp& self, const RunContext& run) {
       RunArgMax(self, run, *self.State<ArgMaxState>().i8);

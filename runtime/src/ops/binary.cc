@@ -67,7 +67,7 @@ ptq_status PrepareI8(uint32_t features, const Tensor& a, const Tensor& b, const 
   row->range = MakeOutputRange(y.zero_point, state->clamp.q_min, state->clamp.q_max);
   PTQ_RETURN_IF_ERROR(CheckMultiplier("a", row->a_multiplier));
   PTQ_RETURN_IF_ERROR(CheckMultiplier("b", row->b_multiplier));
-  state->i8 = SelectBinaryI8Kernel(op->op->kind->id, features);
+  state->i8 = SelectForOp(kBinaryI8Kernels, op->op->kind->id, features);
   op->kernel = state->i8->name;
   op->run = RunI8;
   return PTQ_OK;
@@ -85,12 +85,12 @@ ptq_status PrepareBinary(uint32_t features, PreparedOp* op) {
   PTQ_RETURN_IF_ERROR(MakeBroadcastPlan(a, b, y, &state->plan));
   if (a.dtype == kI8) return PrepareI8(features, a, b, y, op, state);
   if (a.dtype == kF16) {
-    state->f16 = SelectBinaryF16Kernel(kind, features);
+    state->f16 = SelectForOp(kBinaryF16Kernels, kind, features);
     op->kernel = state->f16->name;
     op->run = RunF16;
     return PTQ_OK;
   }
-  state->f32 = SelectBinaryF32Kernel(kind, features);
+  state->f32 = SelectForOp(kBinaryF32Kernels, kind, features);
   op->kernel = state->f32->name;
   op->run = RunF32;
   return PTQ_OK;

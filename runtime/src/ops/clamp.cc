@@ -54,18 +54,18 @@ ptq_status PrepareClamp(uint32_t features, PreparedOp* op) {
   if (state == nullptr) return OutOfMemory();
   state->clamp = op->GetAttrs<ClampAttrs>();
   if (x.dtype == kF32) {
-    state->f32 = SelectKernel(kClampF32Kernels, kClampF32KernelCount, features);
+    state->f32 = SelectKernel(kClampF32Kernels, features);
     op->kernel = state->f32->name;
     op->run = RunF32;
     return PTQ_OK;
   }
   if (x.dtype == kF16) {
-    state->f16 = SelectKernel(kClampF16Kernels, kClampF16KernelCount, features);
+    state->f16 = SelectKernel(kClampF16Kernels, features);
     op->kernel = state->f16->name;
     op->run = RunF16;
     return PTQ_OK;
   }
-  state->i8 = SelectKernel(kLookupKernels, kLookupKernelCount, features);
+  state->i8 = SelectKernel(kLookupKernels, features);
   op->kernel = state->i8->name;
   op->run = RunI8;
   MakeRequantizeTable(x, y, state->clamp, &state->table);

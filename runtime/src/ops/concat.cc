@@ -111,21 +111,21 @@ ptq_status PrepareConcat(uint32_t features, PreparedOp* op) {
   state->outer = 1;
   for (uint32_t d = 0; d < attrs.axis; ++d) state->outer *= y.dims[d];
   state->y_row = static_cast<size_t>(y.elements) / state->outer;
-  state->copy = SelectKernel(kCopyKernels, kCopyKernelCount, features);
+  state->copy = SelectKernel(kCopyKernels, features);
   op->run = y.dtype == kF32   ? RunConcat<float>
             : y.dtype == kF16 ? RunConcat<Half>
                               : RunConcat<int8_t>;
   if (y.dtype == kF32) {
-    state->f32 = SelectKernel(kClampF32Kernels, kClampF32KernelCount, features);
+    state->f32 = SelectKernel(kClampF32Kernels, features);
     op->kernel = state->clamps ? state->f32->name : state->copy->name;
     return PTQ_OK;
   }
   if (y.dtype == kF16) {
-    state->f16 = SelectKernel(kClampF16Kernels, kClampF16KernelCount, features);
+    state->f16 = SelectKernel(kClampF16Kernels, features);
     op->kernel = state->clamps ? state->f16->name : state->copy->name;
     return PTQ_OK;
   }
-  state->i8 = SelectKernel(kLookupKernels, kLookupKernelCount, features);
+  state->i8 = SelectKernel(kLookupKernels, features);
   op->kernel = state->i8->name;
   PTQ_RETURN_IF_ERROR(state->tables.Allocate(op->op->input_count));
   for (uint32_t i = 0; i < op->op->input_count; ++i) {

@@ -180,18 +180,18 @@ ptq_status PrepareGemmReal(const GemmRealKernel<T>& kernel, const Convolution& c
 }
 
 ptq_status PrepareGemmF32(uint32_t features, const Convolution& conv, ConvState* state) {
-  state->gemm_f32 = SelectKernel(kGemmF32Kernels, kGemmF32KernelCount, features);
+  state->gemm_f32 = SelectKernel(kGemmF32Kernels, features);
   return PrepareGemmReal(*state->gemm_f32, conv, state, &state->weights_f32, &state->bias_f32);
 }
 
 ptq_status PrepareGemmF16(uint32_t features, const Convolution& conv, ConvState* state) {
-  state->gemm_f16 = SelectKernel(kGemmF16Kernels, kGemmF16KernelCount, features);
+  state->gemm_f16 = SelectKernel(kGemmF16Kernels, features);
   return PrepareGemmReal(*state->gemm_f16, conv, state, &state->weights_f16, &state->bias_f16);
 }
 
 ptq_status PrepareGemmI8(uint32_t features, const Convolution& conv, ConvState* state) {
   const ConvGeometry& g = state->geometry;
-  const GemmI8Kernel* kernel = SelectKernel(kGemmI8Kernels, kGemmI8KernelCount, features);
+  const GemmI8Kernel* kernel = SelectKernel(kGemmI8Kernels, features);
   state->gemm_i8 = kernel;
   ChooseRows(kernel->mr, kernel->nr, kernel->kd, sizeof(int8_t), 1, state);
   const size_t slots = state->blocks * state->nr, outputs = g.GroupOutputs();
@@ -242,19 +242,16 @@ ptq_status PrepareDepthwise(uint32_t features, const Convolution& conv, ConvStat
   const size_t slots = static_cast<size_t>(RoundUp(g.out_c, kDepthwiseChannelBlock));
   state->depthwise_shape = {g.out_c, g.h.kernel, g.w.kernel, g.w.stride, g.w.dilation};
   if (conv.X().dtype == kF32) {
-    state->depthwise_f32 = SelectDepthwise(kDepthwiseF32Kernels, kDepthwiseF32KernelCount, features,
-                                           state->depthwise_shape);
+    state->depthwise_f32 = SelectDepthwise(kDepthwiseF32Kernels, features, state->depthwise_shape);
     return PrepareDepthwiseReal(*state->depthwise_f32, conv, state, &state->weights_f32,
                                 &state->bias_f32);
   }
   if (conv.X().dtype == kF16) {
-    state->depthwise_f16 = SelectDepthwise(kDepthwiseF16Kernels, kDepthwiseF16KernelCount, features,
-                                           state->depthwise_shape);
+    state->depthwise_f16 = SelectDepthwise(kDepthwiseF16Kernels, features, state->depthwise_shape);
     return PrepareDepthwiseReal(*state->depthwise_f16, conv, state, &state->weights_f16,
                                 &state->bias_f16);
   }
-  const auto* kernel = SelectDepthwise(kDepthwiseI8Kernels, kDepthwiseI8KernelCount, features,
-                                       state->depthwise_shape);
+  const auto* kernel = SelectDepthwise(kDepthwiseI8Kernels, features, state->depthwise_shape);
   state->depthwise_i8 = kernel;
   state->shifted_sums = kernel->shifted_sums && conv.output.dtype == kI8;
   PTQ_RETURN_IF_ERROR(

@@ -12,11 +12,11 @@ ptq_status PrepareResidual(uint32_t features, const Conv2dAddAttrs& attrs, Prepa
   residual->lo = attrs.clamp.lo;
   residual->hi = attrs.clamp.hi;
   if (y.dtype == kF32) {
-    residual->f32 = SelectBinaryF32Kernel(kAdd, features);
+    residual->f32 = SelectForOp(kBinaryF32Kernels, kAdd, features);
   } else if (y.dtype == kF16) {
-    residual->f16 = SelectBinaryF16Kernel(kAdd, features);
+    residual->f16 = SelectForOp(kBinaryF16Kernels, kAdd, features);
   } else {
-    residual->i8 = SelectBinaryI8Kernel(kAdd, features);
+    residual->i8 = SelectForOp(kBinaryI8Kernels, kAdd, features);
     BinaryI8Row* row = &residual->i8_parameters;
     row->a_step = row->b_step = 1;
     row->a_zero_point = attrs.zero_point;

@@ -252,8 +252,8 @@ bool SuitsWinograd(const ConvGeometry& g) {
 ptq_status PrepareWinograd(uint32_t features, const Tensor* b, PreparedOp* op) {
   ConvState* state = op->MutableState<ConvState>();
   const ConvGeometry& g = state->geometry;
-  state->winograd = SelectKernel(kWinogradKernels, kWinogradKernelCount, features);
-  state->gemm_f32 = SelectKernel(kGemmF32Kernels, kGemmF32KernelCount, features);
+  state->winograd = SelectKernel(kWinogradKernels, features);
+  state->gemm_f32 = SelectKernel(kGemmF32Kernels, features);
   state->mr = state->gemm_f32->mr;
   state->nr = state->gemm_f32->nr;
   state->packed_products = g.in_c;

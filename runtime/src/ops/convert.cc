@@ -37,10 +37,10 @@ ptq_status PrepareConvert(uint32_t features, PreparedOp* op) {
   ConvertState* state = op->MakeState<ConvertState>();
   if (state == nullptr) return OutOfMemory();
   if (op->Output().dtype == kF16) {
-    state->to_half = SelectKernel(kToHalfKernels, kToHalfKernelCount, features);
+    state->to_half = SelectKernel(kToHalfKernels, features);
     op->kernel = state->to_half->name;
   } else {
-    state->to_float = SelectKernel(kToFloatKernels, kToFloatKernelCount, features);
+    state->to_float = SelectKernel(kToFloatKernels, features);
     op->kernel = state->to_float->name;
   }
   op->run = RunConvert;

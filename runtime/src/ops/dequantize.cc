@@ -28,7 +28,7 @@ void RunDequantize(const PreparedOp& op, const RunContext& run) {
 ptq_status PrepareDequantize(uint32_t features, PreparedOp* op) {
   DequantizeState* state = op->MakeState<DequantizeState>();
   if (state == nullptr) return OutOfMemory();
-  state->kernel = SelectKernel(kDequantizeKernels, kDequantizeKernelCount, features);
+  state->kernel = SelectKernel(kDequantizeKernels, features);
   op->kernel = state->kernel->name;
   op->run = RunDequantize;
   return PTQ_OK;

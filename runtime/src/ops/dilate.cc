@@ -89,7 +89,7 @@ ptq_status PrepareDilate(uint32_t features, PreparedOp* op) {
   PTQ_RETURN_IF_ERROR(CheckSteps(x, y, state->attrs));
   PTQ_RETURN_IF_ERROR(CheckFiller(x.dtype, state->attrs.value, state->attrs.q_value));
   FindLines(x, state);
-  state->copy = SelectKernel(kCopyKernels, kCopyKernelCount, features);
+  state->copy = SelectKernel(kCopyKernels, features);
   op->kernel = state->copy->name;
   op->run = RunDilate;
   return PTQ_OK;

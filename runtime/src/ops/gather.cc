@@ -168,7 +168,7 @@ ptq_status PrepareGather(uint32_t features, PreparedOp* op) {
   SplitAtAxis(x, axis, &state->outer, &state->x_count, &inner);
   state->count = indices.dims[0];
   state->item_bytes = inner * ElementSize(x.dtype);
-  state->copy = SelectKernel(kCopyKernels, kCopyKernelCount, features);
+  state->copy = SelectKernel(kCopyKernels, features);
   op->kernel = state->copy->name;
   return ChooseRun(x, indices, state, op);
 }

@@ -17,7 +17,7 @@ inline ptq_status PrepareLongSums(uint32_t features, PreparedOp* op) {
   ConvState* state = op->MutableState<ConvState>();
   const size_t columns = state->panel_blocks * state->nr;
   if (state->packed_products > kProductBlock) {
-    state->add_pieces = SelectBinaryF32Kernel(kAdd, features);
+    state->add_pieces = SelectForOp(kBinaryF32Kernels, kAdd, features);
     state->piece_offset = op->TakeWorkspace(uint64_t{sizeof(float)} * state->mr * columns);
   }
   return state->zeros.Allocate(columns);

@@ -29,7 +29,7 @@ ptq_status PrepareLookup(uint32_t features, PreparedOp* op) {
   PTQ_RETURN_IF_ERROR(CheckDim("table", *op->Input(1), 0, 256));
   LookupState* state = op->MakeState<LookupState>();
   if (state == nullptr) return OutOfMemory();
-  state->kernel = SelectKernel(kLookupKernels, kLookupKernelCount, features);
+  state->kernel = SelectKernel(kLookupKernels, features);
   op->kernel = state->kernel->name;
   op->run = RunLookup;
   return PTQ_OK;

@@ -153,20 +153,18 @@ ptq_status PreparePool2d(uint32_t features, PreparedOp* op) {
   state->clamp = attrs.clamp;
   state->range = MakeOutputRange(op->Output().zero_point, attrs.clamp.q_min, attrs.clamp.q_max);
   if (quantized) {
-    state->i8 = maximum ? SelectKernel(kMaxPoolI8Kernels, kMaxPoolI8KernelCount, features)
-                        : SelectKernel(kAveragePoolI8Kernels, kAveragePoolI8KernelCount, features);
+    state->i8 = maximum ? SelectKernel(kMaxPoolI8Kernels, features)
+                        : SelectKernel(kAveragePoolI8Kernels, features);
     op->kernel = state->i8->name;
     op->run = RunI8;
   } else if (op->Input(0)->dtype == kF16) {
-    state->f16 = maximum
-                     ? SelectKernel(kMaxPoolF16Kernels, kMaxPoolF16KernelCount, features)
-                     : SelectKernel(kAveragePoolF16Kernels, kAveragePoolF16KernelCount, features);
+    state->f16 = maximum ? SelectKernel(kMaxPoolF16Kernels, features)
+                         : SelectKernel(kAveragePoolF16Kernels, features);
     op->kernel = state->f16->name;
     op->run = RunF16;
   } else {
-    state->f32 = maximum
-                     ? SelectKernel(kMaxPoolF32Kernels, kMaxPoolF32KernelCount, features)
-                     : SelectKernel(kAveragePoolF32Kernels, kAveragePoolF32KernelCount, features);
+    state->f32 = maximum ? SelectKernel(kMaxPoolF32Kernels, features)
+                         : SelectKernel(kAveragePoolF32Kernels, features);
     op->kernel = state->f32->name;
     op->run = RunF32;
   }

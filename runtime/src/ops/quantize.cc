@@ -28,7 +28,7 @@ void RunQuantize(const PreparedOp& op, const RunContext& run) {
 ptq_status PrepareQuantize(uint32_t features, PreparedOp* op) {
   QuantizeState* state = op->MakeState<QuantizeState>();
   if (state == nullptr) return OutOfMemory();
-  state->kernel = SelectKernel(kQuantizeKernels, kQuantizeKernelCount, features);
+  state->kernel = SelectKernel(kQuantizeKernels, features);
   op->kernel = state->kernel->name;
   op->run = RunQuantize;
   return PTQ_OK;

@@ -249,12 +249,12 @@ ptq_status PrepareReduce(uint32_t features, PreparedOp* op) {
   const uint64_t count = x.elements / y.elements;
   state->count = static_cast<float>(count);
   if (x.dtype == kF32) {
-    state->f32 = SelectKernel(kReduceF32Kernels, kReduceF32KernelCount, features);
+    state->f32 = SelectKernel(kReduceF32Kernels, features);
     op->kernel = state->f32->name;
     op->run = RunF32;
     return PTQ_OK;
   }
-  state->i8 = SelectKernel(kReduceI8Kernels, kReduceI8KernelCount, features);
+  state->i8 = SelectKernel(kReduceI8Kernels, features);
   op->kernel = state->i8->name;
   op->run = RunI8;
   if (attrs.function != kReduceMean) return PTQ_OK;

@@ -205,17 +205,16 @@ ptq_status PrepareNearest(uint32_t features, PreparedOp* op, ResizeState* state)
       Tabulate(attrs, attrs.scale_h, x.dims[1], y.dims[1], &state->near_rows, nearest));
   PTQ_RETURN_IF_ERROR(
       Tabulate(attrs, attrs.scale_w, x.dims[2], y.dims[2], &state->near_columns, nearest));
-  state->copy = SelectKernel(kCopyKernels, kCopyKernelCount, features);
+  state->copy = SelectKernel(kCopyKernels, features);
   op->kernel = state->copy->name;
   op->run = RunNearest;
   if (x.dtype == kF32) {
     if (attrs.clamp.lo != -INFINITY || attrs.clamp.hi != INFINITY)
-      state->clamp_f32 = SelectKernel(kClampF32Kernels, kClampF32KernelCount, features);
+      state->clamp_f32 = SelectKernel(kClampF32Kernels, features);
     return PTQ_OK;
   }
   MakeRequantizeTable(x, y, attrs.clamp, &state->table);
-  if (!state->table.identity)
-    state->clamp_i8 = SelectKernel(kLookupKernels, kLookupKernelCount, features);
+  if (!state->table.identity) state->clamp_i8 = SelectKernel(kLookupKernels, features);
   return PTQ_OK;
 }
 
@@ -225,7 +224,7 @@ ptq_status PrepareLinear(uint32_t features, PreparedOp* op, ResizeState* state) 
   PTQ_RETURN_IF_ERROR(Tabulate(attrs, attrs.scale_h, x.dims[1], y.dims[1], &state->rows, Around));
   PTQ_RETURN_IF_ERROR(
       Tabulate(attrs, attrs.scale_w, x.dims[2], y.dims[2], &state->columns, Around));
-  state->linear = SelectKernel(kResizeF32Kernels, kResizeF32KernelCount, features);
+  state->linear = SelectKernel(kResizeF32Kernels, features);
   op->kernel = state->linear->name;
   op->run = RunLinearF32;
   if (x.dtype == kF32) return PTQ_OK;
@@ -237,8 +236,8 @@ ptq_status PrepareLinear(uint32_t features, PreparedOp* op, ResizeState* state) 
   }
   state->x_row = static_cast<size_t>(x_row);
   state->range = MakeOutputRange(y.zero_point, attrs.clamp.q_min, attrs.clamp.q_max);
-  state->dequantize = SelectKernel(kDequantizeKernels, kDequantizeKernelCount, features);
-  state->quantize = SelectKernel(kQuantizeKernels, kQuantizeKernelCount, features);
+  state->dequantize = SelectKernel(kDequantizeKernels, features);
+  state->quantize = SelectKernel(kQuantizeKernels, features);
   op->TakeWorkspace(floats * sizeof(float));
   op->run = RunLinearI8;
   return PTQ_OK;

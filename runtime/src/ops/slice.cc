@@ -105,7 +105,7 @@ ptq_status PrepareSlice(uint32_t features, PreparedOp* op) {
   SliceState* state = op->MakeState<SliceState>();
   if (state == nullptr) return OutOfMemory();
   Simplify(x, y, attrs, state);
-  state->copy = SelectKernel(kCopyKernels, kCopyKernelCount, features);
+  state->copy = SelectKernel(kCopyKernels, features);
   state->element_size = ElementSize(x.dtype);
   op->kernel = state->copy->name;
   op->run = RunSlice;

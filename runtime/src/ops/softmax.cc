@@ -61,7 +61,7 @@ ptq_status PrepareSoftmax(uint32_t features, PreparedOp* op) {
   const uint32_t axis = op->GetAttrs<SoftmaxAttrs>().axis;
   SoftmaxState* state = op->MakeState<SoftmaxState>();
   if (state == nullptr) return OutOfMemory();
-  state->kernel = SelectKernel(kSoftmaxKernels, kSoftmaxKernelCount, features);
+  state->kernel = SelectKernel(kSoftmaxKernels, features);
   SplitAtAxis(x, axis, &state->outer, &state->count, &state->inner);
   op->kernel = state->kernel->name;
   op->run = RunRows;

@@ -68,8 +68,8 @@ ptq_status PrepareThroughF32(uint32_t features, PreparedOp* op) {
   }
   ThroughF32State* state = op->MakeState<ThroughF32State>();
   if (state == nullptr) return OutOfMemory();
-  state->widen = SelectKernel(kToFloatKernels, kToFloatKernelCount, features);
-  state->narrow = SelectKernel(kToHalfKernels, kToHalfKernelCount, features);
+  state->widen = SelectKernel(kToFloatKernels, features);
+  state->narrow = SelectKernel(kToHalfKernels, features);
   const auto place = [op](Tensor* tensor) {
     tensor->offset = op->scratch;
     op->scratch += RoundUp(tensor->size + kReadSlack, kAlignment);

@@ -59,12 +59,12 @@ ptq_status PrepareUnary(uint32_t features, PreparedOp* op) {
   state->attrs = op->GetAttrs<UnaryAttrs>();
   PTQ_RETURN_IF_ERROR(CheckUnary(state->attrs));
   if (x.dtype == kF16) {
-    state->f16 = SelectKernel(kUnaryF16Kernels, kUnaryF16KernelCount, features);
+    state->f16 = SelectKernel(kUnaryF16Kernels, features);
     op->kernel = state->f16->name;
     op->run = RunF16;
     return PTQ_OK;
   }
-  state->f32 = SelectKernel(kUnaryF32Kernels, kUnaryF32KernelCount, features);
+  state->f32 = SelectKernel(kUnaryF32Kernels, features);
   op->kernel = state->f32->name;
   op->run = RunF32;
   return PTQ_OK;

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernel_list.h"
+
 namespace ptq {
 
 // y[c] = the row of x[row * row_stride + c] that is the first (or last) with column c's maximum.
@@ -34,15 +36,8 @@ struct ArgMaxKernel {
   void (*rows)(const ArgMaxRows<T>&);
 };
 
-extern const ArgMaxKernel<float> kArgMaxF32Kernels[];
-extern const size_t kArgMaxF32KernelCount;
-extern const ArgMaxKernel<int8_t> kArgMaxI8Kernels[];
-extern const size_t kArgMaxI8KernelCount;
-
-void arg_max_columns_f32_x16__scalar(const ArgMaxColumns<float>& columns);
-void arg_max_columns_i8_x16__scalar(const ArgMaxColumns<int8_t>& columns);
-void arg_max_rows_f32_x16__scalar(const ArgMaxRows<float>& rows);
-void arg_max_rows_i8_x16__scalar(const ArgMaxRows<int8_t>& rows);
+#define PTQ_ROWS "kernels/arg_max/kernels.inc"
+#include "kernels/declare.inc"
 
 }  // namespace ptq
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernel_list.h"
 #include "numerics/half.h"
 #include "numerics/requantize.h"
 
@@ -41,44 +42,8 @@ struct ToFloatKernel {
   void (*run)(const Half* x, float* y, size_t count);
 };
 
-extern const QuantizeKernel kQuantizeKernels[];
-extern const size_t kQuantizeKernelCount;
-extern const DequantizeKernel kDequantizeKernels[];
-extern const size_t kDequantizeKernelCount;
-extern const LookupKernel kLookupKernels[];
-extern const size_t kLookupKernelCount;
-extern const ToHalfKernel kToHalfKernels[];
-extern const size_t kToHalfKernelCount;
-extern const ToFloatKernel kToFloatKernels[];
-extern const size_t kToFloatKernelCount;
-
-// One file per instruction set.
-void quantize_f32_x1__scalar(const float* x, int8_t* y, size_t count, float scale,
-                             const OutputRange& range);
-void dequantize_i8_x1__scalar(const int8_t* x, float* y, size_t count, float scale,
-                              int32_t zero_point);
-void lookup_i8_x1__scalar(const int8_t* x, int8_t* y, size_t count, const int8_t* table);
-void to_half_f32_x1__scalar(const float* x, Half* y, size_t count);
-void to_float_f16_x1__scalar(const Half* x, float* y, size_t count);
-void to_half_f32_x8__neon(const float* x, Half* y, size_t count);
-void to_float_f16_x8__neon(const Half* x, float* y, size_t count);
-void to_half_f32_x8__f16c(const float* x, Half* y, size_t count);
-void to_float_f16_x8__f16c(const Half* x, float* y, size_t count);
-void quantize_f32_x32__neon(const float* x, int8_t* y, size_t count, float scale,
-                            const OutputRange& range);
-void dequantize_i8_x16__neon(const int8_t* x, float* y, size_t count, float scale,
-                             int32_t zero_point);
-void lookup_i8_x16__neon(const int8_t* x, int8_t* y, size_t count, const int8_t* table);
-void quantize_f32_x32__avx2(const float* x, int8_t* y, size_t count, float scale,
-                            const OutputRange& range);
-void dequantize_i8_x32__avx2(const int8_t* x, float* y, size_t count, float scale,
-                             int32_t zero_point);
-void lookup_i8_x32__avx2(const int8_t* x, int8_t* y, size_t count, const int8_t* table);
-void quantize_f32_x64__avx512vnni(const float* x, int8_t* y, size_t count, float scale,
-                                  const OutputRange& range);
-void dequantize_i8_x64__avx512vnni(const int8_t* x, float* y, size_t count, float scale,
-                                   int32_t zero_point);
-void lookup_i8_x64__avx512vbmi(const int8_t* x, int8_t* y, size_t count, const int8_t* table);
+#define PTQ_ROWS "kernels/convert/kernels.inc"
+#include "kernels/declare.inc"
 
 }  // namespace ptq
 

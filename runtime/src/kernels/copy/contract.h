@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernel_list.h"
+
 namespace ptq {
 
 // Row r: row_bytes from x + r * x_stride to y + r * y_stride; strides in bytes.
@@ -51,13 +53,8 @@ struct CopyKernel {
   void (*interleaved)(const InterleavedCopy&);
 };
 
-extern const CopyKernel kCopyKernels[];
-extern const size_t kCopyKernelCount;
-
-void copy_rows_x8_x16__scalar(const RowCopy& copy);
-void copy_indexed_x8_x16__scalar(const IndexedCopy& copy);
-void copy_strided_x8_x16__scalar(const StridedCopy& copy);
-void copy_interleaved_x8_x16__scalar(const InterleavedCopy& copy);
+#define PTQ_ROWS "kernels/copy/kernels.inc"
+#include "kernels/declare.inc"
 
 }  // namespace ptq
 

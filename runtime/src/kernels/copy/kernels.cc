@@ -1,13 +1,10 @@
-// The list of copy kernels.
-#include "base/cpu_features.h"
+// The lists of copy kernels, from kernels.inc.
 #include "kernels/copy/contract.h"
+#include "kernels/kept.h"
 
 namespace ptq {
 
-const CopyKernel kCopyKernels[] = {
-    {"copy_x8_x16__scalar", kCpuScalar, copy_rows_x8_x16__scalar, copy_indexed_x8_x16__scalar,
-     copy_strided_x8_x16__scalar, copy_interleaved_x8_x16__scalar},
-};
-const size_t kCopyKernelCount = sizeof kCopyKernels / sizeof kCopyKernels[0];
+#define PTQ_ROWS "kernels/copy/kernels.inc"
+#include "kernels/define.inc"
 
 }  // namespace ptq

@@ -3,12 +3,12 @@
 
 namespace ptq {
 
-void copy_rows_x8_x16__scalar(const RowCopy& copy) { CopyRows(copy); }
+void copy_x8_x16__scalar(const RowCopy& copy) { CopyRows(copy); }
 
-void copy_indexed_x8_x16__scalar(const IndexedCopy& copy) { CopyIndexed(copy); }
+void copy_x8_x16__scalar(const IndexedCopy& copy) { CopyIndexed(copy); }
 
-void copy_strided_x8_x16__scalar(const StridedCopy& copy) { CopyStrided(copy); }
+void copy_x8_x16__scalar(const StridedCopy& copy) { CopyStrided(copy); }
 
-void copy_interleaved_x8_x16__scalar(const InterleavedCopy& copy) { CopyInterleaved(copy); }
+void copy_x8_x16__scalar(const InterleavedCopy& copy) { CopyInterleaved(copy); }
 
 }  // namespace ptq

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernel_list.h"
+
 namespace ptq {
 
 struct Crc32Kernel {
@@ -15,13 +17,8 @@ struct Crc32Kernel {
   uint32_t (*run)(uint32_t state, const uint8_t* data, size_t size);
 };
 
-// Best first; the last one runs everywhere.
-extern const Crc32Kernel kCrc32Kernels[];
-extern const size_t kCrc32KernelCount;
-
-uint32_t crc32_x8__scalar(uint32_t state, const uint8_t* data, size_t size);
-uint32_t crc32_x64__pclmul(uint32_t state, const uint8_t* data, size_t size);
-uint32_t crc32_x8__crc(uint32_t state, const uint8_t* data, size_t size);
+#define PTQ_ROWS "kernels/crc32/kernels.inc"
+#include "kernels/declare.inc"
 
 }  // namespace ptq
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernel_list.h"
 #include "numerics/half.h"
 #include "numerics/requantize.h"
 
@@ -73,11 +74,12 @@ template <typename T, typename Row>
 struct DepthwiseKernel {
   const char* name;
   uint32_t requires_features;
-  // What it is made for; 0: any.
-  size_t kernel_h, kernel_w, stride, dilation;
-  int32_t input_offset;  // the kernel multiplies x + input_offset: 128 where x must be unsigned
-  DepthwisePacking<T> packing;
   void (*run)(const Row&);
+  // What it is made for: a square filter of this size, without dilation; 0: any filter.
+  size_t size = 0;
+  size_t stride = 0;         // 0: any
+  int32_t input_offset = 0;  // added to x before it is multiplied: 128 where x must be unsigned
+  DepthwisePacking<T> packing;
   bool shifted_sums = false;  // int8: gains from shifted sums
 };
 
@@ -85,83 +87,24 @@ using DepthwiseF32Kernel = DepthwiseKernel<float, DepthwiseF32Row>;
 using DepthwiseF16Kernel = DepthwiseKernel<Half, DepthwiseF16Row>;
 using DepthwiseI8Kernel = DepthwiseKernel<int8_t, DepthwiseI8Row>;
 
-// Best first; the last one runs everywhere, on every shape.
-extern const DepthwiseF32Kernel kDepthwiseF32Kernels[];
-extern const size_t kDepthwiseF32KernelCount;
-// Only for CPUs that compute in half precision, where the last one takes every shape; null where
-// there are none.
-extern const DepthwiseF16Kernel* const kDepthwiseF16Kernels;
-extern const size_t kDepthwiseF16KernelCount;
-extern const DepthwiseI8Kernel kDepthwiseI8Kernels[];
-extern const size_t kDepthwiseI8KernelCount;
-
 // True if `kernel` is made for `shape`.
 template <typename Kernel>
 bool FitsDepthwise(const Kernel& kernel, const DepthwiseShape& shape) {
-  const size_t made_for[] = {kernel.kernel_h, kernel.kernel_w, kernel.stride, kernel.dilation};
-  const size_t wanted[] = {shape.kernel_h, shape.kernel_w, shape.stride, shape.dilation};
-  for (size_t i = 0; i < 4; ++i) {
-    if (made_for[i] != 0 && made_for[i] != wanted[i]) return false;
-  }
-  return true;
+  const bool size_fits = kernel.size == 0 || (kernel.size == shape.kernel_h &&
+                                              kernel.size == shape.kernel_w && shape.dilation == 1);
+  return size_fits && (kernel.stride == 0 || kernel.stride == shape.stride);
 }
 
 // The first kernel of `list` that `features` allows and that is made for `shape`.
 template <typename Kernel>
-const Kernel* SelectDepthwise(const Kernel* list, size_t count, uint32_t features,
+const Kernel* SelectDepthwise(const KernelList<Kernel>& list, uint32_t features,
                               const DepthwiseShape& shape) {
-  for (size_t i = 0; i + 1 < count; ++i) {
-    if ((list[i].requires_features & ~features) == 0 && FitsDepthwise(list[i], shape))
-      return &list[i];
-  }
-  return &list[count - 1];
+  return SelectKernel(list, features,
+                      [&](const Kernel& kernel) { return FitsDepthwise(kernel, shape); });
 }
 
-// One file per instruction set.
-void depthwise_f32_1x16__scalar(const DepthwiseF32Row& row);
-void depthwise_i8_1x16__scalar(const DepthwiseI8Row& row);
-void depthwise_f32_3x3s1__neon(const DepthwiseF32Row& row);
-void depthwise_f32_3x3s2__neon(const DepthwiseF32Row& row);
-void depthwise_f32_5x5s1__neon(const DepthwiseF32Row& row);
-void depthwise_f32_5x5s2__neon(const DepthwiseF32Row& row);
-void depthwise_f32_1x16__neon(const DepthwiseF32Row& row);
-void depthwise_f16_3x3s1__neon_fp16(const DepthwiseF16Row& row);
-void depthwise_f16_3x3s2__neon_fp16(const DepthwiseF16Row& row);
-void depthwise_f16_5x5s1__neon_fp16(const DepthwiseF16Row& row);
-void depthwise_f16_5x5s2__neon_fp16(const DepthwiseF16Row& row);
-void depthwise_f16_1x32__neon_fp16(const DepthwiseF16Row& row);
-void depthwise_i8_3x3s1__neon(const DepthwiseI8Row& row);
-void depthwise_i8_3x3s2__neon(const DepthwiseI8Row& row);
-void depthwise_i8_5x5__neon(const DepthwiseI8Row& row);
-void depthwise_i8_3x3s1__dotprod(const DepthwiseI8Row& row);
-void depthwise_i8_3x3s2__dotprod(const DepthwiseI8Row& row);
-void depthwise_i8_5x5s1__dotprod(const DepthwiseI8Row& row);
-void depthwise_i8_5x5s2__dotprod(const DepthwiseI8Row& row);
-void depthwise_f32_3x3s1__avx2(const DepthwiseF32Row& row);
-void depthwise_f32_3x3s2__avx2(const DepthwiseF32Row& row);
-void depthwise_f32_5x5s1__avx2(const DepthwiseF32Row& row);
-void depthwise_f32_5x5s2__avx2(const DepthwiseF32Row& row);
-void depthwise_f32_1x32__avx2(const DepthwiseF32Row& row);
-void depthwise_i8_3x3s1__avx2(const DepthwiseI8Row& row);
-void depthwise_i8_3x3s2__avx2(const DepthwiseI8Row& row);
-void depthwise_i8_5x5s1__avx2(const DepthwiseI8Row& row);
-void depthwise_i8_5x5s2__avx2(const DepthwiseI8Row& row);
-void depthwise_i8_1x16__avx2(const DepthwiseI8Row& row);
-void depthwise_i8_3x3s1__avxvnni(const DepthwiseI8Row& row);
-void depthwise_i8_3x3s2__avxvnni(const DepthwiseI8Row& row);
-void depthwise_i8_5x5s1__avxvnni(const DepthwiseI8Row& row);
-void depthwise_i8_5x5s2__avxvnni(const DepthwiseI8Row& row);
-void depthwise_i8_1x32__avxvnni(const DepthwiseI8Row& row);
-void depthwise_f32_3x3s1__avx512vnni(const DepthwiseF32Row& row);
-void depthwise_f32_3x3s2__avx512vnni(const DepthwiseF32Row& row);
-void depthwise_f32_5x5s1__avx512vnni(const DepthwiseF32Row& row);
-void depthwise_f32_5x5s2__avx512vnni(const DepthwiseF32Row& row);
-void depthwise_f32_1x64__avx512vnni(const DepthwiseF32Row& row);
-void depthwise_i8_3x3s1__avx512vnni(const DepthwiseI8Row& row);
-void depthwise_i8_3x3s2__avx512vnni(const DepthwiseI8Row& row);
-void depthwise_i8_5x5s1__avx512vnni(const DepthwiseI8Row& row);
-void depthwise_i8_5x5s2__avx512vnni(const DepthwiseI8Row& row);
-void depthwise_i8_1x64__avx512vnni(const DepthwiseI8Row& row);
+#define PTQ_ROWS "kernels/depthwise/kernels.inc"
+#include "kernels/declare.inc"
 
 }  // namespace ptq
 

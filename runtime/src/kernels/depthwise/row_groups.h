@@ -35,35 +35,39 @@ PTQ_INLINE size_t RowGroupTaps(const DepthwiseShape& shape) {
 }
 
 template <typename Word, size_t kWidest>
-constexpr DepthwisePacking<int8_t> PackRowGroups() {
-  return {[](const DepthwiseShape& shape) {
-            return RowGroupTaps<Word>(shape) * sizeof(Word) *
-                   RoundUp(shape.channels, kDepthwiseChannelBlock);
-          },
-          [](const DepthwiseShape& shape, const int8_t* weights, int8_t* packed) {
-            constexpr size_t kRows = 4 / sizeof(Word), kLaneChannels = 16 / sizeof(Word);
-            const size_t padded_h = RoundUp(shape.kernel_h, kRows);
-            size_t width;
-            for (size_t first = 0; first < shape.channels; first += width) {
-              width = RowGroupBlock(kWidest, shape.channels - first);
-              for (size_t tap = 0; tap < padded_h * shape.kernel_w; ++tap) {
-                const size_t ky = tap / shape.kernel_w, kx = tap % shape.kernel_w;
-                const size_t group = first * RowGroupTaps<Word>(shape) +
-                                     (ky / kRows * shape.kernel_w + kx) * width * kRows;
-                for (size_t i = 0; i < width; ++i) {
-                  const size_t lane = i / kLaneChannels, part = i % kLaneChannels / 4;
-                  const size_t quad = group + (part * (width / kLaneChannels) + lane) * 4 * kRows;
-                  const bool exists = ky < shape.kernel_h && first + i < shape.channels;
-                  const Word word =
-                      exists ? weights[((first + i) * shape.kernel_h + ky) * shape.kernel_w + kx]
-                             : Word{0};
-                  memcpy(packed + (quad + i % 4 * kRows + ky % kRows) * sizeof word, &word,
-                         sizeof word);
-                }
-              }
-            }
-          }};
-}
+constexpr DepthwisePacking<int8_t> kRowGroups = {
+    [](const DepthwiseShape& shape) -> size_t {
+      return RowGroupTaps<Word>(shape) * sizeof(Word) *
+             RoundUp(shape.channels, kDepthwiseChannelBlock);
+    },
+    [](const DepthwiseShape& shape, const int8_t* weights, int8_t* packed) {
+      constexpr size_t kRows = 4 / sizeof(Word), kLaneChannels = 16 / sizeof(Word);
+      const size_t padded_h = RoundUp(shape.kernel_h, kRows);
+      size_t width;
+      for (size_t first = 0; first < shape.channels; first += width) {
+        width = RowGroupBlock(kWidest, shape.channels - first);
+        for (size_t tap = 0; tap < padded_h * shape.kernel_w; ++tap) {
+          const size_t ky = tap / shape.kernel_w, kx = tap % shape.kernel_w;
+          const size_t group = first * RowGroupTaps<Word>(shape) +
+                               (ky / kRows * shape.kernel_w + kx) * width * kRows;
+          for (size_t i = 0; i < width; ++i) {
+            const size_t lane = i / kLaneChannels, part = i % kLaneChannels / 4;
+            const size_t quad = group + (part * (width / kLaneChannels) + lane) * 4 * kRows;
+            const bool exists = ky < shape.kernel_h && first + i < shape.channels;
+            const Word word =
+                exists ? weights[((first + i) * shape.kernel_h + ky) * shape.kernel_w + kx]
+                       : Word{0};
+            memcpy(packed + (quad + i % 4 * kRows + ky % kRows) * sizeof word, &word, sizeof word);
+          }
+        }
+      }
+    }};
+
+// By the bits of the kernels' vectors.
+constexpr auto kRowPairs256 = kRowGroups<int16_t, 16>;
+constexpr auto kRowQuads128 = kRowGroups<int8_t, 16>;
+constexpr auto kRowQuads256 = kRowGroups<int8_t, 32>;
+constexpr auto kRowQuads512 = kRowGroups<int8_t, 64>;
 
 }  // namespace ptq
 

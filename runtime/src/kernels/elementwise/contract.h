@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernel_list.h"
 #include "numerics/half.h"
 #include "numerics/requantize.h"
 
@@ -38,8 +39,8 @@ template <typename T>
 struct BinaryRealKernel {
   const char* name;
   uint32_t requires_features;
-  uint16_t op;  // OpKindId: kAdd, kSub, kMul, kDiv, kMaximum, kMinimum or, on floats, kPow
   void (*run)(const BinaryRealRow<T>&);
+  uint16_t op;  // OpKindId: kAdd, kSub, kMul, kDiv, kMaximum, kMinimum or, on floats, kPow
 };
 using BinaryF32Kernel = BinaryRealKernel<float>;
 using BinaryF16Kernel = BinaryRealKernel<Half>;
@@ -47,8 +48,8 @@ using BinaryF16Kernel = BinaryRealKernel<Half>;
 struct BinaryI8Kernel {
   const char* name;
   uint32_t requires_features;
-  uint16_t op;  // OpKindId: kAdd, kSub or kMul
   void (*run)(const BinaryI8Row&);
+  uint16_t op;  // OpKindId: kAdd, kSub or kMul
 };
 
 template <typename T>
@@ -60,68 +61,14 @@ struct ClampRealKernel {
 using ClampF32Kernel = ClampRealKernel<float>;
 using ClampF16Kernel = ClampRealKernel<Half>;
 
-// For each op the best kernel first, a scalar one last.
-extern const BinaryF32Kernel kBinaryF32Kernels[];
-extern const size_t kBinaryF32KernelCount;
-extern const BinaryI8Kernel kBinaryI8Kernels[];
-extern const size_t kBinaryI8KernelCount;
-extern const ClampF32Kernel kClampF32Kernels[];
-extern const size_t kClampF32KernelCount;
-// Only for CPUs that compute in half precision; null where there are none. The clamp needs no such
-// CPU: its list has a row for every one.
-extern const BinaryF16Kernel* const kBinaryF16Kernels;
-extern const size_t kBinaryF16KernelCount;
-extern const ClampF16Kernel kClampF16Kernels[];
-extern const size_t kClampF16KernelCount;
-
 // The first kernel for `op` that `features` allows; null if the list has none for `op`.
-const BinaryF32Kernel* SelectBinaryF32Kernel(uint16_t op, uint32_t features);
-const BinaryF16Kernel* SelectBinaryF16Kernel(uint16_t op, uint32_t features);
-const BinaryI8Kernel* SelectBinaryI8Kernel(uint16_t op, uint32_t features);
+template <typename Kernel>
+const Kernel* SelectForOp(const KernelList<Kernel>& list, uint16_t op, uint32_t features) {
+  return SelectKernel(list, features, [op](const Kernel& kernel) { return kernel.op == op; });
+}
 
-// One file per instruction set.
-void add_f32_x8__scalar(const BinaryF32Row& row);
-void sub_f32_x8__scalar(const BinaryF32Row& row);
-void mul_f32_x8__scalar(const BinaryF32Row& row);
-void div_f32_x8__scalar(const BinaryF32Row& row);
-void maximum_f32_x8__scalar(const BinaryF32Row& row);
-void minimum_f32_x8__scalar(const BinaryF32Row& row);
-void pow_f32_x1__scalar(const BinaryF32Row& row);
-void clamp_f32_x8__scalar(const float* x, float* y, size_t count, float lo, float hi);
-void add_i8_x1__scalar(const BinaryI8Row& row);
-void sub_i8_x1__scalar(const BinaryI8Row& row);
-void mul_i8_x1__scalar(const BinaryI8Row& row);
-void clamp_f16_x1__scalar(const Half* x, Half* y, size_t count, float lo, float hi);
-void add_f16_x16__neon_fp16(const BinaryF16Row& row);
-void sub_f16_x16__neon_fp16(const BinaryF16Row& row);
-void mul_f16_x16__neon_fp16(const BinaryF16Row& row);
-void div_f16_x16__neon_fp16(const BinaryF16Row& row);
-void maximum_f16_x16__neon_fp16(const BinaryF16Row& row);
-void minimum_f16_x16__neon_fp16(const BinaryF16Row& row);
-void clamp_f16_x16__neon_fp16(const Half* x, Half* y, size_t count, float lo, float hi);
-void add_i8_x16__neon(const BinaryI8Row& row);
-void sub_i8_x16__neon(const BinaryI8Row& row);
-void mul_i8_x16__neon(const BinaryI8Row& row);
-void add_f32_x16__avx2(const BinaryF32Row& row);
-void sub_f32_x16__avx2(const BinaryF32Row& row);
-void mul_f32_x16__avx2(const BinaryF32Row& row);
-void div_f32_x16__avx2(const BinaryF32Row& row);
-void maximum_f32_x16__avx2(const BinaryF32Row& row);
-void minimum_f32_x16__avx2(const BinaryF32Row& row);
-void clamp_f32_x16__avx2(const float* x, float* y, size_t count, float lo, float hi);
-void add_i8_x32__avx2(const BinaryI8Row& row);
-void sub_i8_x32__avx2(const BinaryI8Row& row);
-void mul_i8_x32__avx2(const BinaryI8Row& row);
-void add_f32_x32__avx512vnni(const BinaryF32Row& row);
-void sub_f32_x32__avx512vnni(const BinaryF32Row& row);
-void mul_f32_x32__avx512vnni(const BinaryF32Row& row);
-void div_f32_x32__avx512vnni(const BinaryF32Row& row);
-void maximum_f32_x32__avx512vnni(const BinaryF32Row& row);
-void minimum_f32_x32__avx512vnni(const BinaryF32Row& row);
-void clamp_f32_x32__avx512vnni(const float* x, float* y, size_t count, float lo, float hi);
-void add_i8_x64__avx512vnni(const BinaryI8Row& row);
-void sub_i8_x64__avx512vnni(const BinaryI8Row& row);
-void mul_i8_x64__avx512vnni(const BinaryI8Row& row);
+#define PTQ_ROWS "kernels/elementwise/kernels.inc"
+#include "kernels/declare.inc"
 
 }  // namespace ptq
 

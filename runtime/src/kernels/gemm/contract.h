@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "kernels/elementwise/contract.h"
+#include "kernels/kernel_list.h"
 #include "numerics/half.h"
 #include "numerics/requantize.h"
 
@@ -71,8 +72,8 @@ template <typename T>
 struct GemmRealKernel {
   const char* name;
   uint32_t requires_features;
-  size_t mr, nr;
   void (*run)(const GemmRealTile<T>&);
+  size_t mr, nr;
   size_t group_rows = 1;    // computed together: tiles are multiples of it where they can be
   bool packs_rows = false;  // copies a tile's rows into its scratch, which pays for many columns
 
@@ -87,41 +88,18 @@ using GemmF16Kernel = GemmRealKernel<Half>;
 struct GemmI8Kernel {
   const char* name;
   uint32_t requires_features;
-  size_t mr, nr;
-  size_t kr;             // products of one output that lie side by side in the packed weights
-  size_t kd;             // each tap's depth is packed as a multiple of this, itself one of kr
-  int32_t input_offset;  // the kernel multiplies x + input_offset: 128 where x must be unsigned
   void (*run)(const GemmI8Tile&);
+  size_t mr, nr;
+  size_t kr = 1;              // products of one output that lie side by side in the packed weights
+  size_t kd = 1;              // each tap's depth is packed as a multiple of this, itself one of kr
+  int32_t input_offset = 0;   // added to x before it is multiplied: 128 where x must be unsigned
   size_t group_rows = 1;      // as in GemmRealKernel
   bool shifted_sums = false;  // gains from shifted sums
   bool adds_residual = false;
 };
 
-// Best first; the last one runs everywhere.
-extern const GemmF32Kernel kGemmF32Kernels[];
-extern const size_t kGemmF32KernelCount;
-// Only for CPUs that compute in half precision; null where there are none.
-extern const GemmF16Kernel* const kGemmF16Kernels;
-extern const size_t kGemmF16KernelCount;
-extern const GemmI8Kernel kGemmI8Kernels[];
-extern const size_t kGemmI8KernelCount;
-
-// One file per instruction set.
-void gemm_f32_4x8__scalar(const GemmF32Tile& tile);
-void gemm_i8_4x8__scalar(const GemmI8Tile& tile);
-void gemm_f32_12x8__neon(const GemmF32Tile& tile);
-void gemm_f16_12x16__neon_fp16(const GemmF16Tile& tile);
-void gemm_i8_4x4__neon(const GemmI8Tile& tile);
-void gemm_i8_5x16__dotprod(const GemmI8Tile& tile);
-void gemm_i8_6x16__i8mm(const GemmI8Tile& tile);
-void gemm_f32_4x8__armv7(const GemmF32Tile& tile);
-void gemm_i8_2x4__armv7(const GemmI8Tile& tile);
-void gemm_f32_6x16__avx2(const GemmF32Tile& tile);
-void gemm_i8_6x16__avx2(const GemmI8Tile& tile);
-void gemm_i8_6x16__avxvnni(const GemmI8Tile& tile);
-void gemm_f32_12x32__avx512vnni(const GemmF32Tile& tile);
-void gemm_i8_12x32__avx512vnni(const GemmI8Tile& tile);
-void gemm_i8_64x32__amx(const GemmI8Tile& tile);
+#define PTQ_ROWS "kernels/gemm/kernels.inc"
+#include "kernels/declare.inc"
 
 }  // namespace ptq
 

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernel_list.h"
+
 namespace ptq {
 
 // y[c * y_stride + r] = x[r * x_stride + c] for r < rows, c < columns; strides in elements. Nothing
@@ -20,23 +22,19 @@ struct TransposeBlock {
 struct TransposeKernel {
   const char* name;
   uint32_t requires_features;
-  size_t element_size;  // 1 or 4
   void (*run)(const TransposeBlock&);
+  size_t element_size;  // 1 or 4
 };
 
-// For each element size the best kernel first, a scalar one last.
-extern const TransposeKernel kTransposeKernels[];
-extern const size_t kTransposeKernelCount;
+#define PTQ_ROWS "kernels/move/kernels.inc"
+#include "kernels/declare.inc"
 
-const TransposeKernel* SelectTransposeKernel(size_t element_size, uint32_t features);
-
-// One file per instruction set.
-void transpose_x8_1x1__scalar(const TransposeBlock& block);
-void transpose_x32_1x1__scalar(const TransposeBlock& block);
-void transpose_x8_8x8__neon(const TransposeBlock& block);
-void transpose_x32_4x4__neon(const TransposeBlock& block);
-void transpose_x8_8x16__avx2(const TransposeBlock& block);
-void transpose_x32_4x8__avx2(const TransposeBlock& block);
+// The first kernel for elements of `element_size` bytes that `features` allows.
+inline const TransposeKernel* SelectTransposeKernel(size_t element_size, uint32_t features) {
+  return SelectKernel(kTransposeKernels, features, [=](const TransposeKernel& kernel) {
+    return kernel.element_size == element_size;
+  });
+}
 
 }  // namespace ptq
 

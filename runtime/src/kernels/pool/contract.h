@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernel_list.h"
 #include "numerics/half.h"
 #include "numerics/requantize.h"
 
@@ -48,29 +49,8 @@ struct PoolI8Kernel {
   void (*run)(const PoolI8Pixel&);
 };
 
-extern const PoolF32Kernel kMaxPoolF32Kernels[], kAveragePoolF32Kernels[];
-extern const size_t kMaxPoolF32KernelCount, kAveragePoolF32KernelCount;
-// Only for CPUs that compute in half precision; null where there are none.
-extern const PoolF16Kernel *const kMaxPoolF16Kernels, *const kAveragePoolF16Kernels;
-extern const size_t kMaxPoolF16KernelCount, kAveragePoolF16KernelCount;
-extern const PoolI8Kernel kMaxPoolI8Kernels[], kAveragePoolI8Kernels[];
-extern const size_t kMaxPoolI8KernelCount, kAveragePoolI8KernelCount;
-
-// One file per instruction set.
-void max_pool_f32_1x16__scalar(const PoolF32Pixel& pixel);
-void average_pool_f32_1x16__scalar(const PoolF32Pixel& pixel);
-void max_pool_i8_1x64__scalar(const PoolI8Pixel& pixel);
-void average_pool_i8_1x32__scalar(const PoolI8Pixel& pixel);
-void max_pool_f16_1x32__neon_fp16(const PoolF16Pixel& pixel);
-void average_pool_f16_1x16__neon_fp16(const PoolF16Pixel& pixel);
-void max_pool_f32_1x32__avx2(const PoolF32Pixel& pixel);
-void average_pool_f32_1x32__avx2(const PoolF32Pixel& pixel);
-void max_pool_i8_1x128__avx2(const PoolI8Pixel& pixel);
-void average_pool_i8_1x64__avx2(const PoolI8Pixel& pixel);
-void max_pool_f32_1x64__avx512vnni(const PoolF32Pixel& pixel);
-void average_pool_f32_1x64__avx512vnni(const PoolF32Pixel& pixel);
-void max_pool_i8_1x256__avx512vnni(const PoolI8Pixel& pixel);
-void average_pool_i8_1x128__avx512vnni(const PoolI8Pixel& pixel);
+#define PTQ_ROWS "kernels/pool/kernels.inc"
+#include "kernels/declare.inc"
 
 }  // namespace ptq
 

@@ -3,15 +3,15 @@
 
 namespace ptq {
 
-void reduce_columns_f32_x16__avx2(const ReduceColumnsF32& columns) { ColumnsF32(columns); }
+void reduce_f32_x16__avx2(const ReduceColumnsF32& columns) { ColumnsF32(columns); }
 
-float reduce_row_f32_x16__avx2(Reduction reduction, const float* x, size_t count, float start) {
+float reduce_f32_x16__avx2(Reduction reduction, const float* x, size_t count, float start) {
   return RowF32(reduction, x, count, start);
 }
 
-void reduce_columns_i8_x32__avx2(const ReduceColumnsI8& columns) { ColumnsI8(columns); }
+void reduce_i8_x32__avx2(const ReduceColumnsI8& columns) { ColumnsI8(columns); }
 
-int32_t reduce_row_i8_x32__avx2(Reduction reduction, const int8_t* x, size_t count, int32_t start) {
+int32_t reduce_i8_x32__avx2(Reduction reduction, const int8_t* x, size_t count, int32_t start) {
   return RowI8(reduction, x, count, start);
 }
 

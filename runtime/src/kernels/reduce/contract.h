@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernel_list.h"
 #include "numerics/sum_blocks.h"
 
 namespace ptq {
@@ -43,21 +44,8 @@ struct ReduceI8Kernel {
   int32_t (*row)(Reduction reduction, const int8_t* x, size_t count, int32_t start);
 };
 
-extern const ReduceF32Kernel kReduceF32Kernels[];
-extern const size_t kReduceF32KernelCount;
-extern const ReduceI8Kernel kReduceI8Kernels[];
-extern const size_t kReduceI8KernelCount;
-
-// One file per instruction set.
-void reduce_columns_f32_x8__scalar(const ReduceColumnsF32& columns);
-float reduce_row_f32_x8__scalar(Reduction reduction, const float* x, size_t count, float start);
-void reduce_columns_i8_x32__scalar(const ReduceColumnsI8& columns);
-int32_t reduce_row_i8_x32__scalar(Reduction reduction, const int8_t* x, size_t count,
-                                  int32_t start);
-void reduce_columns_f32_x16__avx2(const ReduceColumnsF32& columns);
-float reduce_row_f32_x16__avx2(Reduction reduction, const float* x, size_t count, float start);
-void reduce_columns_i8_x32__avx2(const ReduceColumnsI8& columns);
-int32_t reduce_row_i8_x32__avx2(Reduction reduction, const int8_t* x, size_t count, int32_t start);
+#define PTQ_ROWS "kernels/reduce/kernels.inc"
+#include "kernels/declare.inc"
 
 }  // namespace ptq
 

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernel_list.h"
+
 namespace ptq {
 
 // The two input pixels around one output pixel of a dimension, and their weights.
@@ -30,12 +32,8 @@ struct ResizeF32Kernel {
   void (*run)(const ResizeF32Row&);
 };
 
-extern const ResizeF32Kernel kResizeF32Kernels[];
-extern const size_t kResizeF32KernelCount;
-
-void resize_linear_f32_x8__scalar(const ResizeF32Row& row);
-void resize_linear_f32_x16__avx2(const ResizeF32Row& row);
-void resize_linear_f32_x32__avx512vnni(const ResizeF32Row& row);
+#define PTQ_ROWS "kernels/resize/kernels.inc"
+#include "kernels/declare.inc"
 
 }  // namespace ptq
 

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernel_list.h"
+
 namespace ptq {
 
 struct SoftmaxKernel {
@@ -13,13 +15,8 @@ struct SoftmaxKernel {
   void (*run)(const float* x, float* y, size_t count, size_t stride);
 };
 
-extern const SoftmaxKernel kSoftmaxKernels[];
-extern const size_t kSoftmaxKernelCount;
-
-// One file per instruction set.
-void softmax_f32_x8__scalar(const float* x, float* y, size_t count, size_t stride);
-void softmax_f32_x16__avx2(const float* x, float* y, size_t count, size_t stride);
-void softmax_f32_x32__avx512vnni(const float* x, float* y, size_t count, size_t stride);
+#define PTQ_ROWS "kernels/softmax/kernels.inc"
+#include "kernels/declare.inc"
 
 }  // namespace ptq
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "format/layout.h"
+#include "kernels/kernel_list.h"
 #include "numerics/half.h"
 
 namespace ptq {
@@ -34,17 +35,8 @@ struct UnaryRealKernel {
 using UnaryF32Kernel = UnaryRealKernel<float>;
 using UnaryF16Kernel = UnaryRealKernel<Half>;
 
-extern const UnaryF32Kernel kUnaryF32Kernels[];
-extern const size_t kUnaryF32KernelCount;
-// Only for CPUs that compute in half precision; null where there are none.
-extern const UnaryF16Kernel* const kUnaryF16Kernels;
-extern const size_t kUnaryF16KernelCount;
-
-// One file per instruction set.
-void unary_f32_x8__scalar(const UnaryF32Row& row);
-void unary_f16_x8__neon_fp16(const UnaryF16Row& row);
-void unary_f32_x16__avx2(const UnaryF32Row& row);
-void unary_f32_x32__avx512vnni(const UnaryF32Row& row);
+#define PTQ_ROWS "kernels/unary/kernels.inc"
+#include "kernels/declare.inc"
 
 }  // namespace ptq
 

@@ -3,8 +3,8 @@
 
 namespace ptq {
 
-void winograd_input_f32_2x2__avx512vnni(const WinogradInput& window) { TransformInput(window); }
+void winograd_f32_2x2__avx512vnni(const WinogradInput& window) { TransformInput(window); }
 
-void winograd_output_f32_2x2__avx512vnni(const WinogradOutput& tile) { TransformOutput(tile); }
+void winograd_f32_2x2__avx512vnni(const WinogradOutput& tile) { TransformOutput(tile); }
 
 }  // namespace ptq

@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernel_list.h"
+
 namespace ptq {
 
 constexpr size_t kWinogradOutputs = 2;     // pixels of a tile along a side
@@ -49,17 +51,8 @@ struct WinogradKernel {
   void (*transform_output)(const WinogradOutput&);
 };
 
-// Best first; the last one runs everywhere.
-extern const WinogradKernel kWinogradKernels[];
-extern const size_t kWinogradKernelCount;
-
-// One file per instruction set.
-void winograd_input_f32_2x2__scalar(const WinogradInput& window);
-void winograd_output_f32_2x2__scalar(const WinogradOutput& tile);
-void winograd_input_f32_2x2__avx2(const WinogradInput& window);
-void winograd_output_f32_2x2__avx2(const WinogradOutput& tile);
-void winograd_input_f32_2x2__avx512vnni(const WinogradInput& window);
-void winograd_output_f32_2x2__avx512vnni(const WinogradOutput& tile);
+#define PTQ_ROWS "kernels/winograd/kernels.inc"
+#include "kernels/declare.inc"
 
 }  // namespace ptq
 

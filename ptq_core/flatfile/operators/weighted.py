@@ -9,7 +9,7 @@ from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import Operand, Scales
 from ptq_core.flatfile.refusal import shown
-from ptq_core.flatfile.tensors import Array, DType, Tensor
+from ptq_core.flatfile.tensors import Array, DType, QuantParams, Tensor
 from ptq_core.numerics import reference
 from ptq_core.numerics.requantize import multiplier, requantize
 
@@ -53,6 +53,12 @@ def weight_scales(c: Operator[Attributes]) -> None:
         c.refuse(f"w {shown(w.name)} axis", w.qparams.axis, "scales count the outputs, axis 0")
 
 
+def largest_sums(x: QuantParams, weights: Array) -> Array:
+    """Σ |w| · |x − z_in| of each output of int8 ``weights`` [O, …] at most, int64: what a bias leaves room for in int32."""
+    sums = np.abs(weights.reshape(len(weights), -1).astype(np.int16)).sum(axis=1, dtype=np.int64)
+    return np.asarray(sums * (128 + abs(x.zero_point)))
+
+
 def sums_fit(c: Operator[Clamp], bias: Tensor | None, scale: np.float32 | None) -> None:
     """int8 weights within −127 … 127, no order of summation that overflows int32, finite factors.
 
@@ -66,11 +72,11 @@ def sums_fit(c: Operator[Clamp], bias: Tensor | None, scale: np.float32 | None) 
     assert w.qparams is not None
     weights = w.data.reshape(w.dims[0], -1)
     least = weights.min(axis=1)
-    sums = np.abs(weights.astype(np.int16)).sum(axis=1, dtype=np.int64)
+    largest = largest_sums(x.qparams, w.data)
     biases = np.zeros(w.dims[0], np.int64)
     if bias is not None and bias.data is not None:
         biases = np.abs(bias.data.astype(np.int64))
-    worst = biases + sums * (128 + abs(x.qparams.zero_point))
+    worst = biases + largest
     factors = np.broadcast_to(x.qparams.scale * w.qparams.scales, (w.dims[0],))
     if scale is not None:
         factors = factors / scale
@@ -81,7 +87,8 @@ def sums_fit(c: Operator[Clamp], bias: Tensor | None, scale: np.float32 | None) 
     if least[channel] < -INT8_MAX:
         c.refuse(f"w {shown(w.name)}", f"output {channel} holds −128", "weights are −127 … 127")
     if worst[channel] > MAX_INT32:
-        problem = f"|b| = {biases[channel]} and Σ|w| = {sums[channel]}"
+        reach = 128 + abs(x.qparams.zero_point)
+        problem = f"|b| = {biases[channel]} and Σ|w| = {largest[channel] // reach}"
         c.refuse(f"output channel {channel}", problem, "no order of summation overflows int32")
     c.multiplier("requantization", factors[channel])
 

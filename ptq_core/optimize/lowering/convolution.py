@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from ptq_core.flatfile.operators.attributes import INT8_MAX
 from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
 from ptq_core.flatfile.operators.pad import PAD, Pad
@@ -129,19 +130,18 @@ def _stacked_weights(weights: Constant) -> Constant:
 
 
 def weight_layout(weights: Constant, perm: tuple[int, ...]) -> Constant:
-    """``weights`` permuted so that output channels lie on axis 0; real values unless int8 weights fit the format."""
+    """``weights`` permuted so that output channels lie on axis 0; real values unless int8 weights fit the format.
+
+    Those with a zero point are taken as their distances from it: what kernels need are −127 … 127 without one.
+    """
     qparams = weights.qparams
-    fits = (
-        qparams is not None
-        and weights.array.dtype == np.int8
-        and qparams.zero_point == 0
-        and (qparams.per_tensor or qparams.axis == perm[0])
-    )
-    if not fits or qparams is None:
-        return Constant(weights.real.astype(np.float32, copy=False).transpose(perm))
-    return Constant(
-        weights.array.transpose(perm), QuantParams(qparams.scales, 0, -1 if qparams.per_tensor else 0)
-    )
+    along_outputs = qparams is not None and (qparams.per_tensor or qparams.axis == perm[0])
+    if qparams is not None and along_outputs and weights.array.dtype == np.int8:
+        centred = weights.array.astype(np.int16) - qparams.zero_point
+        if np.abs(centred).max(initial=0) <= INT8_MAX:
+            scales = QuantParams(qparams.scales, 0, -1 if qparams.per_tensor else 0)
+            return Constant(centred.astype(np.int8).transpose(perm), scales)
+    return Constant(weights.real.astype(np.float32, copy=False).transpose(perm))
 
 
 def bias_tensor(context: Lowering, node: ir.Node, position: int, outputs: int) -> int | None:

@@ -67,7 +67,7 @@ OPERATORS: dict[str, Row] = {
     "DequantizeLinear": Row(
         quantization.lower_dequantize,
         "yes",
-        "int8 (bias: int32), per tensor or (constants) per channel",
+        "int8, uint8 (bias: int32), per tensor or (constants) per channel",
         keeps_quantization=True,
     ),
     "Div": Row(arithmetic.lower_arithmetic(DIV), "table", "NumPy broadcasting"),
@@ -111,7 +111,7 @@ OPERATORS: dict[str, Row] = {
     "Pad": Row(padding.lower_pad, "yes", "constant pads"),
     "Pow": Row(arithmetic.lower_pow, "table", "NumPy broadcasting"),
     "QuantizeLinear": Row(
-        quantization.lower_quantize, "yes", "int8, one scale per tensor", keeps_quantization=True
+        quantization.lower_quantize, "yes", "int8, uint8, one scale per tensor", keeps_quantization=True
     ),
     "Reciprocal": Row(activations.lower_unary(UnaryFunction.RECIPROCAL), "table", ""),
     "ReduceL1": Row(reductions.lower_reduce(ReduceFunction.SUM, before=norms.sizes), "", "any axes"),

@@ -231,6 +231,9 @@ def _origin(program: Program, tensor: int) -> Origin:
 
 
 def _oriented(value: Array, origin: Origin) -> Array:
+    """A value of the model in the layout of a tensor; uint8 is int8 there, 128 less."""
+    if value.dtype == np.uint8:
+        value = (value.astype(np.int16) - 128).astype(np.int8)
     return value.transpose(origin.perm) if value.ndim == len(origin.perm) else value
 
 

@@ -13,7 +13,7 @@ QUIETLY = $(PYTHON) runtime/quietly.py build/setup.log
 PIP_INSTALL = $(BIN)/pip install --disable-pip-version-check --no-input --progress-bar off
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance opt-table numerics-table accuracy runtime runtime-all wheel sdist pictures package-check clean distclean check-python check-sanitizer packages-test
+.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance opt-table others-table numerics-table accuracy runtime runtime-all wheel sdist pictures package-check clean distclean check-python check-sanitizer packages-test
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -124,6 +124,9 @@ performance: runtime models build/peers/.installed  ## measure the tables of doc
 
 opt-table: runtime models  ## run `ptq opt` on every model again, and write the table of docs/opt.md
 	$(BIN)/python -m benchmarks.opt_doc
+
+others-table: runtime  ## take files of other quantizers through `ptq opt` again, and write the table of docs/opt.md
+	$(BIN)/python -m benchmarks.others_table
 
 numerics-table: runtime  ## compare int8 operators with onnxruntime on this CPU again, and write the table of docs/numerics.md
 	$(BIN)/python -m benchmarks.numerics_table

@@ -42,11 +42,13 @@ def all_ops(*, markdown: bool) -> Iterator[str]:
 
 def model_ops(model: ir.Model) -> Iterator[str]:
     """The operators of ``model`` with their number and what is supported; InputError, behind the table, if it cannot run."""
+    from ptq_core.graph.dialects import one_dialect
     from ptq_core.graph.passes import simplify
     from ptq_core.optimize.lowering.lower import lower_graph
     from ptq_core.optimize.supported import model_op_rows
 
     yield from _table(model_op_rows(model))
+    one_dialect(model)
     simplify(model)
     lower_graph(model)
     yield ""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ptq_core.graph.io import read_apart
 from ptq_core.graph.session import open_session, run_session
+from ptq_core.graph.unsigned_weights import use_unsigned_weights
 from ptq_core.memory import forget_pages
 
 Array = NDArray[Any]
@@ -48,6 +49,7 @@ class ModelValues:
         sizes: Mapping[str, int] | None = None,
     ) -> None:
         self._proto, self._weights = read_apart(source)
+        use_unsigned_weights(self._proto, self._weights)
         graph = self._proto.graph
         self._writers = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
         self._constants = {tensor.name: tensor for tensor in graph.initializer}

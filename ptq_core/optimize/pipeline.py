@@ -24,6 +24,7 @@ from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.reader import map_program
 from ptq_core.flatfile.tensors import Array, DType
 from ptq_core.flatfile.writer import write_file
+from ptq_core.graph.dialects import one_dialect
 from ptq_core.graph.io import InputShapes, load_model, save_model, to_bytes
 from ptq_core.graph.passes import simplify
 from ptq_core.graph.weights import release_constants
@@ -200,12 +201,17 @@ def lower_to_program(
     return program
 
 
-def _simplified(model: ir.Model) -> tuple[PassReport]:
-    """Simplify ``model`` in place by the passes that `ptq quantize` runs too, so that both get the same bits."""
+def _simplified(model: ir.Model) -> tuple[PassReport, ...]:
+    """Bring ``model`` to one dialect, and simplify it by the passes that `ptq quantize` runs too: both get the same bits."""
+    count = len(model.graph)
+    dialect = one_dialect(model)
     before = len(model.graph)
     removed = simplify(model)
     changes = (f"`{name}` ⇒ {into}" for name, into in removed.items())
-    return (PassReport("simplify", before, len(model.graph), tuple(changes)),)
+    simplified = PassReport("simplify", before, len(model.graph), tuple(changes))
+    if not dialect:
+        return (simplified,)
+    return PassReport("one_dialect", count, before, tuple(dialect)), simplified
 
 
 def rewrite(

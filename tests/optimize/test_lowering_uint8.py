@@ -66,7 +66,11 @@ def weighted(low: int, high: int, zero: int | list[int]) -> Graph:
         values.flat[:2] = low, high
         per_channel = isinstance(zero, list)
         scale = np.full(4, 0.01, np.float32) if per_channel else np.float32(0.01)
-        inputs = [b.constant("w", values), b.constant("ws", scale), b.constant("wz", np.array(zero, np.uint8))]
+        inputs = [
+            b.constant("w", values),
+            b.constant("ws", scale),
+            b.constant("wz", np.array(zero, np.uint8)),
+        ]
         attributes = {"axis": 0} if per_channel else {}
         w = b.node("DequantizeLinear", "wd", inputs, **attributes)
         y = b.node("Conv", "conv", [qinput(b), w], pads=[1, 1, 1, 1])
@@ -100,12 +104,16 @@ def test_weights_are_distances_from_their_zero_point(
 
 
 def read_as_numbers(b: Qdq) -> str:
-    x = b.node("QuantizeLinear", "q", ["input", b.constant("s", np.float32(0.1)), b.constant("z", np.uint8(3))])
+    x = b.node(
+        "QuantizeLinear", "q", ["input", b.constant("s", np.float32(0.1)), b.constant("z", np.uint8(3))]
+    )
     return b.node("Cast", "cast", [x], to=TensorProto.FLOAT)
 
 
 def given_out(b: Qdq) -> str:
-    return b.node("QuantizeLinear", "q", ["input", b.constant("s", np.float32(0.1)), b.constant("z", np.uint8(3))])
+    return b.node(
+        "QuantizeLinear", "q", ["input", b.constant("s", np.float32(0.1)), b.constant("z", np.uint8(3))]
+    )
 
 
 @pytest.mark.parametrize(

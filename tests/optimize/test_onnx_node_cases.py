@@ -45,10 +45,10 @@ REFUSED: dict[str, tuple[str, ...]] = {
         "matmul_4d_1d",
         "matmul_1d_1d",
     ),
+    "its uint8 is an output of the model": ("quantizelinear",),
+    "one scale per channel": ("quantizelinear_axis",),
+    "it quantizes in blocks": ("quantizelinear_blocked_asymmetric",),
     "int8 kernels need int8": (
-        "quantizelinear",
-        "quantizelinear_axis",
-        "quantizelinear_blocked_asymmetric",
         "quantizelinear_e4m3fn",
         "quantizelinear_e5m2",
         "quantizelinear_uint2",

@@ -14,7 +14,6 @@ from ptq_core.flatfile.operators.attributes import INT8_MAX
 from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
 from ptq_core.flatfile.operators.quantize import QUANTIZE
 from ptq_core.flatfile.tensors import Array, DType, QuantParams
-from ptq_core.numerics import reference
 from ptq_core.optimize.lowering.context import (
     Activation,
     Constant,

@@ -12,7 +12,7 @@ from ptq_core.flatfile.program import Program
 from ptq_core.flatfile.tensors import Array
 from ptq_core.graph.values import ModelValues
 from ptq_core.optimize.verify.comparison import MismatchError
-from ptq_core.optimize.verify.node_rounding import RULES, SUMS
+from ptq_core.optimize.verify.node_rounding import DYNAMIC, RULES, SUMS
 from ptq_core.optimize.verify.piece_check import PieceCheck
 from ptq_core.optimize.verify.pieces import Piece, pieces
 from ptq_core.optimize.verify.regions import BUDGET, regions
@@ -45,7 +45,7 @@ class ModelComparison:
         self._program, self._lowered = program, lowered
         sizes = {t.origin.name: t.size_bytes for t in lowered.tensors if t.origin is not None}
         self._outputs = outputs
-        self._values = ModelValues(model, (*sizes, *outputs), inputs_of=RULES, sizes=sizes)
+        self._values = ModelValues(model, (*sizes, *outputs), inputs_of={*RULES, *DYNAMIC}, sizes=sizes)
         found = (self._with_nodes(piece) for piece in pieces(program, lowered, self._values.names, outputs))
         self._pieces = sorted(found, key=lambda piece: max(map(self._values.place, piece.names)))
         reached = {piece.tensor for piece in self._pieces} | set(program.inputs)
@@ -81,7 +81,7 @@ class ModelComparison:
         return found
 
     def _with_nodes(self, piece: Piece) -> Piece:
-        """``piece`` with what its nodes of node_rounding.RULES read and write among its names."""
+        """``piece`` with what its nodes of node_rounding.RULES and DYNAMIC read and write among its names."""
         shown = {
             origin.name
             for op in piece.model
@@ -90,7 +90,8 @@ class ModelComparison:
         nodes = [
             n
             for n in self._values.nodes(piece.name, piece.stops)
-            if n.op_type in RULES and not (n.op_type in SUMS and n.output[0] in shown)
+            if n.op_type in DYNAMIC
+            or (n.op_type in RULES and not (n.op_type in SUMS and n.output[0] in shown))
         ]
         read = {name for node in nodes for name in (*node.input, node.output[0])}
         return dataclasses.replace(piece, nodes=tuple(nodes), names=piece.names | (read & self._values.names))

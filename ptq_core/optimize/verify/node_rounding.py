@@ -84,10 +84,26 @@ def _normalized(
     return np.asarray(UNIT * places + squares * (np.abs(y - beta) + scale * np.abs(mean)))
 
 
+def _integer_softmax(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Array:
+    """onnxruntime has a softmax of its own there, on tables of integers: a step from that of floats (docs/numerics.md)."""
+    return np.ones(())
+
+
 def _attribute(node: onnx.NodeProto, name: str, default: float) -> float:
     found = next((a for a in node.attribute if a.name == name), None)
     return default if found is None else float(onnx.helper.get_attribute_value(found))
 
+
+def dynamic_step(x: Array) -> float:
+    """How far an element of ``x`` may be moved where a model quantizes it to 255 steps of its own range: one step.
+
+    Half of it by rounding, half at the ends, as the zero point is rounded too.
+    """
+    return (float(np.maximum(x.max(initial=0), 0)) - float(np.minimum(x.min(initial=0), 0))) / 255
+
+
+DYNAMIC = frozenset({"DynamicQuantizeLinear", "DynamicQuantizeMatMul"})
+"""Nodes that quantize their first input on the way; the program does not (graph/dialects/dynamic.py)."""
 
 RULES: dict[str, Callable[[onnx.NodeProto, Inputs, Array], Array]] = {
     "Add": _sum,
@@ -96,6 +112,7 @@ RULES: dict[str, Callable[[onnx.NodeProto, Inputs, Array], Array]] = {
     "InstanceNormalization": _instance_normalization,
     "LayerNormalization": _layer_normalization,
     "MeanVarianceNormalization": _mean_variance_normalization,
+    "QLinearSoftmax": _integer_softmax,
 }
 """Op type → (node, its inputs, its output) → bound."""
 

@@ -15,7 +15,7 @@ from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.tensors import Array, DType, Origin
 from ptq_core.graph.values import ModelValues
 from ptq_core.optimize.verify.comparison import Difference, MismatchError
-from ptq_core.optimize.verify.node_rounding import ELEMENTWISE, node_rounding
+from ptq_core.optimize.verify.node_rounding import DYNAMIC, ELEMENTWISE, dynamic_step, node_rounding
 from ptq_core.optimize.verify.piece_bounds import PieceBounds, real_operands
 from ptq_core.optimize.verify.pieces import Piece, Walk
 from ptq_core.optimize.verify.regions import WHOLE, Excerpt, Parts, Region, excerpt_of
@@ -137,7 +137,10 @@ class _Sides:
         return self.oriented(values.transpose(np.argsort(perm)))
 
     def model_values(self, given: bool) -> Parts:
-        """What the lowered operators of the piece write; ``given``: the model's own values where they are known."""
+        """What the lowered operators of the piece write; ``given``: the model's own values where they are known.
+
+        But not integers whose floats the model does not have, as in a QLinearConv: a bound of theirs would start from both.
+        """
         excerpt, written = self._model_part, {op.outputs[0] for op in self.piece.model}
         inside = {self.piece.model_tensor, *(i for op in self.piece.model for i in (*op.reads, *op.outputs))}
         values: Parts = {}
@@ -147,22 +150,41 @@ class _Sides:
                 continue
             region = excerpt.region(index) if index in written else WHOLE
             values[index] = (region, region.part(_known(self._lowered, index, self.known)))
+        for op in self.piece.model:
+            if op.kind.steps is not None and any(self._is_computed(i, values) for i in op.reads):
+                values.pop(op.outputs[0], None)
         return _computed(excerpt, values)
+
+    def _is_computed(self, index: int, values: Parts) -> bool:
+        return index not in values and not self._lowered.tensors[index].is_constant
 
     def bound(self, values: Parts, accumulates: bool) -> Array:
         """The bound of the piece's value on the model's side, in the layout of ours."""
-        inside = {node.output[0]: node for node in self.piece.nodes}
+        inside = {node.output[0]: node for node in self.piece.nodes if node.op_type not in DYNAMIC}
+        dynamic = {node.input[0] for node in self.piece.nodes if node.op_type in DYNAMIC}
         bounds: Parts = {}
+        for index in self._quantized_on_the_way(dynamic):
+            value = _known(self._lowered, index, self.known)
+            bounds[index] = (WHOLE, np.full(value.shape, dynamic_step(value)))
         for op in self.piece.model:
             out = op.outputs[0]
             bound = _bound(self._model_part, self._model_bounds, op, values, bounds, accumulates)
             origin = self._lowered.tensors[out].origin
             if origin is not None and origin.name in inside:
                 bound = bound + self._rounded_inside(inside[origin.name], out, origin)
+            if origin is not None and origin.name in dynamic:
+                bound = bound + dynamic_step(self.known[origin.name])
             bounds[out] = (values[out][0], bound)
         if self.piece.model_tensor not in bounds:
             return np.zeros(())
         return self.as_ours(bounds[self.piece.model_tensor])
+
+    def _quantized_on_the_way(self, names: set[str]) -> list[int]:
+        """What the lowered piece reads of the values ``names``."""
+        written = {op.outputs[0] for op in self.piece.model}
+        read = {i for op in self.piece.model for i in op.reads} - written
+        origins = {i: self._lowered.tensors[i].origin for i in read}
+        return [i for i, origin in origins.items() if origin is not None and origin.name in names]
 
     def own_bound(self) -> Array:
         """What half precision makes of the piece on our side; 0 where there is none."""

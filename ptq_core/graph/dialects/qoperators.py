@@ -1,0 +1,165 @@
+"""QOperator models: QLinearConv and its like become DequantizeLinear → the float operator → QuantizeLinear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from ptq_core.graph.dialects.integers import Scale, Writer
+from ptq_core.graph.edits import constant_array
+
+ONNX, MICROSOFT = "", "com.microsoft"
+
+Axis = Callable[[ir.Node], int]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Where a QOperator has what. Integers, their scale and their zero point are three inputs, of which the first is given."""
+
+    float_type: str
+    integers: dict[int, Axis | None]
+    """First of the three → along which axis of the integers there may be a scale each; None for one scale."""
+    result: int
+    """The scale of the output; behind it the zero point. Without it the output is float."""
+    bias: int | None = None
+    """int32, with the product of the operands' scales (and alpha)."""
+    plain: tuple[int, ...] = ()
+    """Inputs in front of the integers that are not quantized."""
+    more: int | None = None
+    """Every so many inputs behind the last there may be another operand."""
+    dropped: tuple[str, ...] = ()
+    """Attributes that the float operator has not."""
+    fits: Callable[[ir.Node], bool] = field(default=lambda node: True)
+
+
+def _channels_first(node: ir.Node) -> bool:
+    return node.attributes.get_int("channels_last", 0) == 0
+
+
+def _along_one_axis(node: ir.Node) -> bool:
+    """Before opset 13 a Softmax runs over all dimensions from its axis on: the same for the last one only."""
+    x = node.inputs[0]
+    rank = len(x.shape) if x is not None and x.shape is not None else None
+    axis = node.attributes.get_int("axis", -1)
+    return node.attributes.get_int("opset", 13) >= 13 or axis == -1 or (rank is not None and axis == rank - 1)
+
+
+def _columns(node: ir.Node) -> int:
+    return 0 if node.attributes.get_int("transB", 0) else 1
+
+
+_ONE: dict[int, Axis | None] = {0: None}
+_TWO: dict[int, Axis | None] = {0: None, 3: None}
+_POOL = ("channels_last",)
+
+QOPERATORS: dict[tuple[str, str], _Row] = {
+    (ONNX, "QLinearConv"): _Row("Conv", {0: None, 3: lambda node: 0}, 6, bias=8),
+    (ONNX, "QLinearMatMul"): _Row("MatMul", {0: lambda node: -2, 3: lambda node: -1}, 6),
+    (MICROSOFT, "QGemm"): _Row("Gemm", {0: None, 3: _columns}, 7, bias=6),
+    (MICROSOFT, "QLinearAdd"): _Row("Add", _TWO, 6),
+    (MICROSOFT, "QLinearMul"): _Row("Mul", _TWO, 6),
+    (MICROSOFT, "QLinearConcat"): _Row("Concat", {2: None}, 0, more=3),
+    (MICROSOFT, "QLinearWhere"): _Row("Where", {1: None, 4: None}, 7, plain=(0,)),
+    (MICROSOFT, "QLinearSigmoid"): _Row("Sigmoid", _ONE, 3),
+    (MICROSOFT, "QLinearLeakyRelu"): _Row("LeakyRelu", _ONE, 3),
+    (MICROSOFT, "QLinearSoftmax"): _Row("Softmax", _ONE, 3, dropped=("opset",), fits=_along_one_axis),
+    (MICROSOFT, "QLinearAveragePool"): _Row("AveragePool", _ONE, 3, dropped=_POOL, fits=_channels_first),
+    (MICROSOFT, "QLinearGlobalAveragePool"): _Row(
+        "GlobalAveragePool", _ONE, 3, dropped=_POOL, fits=_channels_first
+    ),
+}
+"""Domain and op type → the float operator and the places of its operands."""
+
+
+def expand_qoperators(model: ir.Model) -> list[str]:
+    """Requires constant scales; others stay, and channels-last pools.
+
+    Ensures that a QOperator is the float operator between DequantizeLinear and QuantizeLinear. Quantization of com.microsoft,
+    which has more types in older opsets, is ONNX's.
+    """
+    graph, writer, changes = model.graph, Writer(model.graph), []
+    for node in list(graph):
+        if node.domain == MICROSOFT and node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            node.domain = ONNX
+            changes.append(f"com.microsoft.{node.op_type} `{node.name}` ⇒ {node.op_type}")
+            continue
+        domain = ONNX if node.domain == "ai.onnx" else node.domain
+        row = QOPERATORS.get((domain, node.op_type))
+        if row is not None and _has_constant_scales(node, row) and row.fits(node):
+            changes.append(
+                f"{node.op_type} `{node.name}` ⇒ DequantizeLinear + {row.float_type} + QuantizeLinear"
+            )
+            _expand(writer, node, row)
+    return changes
+
+
+def _expand(writer: Writer, node: ir.Node, row: _Row) -> None:
+    inputs: list[ir.Value | None] = [node.inputs[i] for i in row.plain]
+    operands = _operands(node, row)
+    for i, operand in enumerate(operands):
+        q, scale = operand
+        inputs.append(writer.dequantized(node, q, scale, f"dequantized{i}"))
+    bias = input_of(node, row.bias)
+    if bias is not None:
+        scales = _array(operands[0][1].scale) * _array(operands[1][1].scale)
+        scales = np.float32(node.attributes.get_float("alpha", 1.0)) * scales
+        scales = scales.reshape(()) if scales.size == 1 else scales.reshape(-1)
+        scale = Scale(writer.constant(f"{node.name}/bias_scale", scales.astype(np.float32)), axis=0)
+        inputs.append(writer.dequantized(node, bias, scale, "bias"))
+    kept = [attribute for name, attribute in node.attributes.items() if name not in row.dropped]
+    y = writer.emit(node, row.float_type, inputs, row.float_type, kept)
+    scale_out = input_of(node, row.result)
+    if scale_out is None:
+        writer.take_over(node, y)
+        return
+    zero_point = input_of(node, row.result + 1)
+    if zero_point is None:
+        zero_point = writer.constant(f"{node.name}/zero_point", _zero_of(operands[0], node))
+    writer.quantize_in_place_of(node, y, Scale(scale_out, zero_point))
+
+
+def _operands(node: ir.Node, row: _Row) -> list[tuple[ir.Value, Scale]]:
+    places = dict(row.integers)
+    if row.more is not None:
+        places = dict.fromkeys(range(min(places), len(node.inputs), row.more))
+    found = []
+    for place, axis in places.items():
+        q, scale = node.inputs[place], node.inputs[place + 1]
+        assert q is not None
+        assert scale is not None
+        along = None if axis is None else axis(node)
+        found.append((q, Scale(scale, input_of(node, place + 2), along)))
+    return found
+
+
+def _zero_of(operand: tuple[ir.Value, Scale], node: ir.Node) -> np.ndarray:
+    """A zero in the type of the output, which is that of its first operand where nothing else says it."""
+    q, scale = operand
+    known = constant_array(scale.zero_point)
+    if known is not None:
+        return np.zeros((), known.dtype)
+    dtype = node.outputs[0].dtype or q.dtype or ir.DataType.UINT8
+    return np.zeros((), dtype.numpy())
+
+
+def _has_constant_scales(node: ir.Node, row: _Row) -> bool:
+    if any(place + 1 >= len(node.inputs) for place in row.integers):
+        return False
+    scales = [scale.scale for _, scale in _operands(node, row)]
+    out = input_of(node, row.result)
+    return all(constant_array(scale) is not None for scale in (*scales, *([] if out is None else [out])))
+
+
+def input_of(node: ir.Node, place: int | None) -> ir.Value | None:
+    """The input of ``node`` at ``place``; None if it is absent."""
+    return None if place is None or place >= len(node.inputs) else node.inputs[place]
+
+
+def _array(value: ir.Value) -> np.ndarray:
+    found = constant_array(value)
+    assert found is not None
+    return np.asarray(found, np.float32)

@@ -1,0 +1,31 @@
+"""Files of onnxruntime's quantizers, made here: each is taken, and computes what onnxruntime does with it as it is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.others_table import SETTINGS, Setting, measured
+
+OPERATORS = 25
+"""Of the network, where all of them run as one."""
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: f"{s.group}, {s.words}".strip(", "))
+def test_is_taken_and_verified(tmp_path: Path, setting: Setting) -> None:
+    result = measured(setting, tmp_path)
+    verified = result.report.verified
+    assert verified is not None
+    assert not verified.reason
+    assert not verified.judged
+    if "dynamic" in setting.tool:
+        assert result.report.int8_op_count == 0
+        return
+    # Weights of eight bits with a zero point in the middle of nowhere have distances of nine bits: those operators are float.
+    floats = "U8U8" in setting.group and "reduce_range" not in setting.words
+    assert result.report.int8_op_count >= (13 if floats else 18)
+    if "QOperator" in setting.group and not floats:
+        # Integers all the way: no sum of floats that could round another way.
+        assert result.equal == result.runs
+        assert verified.steps_at_ties == 0

@@ -130,7 +130,6 @@ REFUSED: dict[str, tuple[Graph, int, list[str]]] = {
         ],
     ),
     "int16": (qdq_of(np.int16), 21, ["INT16", "8-bit models only", "first: q"]),
-    "uint8": (qdq_of(np.uint8), 17, ["QuantizeLinear", "uint8", ": q"]),
     "per_channel_activation": (qdq_of(np.int8, True), 17, ["one scale per channel", ": q"]),
     "other_scale": (other_scale, 17, ["differs", ": dq"]),
     "cast": (

@@ -76,7 +76,7 @@ sanitize: check-sanitizer $(BIN)/.setup  ## the C++ tests under the address, und
 	cmake -G Ninja -S runtime -B build/tsan -DCMAKE_CXX_COMPILER=$(SANITIZER_CXX) -DPTQ_SANITIZE=thread \
 	  -DPTQ_BUILD_TESTS=ON -DPTQ_BUILD_SHARED=OFF > build/tsan.log
 	cmake --build build/tsan --target threads_test base_test >> build/tsan.log || { cat build/tsan.log; exit 1; }
-	ctest --test-dir build/tsan --output-on-failure -R '^(threads|base)_test$$'
+	TSAN_OPTIONS=die_after_fork=0 ctest --test-dir build/tsan --output-on-failure -R '^(threads|base)_test$$'
 
 # Both engines on one core, politely, for so many seconds each.
 ENGINE ?= both

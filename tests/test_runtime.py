@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,62 @@ def test_arrays_that_do_not_fit_are_named(program: Program, arrays: tuple[Any, .
 def test_threads_out_of_range_are_refused(program: Program, threads: int) -> None:
     with pytest.raises(InputError, match=f"{threads} threads"):
         program.run(X, X, threads=threads)
+
+
+LARGE = (64, 64, 16)
+
+
+@pytest.fixture
+def large() -> Iterator[Program]:
+    """One addition that is worth threads, open and with two threads at work."""
+    made = FlatProgram(targets=("arm64", "armv7", "x86_64", "x86"), arena_size=3 * 4 * 64 * 64 * 16)
+    x, z, total = (
+        made.add(Tensor(name, DType.F32, LARGE, offset=4 * 64 * 64 * 16 * place))
+        for place, name in enumerate(("x", "z", "total"))
+    )
+    made.ops, made.inputs, made.outputs = [Op(ADD, "add", (x, z), (total,), Clamp())], [x, z], [total]
+    with Program(write_program(made)) as opened:
+        opened.run(*ones_and_twos(), threads=2)
+        yield opened
+
+
+def ones_and_twos() -> tuple[np.ndarray[Any, Any], ...]:
+    return np.ones(LARGE, np.float32), np.full(LARGE, 2, np.float32)
+
+
+def runs_and_closes(program: Program, threads: int) -> bool:
+    """Whether ``program`` gives the right sums; then it is closed."""
+    (total,) = program.run(*ones_and_twos(), threads=threads)
+    program.close()
+    return bool((total == 3).all())
+
+
+@needs_runtime
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_forked_child_runs_and_closes(large: Program, threads: int) -> None:
+    with multiprocessing.get_context("fork").Pool(1, forked, (large, threads)) as pool:
+        assert pool.apply_async(in_child).get(timeout=30)
+    assert runs_and_closes(large, threads)  # the parent goes on
+
+
+inherited: list[Any] = []
+
+
+def forked(*what: Any) -> None:
+    """The child's copies, by fork and not by pickle."""
+    inherited[:] = what
+
+
+def in_child() -> bool:
+    return runs_and_closes(*inherited)
+
+
+@needs_runtime
+def test_a_forked_child_that_only_closes_ends(large: Program) -> None:
+    child = multiprocessing.get_context("fork").Process(target=large.close)
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
 
 
 @needs_runtime

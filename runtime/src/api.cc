@@ -169,6 +169,7 @@ void ptq_context_set_observer(ptq_context* context, ptq_observer observer, void*
 ptq_status ptq_run(ptq_context* context) {
   ptq::ClearLastError();
   if (context == nullptr) return ptq::Fail(PTQ_INVALID_ARGUMENT, "context: null pointer");
+  PTQ_RETURN_IF_ERROR(context->pool.ReviveAfterFork());
   context->Run();
   return PTQ_OK;
 }

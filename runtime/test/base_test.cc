@@ -1,6 +1,7 @@
 // Tests of base/, format/crc32, format/utf8, the op tables, the thread pool.
 #include <math.h>
 #include <sched.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -143,6 +144,65 @@ void TestThreadPool() {
   }
 }
 
+// What `child` does in a forked process; true if it ends with true within ten seconds.
+template <typename F>
+bool InChild(F child) {
+  const pid_t id = fork();
+  if (id == 0) {
+    alarm(10);
+    _exit(child() ? 0 : 1);
+  }
+  int status = -1;
+  return id > 0 && waitpid(id, &status, 0) == id && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+void TestForkedPool() {
+  for (size_t threads : {1, 3}) {
+    ptq::ThreadPool pool;
+    CHECK_OK(pool.Start(threads));
+    auto adds_up = [&] {
+      List<size_t> sums(threads);
+      auto body = [&](size_t begin, size_t end, size_t thread) { sums[thread] += end - begin; };
+      pool.ParallelFor(300, 1, body);
+      size_t total = 0;
+      for (size_t sum : sums) total += sum;
+      return total == 300;
+    };
+    auto runs = [&] { return pool.ReviveAfterFork() == PTQ_OK && adds_up(); };
+    CHECK(adds_up());
+    for (useconds_t pause : {0, 5000}) {  // the workers spin, or sleep
+      usleep(pause);
+      CHECK(InChild(runs));
+      CHECK(InChild([&] { return runs() && InChild(runs) && runs(); }));
+      CHECK(InChild([&] {
+        pool.~ThreadPool();
+        return true;
+      }));
+      CHECK(adds_up());  // the parent goes on
+    }
+  }
+}
+
+void TestForkedPoolStaysOnItsCpus() {
+  cpu_set_t before;
+  CHECK(sched_getaffinity(0, sizeof before, &before) == 0);
+  int32_t last = CPU_SETSIZE - 1;
+  while (!CPU_ISSET(static_cast<size_t>(last), &before)) --last;
+  ptq::ThreadPool pool;
+  CHECK_OK(pool.Start(2));
+  CHECK_OK(pool.Pin(&last, 1));
+  CHECK(sched_setaffinity(0, sizeof before, &before) == 0);  // only the worker is kept
+  CHECK(InChild([&] {
+    if (pool.ReviveAfterFork() != PTQ_OK) return false;
+    bool there = true;
+    auto body = [&](size_t, size_t, size_t thread) {
+      if (thread == 1 && sched_getcpu() != last) there = false;
+    };
+    for (int round = 0; round < 100; ++round) pool.ParallelFor(200, 1, body);
+    return there;
+  }));
+}
+
 void TestPinnedThreads() {
   cpu_set_t before;
   CHECK(sched_getaffinity(0, sizeof before, &before) == 0);
@@ -215,6 +275,8 @@ int main() {
   TestCpuLevels();
   TestArray();
   TestThreadPool();
+  TestForkedPool();
+  TestForkedPoolStaysOnItsCpus();
   TestPinnedThreads();
   TestOpTables();
   TestComparators();

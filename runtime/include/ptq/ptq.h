@@ -14,6 +14,10 @@
 // create contexts of it. A ptq_context belongs to one thread at a time. The error message belongs
 // to each thread alone.
 //
+// fork(). A child may run and destroy what its parent made: a context's threads are started again
+// by its first ptq_run in the child. A context that another thread ran while the process forked
+// holds half a run: write its inputs again.
+//
 // Ownership. What ptq_..._load, _from_memory and _create give is the caller's, who gives it back to
 // the _destroy of its type; destroying a null pointer does nothing. Contexts are destroyed before
 // their program. Strings and infos are the program's and live as long as it.

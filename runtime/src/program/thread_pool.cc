@@ -38,25 +38,45 @@ size_t AvailableCpus() {
   return static_cast<size_t>(CPU_COUNT(&set));
 }
 
+// Forks between this process and the first one of its ancestors that started a pool.
+std::atomic<uint32_t> forks{0};
+pthread_once_t watching = PTHREAD_ONCE_INIT;
+
+void WatchForks() {
+  // It can fail for want of memory only; then a forked child is as lost as without it.
+  pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
+}
+
 }  // namespace
 
 ThreadPool::~ThreadPool() {
   if (pinned_) sched_setaffinity(0, sizeof caller_cpus_, &caller_cpus_);
-  if (!synchronised_) return;
-  stop_.store(true);
-  generation_.store(((generation_.load() >> kThreadBits) + 1) << kThreadBits);
-  pthread_mutex_lock(&mutex_);
-  pthread_cond_broadcast(&wake_);
-  pthread_mutex_unlock(&mutex_);
-  for (size_t i = 0; i < started_; ++i) pthread_join(workers_[i].thread, nullptr);
-  pthread_cond_destroy(&done_);
-  pthread_cond_destroy(&wake_);
-  pthread_mutex_destroy(&mutex_);
+  // A forked child has nobody to join, and nothing to destroy: threads of its parent wait for it.
+  if (HasWorkers()) StopWorkers();
 }
 
 ptq_status ThreadPool::Start(size_t threads) {
   if (threads <= 1) return PTQ_OK;
   PTQ_RETURN_IF_ERROR(workers_.Allocate(threads - 1));
+  // With more threads than CPUs, one that spins takes the time of one that works.
+  spins_.store(threads <= AvailableCpus() ? kSpins : 0);
+  pthread_once(&watching, &WatchForks);
+  return StartWorkers();
+}
+
+bool ThreadPool::HasWorkers() const {
+  return synchronised_ && forks_ == forks.load(std::memory_order_relaxed);
+}
+
+ptq_status ThreadPool::StartWorkers() {
+  forks_ = forks.load(std::memory_order_relaxed);
+  synchronised_ = false;
+  started_ = 0;
+  stop_.store(false);
+  generation_.store(0);
+  pending_.store(0);
+  sleepers_.store(0);
+  caller_sleeps_.store(false);
   if (pthread_mutex_init(&mutex_, nullptr) != 0)
     return Fail(PTQ_OUT_OF_MEMORY, "cannot create a mutex");
   if (pthread_cond_init(&wake_, nullptr) != 0) {
@@ -69,18 +89,39 @@ ptq_status ThreadPool::Start(size_t threads) {
     return Fail(PTQ_OUT_OF_MEMORY, "cannot create a condition variable");
   }
   synchronised_ = true;
-  // With more threads than CPUs, one that spins takes the time of one that works.
-  spins_.store(threads <= AvailableCpus() ? kSpins : 0);
   for (size_t i = 0; i < workers_.size(); ++i) {
     workers_[i].pool = this;
     workers_[i].index = i + 1;
+    workers_[i].id = 0;
     const int error = pthread_create(&workers_[i].thread, nullptr, &WorkerMain, &workers_[i]);
     if (error != 0) {
-      return Fail(PTQ_OUT_OF_MEMORY, "cannot start thread %zu of %zu: %s", i + 2, threads,
+      StopWorkers();
+      return Fail(PTQ_OUT_OF_MEMORY, "cannot start thread %zu of %zu: %s", i + 2, thread_count(),
                   strerror(error));
     }
     ++started_;
   }
+  return PTQ_OK;
+}
+
+void ThreadPool::StopWorkers() {
+  stop_.store(true);
+  generation_.store(((generation_.load() >> kThreadBits) + 1) << kThreadBits);
+  pthread_mutex_lock(&mutex_);
+  pthread_cond_broadcast(&wake_);
+  pthread_mutex_unlock(&mutex_);
+  for (size_t i = 0; i < started_; ++i) pthread_join(workers_[i].thread, nullptr);
+  pthread_cond_destroy(&done_);
+  pthread_cond_destroy(&wake_);
+  pthread_mutex_destroy(&mutex_);
+  synchronised_ = false;
+}
+
+ptq_status ThreadPool::ReviveAfterFork() {
+  if (workers_.size() == 0 || HasWorkers()) return PTQ_OK;
+  PTQ_RETURN_IF_ERROR(StartWorkers());
+  for (size_t i = 0; pinned_ && i < workers_.size(); ++i)
+    PTQ_RETURN_IF_ERROR(KeepOnCpu(i + 1, workers_[i].cpu));
   return PTQ_OK;
 }
 
@@ -90,21 +131,25 @@ ptq_status ThreadPool::Pin(const int32_t* cpus, size_t count) {
   CPU_ZERO(&all);
   for (size_t i = 0; i < thread_count(); ++i) {
     const int32_t cpu = cpus[i % count];
-    int32_t id = 0;  // 0: the calling thread
-    while (i > 0 && (id = __atomic_load_n(&workers_[i - 1].id, __ATOMIC_ACQUIRE)) == 0)
-      sched_yield();
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (cpu >= 0 && cpu < CPU_SETSIZE) {
-      CPU_SET(static_cast<size_t>(cpu), &set);
-      CPU_SET(static_cast<size_t>(cpu), &all);
-    }
-    if (sched_setaffinity(id, sizeof set, &set) != 0) {
-      return Fail(PTQ_INVALID_ARGUMENT, "cannot keep thread %zu on CPU %d: %s", i, cpu,
-                  strerror(errno));
-    }
+    if (i > 0) workers_[i - 1].cpu = cpu;
+    PTQ_RETURN_IF_ERROR(KeepOnCpu(i, cpu));
+    CPU_SET(static_cast<size_t>(cpu), &all);
   }
   spins_.store(static_cast<size_t>(CPU_COUNT(&all)) >= thread_count() ? kSpins : 0);
+  return PTQ_OK;
+}
+
+ptq_status ThreadPool::KeepOnCpu(size_t thread, int32_t cpu) {
+  int32_t id = 0;  // 0: the calling thread
+  while (thread > 0 && (id = __atomic_load_n(&workers_[thread - 1].id, __ATOMIC_ACQUIRE)) == 0)
+    sched_yield();
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET(static_cast<size_t>(cpu), &set);
+  if (sched_setaffinity(id, sizeof set, &set) != 0) {
+    return Fail(PTQ_INVALID_ARGUMENT, "cannot keep thread %zu on CPU %d: %s", thread, cpu,
+                strerror(errno));
+  }
   return PTQ_OK;
 }
 

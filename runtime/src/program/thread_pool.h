@@ -31,6 +31,10 @@ class ThreadPool {
   ptq_status Start(size_t threads);
   size_t thread_count() const { return workers_.size() + 1; }
 
+  // In a process that was forked off since Start the workers are gone: starts new ones, on the same
+  // CPUs. Call before Run; does nothing elsewhere.
+  ptq_status ReviveAfterFork();
+
   // Keeps thread i, the calling one being 0, on CPU cpus[i % count]. The end of the pool, on the
   // same thread, gives the calling one its CPUs back.
   ptq_status Pin(const int32_t* cpus, size_t count);
@@ -55,8 +59,13 @@ class ThreadPool {
     ThreadPool* pool;
     size_t index;  // 1 ...; the calling thread is 0
     pthread_t thread;
-    int32_t id;  // of the kernel; 0 until the thread runs
+    int32_t id;   // of the kernel; 0 until the thread runs
+    int32_t cpu;  // where Pin keeps it
   };
+  bool HasWorkers() const;
+  ptq_status StartWorkers();
+  void StopWorkers();
+  ptq_status KeepOnCpu(size_t thread, int32_t cpu);
   static void* WorkerMain(void* worker);
   void TakeChunks(size_t thread);
   uint64_t WaitForJob(uint64_t seen);
@@ -64,8 +73,9 @@ class ThreadPool {
 
   Array<Worker> workers_;
   size_t started_ = 0;
-  bool synchronised_ = false;
-  cpu_set_t caller_cpus_;  // before Pin
+  bool synchronised_ = false;  // the mutex and the condition variables exist
+  uint32_t forks_ = 0;         // when the workers were started
+  cpu_set_t caller_cpus_;      // before Pin
   bool pinned_ = false;
   std::atomic<uint32_t> spins_{0};  // looks at a variable before a thread sleeps
   pthread_mutex_t mutex_;

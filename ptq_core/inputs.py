@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -64,15 +65,18 @@ def read_input_text(path: Path, limit: int) -> str:
     return read_input(path, limit).decode("utf-8-sig")
 
 
-def load_arrays(path: Path, limit: int) -> NDArray[np.generic] | dict[str, NDArray[np.generic]]:
+def load_arrays(
+    path: Path, limit: int, content: bytes | None = None
+) -> NDArray[np.generic] | dict[str, NDArray[np.generic]]:
     """The array of the `.npy` file ``path``, or those of a `.npz` by name; nothing is unpickled.
 
+    ``content`` is what ``path`` holds, if the caller has read it.
     Raises as `open_input` and NumPy do, and InputError if the file or what it unpacks to has more than ``limit`` bytes.
     """
-    with open_input(path) as stream:
+    with open_input(path) if content is None else BytesIO(content) as stream:
         packed = zipfile.is_zipfile(stream)
+        size = stream.seek(0, os.SEEK_END)
         stream.seek(0)
-        size = os.fstat(stream.fileno()).st_size
         if packed:
             with zipfile.ZipFile(stream) as archive:
                 size = max(size, sum(entry.file_size for entry in archive.infolist()))

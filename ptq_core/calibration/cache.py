@@ -17,6 +17,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ptq_core.calibration.contents import Fingerprint
 from ptq_core.calibration.statistics import BINS, TensorStatistics
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
@@ -49,7 +50,7 @@ def cache_key(
     model_bytes: bytes,
     inputs: Mapping[str, Sequence[int]],
     preprocess: PreprocessOptions,
-    pictures: Sequence[Path],
+    pictures: Sequence[tuple[str, Fingerprint]],
     skip_bad_images: bool,
     content_key: str | None = None,
 ) -> str:
@@ -68,13 +69,8 @@ def cache_key(
         "content_key": content_key,
     }
     digest.update(json.dumps(settings, sort_keys=True).encode())
-    for path in pictures:
-        try:
-            content = path.read_bytes()
-            row = [path.name, len(content), hashlib.sha256(content).hexdigest()]
-        except OSError as error:  # decoding will report it, or skip it
-            row = [path.name, -1, error.strerror]
-        digest.update(json.dumps(row).encode())
+    for name, fingerprint in pictures:
+        digest.update(json.dumps([name, *fingerprint]).encode())
     return digest.hexdigest()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ptq_core.calibration.contents import Contents
 from ptq_core.calibration.preprocess import BadPictureError, read_picture
 from ptq_core.calibration.samples import ARRAY_SUFFIXES, Arrays, Read, Shapes, read_arrays
 from ptq_core.errors import InputError
@@ -44,13 +45,15 @@ def load_samples(
     workers: int | None = None,
     may_be_none: bool = False,
     reduced: bool = False,
+    contents: Contents | None = None,
 ) -> Generator[Read, None, None]:
     """Yield what reading each picture or array file gave, in the order of ``paths``.
 
     A file that cannot be decoded raises InputError; with ``skip_bad`` it is a bad sample, and an InputError is raised at the
     end only if no other was good, unless there ``may_be_none``. ``workers`` defaults to half
     of the cores, at most 4: the other half runs the model, and every thread keeps memory of its own for the largest
-    picture it met. ``reduced`` decodes large JPEGs at a reduced scale (see preprocess.py).
+    picture it met. ``reduced`` decodes large JPEGs at a reduced scale (see preprocess.py). With ``contents`` a file that no
+    longer holds what it held then raises InputError.
     """
     workers = workers or max(1, min(4, (os.cpu_count() or 1) // 2))
     remaining = iter(paths)
@@ -60,7 +63,7 @@ def load_samples(
     try:
         while True:
             while len(pending) < workers * AHEAD_PER_WORKER and (path := next(remaining, None)) is not None:
-                pending.append((path, pool.submit(_read, path, preprocess, inputs, reduced)))
+                pending.append((path, pool.submit(_read, path, preprocess, inputs, reduced, contents)))
             if not pending:
                 break
             path, future = pending.popleft()
@@ -83,9 +86,12 @@ def load_samples(
         )
 
 
-def _read(path: Path, preprocess: PreprocessOptions, inputs: Shapes, reduced: bool) -> Arrays:
+def _read(
+    path: Path, preprocess: PreprocessOptions, inputs: Shapes, reduced: bool, contents: Contents | None
+) -> Arrays:
+    content = None if contents is None else contents.read(path)
     if path.suffix.lower() in ARRAY_SUFFIXES:
-        return read_arrays(path, inputs)
+        return read_arrays(path, inputs, content)
     if len(inputs) > 1:
         raise InputError(
             f"{path} is one picture, but the model has the inputs {', '.join(inputs)}",
@@ -93,4 +99,4 @@ def _read(path: Path, preprocess: PreprocessOptions, inputs: Shapes, reduced: bo
             fix="give .npz files with an array for each input, or a Python generator",
         )
     name, shape = next(iter(inputs.items()))
-    return {name: read_picture(path, preprocess, tuple(shape[1:]), reduced=reduced)}
+    return {name: read_picture(path, preprocess, tuple(shape[1:]), reduced=reduced, content=content)}

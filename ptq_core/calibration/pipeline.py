@@ -17,6 +17,7 @@ from ptq_core.calibration.cache import (
     save_cache,
 )
 from ptq_core.calibration.collect import Collected, collect_statistics
+from ptq_core.calibration.contents import Contents
 from ptq_core.calibration.decode import load_samples
 from ptq_core.calibration.readers import find_pictures
 from ptq_core.calibration.samples import Read, Sample, Shapes, as_arrays
@@ -117,6 +118,8 @@ class _Source:
     generated: Iterable[Sample] | None
     paths: Sequence[Path] = ()
     requested: int | None = None
+    contents: Contents | None = None
+    """Of ``paths``, where they are part of a cache's key."""
 
     @property
     def total(self) -> int | None:
@@ -136,6 +139,7 @@ class _Source:
             skip_bad=self.options.skip_bad_images,
             may_be_none=begin > 0,  # what an interrupted run left to do may be nothing, or bad pictures only
             reduced=True,
+            contents=self.contents,
         )
         with closing(loading) as reads:
             yield from reads
@@ -145,9 +149,9 @@ def _source(options: CalibrationOptions, inputs: Shapes, generated: Iterable[Sam
     if generated is not None:
         return _Source(options, inputs, generated)
     found = find_pictures(options.image_dir, options.image_list)
-    return _Source(
-        options, inputs, None, [picture.path for picture in found][: options.requested], options.requested
-    )
+    paths = [picture.path for picture in found][: options.requested]
+    contents = Contents.of(paths) if options.is_use_cache_file else None
+    return _Source(options, inputs, None, paths, options.requested, contents)
 
 
 @dataclass(frozen=True)
@@ -190,8 +194,10 @@ def _cache(
     """None where nothing is cached: it is not asked for, or the samples have no content that a key can be made of."""
     if not options.is_use_cache_file or (source.generated is not None and content_key is None):
         return None
+    known = {} if source.contents is None else source.contents.fingerprints
+    pictures = [(path.name, known[path]) for path in source.paths]
     key = cache_key(
-        model_bytes, source.inputs, options.preprocess, source.paths, options.skip_bad_images, content_key
+        model_bytes, source.inputs, options.preprocess, pictures, options.skip_bad_images, content_key
     )
     return _Cache(options.cache_dir, key, options.batch_size)
 

@@ -12,11 +12,12 @@ on noise with detail at every scale, 0.2 and 2 on photographs). `ptq eval` never
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ptq_core.errors import InputError
 from ptq_core.options.preprocess import PreprocessOptions
@@ -30,30 +31,38 @@ class BadPictureError(InputError):
 
 
 def read_picture(
-    path: Path, options: PreprocessOptions, sample_shape: tuple[int, ...], *, reduced: bool = False
+    path: Path,
+    options: PreprocessOptions,
+    sample_shape: tuple[int, ...],
+    *,
+    reduced: bool = False,
+    content: bytes | None = None,
 ) -> NDArray[np.float32]:
     """As `read_open_picture`, of ``sample_shape``, the model's input shape without the batch; InputError for another."""
-    array = read_open_picture(path, options, reduced=reduced)
+    array = read_open_picture(path, options, reduced=reduced, content=content)
     check_sample_shape(array.shape, options, sample_shape, str(path))
     return array
 
 
 def read_open_picture(
-    path: Path, options: PreprocessOptions, *, reduced: bool = False
+    path: Path, options: PreprocessOptions, *, reduced: bool = False, content: bytes | None = None
 ) -> NDArray[np.float32]:
     """Read ``path`` and preprocess it to float32 of whatever shape that gives.
 
-    With ``reduced`` a large JPEG may be decoded at a reduced scale (see above).
+    With ``reduced`` a large JPEG may be decoded at a reduced scale (see above). ``content`` is what ``path`` holds, if the
+    caller has read it.
     Raises BadPictureError if it cannot be decoded, InputError if it is smaller than `center_crop`.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else BytesIO(content)) as image:
             resized = _resized(image.size, options)
             if reduced and resized is not None:
                 image.draft(None, (LEFT_TO_RESIZE * resized[0], LEFT_TO_RESIZE * resized[1]))
             pixels = _to_mode(image, options)
     except BadPictureError:
         raise
+    except UnidentifiedImageError as error:
+        raise _bad_picture(path, "its format is unknown, or its beginning is damaged") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error …
         raise _bad_picture(path, " ".join(str(error).split()) or type(error).__name__) from error
     return preprocess_picture(pixels, options, str(path), resized)

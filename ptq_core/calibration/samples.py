@@ -105,18 +105,21 @@ def as_arrays(sample: Sample, inputs: Shapes, name: str, *, batched: bool = Fals
     return arrays
 
 
-def read_arrays(path: Path, inputs: Shapes) -> Arrays:
+def read_arrays(path: Path, inputs: Shapes, content: bytes | None = None) -> Arrays:
     """One sample from a `.npy` file (a model of one input) or a `.npz` file (arrays by input name), used as it is.
 
+    ``content`` is what ``path`` holds, if the caller has read it.
     Raises BadPictureError if the file cannot be read, InputError if its arrays do not fit ``inputs``.
     """
-    return as_arrays(load_sample(path, _most_bytes(inputs)), inputs, str(path))
+    return as_arrays(load_sample(path, _most_bytes(inputs), content), inputs, str(path))
 
 
-def load_sample(path: Path, limit: int = MOST_SAMPLE_BYTES) -> NDArray[Any] | dict[str, NDArray[Any]]:
+def load_sample(
+    path: Path, limit: int = MOST_SAMPLE_BYTES, content: bytes | None = None
+) -> NDArray[Any] | dict[str, NDArray[Any]]:
     """The array of a `.npy` file, those of a `.npz` by name; raises BadPictureError if it cannot be read."""
     try:
-        return load_arrays(path, limit)
+        return load_arrays(path, limit, content)
     except Exception as error:  # zipfile, zlib and NumPy each raise their own for a damaged file
         words = error.problem if isinstance(error, InputError) else str(error)
         reason = " ".join(words.split()) or type(error).__name__

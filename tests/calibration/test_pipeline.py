@@ -173,6 +173,29 @@ def test_other_pictures_are_another_key(folder: Path, two_steps: MakeModel, chan
     assert not run(two_steps(), settings).from_cache
 
 
+def delete_a_picture(folder: Path) -> None:
+    (folder / "p4.png").unlink()
+
+
+@pytest.mark.parametrize("skip_bad", [False, True])
+@pytest.mark.parametrize("change", [change_content, delete_a_picture])
+def test_a_picture_that_changes_meanwhile_is_kept_under_no_key(
+    folder: Path, two_steps: MakeModel, change: Any, skip_bad: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(folder, is_use_cache_file=True, skip_bad_images=skip_bad)
+    key_of = pipeline.cache_key
+
+    def change_after_the_key(*given: Any) -> str:
+        key = key_of(*given)
+        change(folder)
+        return key
+
+    monkeypatch.setattr(pipeline, "cache_key", change_after_the_key)
+    with pytest.raises(InputError, match=r"p[04]\.png was changed while"):
+        run(two_steps(), settings)
+    assert not list(folder.parent.glob("cache/*"))
+
+
 def test_other_model_or_preprocessing_is_another_key(folder: Path, two_steps: MakeModel) -> None:
     run(two_steps(), config(folder, is_use_cache_file=True))
     assert not run(two_steps(1), config(folder, is_use_cache_file=True)).from_cache

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ptq_core.calibration import CalibrationResult, calibrate, pipeline
-from ptq_core.calibration.cache import CachedCalibration, cache_path, load_cache, save_cache
+from ptq_core.calibration.cache import CachedCalibration, cache_key, cache_path, load_cache, save_cache
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.options.preprocess import PreprocessOptions
@@ -183,10 +183,9 @@ def test_a_picture_that_changes_meanwhile_is_kept_under_no_key(
     folder: Path, two_steps: MakeModel, change: Any, skip_bad: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = config(folder, is_use_cache_file=True, skip_bad_images=skip_bad)
-    key_of = pipeline.cache_key
 
     def change_after_the_key(*given: Any) -> str:
-        key = key_of(*given)
+        key = cache_key(*given)
         change(folder)
         return key
 

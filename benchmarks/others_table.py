@@ -112,22 +112,29 @@ def write_network(path: Path, opset: int = 17) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
 
 
+def _reader() -> Any:
+    """What onnxruntime's quantizers calibrate with."""
+    from onnxruntime import quantization
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+        inputs = samples(8)
+
+        def get_next(self) -> dict[str, Any] | None:
+            return next(self.inputs, None)
+
+    return Reader()
+
+
 def _static(
     file_format: str, activations: str, weights: str, per_channel: bool, reduce_range: bool, symmetric: bool
 ) -> Make:
     def make(source: Path, out: Path) -> None:
         from onnxruntime import quantization
 
-        class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-            inputs = samples(8)
-
-            def get_next(self) -> dict[str, Any] | None:
-                return next(self.inputs, None)
-
         quantization.quantize_static(
             str(source),
             str(out),
-            Reader(),
+            _reader(),
             quant_format=quantization.QuantFormat[file_format],
             activation_type=quantization.QuantType[f"Q{activations}"],
             weight_type=quantization.QuantType[f"Q{weights}"],
@@ -138,6 +145,28 @@ def _static(
                 "WeightSymmetric": symmetric or weights.startswith("Int"),
             },
         )
+
+    return make
+
+
+def _for_qnn(activations: str, weights: str) -> Make:
+    """As onnxruntime prepares models for Qualcomm's NPUs, its preprocessing included."""
+
+    def make(source: Path, out: Path) -> None:
+        from onnxruntime import quantization
+        from onnxruntime.quantization.execution_providers import qnn
+
+        prepared = out.with_suffix(".prepared.onnx")
+        changed = qnn.qnn_preprocess_model(str(source), str(prepared))
+        model = str(prepared if changed else source)
+        config = qnn.get_qnn_qdq_config(
+            model,
+            _reader(),
+            activation_type=quantization.QuantType[f"Q{activations}"],
+            weight_type=quantization.QuantType[f"Q{weights}"],
+            per_channel=weights == "Int8",
+        )
+        quantization.quantize(model, str(out), config)
 
     return make
 
@@ -162,6 +191,16 @@ def _settings() -> Iterator[Setting]:
             words = ", ".join(["reduce_range"] * reduce_range + ["symmetric"] * symmetric)
             make = _static(file_format, *TYPES[types], per_channel, reduce_range, symmetric)
             yield Setting("onnxruntime quantize_static", group, words, make)
+    for words, pair in {
+        "U8U8": ("UInt8", "UInt8"),
+        "U8S8": ("UInt8", "Int8"),
+        "U16U8": ("UInt16", "UInt8"),
+    }.items():
+        yield Setting("onnxruntime, for QNN", f"QDQ, {words}", "", _for_qnn(*pair))
+    for wide in ("Int16", "UInt16"):
+        words = f"{'S' if wide == 'Int16' else 'U'}16S8"
+        make = _static("QDQ", wide, "Int8", True, False, False)
+        yield Setting("onnxruntime quantize_static", f"QDQ, {words}, per channel", "", make)
     for weights, per_channel in itertools.product(("Int8", "UInt8"), (False, True)):
         words = "per channel" if per_channel else ""
         yield Setting(

@@ -6,23 +6,32 @@ from collections import Counter
 
 import onnx_ir as ir
 
-from ptq_core.graph.dialects.qoperators import QOPERATORS
+from ptq_core.graph.dialects.dynamic import DYNAMIC
+from ptq_core.graph.dialects.qoperators import MICROSOFT, QOPERATORS, QUANTIZATION
 from ptq_core.optimize.lowering.operators import OPERATORS
 
 Cells = tuple[str, ...]
 
-_DIALECTS = {
-    ".".join(part for part in (domain, op_type) if part): row.float_type
-    for (domain, op_type), row in QOPERATORS.items()
+DIALECTS: dict[str, Cells] = {
+    **{
+        ".".join(part for part in (domain, op_type) if part): (
+            "no",
+            "yes",
+            f"as DequantizeLinear, {row.float_type}, QuantizeLinear",
+        )
+        for (domain, op_type), row in QOPERATORS.items()
+    },
+    **{f"{MICROSOFT}.{op_type}": ("yes", "yes", f"as ONNX's {op_type}") for op_type in QUANTIZATION},
+    **dict.fromkeys(DYNAMIC, ("yes", "-", "constant weights, which become float32")),
 }
-"""What is brought to operators of the table before it is lowered → the float operator in it."""
+"""What is brought to operators of the table before it is lowered (graph/dialects): float32, int8, limits."""
 
 
 def supported_rows() -> list[Cells]:
     """OPERATORS as a table, its header first: op type, float32, int8, limits; `-` for nothing."""
     return [
         ("operator", "float32", "int8", "limits"),
-        *((op_type, *_cells(op_type)) for op_type in (*OPERATORS, *_DIALECTS)),
+        *((op_type, *_cells(op_type)) for op_type in (*OPERATORS, *DIALECTS)),
     ]
 
 
@@ -39,8 +48,8 @@ def model_op_rows(model: ir.Model) -> list[Cells]:
 
 
 def _cells(op_type: str) -> Cells:
-    if op_type in _DIALECTS:
-        return ("no", "yes", f"DequantizeLinear, {_DIALECTS[op_type]}, QuantizeLinear")
+    if op_type in DIALECTS:
+        return DIALECTS[op_type]
     row = OPERATORS.get(op_type)
     if row is None:
         return ("no", "no", "only where all its inputs are constant")

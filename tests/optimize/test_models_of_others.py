@@ -12,14 +12,14 @@ OPERATORS = 25
 """Of the network, where all of them run as one."""
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: f"{s.group}, {s.words}".strip(", "))
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: f"{s.tool}, {s.group}, {s.words}".strip(", "))
 def test_is_taken_and_verified(tmp_path: Path, setting: Setting) -> None:
     result = measured(setting, tmp_path)
     verified = result.report.verified
     assert verified is not None
     assert not verified.reason
     assert not verified.judged
-    if "dynamic" in setting.tool:
+    if "dynamic" in setting.tool or "16" in setting.group:
         assert result.report.int8_op_count == 0
         return
     # Weights of eight bits with a zero point in the middle of nowhere have distances of nine bits: those operators are float.

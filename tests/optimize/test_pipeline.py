@@ -89,18 +89,6 @@ def many_unsupported(b: Qdq) -> str:
     return b.node("Sin", "neck/sine", [x])
 
 
-def qdq_of(dtype: type[np.generic], per_channel: bool = False) -> Graph:
-    def graph(b: Qdq) -> str:
-        scale = np.full(8, 0.1, np.float32) if per_channel else np.float32(0.1)
-        zero = np.zeros(8, dtype) if per_channel else dtype(0)
-        inputs = [b.constant("s", scale), b.constant("z", zero)]
-        attributes = {"axis": 1} if per_channel else {}
-        q = b.node("QuantizeLinear", "q", ["input", *inputs], **attributes)
-        return b.node("DequantizeLinear", "dq", [q, *inputs], **attributes)
-
-    return graph
-
-
 def other_scale(b: Qdq) -> str:
     z = b.constant("z", np.int8(0))
     q = b.node("QuantizeLinear", "q", ["input", b.constant("s1", np.float32(0.1)), z])
@@ -129,8 +117,6 @@ REFUSED: dict[str, tuple[Graph, int, list[str]]] = {
             "head/running",
         ],
     ),
-    "int16": (qdq_of(np.int16), 21, ["INT16", "8-bit models only", "first: q"]),
-    "per_channel_activation": (qdq_of(np.int8, True), 17, ["one scale per channel", ": q"]),
     "other_scale": (other_scale, 17, ["differs", ": dq"]),
     "cast": (
         lambda b: b.node(

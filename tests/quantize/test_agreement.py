@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from ptq_core.errors import InputError
+from ptq_core.optimize.pipeline import optimize
 from tests.agreement import compare, flat_file, onnxruntime_integers, reference_integers
 from tests.models import Builder, mobile_block
 from tests.quantize.harness import quantized, samples
@@ -97,8 +97,9 @@ def test_zero_points_are_used(tmp_path: Path) -> None:
     assert all(t["zero_point"] == 0 for t in symmetric.values())
 
 
-def test_sixteen_bits_are_refused_by_opt(tmp_path: Path) -> None:
+def test_sixteen_bits_are_computed_in_float_by_opt(tmp_path: Path) -> None:
     result = quantized(mobile_block(), tmp_path, activation_bits=16)
-    with pytest.raises(InputError, match="8-bit models only"):
-        flat_file(result.path, tmp_path / "int16.nb")
-    assert not (tmp_path / "int16.nb").exists()
+    report = optimize(result.path, tmp_path / "int16.nb", verify=True)
+    assert report.verified is not None
+    assert not report.verified.judged
+    assert report.int8_op_count == 0

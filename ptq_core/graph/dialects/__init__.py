@@ -13,6 +13,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 
 from ptq_core.graph.dialects.dynamic import dequantize_dynamic
 from ptq_core.graph.dialects.integer_movement import dequantize_movement
+from ptq_core.graph.dialects.other_scales import lower_other_scales
 from ptq_core.graph.dialects.qoperators import expand_qoperators
 from ptq_core.graph.passes.lift_constants import lift_constants
 
@@ -20,8 +21,9 @@ DIALECTS: tuple[Callable[[ir.Model], list[str]], ...] = (
     expand_qoperators,
     dequantize_dynamic,
     dequantize_movement,
+    lower_other_scales,
 )
-"""Their order: what integers are moved is known when only QuantizeLinear makes them."""
+"""Their order: what integers are moved is known when only QuantizeLinear makes them, and who reads them after that."""
 
 
 def one_dialect(model: ir.Model) -> list[str]:

@@ -12,6 +12,12 @@ from ptq_core.graph.edits import constant_array
 INTEGER_OPERATORS = {"ConvInteger": ("Conv", 0), "MatMulInteger": ("MatMul", -1)}
 """Integers of a DynamicQuantizeLinear times constant ones → the float operator, and the axis of its weights' channels."""
 
+FUSED = {"DynamicQuantizeMatMul": (2, 3, 4), "MatMulIntegerToFloat": (3, 5, 6)}
+"""Of com.microsoft: where they have the scale of the weights, their zero point and the bias."""
+
+DYNAMIC = ("DynamicQuantizeLinear", *INTEGER_OPERATORS, *(f"{MICROSOFT}.{op_type}" for op_type in FUSED))
+"""All that these rewrites know, with the domains."""
+
 
 def dequantize_dynamic(model: ir.Model) -> list[str]:
     """DynamicQuantizeLinear → ConvInteger or MatMulInteger → Cast → Mul by both scales ⇒ Conv or MatMul of the floats.
@@ -25,7 +31,7 @@ def dequantize_dynamic(model: ir.Model) -> list[str]:
             continue
         if node.op_type in INTEGER_OPERATORS and node.domain in ("", "ai.onnx"):
             made = _from_integers(writer, node)
-        elif node.domain == MICROSOFT and node.op_type in _FUSED:
+        elif node.domain == MICROSOFT and node.op_type in FUSED:
             made = _from_fused(writer, node)
         else:
             continue
@@ -54,12 +60,8 @@ def _from_integers(writer: Writer, node: ir.Node) -> str | None:
     return float_type
 
 
-_FUSED = {"DynamicQuantizeMatMul": (2, 3, 4), "MatMulIntegerToFloat": (3, 5, 6)}
-"""Where they have the scale of the weights, their zero point and the bias."""
-
-
 def _from_fused(writer: Writer, node: ir.Node) -> str | None:
-    scale, zero_point, bias = (input_of(node, place) for place in _FUSED[node.op_type])
+    scale, zero_point, bias = (input_of(node, place) for place in FUSED[node.op_type])
     x = node.inputs[0]
     if node.op_type == "MatMulIntegerToFloat":
         source = _dynamic(x)

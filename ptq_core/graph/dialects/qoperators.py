@@ -13,6 +13,9 @@ from ptq_core.graph.edits import constant_array
 
 ONNX, MICROSOFT = "", "com.microsoft"
 
+QUANTIZATION = ("QuantizeLinear", "DequantizeLinear")
+"""Of com.microsoft: ONNX's, with more types in older opsets."""
+
 Axis = Callable[[ir.Node], int]
 
 
@@ -27,8 +30,6 @@ class _Row:
     """The scale of the output; behind it the zero point. Without it the output is float."""
     bias: int | None = None
     """int32, with the product of the operands' scales (and alpha)."""
-    plain: tuple[int, ...] = ()
-    """Inputs in front of the integers that are not quantized."""
     more: int | None = None
     """Every so many inputs behind the last there may be another operand."""
     dropped: tuple[str, ...] = ()
@@ -63,7 +64,6 @@ QOPERATORS: dict[tuple[str, str], _Row] = {
     (MICROSOFT, "QLinearAdd"): _Row("Add", _TWO, 6),
     (MICROSOFT, "QLinearMul"): _Row("Mul", _TWO, 6),
     (MICROSOFT, "QLinearConcat"): _Row("Concat", {2: None}, 0, more=3),
-    (MICROSOFT, "QLinearWhere"): _Row("Where", {1: None, 4: None}, 7, plain=(0,)),
     (MICROSOFT, "QLinearSigmoid"): _Row("Sigmoid", _ONE, 3),
     (MICROSOFT, "QLinearLeakyRelu"): _Row("LeakyRelu", _ONE, 3),
     (MICROSOFT, "QLinearSoftmax"): _Row("Softmax", _ONE, 3, dropped=("opset",), fits=_along_one_axis),
@@ -78,12 +78,12 @@ QOPERATORS: dict[tuple[str, str], _Row] = {
 def expand_qoperators(model: ir.Model) -> list[str]:
     """Requires constant scales; others stay, and channels-last pools.
 
-    Ensures that a QOperator is the float operator between DequantizeLinear and QuantizeLinear. Quantization of com.microsoft,
-    which has more types in older opsets, is ONNX's.
+    Ensures that a QOperator is the float operator between DequantizeLinear and QuantizeLinear. QUANTIZATION of
+    com.microsoft is ONNX's.
     """
     graph, writer, changes = model.graph, Writer(model.graph), []
     for node in list(graph):
-        if node.domain == MICROSOFT and node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+        if node.domain == MICROSOFT and node.op_type in QUANTIZATION:
             node.domain = ONNX
             changes.append(f"com.microsoft.{node.op_type} `{node.name}` ⇒ {node.op_type}")
             continue
@@ -98,7 +98,7 @@ def expand_qoperators(model: ir.Model) -> list[str]:
 
 
 def _expand(writer: Writer, node: ir.Node, row: _Row) -> None:
-    inputs: list[ir.Value | None] = [node.inputs[i] for i in row.plain]
+    inputs: list[ir.Value | None] = []
     operands = _operands(node, row)
     for i, operand in enumerate(operands):
         q, scale = operand

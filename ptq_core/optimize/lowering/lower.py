@@ -17,9 +17,6 @@ from ptq_core.optimize.lowering.operators import OPERATORS
 from ptq_core.optimize.rewrite import op_label
 from ptq_core.reports import PassReport
 
-OTHER_WIDTHS = (ir.DataType.INT16, ir.DataType.UINT16, ir.DataType.INT4, ir.DataType.UINT4)
-"""Quantized types that ONNX has and the phone runtime has not."""
-
 
 def lower_graph(model: ir.Model) -> tuple[Program, tuple[PassReport, ...]]:
     """Lower every node of ``model`` one by one; activations are NHWC, and in the model's layout at the edges.
@@ -28,7 +25,6 @@ def lower_graph(model: ir.Model) -> tuple[Program, tuple[PassReport, ...]]:
 
     Raises InputError for open dimensions, and one InputError that lists all nodes that cannot be lowered.
     """
-    _check_eight_bit(model)
     graph = model.graph
     context = Lowering(graph.opset_imports.get("", 17))
     for name, value in graph.initializers.items():
@@ -131,24 +127,6 @@ def _output(context: Lowering, value: ir.Value) -> int:
         rule="outputs of a flat file are computed from its inputs",
         fix="remove the output from the model",
     )
-
-
-def _check_eight_bit(model: ir.Model) -> None:
-    """Refuse 16-bit and 4-bit QDQ models with one sentence instead of a list of their nodes."""
-    types = {
-        str(node.name): value.dtype.name
-        for node in model.graph
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear")
-        for value in (*node.inputs[:1], *node.outputs)
-        if value is not None and value.dtype in OTHER_WIDTHS
-    }
-    if types:
-        first = next(iter(types))
-        raise InputError(
-            f"{len(types)} nodes quantize to {', '.join(sorted(set(types.values())))} (first: {first})",
-            rule="the phone runtime loads 8-bit models only",
-            fix="quantize with weight_bits and activation_bits of at most 8 and without store_int4, or run it in onnxruntime",
-        )
 
 
 def _refusal(problems: list[tuple[ir.Node, str]]) -> InputError:

@@ -26,8 +26,9 @@ from ptq_core.optimize.lowering.context import (
 SHIFTS = {"int8": 0, "uint8": 128}
 """The types of activations, and what is taken off their integers and zero points to make them int8."""
 
-OTHER_INTEGERS = ("int16", "uint16", "int32", "int4", "uint4")
-"""Types of constants that are dequantized; int32 ones are biases."""
+FOUR_BITS = ("int4", "uint4")
+OTHER_INTEGERS = ("int16", "uint16", "int32", *FOUR_BITS)
+"""Types of constants that are dequantized: those of 4 bits are int8 here, those of 32 are biases."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _check_readers(value: ir.Value) -> None:
 def lower_dequantize(context: Lowering, node: ir.Node) -> None:
     """DequantizeLinear of a constant → a quantized constant; of an int8 activation → dequantize.
 
-    A constant that no int8 operator can take is float32 from here on: other widths, other zero points per channel.
+    A constant that no int8 operator can take is float32 from here on: of 16 bits, of other zero points per channel.
     """
     entry = context.find(node.inputs[0])
     if entry is None:
@@ -128,9 +129,9 @@ def _constant(array: Array, affine: _Affine) -> Constant:
     zero_points = affine.zero_points
     if affine.dtype == "int32" and zero_points.size == 1:
         return Constant(array, QuantParams(affine.scales, int(zero_points[0]), affine.axis))
-    if affine.dtype not in SHIFTS:
+    if affine.dtype not in (*SHIFTS, *FOUR_BITS):
         return Constant(affine.real(array))
-    shift = SHIFTS[affine.dtype]
+    shift = SHIFTS.get(affine.dtype, 0)
     if zero_points.size == 1:
         shifted = (array.astype(np.int16) - shift).astype(np.int8)
         return Constant(shifted, QuantParams(affine.scales, int(zero_points[0]) - shift, affine.axis))

@@ -1,6 +1,7 @@
 // Conversion kernels for AVX-512: 64 elements at a time.
 #include <immintrin.h>
 
+#include "kernels/convert/contract.h"
 #include "kernels/convert/reciprocal.h"
 #include "kernels/convert/steps.h"
 #include "numerics/requantize_avx512.h"

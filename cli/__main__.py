@@ -1,5 +1,5 @@
 """`python -m ptq_cli` is `ptq`."""
 
-from ptq_cli.main import main
+from ptq_cli.start import main
 
 main()

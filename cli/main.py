@@ -9,7 +9,7 @@ import traceback
 
 import click
 
-from ptq_cli import lazy_imports
+from ptq_cli import lazy_imports, signals
 from ptq_cli.terminal import echo, echo_error, echo_refusal
 from ptq_core.errors import DeviceError, InputError, PtqError, cut
 from ptq_core.version import VERSION
@@ -61,7 +61,8 @@ def app() -> None:
 
 
 def main() -> None:
-    """Entry point: run the command, turn errors into one message on stderr and an exit code."""
+    """Run the command, turn errors into one message on stderr and an exit code."""
+    signals.install(signals.interrupt)
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     sys.exit(run(arguments, debug=debug))
@@ -80,8 +81,8 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
         echo_refusal(error)
         return 2
     except (click.Abort, KeyboardInterrupt):
-        echo("stopped; nothing half-written is left", err=True)
-        return 130
+        echo(signals.STOPPED, err=True)
+        return signals.exit_code()
     except BrokenPipeError:
         return 1
     except MemoryError as error:

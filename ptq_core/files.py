@@ -1,13 +1,16 @@
-"""Files that are never half-written: work on a temporary neighbour, rename when complete."""
+"""Files that are never half-written: work in a temporary neighbour, rename when complete."""
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ptq_core.errors import DeviceError, InputError
@@ -18,25 +21,14 @@ STDOUT = Path("-")
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``target``; on success it replaces ``target``, on any error it is removed.
+    """Yield a temporary path in a folder beside ``target``; on success it replaces ``target``, on any error it is removed.
 
     The parent folder is made if need be. Raises InputError if it cannot be, DeviceError if the disk refuses the write.
     """
     make_folder(target.parent)
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:
-        raise _disk_error(target, error) from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-    except OSError as error:
-        raise _disk_error(target, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _workspace(target) as folder:
+        yield folder / target.name
+        (folder / target.name).replace(target)
 
 
 @contextmanager
@@ -46,18 +38,54 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     Files are moved in sorted order, each by an atomic rename; other files in ``target`` stay. On any error nothing changes.
     """
     make_folder(target)
+    with _workspace(target) as folder:
+        yield folder
+        for file in sorted(folder.iterdir()):
+            file.replace(target / file.name)
+
+
+_RANDOM = "?" * 8
+"""What `tempfile` puts behind a prefix."""
+
+_SURELY_LOCKED = 60.0
+"""Seconds after which a workspace that is in use is locked."""
+
+
+@contextmanager
+def _workspace(target: Path) -> Iterator[Path]:
+    """A temporary folder beside ``target``. It is locked, so that the next one finds those of processes that were killed."""
+    _remove_abandoned(target)
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
         raise _disk_error(target, error) from error
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield temporary
-        for file in sorted(temporary.iterdir()):
-            file.replace(target / file.name)
+        with suppress(OSError):  # on a file system without locks nobody cleans up
+            _lock(descriptor)
+        yield folder
     except OSError as error:
         raise _disk_error(target, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _remove_abandoned(target: Path) -> None:
+    for folder in target.parent.glob(f".{glob.escape(target.name)}.{_RANDOM}"):
+        with suppress(OSError):  # in use, or gone meanwhile
+            if time.time() - folder.stat().st_mtime > _SURELY_LOCKED:
+                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    _lock(descriptor)
+                    shutil.rmtree(folder, ignore_errors=True)
+                finally:
+                    os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Until it is closed, also by the end of the process; raises BlockingIOError if another process has the lock."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def write_text(target: Path, text: str) -> None:
@@ -102,9 +130,3 @@ def _disk_error(target: Path, error: OSError) -> DeviceError:
         rule="the disk must take the output; nothing was left half-written",
         fix="free space or choose another path",
     )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -2,12 +2,71 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from ptq_core.errors import DeviceError
-from ptq_core.files import atomic_folder, write_text
+from ptq_core.files import atomic_folder, atomic_path, write_text
+
+KILLED_WHILE_IT_WRITES = """
+import os, signal, sys
+from pathlib import Path
+from ptq_core.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    if sys.argv[2] == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def writer(target: Path, what: str) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-c", KILLED_WHILE_IT_WRITES, str(target), what]
+    return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def age(folder: Path) -> None:
+    """Make the temporary folders in ``folder`` two minutes old."""
+    for path in folder.glob(".*"):
+        os.utime(path, (time.time() - 120,) * 2)
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    target = tmp_path / "out.json"
+    assert writer(target, "dies").wait() == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 1
+    write_text(target, "{}")
+    assert len(list(tmp_path.iterdir())) == 2  # it may have begun this second
+    age(tmp_path)
+    write_text(target, "{}")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_what_another_run_writes_stays(tmp_path: Path) -> None:
+    target = tmp_path / "out.json"
+    with writer(target, "waits") as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"writing\n"
+        age(tmp_path)
+        write_text(target, "mine")
+        other.communicate()
+    assert other.returncode == 0
+    assert target.read_text() == "half"  # the last one to finish
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_a_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "a") as temporary:
+        temporary.write_text("")
+    (tmp_path / "b").write_text("")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
 def test_a_folder_that_takes_no_file() -> None:

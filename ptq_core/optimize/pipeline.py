@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -116,16 +114,16 @@ def optimize(
         size = _write(program, temporary)
         source_program.leave_constants_to(program)
         inputs = random_inputs(program) if verify else []
-        with _compressed(program, quant_type, temporary, inputs) as (whole, compressed):
-            if compressed is not None:
-                size = temporary.stat().st_size
-            for index, tensor in enumerate(program.tensors):  # free the weights
-                program.tensors[index] = dataclasses.replace(tensor, data=None)
-            give_back_freed()
-            written = map_program(whole)
-            if verify:
-                lowered_again = source_program.restored(written)
-                verified = check(whole, written, lowered_again, source, outputs)
+        whole, compressed = _compressed(program, quant_type, temporary, inputs)
+        if compressed is not None:
+            size = temporary.stat().st_size
+        for index, tensor in enumerate(program.tensors):  # free the weights
+            program.tensors[index] = dataclasses.replace(tensor, data=None)
+        give_back_freed()
+        written = map_program(whole)
+        if verify:
+            lowered_again = source_program.restored(written)
+            verified = check(whole, written, lowered_again, source, outputs)
     return OptimizeReport(
         path=out,
         size_bytes=size,
@@ -147,26 +145,23 @@ def _write(program: Program, path: Path) -> int:
         return write_file(program, stream)
 
 
-@contextmanager
 def _compressed(
     program: Program, quant_type: str | None, path: Path, inputs: Sequence[Array]
-) -> Iterator[tuple[Path, CompressReport | None]]:
-    """Compress ``program``, whose file is ``path``, and write it again; yields the file of before and a report.
+) -> tuple[Path, CompressReport | None]:
+    """Compress ``program``, whose file is ``path``, and write it again; returns the file of before and a report.
 
     Without ``quant_type`` nothing happens. With ``inputs`` the report has what it does to the outputs, if a runtime is built.
     """
     if quant_type is None:
-        yield path, None
-        return
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.") as folder:
-        whole = Path(folder, "whole.nb")
-        path.rename(whole)
-        report = compress_weights(program, quant_type)
-        if report.tensors:
-            program.meta = {**program.meta, "weights": TYPES[quant_type][0].label}
-        _write(program, path)
-        map_program(path)
-        yield whole, dataclasses.replace(report, output_sqnr_db=output_sqnr_db(whole, path, inputs))
+        return path, None
+    whole = path.with_suffix(".whole.nb")  # beside it in the temporary folder of `atomic_path`
+    path.rename(whole)
+    report = compress_weights(program, quant_type)
+    if report.tensors:
+        program.meta = {**program.meta, "weights": TYPES[quant_type][0].label}
+    _write(program, path)
+    map_program(path)
+    return whole, dataclasses.replace(report, output_sqnr_db=output_sqnr_db(whole, path, inputs))
 
 
 def simplify_to_onnx(model: ir.Model, source: Path, out: Path) -> SimplifyReport:

@@ -68,7 +68,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with models, reports, lists and configurations that strangers wrote."""
     monkeypatch.chdir(tmp_path)
     onnx.save(network(), "m.onnx")
-    onnx.save(network("LpNormalization"), "refused.onnx")
+    onnx.save(network("Bernoulli"), "refused.onnx")
     onnx.save(network(f"Strange{ALL}"), "unknown.onnx")
     saved_report(Path("old.json"))
     saved_report(Path("new.json"), slower=2.0)

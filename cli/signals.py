@@ -1,0 +1,39 @@
+"""Being stopped: by Ctrl-C, by `kill`, by a terminal that closes. All end a command in the same way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+STOPPED = "stopped; nothing half-written is left"
+
+_received = [signal.SIGINT]
+"""The last one, of a process that may get several."""
+
+
+def install(handler: Callable[[int, FrameType | None], None]) -> None:
+    """Let ``handler`` have each of `STOPS`, but those that the parent ignores: `nohup` means it."""
+    for number in STOPS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def end(number: int, _: FrameType | None) -> None:
+    """End the process at once, where nothing has begun."""
+    os.write(2, f"{STOPPED}\n".encode())
+    os._exit(128 + number)
+
+
+def interrupt(number: int, _: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, on which everything is cleaned up; `exit_code` then knows why."""
+    _received[0] = signal.Signals(number)
+    raise KeyboardInterrupt
+
+
+def exit_code() -> int:
+    """What a shell expects of a process that was stopped: 128 and the signal's number."""
+    return 128 + _received[0]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`make others-table`: INT8 models of other quantizers through `ptq opt`, and the table of docs/opt.md.
 
-    python -m benchmarks.others_table [--only-print]
+    python -m benchmarks.others_table [--only-print] [--nncf PYTHON]
 
 One small seeded network is quantized by onnxruntime's own tools in each setting; each file goes through `ptq opt`
 with its verification. Exit codes: 0 done, 4 a file was refused, or does not compute its model.
@@ -12,9 +12,10 @@ from __future__ import annotations
 import argparse
 import itertools
 import logging
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,13 @@ from benchmarks.performance_doc import replace_table
 from ptq_core.errors import PtqError
 from ptq_core.flatfile.interpreter import run
 from ptq_core.flatfile.reader import load_program
-from ptq_core.graph.session import open_session
+from ptq_core.graph.values import ModelValues
 from ptq_core.optimize.pipeline import optimize
 from ptq_core.reports import OptimizeReport
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "opt.md"
 
-SHAPE, INPUT = (1, 3, 32, 32), "x"
+SHAPE, INPUT, OUTPUT = (1, 3, 32, 32), "x", "y"
 
 Make = Callable[[Path, Path], None]
 """Writes the quantized form of a float model: (its path, the path to write)."""
@@ -94,7 +95,7 @@ def write_network(path: Path, opset: int = 17) -> None:
     left = n.node("LeakyRelu", "lr", [n.conv("c3", y, 16, 16)], alpha=0.1)
     gate = n.node("Sigmoid", "sg", [n.conv("c4", y, 16, 16)])
     left = n.node("Mul", "mul", [left, gate])
-    right = n.node("AveragePool", "avg", [y], kernel_shape=[3, 3], pads=[1] * 4)
+    right = n.node("AveragePool", "avg", [y], kernel_shape=[3, 3], pads=[1] * 4, count_include_pad=1)
     y = n.node("Concat", "cat", [left, right], axis=1)
     twice = n.constant("twice", np.array([1, 1, 2, 2], np.float32))
     nearest = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
@@ -103,10 +104,10 @@ def write_network(path: Path, opset: int = 17) -> None:
     y = n.node("Flatten", "fl", [n.node("GlobalAveragePool", "gap", [y])])
     y = n.node("MatMul", "mm", [y, n.weight("mm_w", 24, 20)])
     y = n.node("Gemm", "fc", [y, n.weight("fc_w", 10, 20), n.weight("fc_b", 10)], transB=1)
-    n.node("Softmax", "y", [y], axis=-1)
+    n.node("Softmax", OUTPUT, [y], axis=-1)
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in ((INPUT, SHAPE), ("y", (1, 10)))
+        for name, shape in ((INPUT, SHAPE), (OUTPUT, (1, 10)))
     ]
     graph = helper.make_graph(n.nodes, "network", ends[:1], ends[1:], n.constants)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
@@ -181,6 +182,30 @@ def _dynamic(weights: str, per_channel: bool) -> Make:
     return make
 
 
+NNCF = """
+import sys, nncf, numpy, onnx
+source, inputs, out, preset = sys.argv[1:]
+samples = nncf.Dataset([{"x": x} for x in numpy.load(inputs)], lambda x: x)
+onnx.save(nncf.quantize(onnx.load(source), samples, preset=nncf.QuantizationPreset[preset]), out)
+"""
+
+
+def _by_nncf(python: str, preset: str) -> Make:
+    def make(source: Path, out: Path) -> None:
+        inputs = out.with_suffix(".npy")
+        np.save(inputs, np.stack([each[INPUT] for each in samples(8)]))
+        arguments = [python, "-c", NNCF, str(source), str(inputs), str(out), preset]
+        subprocess.run(arguments, check=True, capture_output=True)
+
+    return make
+
+
+def nncf_settings(python: str) -> Iterator[Setting]:
+    """What the interpreter ``python``, which has NNCF, makes."""
+    for preset in ("PERFORMANCE", "MIXED"):
+        yield Setting("NNCF", f"QDQ, preset {preset.lower()}", "", _by_nncf(python, preset))
+
+
 TYPES = {"S8S8": ("Int8", "Int8"), "U8S8": ("UInt8", "Int8"), "U8U8": ("UInt8", "UInt8")}
 
 
@@ -213,11 +238,15 @@ SETTINGS = tuple(_settings())
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one file: ``equal`` of ``runs`` have every output of onnxruntime, to the last bit."""
+    """What became of one file, and how far its outputs are from onnxruntime's in each of RUNS runs."""
 
     report: OptimizeReport
-    equal: int
-    runs: int
+    distances: tuple[float, ...]
+
+    @property
+    def equal(self) -> int:
+        """Runs whose outputs are the same to the last bit."""
+        return self.distances.count(0.0)
 
 
 def measured(setting: Setting, folder: Path) -> Result:
@@ -230,10 +259,13 @@ def measured(setting: Setting, folder: Path) -> Result:
     finally:
         logging.disable(logging.NOTSET)
     report = optimize(quantized, flat, targets=("host",), verify=True)
-    program, session = load_program(flat), open_session(quantized)
-    inputs = list(samples(RUNS, seed=1))
-    pairs = [(session.run(None, each)[0], run(program, [each[INPUT]])[0]) for each in inputs]
-    return Result(report, sum(bool(np.array_equal(wanted, got)) for wanted, got in pairs), len(pairs))
+    program, model = load_program(flat), ModelValues(quantized, [OUTPUT])
+    distances = []
+    for each in samples(RUNS, seed=1):
+        (wanted,) = (values[OUTPUT] for values in model.walk(each) if OUTPUT in values)
+        (got,) = run(program, [each[INPUT]])
+        distances.append(float(np.abs(got - wanted).max()))
+    return Result(report, tuple(distances))
 
 
 RUNS = 8
@@ -245,16 +277,17 @@ HEADINGS = (
     "operators",
     "in int8",
     "outputs equal",
+    "largest difference",
     "integers at a tie",
 )
 
 
-def rows() -> Iterator[list[str]]:
+def rows(settings: Iterable[Setting]) -> Iterator[list[str]]:
     """A row per group of settings; the numbers of its files as a range."""
-    for (tool, group), settings in itertools.groupby(SETTINGS, lambda s: (s.tool, s.group)):
+    for (tool, group), members in itertools.groupby(settings, lambda s: (s.tool, s.group)):
         results = []
         refused = 0
-        for setting in settings:
+        for setting in members:
             with tempfile.TemporaryDirectory() as folder:
                 try:
                     results.append(measured(setting, Path(folder)))
@@ -263,7 +296,8 @@ def rows() -> Iterator[list[str]]:
                     print(f"{tool}, {group}, {setting.words}: {error}", file=sys.stderr)
         reports = [result.report for result in results]
         ties = [r.verified.steps_at_ties for r in reports if r.verified is not None]
-        equal = f"{sum(r.equal for r in results)} of {sum(r.runs for r in results)}"
+        equal = f"{sum(r.equal for r in results)} of {RUNS * len(results)}"
+        distance = max((max(r.distances) for r in results), default=0.0)
         yield [
             tool,
             group,
@@ -272,6 +306,7 @@ def rows() -> Iterator[list[str]]:
             _range([r.op_count for r in reports]),
             _range([r.int8_op_count for r in reports]),
             equal,
+            f"{distance:.2g}",
             _range(ties),
         ]
 
@@ -284,8 +319,11 @@ def _range(numbers: Sequence[int]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only-print", action="store_true", help="leave docs/opt.md as it is")
+    parser.add_argument(
+        "--nncf", metavar="PYTHON", help="an interpreter that has NNCF; without it the table has no row of it"
+    )
     parsed = parser.parse_args(arguments)
-    found = list(rows())
+    found = list(rows([*SETTINGS, *(nncf_settings(parsed.nncf) if parsed.nncf else ())]))
     table = markdown_table(HEADINGS, found)
     print(table)
     if not parsed.only_print:

@@ -107,6 +107,14 @@ def one(op_type: str, scale: float, **attributes: object) -> Graph:
     return graph
 
 
+def softmax_of_unknown_rank(b: Integers) -> str:
+    """What stands behind an operator of com.microsoft has no shape until that is rewritten."""
+    x = two("QLinearAdd")(b)
+    inputs = [x, "y/scale", "y/zero", *b.scale("z", 1 / 256, -128)]
+    y = b.microsoft("QLinearSoftmax", inputs, axis=3, opset=11)
+    return b.node("DequantizeLinear", "end", [y, "z/scale", "z/zero"])
+
+
 def concat(b: Integers) -> str:
     other = b.microsoft("QLinearSigmoid", [b.x, "in/scale", "in/zero", *b.scale("s", 1 / 256, -128)])
     parts = [b.x, "in/scale", "in/zero", other, "s/scale", "s/zero"]
@@ -170,6 +178,7 @@ QOPERATOR_GRAPHS: dict[str, Graph] = {
     "QLinearSigmoid": one("QLinearSigmoid", 1 / 256),
     "QLinearLeakyRelu": one("QLinearLeakyRelu", 0.02, alpha=0.1),
     "QLinearSoftmax": one("QLinearSoftmax", 1 / 256, axis=-1, opset=17),
+    "QLinearSoftmax of unknown rank": softmax_of_unknown_rank,
     "QLinearSoftmax before 13": one("QLinearSoftmax", 1 / 256, axis=3, opset=12),
     "QLinearAveragePool": one("QLinearAveragePool", 0.0213, kernel_shape=[2, 2], strides=[2, 2]),
     "QLinearGlobalAveragePool": one("QLinearGlobalAveragePool", 0.007, channels_last=0),
@@ -197,7 +206,7 @@ def model_of(graph: Graph, dtype: type[np.integer]) -> onnx.ModelProto:
     """The model of ``graph``, whose integers are dequantized at the end."""
     b = Integers(dtype)
     y = graph(b)
-    if graph is not gemm_to_float:
+    if graph not in (gemm_to_float, softmax_of_unknown_rank):
         known = {tensor.name for tensor in b.constants}
         last = ("y/scale", "y/zero") if "y/scale" in known else ("in/scale", "in/zero")
         y = b.node("DequantizeLinear", "end", [y, *last])

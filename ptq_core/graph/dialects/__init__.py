@@ -27,10 +27,22 @@ DIALECTS: tuple[Callable[[ir.Model], list[str]], ...] = (
 
 
 def one_dialect(model: ir.Model) -> list[str]:
-    """Run all rewrites; returns a few words per change, nothing for a model that is in the dialect already."""
+    """Run all rewrites; returns a few words per change, nothing for a model that is in the dialect already.
+
+    Again, as long as they find something: shapes behind operators of other domains are known once these are rewritten.
+    """
     lift_constants(model)
-    changes = [words for rewrite in DIALECTS for words in rewrite(model)]
-    if changes:
+    changes: list[str] = []
+    while found := [words for rewrite in DIALECTS for words in rewrite(model)]:
+        changes += found
         RemoveUnusedNodesPass()(model)
-        ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+        _infer_shapes(model)
     return changes
+
+
+def _infer_shapes(model: ir.Model) -> None:
+    for node in model.graph:
+        for value in node.outputs:
+            if value.type is None:  # a shape alone cannot be written down
+                value.shape = None
+    ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import click
+
 from ptq_cli.flags import group, option, output, path, switch
 
 GROUPS = (
@@ -23,6 +25,17 @@ GROUPS = (
             "--adb",
             metavar="PATH",
             help="the adb program [default: $ADB, then adb on the PATH or in an SDK]",
+        ),
+        option(
+            "--adb-host",
+            metavar="HOST",
+            help="machine of adb's server, for phones that are plugged in there [default: adb's own, this machine]",
+        ),
+        option(
+            "--adb-port",
+            metavar="PORT",
+            type=click.IntRange(1, 65535),
+            help="port of adb's server [default: adb's own, 5037]",
         ),
         option(
             "--power-mode",

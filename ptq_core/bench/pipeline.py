@@ -44,6 +44,8 @@ def bench(
     int8: Path | None = None,
     device: str = "local",
     adb: str | None = None,
+    adb_host: str | None = None,
+    adb_port: int | None = None,
     keep: bool = False,
     threads: Sequence[int] = (1,),
     power_mode: str = "auto",
@@ -61,9 +63,10 @@ def bench(
 ) -> BenchReport:
     """Measure ``fp32``, ``int8`` (`.nb`, or `.onnx`), or both in turns, once per number of ``threads``, on all devices at once.
 
-    ``device``, ``adb`` and ``keep`` are those of `devices.selection.select_devices`, ``power_mode`` is one of
-    `power_mode.parse_power_mode`; ``auto`` is ``big`` on phones and ``none`` elsewhere. ``timeout_s`` holds per process,
-    ``cool_down_s`` is the pause before each case but the first. ``say`` gets what the user should know at once.
+    ``device``, ``adb``, ``adb_host``, ``adb_port`` and ``keep`` are those of `devices.selection.select_devices`,
+    ``power_mode`` is one of `power_mode.parse_power_mode`; ``auto`` is ``big`` on phones and ``none`` elsewhere.
+    ``timeout_s`` holds per process, ``cool_down_s`` is the pause before each case but the first.
+    ``say`` gets what the user should know at once.
     ``wording`` turns the names of parameters in warnings and errors of the report into the caller's words.
 
     After each case its lines are appended to ``result_path`` and ``json_path`` is rewritten
@@ -81,7 +84,7 @@ def bench(
     for output in (result_path, json_path):
         if output is not None:
             check_output(output)
-    selection = select_devices(device, adb=adb, keep=keep)
+    selection = select_devices(device, adb=adb, adb_host=adb_host, adb_port=adb_port, keep=keep)
     if selection.note is not None and say is not None:
         say(selection.note)
     settings = Settings(warmup, repeats, stop, cool_down_s, mode, tuple(threads), profile)

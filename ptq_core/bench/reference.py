@@ -53,11 +53,16 @@ class Reference:
             self._files.append(self._scratch / f"{self._subject.precision}_input{index}.bin")
             self._files[-1].write_bytes(values.tobytes())
 
+    @property
+    def output_bytes(self) -> int:
+        """Of all outputs; known after `prepare`."""
+        return sum(output.nbytes for output in self._outputs)
+
     def compare(self, raw: bytes) -> Outputs:
         """``raw`` are a device's outputs, one behind the other. `unclear` where they differ and no bound is known."""
         if raw == b"".join(output.tobytes() for output in self._outputs):
             return "identical"
-        if len(raw) != sum(output.nbytes for output in self._outputs):
+        if len(raw) != self.output_bytes:
             return "different"
         try:
             bounds = self._error_bounds()

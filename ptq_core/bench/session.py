@@ -19,6 +19,9 @@ from ptq_core.bench.subjects import Subject
 from ptq_core.errors import DeviceError, InputError
 from ptq_core.runtime_build import Say, ensure_runtime
 
+MOST_ANSWER_BYTES = 64 << 20
+"""Of benchmark_bin's JSON: a sample takes about 20."""
+
 LONGEST_PATH_SAID = 140
 """benchmark_bin cuts a model's path to this many bytes in its messages."""
 
@@ -115,7 +118,8 @@ class Session:
             return self._run([index], flags, threads, repeats=1).peak_rss_bytes, None
         flags += [f"--input={','.join(inputs)}", f"--dump_output={dump}"]
         run = self._run([index], flags, threads, repeats=1)
-        return run.peak_rss_bytes, self._work.references[index].compare(self._device.pull(dump) or b"")
+        reference = self._work.references[index]
+        return run.peak_rss_bytes, reference.compare(self._device.pull(dump, reference.output_bytes) or b"")
 
     def _run(
         self, indices: Sequence[int], flags: Sequence[str], threads: int, repeats: int
@@ -135,7 +139,7 @@ class Session:
             for index, model in zip(indices, models, strict=True):
                 said = said.replace(model[:LONGEST_PATH_SAID], str(self._work.subjects[index].source))
             raise _failure(finished.exit_code, said.removeprefix("benchmark_bin: "))
-        text = (self._device.pull(answer) or b"").decode("utf-8", "replace")
+        text = (self._device.pull(answer, MOST_ANSWER_BYTES) or b"").decode("utf-8", "replace")
         return protocol.parse(text, models=len(models), threads=threads, repeats=repeats)
 
 

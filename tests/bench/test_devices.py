@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from ptq_core.bench.devices.adb_client import Adb, find_adb
 from ptq_core.bench.devices.adb_discovery import STATES, Found, choose_automatically, parse_devices
 from ptq_core.bench.devices.checksums import CHECKSUM_PROGRAMS, answers
 from ptq_core.bench.devices.phone import choose_abi, parse_properties
-from ptq_core.bench.devices.process import Finished, run_process
+from ptq_core.bench.devices.process import Finished, FloodError, run_process
 from ptq_core.bench.devices.selection import select_devices
 from ptq_core.bench.devices.shell import quote
 from ptq_core.errors import DeviceError, InputError
@@ -113,7 +115,7 @@ def test_several_devices() -> None:
 
 
 def test_a_phone_is_a_device_before_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ptq_core.bench.devices.selection.find_adb", lambda _given: Adb("adb"))
+    monkeypatch.setattr("ptq_core.bench.devices.selection.find_adb", lambda *_given: Adb("adb"))
     monkeypatch.setattr("ptq_core.bench.devices.selection.list_devices", lambda _adb: parse_devices(LISTED))
     phones = select_devices("192.168.1.5:5555,all").devices  # a serial with a colon is a serial
     assert [phone.name for phone in phones] == [
@@ -173,6 +175,64 @@ def test_quoting_is_undone_by_a_shell() -> None:
     odd = ["a b", "", "it's", "$HOME", "`x`", "\\", "*", "ü\n"]
     finished = run_process(["sh", "-c", f"printf '%s|' {quote(*odd)}"], timeout_s=10)
     assert finished.stdout == "".join(f"{word}|" for word in odd)
+
+
+ENDLESS = "while echo 0123456789abcdef0123456789abcdef; do :; done"
+
+
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_a_process_that_prints_without_end_is_killed(stream: str) -> None:
+    with pytest.raises(FloodError):
+        run_process(["sh", "-c", f"({ENDLESS}) >&{stream}"], timeout_s=60)
+
+
+def test_a_process_that_writes_a_file_without_end_is_killed(tmp_path: Path) -> None:
+    script = f"sleep 0.2; exec >{tmp_path / 'file'}; {ENDLESS}"
+    finished = run_process(["sh", "-c", script], timeout_s=60, most_file_bytes=1 << 16)
+    assert finished.exit_code == -signal.SIGXFSZ
+    assert (tmp_path / "file").stat().st_size <= 1 << 16
+
+
+LIES = {
+    "devices": (
+        "while echo R58M device; do :; done",
+        "select",
+        r"the answer to `adb devices` is larger than",
+    ),
+    "shell": ("while echo nothing; do :; done", "run", r"R58M: the answer to `adb shell` is larger than"),
+    "pull": (
+        'for last; do :; done; sleep 0.2; exec head -c 3000000 /dev/zero >"$last"',
+        "pull",
+        r"R58M: /x is larger than 1000",
+    ),
+}
+"""What adb is asked → how it answers, who asks, what the user reads."""
+
+
+@pytest.mark.parametrize("asked", LIES)
+def test_an_adb_that_lies_takes_no_memory_and_no_disk(asked: str, tmp_path: Path) -> None:
+    answer, who, said = LIES[asked]
+    adb = tmp_path / "adb"
+    adb.write_text(f'#!/bin/sh\ncase "$*" in *{asked}*) {answer} ;; esac\n')
+    adb.chmod(0o755)
+    phone = Adb(str(adb), "R58M")
+    with pytest.raises(DeviceError, match=said):
+        if who == "select":
+            select_devices("all", adb=str(adb))
+        elif who == "run":
+            phone.run("true")
+        else:
+            phone.pull("/x", 1000)
+
+
+def test_a_server_that_cannot_be_reached_is_no_cable() -> None:
+    need("adb")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        with pytest.raises(DeviceError, match=r"adb's server cannot be reached: .*127\.0\.0\.1") as caught:
+            select_devices("all", adb_host="127.0.0.1", adb_port=port)
+    assert "adb_port=" in caught.value.fix
 
 
 def test_a_process_that_does_not_end_is_killed_with_its_children() -> None:

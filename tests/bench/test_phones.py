@@ -143,6 +143,16 @@ def test_what_is_there_is_not_pushed_again(
     assert adb_server.adb("-s", phone.serial, "shell", "ls", "/data/local/tmp") == ""
 
 
+def test_a_server_that_flags_name(
+    plug: Plug, adb_server: AdbServer, digits_models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serial = plug().serial
+    port = adb_server.environment["ANDROID_ADB_SERVER_PORT"]
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "1")  # nobody is there
+    device = measure(digits_models, device=serial, adb_host="127.0.0.1", adb_port=int(port))
+    assert device.device == serial
+
+
 def test_a_phone_without_any_checksum_program(
     plug: Plug, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -151,7 +161,7 @@ def test_a_phone_without_any_checksum_program(
     file = tmp_path / "a b"
     file.write_bytes(b"read back")
     with Phone(Adb("adb", phone.serial)) as device:
-        assert device.pull(device.push(file)) == b"read back"
+        assert device.pull(device.push(file), 100) == b"read back"
 
 
 def test_arguments_streams_and_exit_codes_reach_the_phone(plug: Plug) -> None:
@@ -165,7 +175,7 @@ def test_arguments_streams_and_exit_codes_reach_the_phone(plug: Plug) -> None:
             assert said.stdout.splitlines()[0] == odd
             assert "oops" in (said.stdout if old else said.stderr)
             assert device.run(["sh", "-c", "kill -11 $$"], timeout_s=10).exit_code == -11
-            assert device.pull("/data/local/tmp/nothing") is None
+            assert device.pull("/data/local/tmp/nothing", 100) is None
 
 
 def test_what_does_not_end_is_killed_on_the_phone(plug: Plug) -> None:

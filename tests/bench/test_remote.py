@@ -42,7 +42,7 @@ class LocalShell:
         else:
             shutil.copy(file, path)
 
-    def pull(self, path: str) -> bytes | None:
+    def pull(self, path: str, most_bytes: int) -> bytes | None:
         return Path(path).read_bytes() if Path(path).exists() else None
 
     def trouble(self, finished: Finished) -> DeviceError:
@@ -90,10 +90,10 @@ def test_files_arrive_whole_and_once(
     file = tmp_path / "a b.bin"
     file.write_bytes(b"content")
     path = board.push(file)
-    assert board.pull(path) == b"content"
+    assert board.pull(path, 100) == b"content"
     monkeypatch.delattr(LocalShell, "push")
     assert board.push(file) == path
-    assert board.pull("/no/such/file") is None
+    assert board.pull("/no/such/file", 100) is None
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ptq_core.bench.devices.process import Finished, run_process
-from ptq_core.bench.devices.shell import SHORT_S, SilenceError, Trouble, explain, push_seconds
+from ptq_core.bench.devices.process import MOST_OUTPUT_BYTES, Finished, FloodError, run_process
+from ptq_core.bench.devices.shell import SHORT_S, SilenceError, Trouble, explain, push_seconds, too_large
 from ptq_core.errors import DeviceError
 
 SDK_FOLDERS = ("ANDROID_HOME", "ANDROID_SDK_ROOT")
@@ -22,7 +23,17 @@ INSTALL = (
     " developer.android.com/tools/releases/platform-tools), or name it with `adb=` or ADB"
 )
 
+SERVER_ELSEWHERE = ("ANDROID_ADB_SERVER_ADDRESS", "ADB_SERVER_SOCKET")
+"""Variables by which adb itself finds a server that it cannot start."""
+
 TROUBLE = (
+    Trouble(
+        r"cannot connect to daemon|failed to check server version|cannot start server on remote host|cannot resolve host",
+        "adb's server cannot be reached: {said}",
+        "phones are reached through a server of adb, here or on another machine",
+        "start one there (`adb -a nodaemon server start`), check `adb_host=`, `adb_port=` and ADB_SERVER_SOCKET,"
+        " and what lies between",
+    ),
     Trouble(
         r"No space left|not enough space",
         "{name}: no space left in /data/local/tmp",
@@ -54,10 +65,15 @@ TROUBLE = (
 
 @dataclass(frozen=True)
 class Adb:
-    """``program``; with ``serial`` it is the `Shell` of that phone. adb itself heeds ANDROID_ADB_SERVER_PORT and its kin."""
+    """``program``; with ``serial`` it is the `Shell` of that phone.
+
+    ``host`` and ``port`` are those of adb's server; adb itself heeds ANDROID_ADB_SERVER_PORT and its kin without them.
+    """
 
     program: str
     serial: str = ""
+    host: str | None = None
+    port: int | None = None
     scratch: str = "/data/local/tmp"
     """The folder that adb's user may write to and execute from, on every Android."""
 
@@ -70,14 +86,20 @@ class Adb:
         """The same program for one phone."""
         return replace(self, serial=serial)
 
-    def call(self, *arguments: str, timeout_s: float = SHORT_S) -> Finished:
+    def call(
+        self, *arguments: str, timeout_s: float = SHORT_S, most_file_bytes: int | None = None
+    ) -> Finished:
         """Run adb; its exit code is the caller's to judge.
 
-        Raises SilenceError if it does not end in time, DeviceError if it cannot start.
+        Raises SilenceError if it does not end in time, DeviceError if it cannot start or prints without end.
         """
-        target = ("-s", self.serial) if self.serial else ()
+        flags = (("-H", self.host), ("-P", self.port), ("-s", self.serial))
+        target = [word for flag, value in flags if value for word in (flag, str(value))]
+        words = [self.program, *target, *arguments]
         try:
-            return run_process([self.program, *target, *arguments], timeout_s=timeout_s)
+            return run_process(words, timeout_s=timeout_s, most_file_bytes=most_file_bytes)
+        except FloodError:
+            raise too_large(self.name, f"the answer to `adb {arguments[0]}`", MOST_OUTPUT_BYTES) from None
         except TimeoutError:
             raise SilenceError(
                 f"{self.name} did not answer within {timeout_s:g} s to `adb {arguments[0]}`",
@@ -92,7 +114,9 @@ class Adb:
             ) from error
 
     def start_server(self) -> None:
-        """Start adb's server if there is none. Raises DeviceError."""
+        """Start adb's server if there is none and it is to run on this machine. Raises DeviceError."""
+        if self.host or any(os.environ.get(name) for name in SERVER_ELSEWHERE):
+            return
         finished = self.call("start-server")
         if finished.exit_code != 0:
             raise self.trouble(finished)
@@ -119,11 +143,13 @@ class Adb:
         if finished.exit_code != 0:
             raise self.trouble(finished)
 
-    def pull(self, path: str) -> bytes | None:
-        """The content of ``path``; None if there is no such file. Raises DeviceError."""
+    def pull(self, path: str, most_bytes: int) -> bytes | None:
+        """The content of ``path``; None if there is no such file. Raises DeviceError, also for one that is larger."""
         with tempfile.TemporaryDirectory(prefix="ptq-pull-") as folder:
             copy = Path(folder) / "file"
-            finished = self.call("pull", path, str(copy), timeout_s=4 * SHORT_S)
+            finished = self.call("pull", path, str(copy), timeout_s=4 * SHORT_S, most_file_bytes=most_bytes)
+            if finished.exit_code == -signal.SIGXFSZ or re.search(r"File too large", finished.stderr):
+                raise too_large(self.name, path, most_bytes)
             if finished.exit_code != 0:
                 if re.search(r"No such file|does not exist", finished.stdout + finished.stderr):
                     return None
@@ -145,13 +171,13 @@ class Adb:
         )
 
 
-def find_adb(given: str | None = None) -> Adb:
+def find_adb(given: str | None = None, host: str | None = None, port: int | None = None) -> Adb:
     """``given``, or the environment's ADB, or `adb` on the PATH or in an SDK. Raises DeviceError that says how to get it."""
     wanted = given or os.environ.get("ADB")
     candidates: Sequence[str] = [wanted] if wanted else ["adb", *_in_sdk()]
     for candidate in candidates:
         if program := shutil.which(candidate):
-            return Adb(program)
+            return Adb(program, host=host, port=port)
     where = f"{wanted} is no program" if wanted else "there is no adb on this machine"
     raise DeviceError(where, rule="phones are reached through the program adb", fix=INSTALL)
 

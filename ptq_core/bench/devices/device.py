@@ -36,8 +36,8 @@ class OpenDevice(Protocol):
     def run(self, arguments: Sequence[str], *, timeout_s: float) -> Finished:
         """Run a program to its end. Raises DeviceError if it cannot start or does not end within ``timeout_s``."""
 
-    def pull(self, path: str) -> bytes | None:
-        """The content of a file on the device; None if there is none."""
+    def pull(self, path: str, most_bytes: int) -> bytes | None:
+        """The content of a file on the device; None if there is none. DeviceError if it is larger than ``most_bytes``."""
 
 
 @dataclass(frozen=True)

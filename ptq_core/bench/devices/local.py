@@ -21,7 +21,8 @@ from ptq_core.bench.context import (
     machine_state,
 )
 from ptq_core.bench.devices.device import Device, too_slow
-from ptq_core.bench.devices.process import Finished, run_process
+from ptq_core.bench.devices.process import MOST_OUTPUT_BYTES, Finished, FloodError, run_process
+from ptq_core.bench.devices.shell import too_large
 from ptq_core.errors import DeviceError
 
 
@@ -60,6 +61,8 @@ class LocalDevice:
             return run_process([*self._prefix, *arguments], timeout_s=timeout_s)
         except TimeoutError:
             raise too_slow(arguments[0], timeout_s) from None
+        except FloodError:
+            raise too_large("this machine", f"what {arguments[0]} prints", MOST_OUTPUT_BYTES) from None
         except OSError as error:
             raise DeviceError(
                 f"cannot start {arguments[0]}: {error.strerror or error}",
@@ -67,12 +70,16 @@ class LocalDevice:
                 fix="run `make clean runtime`",
             ) from error
 
-    def pull(self, path: str) -> bytes | None:
+    def pull(self, path: str, most_bytes: int) -> bytes | None:
         """The content of ``path``, or None."""
         try:
-            return Path(path).read_bytes()
+            with Path(path).open("rb") as file:
+                content = file.read(most_bytes + 1)
         except FileNotFoundError:
             return None
+        if len(content) > most_bytes:
+            raise too_large("this machine", path, most_bytes)
+        return content
 
     _prefix: Sequence[str] = ()
     """Put before every command."""

@@ -29,7 +29,7 @@ from ptq_core.bench.context import (
 from ptq_core.bench.devices.checksums import CHECKSUM_PROGRAMS, answers
 from ptq_core.bench.devices.device import too_slow
 from ptq_core.bench.devices.process import Finished
-from ptq_core.bench.devices.shell import Shell, SilenceError, quote
+from ptq_core.bench.devices.shell import Shell, SilenceError, TooLargeError, quote
 from ptq_core.errors import DeviceError
 
 ABIS = ("arm64-v8a", "armeabi-v7a", "x86_64")
@@ -113,14 +113,17 @@ class RemoteDevice(ABC):
                 raise too_slow("benchmark_bin", timeout_s) from None
             raise
 
-    def pull(self, path: str) -> bytes | None:
+    def pull(self, path: str, most_bytes: int) -> bytes | None:
         """The content of ``path``, or None."""
-        return self._shell.pull(path)
+        return self._shell.pull(path, most_bytes)
 
     def _holds(self, path: str, data: bytes) -> bool:
         """Whether the file at ``path`` is ``data``; made executable on the way."""
         if self._checksum is None:
-            held = self._shell.pull(path) == data
+            try:
+                held = self._shell.pull(path, len(data)) == data
+            except TooLargeError:
+                held = False
             return held and self._shell.run(quote("chmod", "755", path)).exit_code == 0
         asked = self._shell.run(f"chmod 755 {quote(path)} && {self._checksum} {quote(path)}")
         return asked.exit_code == 0 and answers(self._checksum, asked.stdout, data)

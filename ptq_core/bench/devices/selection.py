@@ -34,16 +34,18 @@ class Selection:
 class Phones:
     """The phones behind ``adb``, a program's path or None to look for it; ``keep`` leaves pushed files on them.
 
-    adb is asked once, and only when a phone is wanted.
+    adb is asked once, and only when a phone is wanted. ``host`` and ``port`` are those of its server, None for its own.
     """
 
-    def __init__(self, adb: str | None, *, keep: bool) -> None:
-        self._given, self._keep = adb, keep
+    def __init__(
+        self, adb: str | None, *, keep: bool, host: str | None = None, port: int | None = None
+    ) -> None:
+        self._given, self._keep, self._host, self._port = adb, keep, host, port
 
     @cached_property
     def adb(self) -> Adb:
         """The program. Raises DeviceError."""
-        return find_adb(self._given)
+        return find_adb(self._given, self._host, self._port)
 
     @cached_property
     def found(self) -> tuple[Found, ...]:
@@ -63,7 +65,7 @@ class Phones:
         try:
             _ = self.adb
         except DeviceError:
-            if self._given is not None or os.environ.get("ADB"):
+            if self._given is not None or self._host is not None or os.environ.get("ADB"):
                 raise
             return Selection(
                 (THIS_MACHINE,), "there is no adb on this machine: measuring here, not on a phone"
@@ -86,11 +88,19 @@ KINDS: tuple[tuple[str, Callable[[Phones, str], tuple[Device, ...]]], ...] = (
 """Pattern of a name → the devices that it means, given what the pattern caught; the first that fits."""
 
 
-def select_devices(wanted: str, *, adb: str | None = None, keep: bool = False) -> Selection:
+def select_devices(
+    wanted: str,
+    *,
+    adb: str | None = None,
+    adb_host: str | None = None,
+    adb_port: int | None = None,
+    keep: bool = False,
+) -> Selection:
     """``wanted`` is `auto`, `local`, `all` (phones), `qemu:CPU`, a serial, or several of them with commas between.
 
-    ``adb`` is the path of the program, None to look for it; ``keep`` leaves pushed files on the phones. Raises InputError for
-    no name at all, DeviceError if phones are asked for and adb does not work.
+    ``adb`` is the path of the program, None to look for it; ``adb_host`` and ``adb_port`` are where its server runs, None
+    for adb's own choice; ``keep`` leaves pushed files on the phones. Raises InputError for no name at all, DeviceError if
+    phones are asked for and adb does not work.
     """
     names = [name.strip() for name in re.split(r",(?![^,=]*=)", wanted)]  # not in qemu:max,sve=off
     if not all(names) or len(set(names)) < len(names):
@@ -99,7 +109,7 @@ def select_devices(wanted: str, *, adb: str | None = None, keep: bool = False) -
             rule="`device=` takes auto, local, all, a serial, qemu:CPU, or several different ones with commas between",
             fix="`adb devices` lists the serials",
         )
-    phones = Phones(adb, keep=keep)
+    phones = Phones(adb, keep=keep, host=adb_host, port=adb_port)
     if names == ["auto"]:
         return phones.automatic()
     chosen = {device.name: device for name in names for device in _named(name, phones)}

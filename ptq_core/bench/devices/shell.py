@@ -42,8 +42,8 @@ class Shell(Protocol):
     def push(self, file: Path, path: str) -> None:
         """Copy ``file`` of this machine to ``path`` there."""
 
-    def pull(self, path: str) -> bytes | None:
-        """The content of ``path`` there; None if there is no such file."""
+    def pull(self, path: str, most_bytes: int) -> bytes | None:
+        """The content of ``path`` there; None if there is no such file. DeviceError if it is larger than ``most_bytes``."""
 
     def trouble(self, finished: Finished) -> DeviceError:
         """Why a command failed that never should, as an error with a next step."""
@@ -65,6 +65,19 @@ def explain(name: str, said: str, lines: Sequence[str], known: Sequence[Trouble]
             problem = trouble.problem.format(name=name, said=said)
             return DeviceError(problem, rule=trouble.rule, fix=trouble.fix)
     return None
+
+
+class TooLargeError(DeviceError):
+    """What comes from the machine has more bytes than anything that was asked for."""
+
+
+def too_large(name: str, what: str, most_bytes: int) -> TooLargeError:
+    """``what`` of the machine ``name`` has more than ``most_bytes``."""
+    return TooLargeError(
+        f"{name}: {what} is larger than {most_bytes} bytes",
+        rule="a device gives what it is asked for, and no more",
+        fix="restart it; look at what runs under that name",
+    )
 
 
 def quote(*words: str) -> str:

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "numerics/sum_blocks.h"
-#include "ops/conv_state.h"
+#include "ops/conv_prepare.h"
 #include "test/support/compare.h"
 #include "test/support/model_builder.h"
 #include "test/support/random.h"

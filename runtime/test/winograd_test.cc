@@ -6,7 +6,7 @@
 #include "kernels/winograd/contract.h"
 #include "kernels/winograd/error.h"
 #include "kernels/winograd/pack.h"
-#include "ops/conv_state.h"
+#include "ops/conv_prepare.h"
 #include "test/support/compare.h"
 #include "test/support/guarded.h"
 #include "test/support/kernel_walk.h"

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "ops/conv_state.h"
+#include "ops/conv_prepare.h"
 #include "ops/registry.h"
 
 namespace ptq {
@@ -52,7 +52,8 @@ ptq_status PrepareConv2d(uint32_t features, PreparedOp* op) {
   ConvGeometry geometry;
   PTQ_RETURN_IF_ERROR(CheckShapes(*op, attrs, b, &geometry));
   op->steps = ConvolutionSteps(*op, attrs);
-  return PrepareConvolution(features, geometry, PlainOutput(*op, attrs.clamp), b, op);
+  return PrepareConvolution(
+      features, {geometry, PlainOutput(*op, attrs.clamp), *op->Input(0), *op->Input(1), b}, op);
 }
 
 ptq_status PrepareConv2dAdd(uint32_t features, PreparedOp* op) {
@@ -64,9 +65,9 @@ ptq_status PrepareConv2dAdd(uint32_t features, PreparedOp* op) {
   PTQ_RETURN_IF_ERROR(CheckShapes(*op, conv, b, &geometry));
   op->steps = ConvolutionSteps(*op, conv);
   PTQ_RETURN_IF_ERROR(CheckSameShape(*r, y));
-  PTQ_RETURN_IF_ERROR(PrepareConvolution(
-      features, geometry, {y.dtype, attrs.scale, attrs.zero_point, attrs.conv_clamp}, b, op));
-  return PrepareResidual(features, attrs, op);
+  const ConvOutput output = {y.dtype, attrs.scale, attrs.zero_point, attrs.conv_clamp};
+  return PrepareConvolution(features, {geometry, output, *op->Input(0), *op->Input(1), b, &attrs},
+                            op);
 }
 
 }  // namespace ptq

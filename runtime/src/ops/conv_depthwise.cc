@@ -1,6 +1,7 @@
-// Running a depthwise convolution: collect the input columns of one output row, call the kernel.
+// Depthwise convolutions: to prepare one, and to run it, which is to collect the input columns of
+// one output row and to call the kernel.
 #include "base/math.h"
-#include "ops/conv_state.h"
+#include "ops/conv_prepare.h"
 
 namespace ptq {
 namespace {
@@ -29,64 +30,86 @@ void CollectColumns(const ConvGeometry& g, const T* input, const T* padding, siz
   }
 }
 
-template <typename T, typename RunRow>
-void RunDepthwise(const PreparedOp& op, const RunContext& run, const T* input, const T* padding,
-                  RunRow run_row) {
-  const ConvState& s = op.State<ConvState>();
+template <typename T>
+void RunRow(const DepthwiseState<T>& s, const T* const* columns, void* y, DType) {
+  s.kernel->run({columns, s.shape, s.geometry.out_w, s.weights.data(), s.channels.bias.data(),
+                 static_cast<T*>(y), s.geometry.out_c, s.lo, s.hi});
+}
+
+void RunRow(const DepthwiseState<int8_t>& s, const int8_t* const* columns, void* y, DType dtype) {
+  const bool to_float = dtype == kF32;
+  s.kernel->run({columns, s.shape, s.geometry.out_w, s.weights.data(), s.channels.bias.data(),
+                 s.channels.multiplier.data(), to_float ? nullptr : static_cast<int8_t*>(y),
+                 s.range, to_float ? static_cast<float*>(y) : nullptr, s.lo, s.hi, s.geometry.out_c,
+                 s.channels.shifted_sums});
+}
+
+template <typename T>
+void RunDepthwise(const PreparedOp& op, const RunContext& run) {
+  const DepthwiseState<T>& s = op.State<DepthwiseState<T>>();
   const ConvGeometry& g = s.geometry;
-  const size_t columns = s.depthwise_shape.Columns(g.out_w);
+  const T* input = s.Input(op, run);
+  const size_t columns = s.shape.Columns(g.out_w);
   uint8_t* output = WriteData<uint8_t>(op.Output(), run);
-  const size_t element_size = ElementSize(op.Output().dtype);
+  const DType dtype = op.Output().dtype;
+  const size_t element_size = ElementSize(dtype);
   auto body = [&](size_t begin, size_t end, size_t thread) {
     const T** pointers = reinterpret_cast<const T**>(run.Workspace(thread));
     for (size_t row = begin; row < end; ++row) {
       const size_t at = row * g.out_w * g.out_c;
-      CollectColumns(g, input, padding, row, columns, pointers);
-      if (!s.residual.Present()) {
-        run_row(pointers, output + at * element_size);
+      CollectColumns(g, input, s.padding.data(), row, columns, pointers);
+      if (s.residual.kernel == nullptr) {
+        RunRow(s, pointers, output + at * element_size, dtype);
         continue;
       }
-      void* tile = run.Workspace(thread) + s.tile_offset;
-      run_row(pointers, tile);
-      AddResidual(op, run, tile, at, g.out_w, g.out_c);
+      void* tile = run.Workspace(thread) + s.residual.tile_offset;
+      RunRow(s, pointers, tile, dtype);
+      AddResidual(op, run, s, tile, at, g.out_w, g.out_c);
     }
   };
   run.pool->ParallelFor(g.batch * g.out_h,
                         kGrainMacs / Max<size_t>(g.Taps() * g.out_w * g.out_c, 1) + 1, body);
 }
 
+// Packs the filters for the state's kernel.
+template <typename T>
+ptq_status PackFilters(const Tensor& w, Pool* pool, DepthwiseState<T>* state) {
+  const DepthwiseShape& shape = state->shape;
+  const DepthwisePacking<T>& packing = state->kernel->packing;
+  const uint64_t most = RoundUp(shape.channels, kDepthwiseChannelBlock);
+  uint64_t size = 0;
+  if (!Multiply(most * sizeof(T), 4 * shape.kernel_h * shape.kernel_w, &size) || size > SIZE_MAX)
+    return OutOfMemory();
+  PTQ_RETURN_IF_ERROR(pool->Allocate(packing.size(shape), &state->weights));
+  packing.pack(shape, static_cast<const T*>(w.data), state->weights.data());
+  return PTQ_OK;
+}
+
+const KernelList<DepthwiseF32Kernel>& Kernels(float) { return kDepthwiseF32Kernels; }
+const KernelList<DepthwiseF16Kernel>& Kernels(Half) { return kDepthwiseF16Kernels; }
+const KernelList<DepthwiseI8Kernel>& Kernels(int8_t) { return kDepthwiseI8Kernels; }
+
 }  // namespace
 
-void RunDepthwiseConvolution(const PreparedOp& op, const RunContext& run) {
-  const ConvState& s = op.State<ConvState>();
-  const size_t outputs = s.geometry.out_w, channels = s.geometry.out_c;
-  if (s.depthwise_f32 != nullptr) {
-    RunDepthwise(
-        op, run, InputData<float>(op, run, s.input_f32), s.padding_f32.data(),
-        [&](const float* const* columns, void* y) {
-          s.depthwise_f32->run({columns, s.depthwise_shape, outputs, s.weights_f32.data(),
-                                s.bias_f32.data(), static_cast<float*>(y), channels, s.lo, s.hi});
-        });
-    return;
-  }
-  if (s.depthwise_f16 != nullptr) {
-    RunDepthwise(
-        op, run, InputData<Half>(op, run, s.input_f16), s.padding_f16.data(),
-        [&](const Half* const* columns, void* y) {
-          s.depthwise_f16->run({columns, s.depthwise_shape, outputs, s.weights_f16.data(),
-                                s.bias_f16.data(), static_cast<Half*>(y), channels, s.lo, s.hi});
-        });
-    return;
-  }
-  const bool float_output = op.Output().dtype == kF32;
-  RunDepthwise(op, run, InputData<int8_t>(op, run, s.input_i8), s.padding_i8.data(),
-               [&](const int8_t* const* columns, void* y) {
-                 s.depthwise_i8->run({columns, s.depthwise_shape, outputs, s.weights_i8.data(),
-                                      s.bias_i32.data(), s.multiplier.data(),
-                                      float_output ? nullptr : static_cast<int8_t*>(y), s.range,
-                                      float_output ? static_cast<float*>(y) : nullptr, s.lo, s.hi,
-                                      channels, s.shifted_sums});
-               });
+template <typename T>
+ptq_status PrepareDepthwise(uint32_t features, const Convolution& conv, PreparedOp* op) {
+  auto* state = MakeConvState<DepthwiseState<T>>(conv, op);
+  if (state == nullptr) return OutOfMemory();
+  const ConvGeometry& g = conv.geometry;
+  state->shape = {g.out_c, g.h.kernel, g.w.kernel, g.w.stride, g.w.dilation};
+  state->kernel = SelectDepthwise(Kernels(T{}), features, state->shape);
+  PTQ_RETURN_IF_ERROR(PackFilters(conv.w, op->pool, state));
+  const size_t slots = static_cast<size_t>(RoundUp(g.out_c, kDepthwiseChannelBlock));
+  PTQ_RETURN_IF_ERROR(PrepareChannels(conv, {1, g.out_c, slots}, *state->kernel, &state->channels));
+  op->run = RunDepthwise<T>;
+  op->kernel = state->kernel->name;
+  op->TakeWorkspace(uint64_t{sizeof(void*)} * g.h.kernel * state->shape.Columns(g.out_w));
+  PTQ_RETURN_IF_ERROR(PrepareInput(conv.x, g.in_c, state));
+  return PrepareResidual(features, conv, uint64_t{g.out_w} * g.out_c, op, &state->residual);
 }
+
+template ptq_status PrepareDepthwise<float>(uint32_t, const Convolution&, PreparedOp*);
+template ptq_status PrepareDepthwise<Half>(uint32_t, const Convolution&, PreparedOp*);
+template ptq_status PrepareDepthwise<int8_t>(uint32_t, const Convolution&, PreparedOp*);
 
 }  // namespace ptq

@@ -169,20 +169,19 @@ void CollectPatchesInside(const ConvGeometry& g, const WindowCursor<T>& window, 
 }
 
 template <typename T>
-void CollectPatches(const ConvState& s, WindowCursor<T> window, T padding, size_t count,
-                    T* patches) {
+void CollectPatches(const GemmState<T>& s, WindowCursor<T> window, size_t count, T* patches) {
   const ConvGeometry& g = s.geometry;
   const bool contiguous = g.groups == 1 && g.w.dilation == 1;
   while (count > 0) {
     size_t run = contiguous ? window.InsideRun(count) : 0;
     if (run > 0) {
-      CollectPatchesInside(g, window, run, s.patch_stride, patches);
+      CollectPatchesInside(g, window, run, s.rows.patch_stride, patches);
     } else {
-      CollectPatch(g, window, padding, patches);
+      CollectPatch(g, window, s.padding[0], patches);
       run = 1;
     }
     window.Advance(run);
-    patches += run * s.patch_stride;
+    patches += run * s.rows.patch_stride;
     count -= run;
   }
 }
@@ -214,24 +213,26 @@ void CollectLinesInside(const ConvGeometry& g, const WindowCursor<T>& window, si
 // Fills rows [taps][mr] (and, for patches, `patches`) for `count` output pixels from `pixel` on. A
 // tile with fewer than mr pixels repeats its last one.
 template <typename T>
-void CollectTile(const ConvState& s, const T* input, const T* padding, size_t pixel, size_t count,
-                 const T** rows, T* patches) {
+void CollectTile(const GemmState<T>& s, const T* input, size_t pixel, size_t count, const T** rows,
+                 T* patches) {
   const ConvGeometry& g = s.geometry;
-  if (s.rows == kPointwiseRows) {
+  const T* padding = s.padding.data();
+  const size_t mr = s.cut.mr;
+  if (s.rows.kind == kPointwiseRows) {
     const T* row = input + pixel * g.in_c;
     for (size_t i = 0; i < count; ++i, row += g.in_c) rows[i] = row;
   } else {
     WindowCursor<T> window(g, input, pixel);
-    if (s.rows == kPatchRows) {
-      for (size_t i = 0; i < count; ++i) rows[i] = patches + i * s.patch_stride;
-      CollectPatches(s, window, *padding, count, patches);
-    } else if (s.rows == kLineRows) {
+    if (s.rows.kind == kPatchRows) {
+      for (size_t i = 0; i < count; ++i) rows[i] = patches + i * s.rows.patch_stride;
+      CollectPatches(s, window, count, patches);
+    } else if (s.rows.kind == kLineRows) {
       for (size_t i = 0; i < count;) {
         size_t run = window.InsideRun(count - i);
         if (run > 0) {
-          CollectLinesInside(g, window, run, s.mr, rows + i);
+          CollectLinesInside(g, window, run, mr, rows + i);
         } else {
-          CollectLines(g, window, padding, s.mr, rows + i, patches + i * s.patch_stride);
+          CollectLines(g, window, padding, mr, rows + i, patches + i * s.rows.patch_stride);
           run = 1;
         }
         window.Advance(run);
@@ -241,9 +242,9 @@ void CollectTile(const ConvState& s, const T* input, const T* padding, size_t pi
       for (size_t i = 0; i < count;) {
         size_t run = window.InsideRun(count - i);
         if (run > 0) {
-          CollectTapsInside(g, window, run, s.mr, rows + i);
+          CollectTapsInside(g, window, run, mr, rows + i);
         } else {
-          CollectTaps(g, window, padding, s.mr, rows + i);
+          CollectTaps(g, window, padding, mr, rows + i);
           run = 1;
         }
         window.Advance(run);
@@ -251,9 +252,9 @@ void CollectTile(const ConvState& s, const T* input, const T* padding, size_t pi
       }
     }
   }
-  if (count == s.mr) return;
-  for (size_t tap = 0; tap < s.gemm_taps; ++tap) {
-    for (size_t i = count; i < s.mr; ++i) rows[tap * s.mr + i] = rows[tap * s.mr + count - 1];
+  if (count == mr) return;
+  for (size_t tap = 0; tap < s.rows.taps; ++tap) {
+    for (size_t i = count; i < mr; ++i) rows[tap * mr + i] = rows[tap * mr + count - 1];
   }
 }
 

@@ -6,8 +6,8 @@
 #include "base/math.h"
 #include "kernels/gemm/pack.h"
 #include "kernels/winograd/pack.h"
+#include "ops/conv_prepare.h"
 #include "ops/conv_rows.h"
-#include "ops/conv_state.h"
 #include "ops/long_sums.h"
 
 namespace ptq {
@@ -44,39 +44,38 @@ size_t PositionStride(size_t tiles, size_t columns) {
          kAlignment / sizeof(float);
 }
 
-size_t PanelColumns(const ConvState& s) { return s.panel_blocks * s.nr; }
-
 // The weights of a panel at a position, in elements. In memory: [panel][position][blocks].
 struct WeightChunk {
   size_t begin, size;
 };
 
-WeightChunk Chunk(const ConvState& s, size_t panel, size_t position) {
-  const size_t first = panel * s.panel_blocks, blocks = Min(s.panel_blocks, s.blocks - first),
-               size = blocks * s.nr * s.packed_products;
-  return {first * s.nr * s.packed_products * kWinogradPositions + position * size, size};
+WeightChunk Chunk(const GemmBlocks& cut, size_t panel, size_t position) {
+  const size_t first = panel * cut.panel_blocks, blocks = Min(cut.panel_blocks, cut.blocks - first),
+               size = blocks * cut.nr * cut.packed_products;
+  return {first * cut.nr * cut.packed_products * kWinogradPositions + position * size, size};
 }
 
-ptq_status PackTransformedFilters(const Tensor& w, Pool* pool, ConvState* state) {
+ptq_status PackTransformedFilters(const Tensor& w, Pool* pool, WinogradState* state) {
   const ConvGeometry& g = state->geometry;
-  const size_t depth = g.in_c, nr = state->nr;
+  const GemmBlocks& cut = state->cut;
+  const size_t depth = g.in_c, nr = cut.nr;
   uint64_t slots = RoundUp(g.out_c, nr), size = 0;
   if (!Multiply(slots * kWinogradPositions, depth, &size) || size > SIZE_MAX / 8)
     return OutOfMemory();
-  PTQ_RETURN_IF_ERROR(pool->Allocate(static_cast<size_t>(size), &state->weights_f32));
+  PTQ_RETURN_IF_ERROR(pool->Allocate(static_cast<size_t>(size), &state->weights));
   // A stretch of depth, so that the lines that are written stay in the cache for all nr outputs.
   constexpr size_t kStretch = 16;
   float transformed[kWinogradPositions][kStretch];
   const float* weights = static_cast<const float*>(w.data);
-  for (size_t block = 0; block < state->blocks; ++block) {
+  for (size_t block = 0; block < cut.blocks; ++block) {
     const size_t begin = block * nr, end = Min(begin + nr, g.out_c),
-                 panel = block / state->panel_blocks, place = block % state->panel_blocks;
+                 panel = block / cut.panel_blocks, place = block % cut.panel_blocks;
     for (size_t k = 0; k < depth; k += kStretch) {
       const size_t count = Min(kStretch, depth - k);
       for (size_t j = begin; j < end; ++j) {
         TransformFilters(weights + j * 9 * depth + k, depth, count, kStretch, transformed[0]);
         for (size_t p = 0; p < kWinogradPositions; ++p) {
-          float* packed = state->weights_f32.data() + Chunk(*state, panel, p).begin;
+          float* packed = state->weights.data() + Chunk(cut, panel, p).begin;
           PackGemmRow<float, 1>(transformed[p], count, nr,
                                 packed + (place * depth + k) * nr + j - begin);
         }
@@ -93,7 +92,7 @@ class Block {
         bool last)
       : op_(op),
         run_(run),
-        s_(op.State<ConvState>()),
+        s_(op.State<WinogradState>()),
         g_(s_.geometry),
         grid_(g_),
         begin_(begin),
@@ -102,18 +101,18 @@ class Block {
         input_stride_(PositionStride(count_, g_.in_c)),
         workspace_(run.Workspace(thread)) {
     rows_ = reinterpret_cast<const float**>(workspace_);
-    windows_ = reinterpret_cast<float*>(workspace_ + s_.winograd_windows);
-    sums_ = reinterpret_cast<float*>(workspace_ + s_.winograd_sums);
-    unused_ = reinterpret_cast<float*>(workspace_ + s_.winograd_unused);
+    windows_ = reinterpret_cast<float*>(workspace_ + s_.windows_offset);
+    sums_ = reinterpret_cast<float*>(workspace_ + s_.sums_offset);
+    unused_ = reinterpret_cast<float*>(workspace_ + s_.unused_offset);
     scratch_ = reinterpret_cast<float*>(workspace_ + s_.scratch_offset);
-    residual_ = reinterpret_cast<float*>(workspace_ + s_.tile_offset);
+    residual_ = reinterpret_cast<float*>(workspace_ + s_.residual.tile_offset);
   }
 
   void Run() {
     TransformWindows();
-    for (size_t panel = 0; panel * s_.panel_blocks < s_.blocks; ++panel) {
-      const size_t column = panel * PanelColumns(s_),
-                   columns = Min(PanelColumns(s_), g_.out_c - column);
+    for (size_t panel = 0; panel * s_.cut.panel_blocks < s_.cut.blocks; ++panel) {
+      const size_t column = panel * s_.cut.PanelColumns(),
+                   columns = Min(s_.cut.PanelColumns(), g_.out_c - column);
       for (size_t p = 0; p < kWinogradPositions; ++p) Multiply(panel, p, columns);
       TransformSums(column, columns);
     }
@@ -121,7 +120,7 @@ class Block {
 
  private:
   void TransformWindows() {
-    const float* input = InputData<float>(op_, run_, s_.input_f32);
+    const float* input = s_.Input(op_, run_);
     const float* pixels[kWinogradPositions];
     for (size_t i = 0; i < count_; ++i) {
       const Place place(*this, i);
@@ -133,23 +132,23 @@ class Block {
           const size_t in_x = place.x + x - g_.w.pad_begin;
           pixels[y * kWinogradWindow + x] = in_y < g_.in_h && in_x < g_.in_w
                                                 ? picture + (in_y * g_.in_w + in_x) * g_.in_c
-                                                : s_.padding_f32.data();
+                                                : s_.padding.data();
         }
       }
-      s_.winograd->transform_input({pixels, g_.in_c, windows_ + i * g_.in_c, input_stride_});
+      s_.kernel->transform_input({pixels, g_.in_c, windows_ + i * g_.in_c, input_stride_});
     }
   }
 
   // The sums of all tiles at one position.
   void Multiply(size_t panel, size_t position, size_t columns) {
-    const GemmF32Kernel& kernel = *s_.gemm_f32;
-    const WeightChunk chunk = Chunk(s_, panel, position);
+    const GemmF32Kernel& kernel = *s_.gemm;
+    const WeightChunk chunk = Chunk(s_.cut, panel, position);
     GemmF32Tile tile = {};
     tile.rows = rows_;
     tile.taps = 1;
     tile.depth = tile.products = g_.in_c;
-    tile.weights = s_.weights_f32.data() + chunk.begin;
-    tile.bias = s_.zeros.data();
+    tile.weights = s_.weights.data() + chunk.begin;
+    tile.bias = s_.long_sums.zeros.data();
     tile.columns = tile.output_stride = columns;
     tile.lo = -INFINITY;
     tile.hi = INFINITY;
@@ -169,7 +168,7 @@ class Block {
       const bool more = i * share < next.bytes;
       tile.next = more ? static_cast<const uint8_t*>(next.data) + i * share : nullptr;
       tile.next_bytes = more ? Min(share, next.bytes - i * share) : 0;
-      RunTile(s_, kernel, tile, rows_, workspace_);
+      RunTile(s_.long_sums, kernel, tile, rows_, workspace_);
       row += count;
     }
   }
@@ -184,11 +183,11 @@ class Block {
 
   void TransformSums(size_t column, size_t columns) {
     float* output = WriteData<float>(op_.Output(), run_);
-    const bool adds = s_.residual.Present();
+    const bool adds = s_.residual.kernel != nullptr;
     WinogradOutput tile = {};
     tile.position_stride = PositionStride(count_, columns);
     tile.channels = columns;
-    tile.bias = s_.bias_f32.data() + column;
+    tile.bias = s_.channels.bias.data() + column;
     tile.lo = s_.lo;
     tile.hi = s_.hi;
     for (size_t i = 0; i < count_; ++i) {
@@ -206,9 +205,9 @@ class Block {
         }
       }
       tile.sums = sums_ + i * columns;
-      s_.winograd->transform_output(tile);
+      s_.kernel->transform_output(tile);
       for (size_t y = 0; adds && y < height; ++y)
-        AddResidual(op_, run_, tile.pixels[y][0], at + y * line, width, columns);
+        AddResidual(op_, run_, s_, tile.pixels[y][0], at + y * line, width, columns);
     }
   }
 
@@ -226,7 +225,7 @@ class Block {
 
   const PreparedOp& op_;
   const RunContext& run_;
-  const ConvState& s_;
+  const WinogradState& s_;
   const ConvGeometry& g_;
   const TileGrid grid_;
   const size_t begin_, count_;
@@ -236,6 +235,23 @@ class Block {
   const float** rows_;
   float *windows_, *sums_, *unused_, *scratch_, *residual_;
 };
+
+void RunWinogradConvolution(const PreparedOp& op, const RunContext& run) {
+  const WinogradState& s = op.State<WinogradState>();
+  const size_t tiles = TileGrid(s.geometry).Count(s.geometry);
+  // As many blocks for each thread, unless tiles of the gemm would not be full; of nearly equal
+  // size.
+  const size_t blocks =
+      Min(static_cast<size_t>(RoundUp(CeilDiv(tiles, s.tiles), run.pool->thread_count())),
+          CeilDiv(tiles, s.cut.mr));
+  const EvenSplit tiles_of(tiles, blocks);
+  auto body = [&](size_t begin, size_t end, size_t thread) {
+    for (size_t i = begin; i < end; ++i) {
+      Block(op, run, thread, tiles_of.Begin(i), tiles_of.Size(i), i + 1 == blocks).Run();
+    }
+  };
+  run.pool->ParallelFor(blocks, 1, body);
+}
 
 }  // namespace
 
@@ -249,55 +265,39 @@ bool SuitsWinograd(const ConvGeometry& g) {
           g.in_c * g.out_c <= kBlockBytes / (kWinogradPositions * sizeof(float)));
 }
 
-ptq_status PrepareWinograd(uint32_t features, const Tensor* b, PreparedOp* op) {
-  ConvState* state = op->MutableState<ConvState>();
-  const ConvGeometry& g = state->geometry;
-  state->winograd = SelectKernel(kWinogradKernels, features);
-  state->gemm_f32 = SelectKernel(kGemmF32Kernels, features);
-  state->mr = state->gemm_f32->mr;
-  state->nr = state->gemm_f32->nr;
-  state->packed_products = g.in_c;
-  state->blocks = CeilDiv(g.out_c, state->nr);
-  const size_t panel = state->gemm_f32->packs_rows ? kPanelColumnsOfPackedRows : kPanelColumns;
-  state->panel_blocks = Min(CeilDiv(panel, state->nr), state->blocks);
-  PTQ_RETURN_IF_ERROR(PackTransformedFilters(*op->Input(1), op->pool, state));
-  const size_t slots = state->blocks * state->nr, columns = PanelColumns(*state);
-  PTQ_RETURN_IF_ERROR(state->bias_f32.Allocate(slots));
-  if (b != nullptr) memcpy(state->bias_f32.data(), b->data, g.out_c * sizeof(float));
+ptq_status PrepareWinograd(uint32_t features, const Convolution& conv, PreparedOp* op) {
+  auto* state = MakeConvState<WinogradState>(conv, op);
+  if (state == nullptr) return OutOfMemory();
+  const ConvGeometry& g = conv.geometry;
+  state->kernel = SelectKernel(kWinogradKernels, features);
+  const GemmF32Kernel& gemm = *SelectKernel(kGemmF32Kernels, features);
+  state->gemm = &gemm;
+  GemmBlocks& cut = state->cut;
+  cut = {gemm.mr, gemm.nr, CeilDiv(g.out_c, gemm.nr), 0, g.in_c};
+  const size_t panel = gemm.packs_rows ? kPanelColumnsOfPackedRows : kPanelColumns;
+  cut.panel_blocks = Min(CeilDiv(panel, cut.nr), cut.blocks);
+  PTQ_RETURN_IF_ERROR(PackTransformedFilters(conv.w, op->pool, state));
+  const ChannelSlots slots = {1, g.out_c, cut.Slots()};
+  PTQ_RETURN_IF_ERROR(PrepareChannels(conv, slots, gemm, &state->channels));
+  const size_t columns = cut.PanelColumns();
   const size_t row_bytes = kWinogradPositions * (g.in_c + columns) * sizeof(float);
-  state->winograd_tiles = Min(Max(kBlockBytes / row_bytes, kBlockTiles), TileGrid(g).Count(g));
-  op->TakeWorkspace(state->mr * sizeof(void*));
+  state->tiles = Min(Max(kBlockBytes / row_bytes, kBlockTiles), TileGrid(g).Count(g));
+  op->TakeWorkspace(cut.mr * sizeof(void*));
   const auto take = [op](uint64_t floats) {
     return op->TakeWorkspace(floats * sizeof(float) + kReadSlack);
   };
-  state->winograd_windows =
-      take(kWinogradPositions * PositionStride(state->winograd_tiles, g.in_c));
-  state->winograd_sums = take(kWinogradPositions * PositionStride(state->winograd_tiles, columns));
-  state->winograd_unused = take(columns);
-  state->scratch_offset = take(state->gemm_f32->ScratchElements(1, g.in_c));
-  PTQ_RETURN_IF_ERROR(PrepareLongSums(features, op));
-  op->weights = {state->weights_f32.data(), state->weights_f32.size() * sizeof(float)};
-  op->kernel = state->winograd->name;
+  state->windows_offset = take(kWinogradPositions * PositionStride(state->tiles, g.in_c));
+  state->sums_offset = take(kWinogradPositions * PositionStride(state->tiles, columns));
+  state->unused_offset = take(columns);
+  state->scratch_offset = take(gemm.ScratchElements(1, g.in_c));
+  PTQ_RETURN_IF_ERROR(PrepareLongSums(features, cut, op, &state->long_sums));
+  op->weights = {state->weights.data(), state->weights.size() * sizeof(float)};
+  op->kernel = state->kernel->name;
   op->macs = uint64_t{TileGrid(g).Count(g)} * kWinogradPositions * g.in_c * g.out_c;
   op->run = RunWinogradConvolution;
-  return PTQ_OK;
-}
-
-void RunWinogradConvolution(const PreparedOp& op, const RunContext& run) {
-  const ConvState& s = op.State<ConvState>();
-  const size_t tiles = TileGrid(s.geometry).Count(s.geometry);
-  // As many blocks for each thread, unless tiles of the gemm would not be full; of nearly equal
-  // size.
-  const size_t blocks =
-      Min(static_cast<size_t>(RoundUp(CeilDiv(tiles, s.winograd_tiles), run.pool->thread_count())),
-          CeilDiv(tiles, s.mr));
-  const EvenSplit tiles_of(tiles, blocks);
-  auto body = [&](size_t begin, size_t end, size_t thread) {
-    for (size_t i = begin; i < end; ++i) {
-      Block(op, run, thread, tiles_of.Begin(i), tiles_of.Size(i), i + 1 == blocks).Run();
-    }
-  };
-  run.pool->ParallelFor(blocks, 1, body);
+  PTQ_RETURN_IF_ERROR(PrepareInput(conv.x, g.in_c, state));
+  const size_t pixels = kWinogradOutputs * kWinogradOutputs;
+  return PrepareResidual(features, conv, pixels * columns, op, &state->residual);
 }
 
 }  // namespace ptq

@@ -1,6 +1,6 @@
 // fully_connected: x [N,K], w [O,K], (b [O]) -> y [N,O]; run as a 1x1 convolution of N pictures of
 // one pixel.
-#include "ops/conv_state.h"
+#include "ops/conv_prepare.h"
 #include "ops/registry.h"
 
 namespace ptq {
@@ -15,8 +15,8 @@ ptq_status PrepareFullyConnected(uint32_t features, PreparedOp* op) {
   op->steps = Steps{y.elements} * x.dims[1];
   const Window point = {1, 1, 1, 0, 0};
   const ConvGeometry geometry = {x.dims[0], 1, 1, x.dims[1], 1, 1, y.dims[1], 1, point, point};
-  return PrepareConvolution(features, geometry, PlainOutput(*op, op->GetAttrs<ClampAttrs>()), b,
-                            op);
+  return PrepareConvolution(features,
+                            {geometry, PlainOutput(*op, op->GetAttrs<ClampAttrs>()), x, w, b}, op);
 }
 
 }  // namespace ptq

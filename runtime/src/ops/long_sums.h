@@ -11,16 +11,16 @@
 
 namespace ptq {
 
-// What the sums of gemm_f32 need, after it was chosen and the operator has taken its workspace's
+// What the sums of a gemm need that is cut as `cut`, after the operator has taken its workspace's
 // beginning.
-inline ptq_status PrepareLongSums(uint32_t features, PreparedOp* op) {
-  ConvState* state = op->MutableState<ConvState>();
-  const size_t columns = state->panel_blocks * state->nr;
-  if (state->packed_products > kProductBlock) {
-    state->add_pieces = SelectForOp(kBinaryF32Kernels, kAdd, features);
-    state->piece_offset = op->TakeWorkspace(uint64_t{sizeof(float)} * state->mr * columns);
+inline ptq_status PrepareLongSums(uint32_t features, const GemmBlocks& cut, PreparedOp* op,
+                                  LongSums<float>* sums) {
+  const size_t columns = cut.PanelColumns();
+  if (cut.packed_products > kProductBlock) {
+    sums->add = SelectForOp(kBinaryF32Kernels, kAdd, features);
+    sums->piece_offset = op->TakeWorkspace(uint64_t{sizeof(float)} * cut.mr * columns);
   }
-  return state->zeros.Allocate(columns);
+  return sums->zeros.Allocate(columns);
 }
 
 // What the pieces of a tile go through.
@@ -76,11 +76,11 @@ inline void RunLongSum(const LongSum& sum, const GemmF32Tile& whole, const float
 }
 
 // Runs a tile of an operator's gemm, whichever way. `rows`: those of the tile, which may be moved.
-inline void RunTile(const ConvState& s, const GemmF32Kernel& kernel, const GemmF32Tile& tile,
-                    const float** rows, uint8_t* workspace) {
-  if (s.add_pieces == nullptr) return kernel.run(tile);
-  float* piece = reinterpret_cast<float*>(workspace + s.piece_offset);
-  RunLongSum({&kernel, s.add_pieces, s.zeros.data(), piece}, tile, rows);
+inline void RunTile(const LongSums<float>& sums, const GemmF32Kernel& kernel,
+                    const GemmF32Tile& tile, const float** rows, uint8_t* workspace) {
+  if (sums.add == nullptr) return kernel.run(tile);
+  float* piece = reinterpret_cast<float*>(workspace + sums.piece_offset);
+  RunLongSum({&kernel, sums.add, sums.zeros.data(), piece}, tile, rows);
 }
 
 }  // namespace ptq

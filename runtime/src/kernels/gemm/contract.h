@@ -74,6 +74,7 @@ struct GemmRealKernel {
   uint32_t requires_features;
   void (*run)(const GemmRealTile<T>&);
   size_t mr, nr;
+  static constexpr size_t kr = 1, kd = 1;  // as in GemmI8Kernel
   size_t group_rows = 1;    // computed together: tiles are multiples of it where they can be
   bool packs_rows = false;  // copies a tile's rows into its scratch, which pays for many columns
 
@@ -90,10 +91,11 @@ struct GemmI8Kernel {
   uint32_t requires_features;
   void (*run)(const GemmI8Tile&);
   size_t mr, nr;
-  size_t kr = 1;              // products of one output that lie side by side in the packed weights
-  size_t kd = 1;              // each tap's depth is packed as a multiple of this, itself one of kr
-  int32_t input_offset = 0;   // added to x before it is multiplied: 128 where x must be unsigned
-  size_t group_rows = 1;      // as in GemmRealKernel
+  size_t kr = 1;             // products of one output that lie side by side in the packed weights
+  size_t kd = 1;             // each tap's depth is packed as a multiple of this, itself one of kr
+  int32_t input_offset = 0;  // added to x before it is multiplied: 128 where x must be unsigned
+  size_t group_rows = 1;     // as in GemmRealKernel
+  static constexpr bool packs_rows = false;
   bool shifted_sums = false;  // gains from shifted sums
   bool adds_residual = false;
 };

@@ -215,14 +215,18 @@ def test_an_adb_that_lies_takes_no_memory_and_no_disk(asked: str, tmp_path: Path
     adb = tmp_path / "adb"
     adb.write_text(f'#!/bin/sh\ncase "$*" in *{asked}*) {answer} ;; esac\n')
     adb.chmod(0o755)
-    phone = Adb(str(adb), "R58M")
     with pytest.raises(DeviceError, match=said):
-        if who == "select":
-            select_devices("all", adb=str(adb))
-        elif who == "run":
-            phone.run("true")
-        else:
-            phone.pull("/x", 1000)
+        ask(who, adb)
+
+
+def ask(who: str, adb: Path) -> None:
+    phone = Adb(str(adb), "R58M")
+    if who == "select":
+        select_devices("all", adb=str(adb))
+    elif who == "run":
+        phone.run("true")
+    else:
+        phone.pull("/x", 1000)
 
 
 def test_a_server_that_cannot_be_reached_is_no_cable() -> None:

@@ -215,22 +215,20 @@ def _settings() -> Iterator[Setting]:
             group = f"{file_format}, {types}, per {'channel' if per_channel else 'tensor'}"
             words = ", ".join(["reduce_range"] * reduce_range + ["symmetric"] * symmetric)
             make = _static(file_format, *TYPES[types], per_channel, reduce_range, symmetric)
-            yield Setting("onnxruntime quantize_static", group, words, make)
+            yield Setting("quantize_static", group, words, make)
     for words, pair in {
         "U8U8": ("UInt8", "UInt8"),
         "U8S8": ("UInt8", "Int8"),
         "U16U8": ("UInt16", "UInt8"),
     }.items():
-        yield Setting("onnxruntime, for QNN", f"QDQ, {words}", "", _for_qnn(*pair))
+        yield Setting("get_qnn_qdq_config", f"QDQ, {words}", "", _for_qnn(*pair))
     for wide in ("Int16", "UInt16"):
         words = f"{'S' if wide == 'Int16' else 'U'}16S8"
         make = _static("QDQ", wide, "Int8", True, False, False)
-        yield Setting("onnxruntime quantize_static", f"QDQ, {words}, per channel", "", make)
+        yield Setting("quantize_static", f"QDQ, {words}, per channel", "", make)
     for weights, per_channel in itertools.product(("Int8", "UInt8"), (False, True)):
         words = "per channel" if per_channel else ""
-        yield Setting(
-            "onnxruntime quantize_dynamic", f"{weights} weights", words, _dynamic(weights, per_channel)
-        )
+        yield Setting("quantize_dynamic", f"{weights} weights", words, _dynamic(weights, per_channel))
 
 
 SETTINGS = tuple(_settings())
@@ -269,17 +267,7 @@ def measured(setting: Setting, folder: Path) -> Result:
 
 
 RUNS = 8
-HEADINGS = (
-    "tool",
-    "setting",
-    "files",
-    "accepted",
-    "operators",
-    "in int8",
-    "outputs equal",
-    "largest difference",
-    "integers at a tie",
-)
+HEADINGS = ("tool", "setting", "files", "taken", "operators", "int8", "equal", "apart", "ties")
 
 
 def rows(settings: Iterable[Setting]) -> Iterator[list[str]]:

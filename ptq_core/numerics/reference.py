@@ -93,6 +93,16 @@ def fully_connected_i8_sums(x: Array, z_in: int, w: Array, bias: Array | None) -
     return _int32(_with_bias((x.astype(np.float64) - z_in) @ w.astype(np.float64).T, bias))
 
 
+def matmul(a: Array, b: Array, lo: float, hi: float) -> Array:
+    """float32 [..., M, N] = ``a`` [..., M, K] · ``b`` [..., K, N], rounded once from the float64 sum."""
+    return clamp((a.astype(np.float64) @ b.astype(np.float64)).astype(np.float32), lo, hi)
+
+
+def matmul_i8_sums(a: Array, z_a: int, b: Array, z_b: int) -> Array:
+    """acc = Σ (a − z_a) · (b − z_b), exact, int32 [..., M, N]."""
+    return _int32((a.astype(np.float64) - z_a) @ (b.astype(np.float64) - z_b))
+
+
 def scale_sums(acc: Array, s_in: np.float32, s_w: Array, lo: float, hi: float) -> Array:
     """y = sat(float32(acc) · (s_in · s_w), lo, hi): the float output of an int8 operator."""
     return clamp(acc.astype(np.float32) * (np.float32(s_in) * s_w), lo, hi)

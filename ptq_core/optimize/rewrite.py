@@ -12,6 +12,7 @@ from ptq_core.flatfile.operators.attributes import Clamp, NoAttributes
 from ptq_core.flatfile.operators.concat import Concat
 from ptq_core.flatfile.operators.conv2d import Conv2d
 from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.matmul import Matmul
 from ptq_core.flatfile.operators.pad import Pad
 from ptq_core.flatfile.operators.transpose import Transpose
 from ptq_core.flatfile.operators.unary import Unary, UnaryFunction
@@ -184,6 +185,11 @@ def pad_of(op: Op) -> Pad:
 def transpose_of(op: Op) -> Transpose:
     """The attributes of a transpose."""
     return _expect(op, Transpose)
+
+
+def matmul_of(op: Op) -> Matmul:
+    """The attributes of a product of matrices."""
+    return _expect(op, Matmul)
 
 
 def concat_of(op: Op) -> Concat:

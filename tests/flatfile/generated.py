@@ -21,6 +21,7 @@ from ptq_core.flatfile.operators.dilate import DILATE, Dilate
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.operators.gather import GATHER, Gather
 from ptq_core.flatfile.operators.lookup import LOOKUP
+from ptq_core.flatfile.operators.matmul import MATMUL, Matmul
 from ptq_core.flatfile.operators.pad import PAD, Pad
 from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, MAX_POOL2D, Pool2d
 from ptq_core.flatfile.operators.reduce import REDUCE, Reduce, ReduceFunction
@@ -152,6 +153,19 @@ def _fully_connected(b: _Builder) -> Program:
     return b.finish(Clamp(**_clamp(b.random)))
 
 
+def _matmul(b: _Builder) -> Program:
+    r = b.random
+    m, k, n = _dims(r, 3, 40)
+    batch = _dims(r, int(r.integers(3)), 3)
+    transposed = int(r.integers(2))
+    b.activation((*batch, m, k))
+    own = tuple(d if r.integers(2) else 1 for d in batch[int(r.integers(len(batch) + 1)) :])
+    b.activation((*own, n, k) if transposed else (*own, k, n))
+    to_float = b.dtype == DType.I8 and bool(r.integers(2))
+    attributes = Matmul(transpose_b=transposed, **_clamp(r))
+    return b.finish(attributes, dtype=DType.F32 if to_float else None)
+
+
 def _binary(b: _Builder) -> Program:
     dims = _dims(b.random, int(b.random.integers(1, 5)))
     b.activation(dims)
@@ -248,6 +262,7 @@ _MAKERS: dict[OperatorKind[Any], Callable[[_Builder], Program]] = {
     CONV2D: _convolution,
     CONV2D_ADD: _convolution,
     FULLY_CONNECTED: _fully_connected,
+    MATMUL: _matmul,
     MAX_POOL2D: _pool,
     AVERAGE_POOL2D: _pool,
     CONCAT: _concat,

@@ -21,6 +21,7 @@ from ptq_core.flatfile.operators.dilate import DILATE, Dilate
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.operators.gather import GATHER, Gather
 from ptq_core.flatfile.operators.lookup import LOOKUP
+from ptq_core.flatfile.operators.matmul import MATMUL, Matmul
 from ptq_core.flatfile.operators.pad import PAD, Pad
 from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, MAX_POOL2D, Pool2d
 from ptq_core.flatfile.operators.quantize import QUANTIZE
@@ -109,6 +110,7 @@ def every_kind() -> Program:
     t = op(DEQUANTIZE, (t,), (1, 3, 2, 16), NoAttributes())
     flat = op(RESHAPE, (t,), (1, 96), NoAttributes())
     t = op(FULLY_CONNECTED, (flat, const("fc", 5, 96), const("fc/b", 5)), (1, 5), Clamp())
+    t = op(MATMUL, (t, const("turn", 5, 5)), (1, 5), Matmul(transpose_b=1))
     t = op(SOFTMAX, (t,), (1, 5), Softmax(axis=1))
     sizes = {"mode": ResizeMode.LINEAR, "coordinates": Coordinates.ALIGN_CORNERS}
     r = op(UNARY, (other,), (1, 6, 6, 4), Unary(function=UnaryFunction.LEAKY_RELU, alpha=0.25))

@@ -20,6 +20,7 @@ from ptq_core.flatfile.operators.dilate import DILATE, Dilate
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.operators.gather import GATHER, Gather
 from ptq_core.flatfile.operators.lookup import LOOKUP
+from ptq_core.flatfile.operators.matmul import MATMUL, Matmul
 from ptq_core.flatfile.operators.pad import PAD, Pad
 from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, MAX_POOL2D, Pool2d
 from ptq_core.flatfile.operators.reduce import REDUCE, Reduce
@@ -87,6 +88,14 @@ def _fully_connected(_: Clamp, dims: list[Dims], __: Dims) -> Dims:
     _expect(len(x) == 2 and len(w) == 2 and x[1] == w[1], f"x {list(x)} and w {list(w)} do not fit")
     _expect(len(dims) < 3 or dims[2] == (w[0],), f"bias for {w[0]} outputs has another shape")
     return x[0], w[0]
+
+
+def _matmul(at: Matmul, dims: list[Dims], _: Dims) -> Dims:
+    a, b = dims
+    _expect(min(len(a), len(b)) >= 2, f"{list(a)} and {list(b)} are not both matrices")
+    b = (*b[:-2], b[-1], b[-2]) if at.transpose_b else b
+    _expect(a[-1] == b[-2], f"{list(a)} and {list(b)} do not fit")
+    return (*_broadcast(at, [a[:-2], b[:-2]], ()), a[-2], b[-1])
 
 
 def _broadcast(_: Clamp, dims: list[Dims], __: Dims) -> Dims:
@@ -190,6 +199,7 @@ SHAPES: dict[OperatorKind[Any], Callable[[Any, list[Dims], Dims], Dims]] = {
     CONV2D: _conv,
     CONV2D_ADD: _conv2d_add,
     FULLY_CONNECTED: _fully_connected,
+    MATMUL: _matmul,
     ADD: _broadcast,
     SUB: _broadcast,
     MUL: _broadcast,

@@ -20,8 +20,6 @@ CONSTANT_INPUTS = {
     "Conv": (1, 2),
     "ConvTranspose": (1, 2),
     "DequantizeLinear": (1, 2),
-    "Gemm": (1, 2),
-    "MatMul": (1,),
     "Pad": (2,),
     "QuantizeLinear": (1, 2),
     "Resize": (1, 2),
@@ -29,6 +27,9 @@ CONSTANT_INPUTS = {
 }
 """Op type → float inputs that are constants by the stated limits. Scalars and
 inputs of other types are constants always (but input 0)."""
+
+CONSTANT_TOO = {"Gemm": (1, 2), "MatMul": (1,)}
+"""Op type → float inputs that may be constants as well as computed: there is a second case, NAME_constant."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,22 @@ def cases() -> dict[str, Case]:
             and nodes[0].domain in ("", "ai.onnx")
             and tensors
         ):
-            chosen[case.name.removeprefix("test_")] = _case(case)
+            name = case.name.removeprefix("test_")
+            chosen[name] = _case(case, name, CONSTANT_INPUTS.get(nodes[0].op_type, ()))
+            if nodes[0].op_type in CONSTANT_TOO:
+                name = f"{name}_constant"
+                chosen[name] = _case(case, name, CONSTANT_TOO[nodes[0].op_type])
     return chosen
 
 
-def _case(case: Any) -> Case:
+def _case(case: Any, label: str, constants: tuple[int, ...]) -> Case:
     model = onnx.ModelProto.FromString(case.model.SerializeToString())
     (node,) = model.graph.node
     inputs, outputs = case.data_sets[0]
     constant = {
         name
         for position, name in enumerate(node.input)
-        if position
-        and (position in CONSTANT_INPUTS.get(node.op_type, ()) or not _is_float_array(model, name))
+        if position and (position in constants or not _is_float_array(model, name))
     }
     kept, arrays = [], []
     for value, array in zip(model.graph.input, inputs, strict=True):
@@ -86,8 +90,7 @@ def _case(case: Any) -> Case:
             arrays.append(array)
     del model.graph.input[:]
     model.graph.input.extend(kept)
-    name = case.name.removeprefix("test_")
-    return Case(name, node.op_type, model, tuple(arrays), tuple(outputs), case.rtol, case.atol)
+    return Case(label, node.op_type, model, tuple(arrays), tuple(outputs), case.rtol, case.atol)
 
 
 def _is_float_array(model: onnx.ModelProto, name: str) -> bool:

@@ -16,6 +16,7 @@ from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
 from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.dilate import DILATE, Dilate
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
+from ptq_core.flatfile.operators.matmul import MATMUL, Matmul
 from ptq_core.flatfile.operators.pad import PAD, Pad
 from ptq_core.flatfile.operators.pool2d import MAX_POOL2D, Pool2d
 from ptq_core.flatfile.operators.quantize import QUANTIZE
@@ -467,6 +468,20 @@ def another_gelu(net: Net) -> Program:
 
 def divided_by_gate(net: Net) -> Program:
     return net.done(binary(net, DIV, net.x, unary(net, net.x, UnaryFunction.SIGMOID)))
+
+
+def keys_turned(net: Net) -> Program:
+    """[N, tokens, heads, K] turned for the product with queries, and what a product reads turned, turned again."""
+    k = net.op(TRANSPOSE, [net.x], (1, 5, 4, 5), Transpose(perm=(0, 2, 3, 1)))
+    y = net.op(MATMUL, [net.const(1, 5, 6, 4), k], (1, 5, 6, 5), Matmul())
+    v = net.op(TRANSPOSE, [net.x], (1, 5, 4, 5), Transpose(perm=(0, 1, 3, 2)))
+    return net.done(net.op(MATMUL, [y, v], (1, 5, 6, 4), Matmul(transpose_b=1)))
+
+
+def keys_read_twice(net: Net) -> Program:
+    k = net.op(TRANSPOSE, [net.x], (1, 5, 4, 5), Transpose(perm=(0, 2, 3, 1)))
+    y = net.op(MATMUL, [net.x, k], (1, 5, 5, 5), Matmul())
+    return net.done(net.op(MATMUL, [y, k], (1, 5, 5, 4), Matmul(transpose_b=1)))
 
 
 def computed_between_transposes(net: Net) -> Program:

@@ -11,6 +11,7 @@ from ptq_core.flatfile.interpreter import run
 from ptq_core.flatfile.operators.clamp import CLAMP
 from ptq_core.flatfile.operators.conv2d import CONV2D
 from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
+from ptq_core.flatfile.operators.matmul import MATMUL
 from ptq_core.flatfile.operators.quantize import QUANTIZE
 from ptq_core.flatfile.operators.transpose import TRANSPOSE
 from ptq_core.flatfile.tensors import DType
@@ -64,6 +65,31 @@ def gemm(trans_b: int, per_channel: bool = True) -> Graph:
 def matmul(b: Qdq) -> str:
     w, _ = b.int8_weight("w", 20, 6, axis=1)
     return b.quantize("out", b.node("MatMul", "fc", [qinput(b), w]), S_OUT, Z_OUT)
+
+
+def heads(z_k: int) -> Graph:
+    """As an attention of two heads without its Softmax: [N, tokens, heads, K], whose keys are turned, then the values mixed."""
+
+    def graph(b: Qdq) -> str:
+        def head(name: str, scale: float, zero_point: int, *perm: int) -> str:
+            x = b.quantize(name, "input", scale, zero_point)
+            return b.quantize(f"{name}h", b.node("Transpose", f"{name}t", [x], perm=perm), scale, zero_point)
+
+        q, k = head("q", S_IN, Z_IN, 0, 2, 1, 3), head("k", 0.024, z_k, 0, 2, 3, 1)
+        scores = b.quantize("s", b.node("MatMul", "scores", [q, k]), S_OUT, Z_OUT)
+        values = head("v", 0.027, z_k, 0, 2, 1, 3)
+        return b.quantize("out", b.node("MatMul", "mixed", [scores, values]), 0.2, Z_OUT)
+
+    return graph
+
+
+def attention(b: Qdq) -> str:
+    """The scores are read by a Softmax in float, as the quantizer leaves them."""
+    q, k = (b.quantize(name, "input", scale, 3) for name, scale in (("q", S_IN), ("k", 0.024)))
+    turned = b.node("Transpose", "turned", [k], perm=[0, 2, 1])
+    scores = b.node("MatMul", "scores", [q, turned])
+    weights = b.quantize("w", b.node("Softmax", "softmax", [scores], axis=-1), 1 / 127, 0)
+    return b.quantize("out", b.node("MatMul", "mixed", [weights, q]), 0.02, Z_OUT)
 
 
 def residual(b: Qdq) -> str:
@@ -137,6 +163,8 @@ CASES: dict[str, tuple[Graph, tuple[int, ...]]] = {
     "conv": (conv(), PICTURE),
     "conv_symmetric": (conv(z_in=0), PICTURE),
     "conv_per_tensor": (conv(weight_axis=None), PICTURE),
+    "heads": (heads(4), (1, 7, 2, 10)),
+    "heads_symmetric": (heads(0), (1, 7, 2, 10)),
     "conv_float_bias": (conv("float"), PICTURE),
     "conv_no_bias": (conv("none"), PICTURE),
     "conv_stride_pads": (conv(strides=[2, 1], pads=[0, 1, 2, 0]), PICTURE),
@@ -198,6 +226,14 @@ def test_windowed_average_differs_at_ties_only() -> None:
     at_tie = np.abs(np.abs(quotient - np.floor(quotient)) - 0.5) < 1e-4
     np.testing.assert_array_equal(got[~at_tie], expected[~at_tie])
     assert np.abs(got - expected).max() <= 1.01 * 0.017
+
+
+def test_products_of_an_attention_are_int8() -> None:
+    program = stored(lower_to_program(build(attention, (1, 7, 20))))
+    products = [op for op in program.ops if op.kind == MATMUL]
+    assert [program.tensors[op.outputs[0]].dtype for op in products] == [DType.F32, DType.I8]
+    assert all(runs_on_int8(program, op) for op in products)
+    assert not [op for op in program.ops if op.kind == TRANSPOSE], "the keys are read as they lie"
 
 
 FUSED = {

@@ -10,6 +10,8 @@ import pytest
 
 from ptq_core.flatfile.interpreter import run
 from ptq_core.flatfile.operators.conv2d import CONV2D
+from ptq_core.flatfile.operators.matmul import Matmul
+from ptq_core.flatfile.operators.transpose import Transpose
 from ptq_core.flatfile.program import Program
 from ptq_core.flatfile.refusal import FlatFileError
 from ptq_core.flatfile.tensors import DType
@@ -22,6 +24,7 @@ from ptq_core.optimize.passes.drop_trivial import drop_trivial
 from ptq_core.optimize.passes.fold_affine import fold_affine
 from ptq_core.optimize.passes.fold_input_scale import fold_input_scale
 from ptq_core.optimize.passes.fold_pad import fold_pad
+from ptq_core.optimize.passes.fold_transpose import fold_transpose
 from ptq_core.optimize.passes.fuse_activation import fuse_activation
 from ptq_core.optimize.passes.fuse_clamp import fuse_clamp
 from ptq_core.optimize.passes.fuse_lookup import fuse_lookup
@@ -110,6 +113,8 @@ ROWS: list[tuple[Rewrite, Callable[[Net], Program], list[str]]] = [
         ["transpose", "reshape", "transpose", "reshape", "transpose", "transpose", "concat"],
     ),
     (hoist_transpose, programs.sum_and_head, ["concat", "transpose"]),
+    (fold_transpose, programs.keys_turned, ["transpose", "matmul"] * 2),
+    (fold_transpose, programs.keys_read_twice, ["transpose", "matmul", "matmul"]),
     (
         sink_dequantize,
         programs.selection_after_dequantize,
@@ -159,6 +164,17 @@ def test_pass(rewrite: Rewrite, make: Callable[[Net], Program], expected: list[s
             np.testing.assert_allclose(got.astype(float), wanted.astype(float), rtol=1e-5, atol=step)
         else:
             np.testing.assert_array_equal(got, wanted)
+
+
+def test_matrices_are_read_as_they_lie() -> None:
+    program = programs.keys_turned(Net())
+    fold_transpose(program)
+    drop_dead(program)
+    assert [op.attributes.transpose_b for op in program.ops if isinstance(op.attributes, Matmul)] == [1, 0]
+    assert [op.attributes.perm for op in program.ops if isinstance(op.attributes, Transpose)] == [
+        (0, 2, 1, 3),
+        (0, 1, 2, 3),
+    ]
 
 
 def test_every_pass_is_tested_and_documented() -> None:

@@ -91,6 +91,8 @@ class OperatorKind(Generic[A]):
     code: int
     """Its number in the file."""
     name: str
+    since: int = 1
+    """The first minor version of the format that has it."""
     attributes: type[A]
     types: tuple[DType, ...]
     """Of the first input; other operands are of the same, unless they say otherwise."""

@@ -22,7 +22,7 @@ def weights(rank: int) -> Operand:
 BIAS = Operand("b", {DType.I8: (DType.I32,)}, rank=1, scales=Scales.ANY, constant=True, optional=True)
 
 
-def sums(rank: int) -> Operand:
+def sums(rank: int | None) -> Operand:
     """The output: int8 operators may write float."""
     return Operand("output", {DType.I8: (DType.F32, DType.I8)}, rank=rank)
 

@@ -1,4 +1,4 @@
-"""Gemm and MatMul with constant weights → fully_connected."""
+"""Gemm and MatMul → fully_connected with constant weights, matmul where both matrices are computed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.flatfile.operators.attributes import Clamp
-from ptq_core.flatfile.operators.binary import ADD
+from ptq_core.flatfile.operators.binary import ADD, MUL
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
-from ptq_core.flatfile.operators.reshape import RESHAPE
+from ptq_core.flatfile.operators.matmul import MATMUL, Matmul
 from ptq_core.graph.edits import per_channel
 from ptq_core.optimize.lowering.arithmetic import combine
 from ptq_core.optimize.lowering.context import (
     Activation,
     Constant,
+    Entry,
     Lowering,
     Unsupported,
     get_float,
@@ -25,74 +26,156 @@ from ptq_core.optimize.lowering.convolution import weight_layout
 
 
 def lower_gemm(context: Lowering, node: ir.Node) -> None:
-    """Gemm: alpha · A' · B' + beta · C, B constant; alpha goes into the weights, beta into the bias."""
-    x = context.activation(node, 0)
-    weights = context.required(node, 1, "matrix B")
-    if weights.array.ndim != 2 or len(context.dims(x)) != 2:
+    """Gemm: alpha · A' · B' + beta · C; alpha and beta go into constant weights and a constant bias."""
+    a, b = _matrix(context, node, 0), _matrix(context, node, 1)
+    trans_a, trans_b = get_int(node, "transA", 0), get_int(node, "transB", 0)
+    alpha, name = get_float(node, "alpha", 1.0), str(node.outputs[0].name)
+    if len(context.dims(a)) != 2 or len(context.dims(b)) != 2:
         raise Unsupported("its matrices are not two-dimensional")
-    source = context.model_layout(x)
-    name = str(node.outputs[0].name)
-    if get_int(node, "transA", 0):
-        source = context.transpose(source, (1, 0), str(node.name), f"{name}:transposed")
-    # The weight is stored as [O, K].
-    stored = weight_layout(weights, (0, 1) if get_int(node, "transB", 0) else (1, 0))
-    alpha, beta = get_float(node, "alpha", 1.0), get_float(node, "beta", 1.0)
-    if alpha != 1.0:
-        stored = Constant((stored.real.astype(np.float64) * alpha).astype(np.float32))
-    bias, addend = _bias(context, node, stored.array.shape[0], beta)
-    _emit(context, node, source, stored, bias, name if addend is None else f"{name}:product")
-    product = context.find(node.outputs[0])
-    if addend is not None and product is not None:
-        added = combine(context, ADD, str(node.name), name, product, addend)
-        context.bind(node.outputs[0], added)
+    if trans_a:
+        a = _transposed(context, a, (1, 0), node, f"{name}:transposed")
+    if isinstance(a, Activation) and isinstance(b, Constant):
+        stored = weight_layout(b, (0, 1) if trans_b else (1, 0))  # [O, K]
+        if alpha != 1.0:
+            stored = Constant((stored.real.astype(np.float64) * alpha).astype(np.float32))
+        bias, addend = _bias(context, node, stored.array.shape[0])
+        out = _fully_connected(context, node, a, stored, bias, name if addend is None else f"{name}:product")
+    else:
+        addend = _addend(context, node)
+        plain = addend is None and alpha == 1.0
+        out = _product(context, node, a, b, bool(trans_b), name if plain else f"{name}:product")
+        if alpha != 1.0:
+            factor = Constant(np.array(alpha, np.float32))
+            scaled = name if addend is None else f"{name}:scaled"
+            out = combine(context, MUL, str(node.name), scaled, out, factor)
+    context.bind(node.outputs[0], out)  # also where C is added: the parts of the result are found by it
+    if addend is not None:
+        context.bind(node.outputs[0], combine(context, ADD, str(node.name), name, out, addend))
 
 
 def lower_mat_mul(context: Lowering, node: ir.Node) -> None:
-    """MatMul of a run-time value [..., K] with constant weights [K, O]; more than two dimensions are folded into rows."""
-    x = context.activation(node, 0)
-    weights = context.required(node, 1, "second matrix")
-    dims = context.dims(x)
-    if weights.array.ndim != 2:
-        raise Unsupported(f"its second matrix has {weights.array.ndim} dimensions, not 2")
-    if len(dims) < 2:
-        raise Unsupported("its first matrix is a vector")
-    source = context.model_layout(x)
+    """MatMul, NumPy's: a matrix of constants [K, O] → fully_connected, the dimensions before it folded into rows; else matmul."""
+    a, b = _matrix(context, node, 0), _matrix(context, node, 1)
+    bind_product(context, node, a, b)
+
+
+def bind_product(context: Lowering, node: ir.Node, a: Entry, b: Entry) -> None:
+    """Let ``a`` · ``b``, as numpy.matmul defines it, stand for the node's output."""
     name, node_name = str(node.outputs[0].name), str(node.name)
-    stored = weight_layout(weights, (1, 0))
-    if len(dims) == 2:
-        _emit(context, node, source, stored, None, name)
-        return
-    flat = context.like(f"{name}:rows", (math.prod(dims[:-1]), dims[-1]), source)
-    source = context.emit(RESHAPE, node_name, (source,), flat)
-    product = _emit(context, node, source, stored, None, f"{name}:product")
-    out = context.like(name, (*dims[:-1], stored.array.shape[0]), product)
-    context.bind(node.outputs[0], Activation(context.emit(RESHAPE, node_name, (product,), out)))
+    a_dims, b_dims = context.dims(a), context.dims(b)
+    if not a_dims or not b_dims:
+        raise Unsupported("a matrix is a scalar")
+    # A vector is a matrix of one row, or of one column, that the result lacks again.
+    rows = (1, *a_dims) if len(a_dims) == 1 else a_dims
+    columns = (*b_dims, 1) if len(b_dims) == 1 else b_dims
+    a, b = _reshaped(context, a, rows, node, "row"), _reshaped(context, b, columns, node, "column")
+    if rows[-1] != columns[-2]:
+        raise Unsupported(f"its matrices {list(a_dims)} and {list(b_dims)} do not fit")
+    try:
+        batch = np.broadcast_shapes(rows[:-2], columns[:-2])
+    except ValueError:
+        raise Unsupported(f"its shapes {list(a_dims)} and {list(b_dims)} do not broadcast") from None
+    dims = (
+        *batch,
+        *(() if len(a_dims) == 1 else rows[-2:-1]),
+        *(() if len(b_dims) == 1 else columns[-1:]),
+    )
+    if isinstance(a, Activation) and isinstance(b, Constant) and math.prod(columns[:-2]) == 1:
+        flat = Constant(b.array.reshape(columns[-2:]), b.qparams) if len(columns) > 2 else b
+        flat_rows = (math.prod(rows[:-1]), rows[-1])
+        source = context.reshaped(a, flat_rows, f"{name}:rows", node_name)
+        plain = dims == (flat_rows[0], columns[-1])
+        made = _fully_connected(
+            context, node, source, weight_layout(flat, (1, 0)), None, name if plain else f"{name}:product"
+        )
+    else:
+        full = (*batch, rows[-2], columns[-1])
+        made = _product(context, node, a, b, False, name if dims == full else f"{name}:product")
+    context.bind(node.outputs[0], made)
+    context.bind(node.outputs[0], context.reshaped(made, dims, name, node_name))
 
 
-def _bias(
-    context: Lowering, node: ir.Node, outputs: int, beta: float
-) -> tuple[Constant | None, Constant | None]:
-    """beta · C as (bias per output, None) or, where it differs from row to row, (None, addend)."""
-    bias = context.constant(node, 2, "matrix C")
-    if bias is None or beta == 0.0:
-        return None, None
+def _matrix(context: Lowering, node: ir.Node, position: int) -> Entry:
+    entry = context.find(node.inputs[position])
+    return entry if isinstance(entry, Constant) else context.real_input(node, position)
+
+
+def _reshaped(context: Lowering, entry: Entry, dims: tuple[int, ...], node: ir.Node, what: str) -> Entry:
+    if isinstance(entry, Activation):
+        return context.reshaped(entry, dims, f"{node.outputs[0].name}:{what}", str(node.name))
+    if dims == entry.array.shape:
+        return entry
+    if entry.qparams is None or entry.qparams.per_tensor:
+        return Constant(entry.array.reshape(dims), entry.qparams)
+    return Constant(entry.real.reshape(dims))
+
+
+def _transposed(context: Lowering, entry: Entry, perm: tuple[int, ...], node: ir.Node, name: str) -> Entry:
+    if isinstance(entry, Constant):
+        return weight_layout(entry, perm)
+    return Activation(context.transpose(context.model_layout(entry), perm, str(node.name), name))
+
+
+def _product(
+    context: Lowering, node: ir.Node, a: Entry, b: Entry, transpose_b: bool, name: str
+) -> Activation:
+    """matmul of two matrices or stacks of them, of which at most one is constant."""
+    a_dims, b_dims = context.dims(a), context.dims(b)
+    depth, columns = (b_dims[-1], b_dims[-2]) if transpose_b else (b_dims[-2], b_dims[-1])
+    if a_dims[-1] != depth:
+        raise Unsupported(f"its matrices {list(a_dims)} and {list(b_dims)} do not fit")
+    operands = []
+    for position, entry in enumerate((a, b)):
+        if isinstance(entry, Activation):
+            operands.append(context.model_layout(entry))
+            continue
+        if entry.qparams is not None and not entry.qparams.per_tensor:
+            entry = Constant(entry.real)  # activations have one scale
+        operands.append(context.constant_tensor(_name(node, position), entry))
+    batch = np.broadcast_shapes(a_dims[:-2], b_dims[:-2])
+    out = context.arena_tensor(name, (*batch, a_dims[-2], columns))
+    attributes = Matmul(transpose_b=int(transpose_b))
+    return Activation(context.emit(MATMUL, str(node.name), tuple(operands), out, attributes))
+
+
+def _bias(context: Lowering, node: ir.Node, outputs: int) -> tuple[Constant | None, Entry | None]:
+    """beta · C as (bias per output, None) or, where it is computed or differs from row to row, (None, addend)."""
+    beta = get_float(node, "beta", 1.0)
+    entry = context.find(node.inputs[2]) if len(node.inputs) > 2 else None
+    if not isinstance(entry, Constant) or beta == 0.0:
+        return None, _addend(context, node)
     if (
-        bias.qparams is not None
-        and bias.array.dtype == np.int32
-        and bias.array.shape == (outputs,)
+        entry.qparams is not None
+        and entry.array.dtype == np.int32
+        and entry.array.shape == (outputs,)
         and beta == 1
     ):
-        return bias, None
-    real = bias.real.astype(np.float32) * np.float32(beta)
+        return entry, None
+    real = entry.real.astype(np.float32) * np.float32(beta)
     if real.ndim and real.shape[-1] not in (1, outputs):
         raise Unsupported(f"its matrix C {list(real.shape)} does not fit {outputs} outputs")
     row = per_channel(real, outputs)
     return (None, Constant(real)) if row is None else (Constant(np.ascontiguousarray(row)), None)
 
 
-def _emit(
-    context: Lowering, node: ir.Node, source: int, weights: Constant, bias: Constant | None, name: str
-) -> int:
+def _addend(context: Lowering, node: ir.Node) -> Entry | None:
+    """beta · C, None if there is none."""
+    beta = get_float(node, "beta", 1.0)
+    if len(node.inputs) < 3 or node.inputs[2] is None or beta == 0.0:
+        return None
+    entry = _matrix(context, node, 2)
+    if isinstance(entry, Constant):
+        return Constant(entry.real.astype(np.float32) * np.float32(beta))
+    if beta == 1.0:
+        return entry
+    factor = Constant(np.array(beta, np.float32))
+    return combine(context, MUL, str(node.name), f"{node.outputs[0].name}:addend", entry, factor)
+
+
+def _fully_connected(
+    context: Lowering, node: ir.Node, a: Activation, weights: Constant, bias: Constant | None, name: str
+) -> Activation:
+    source = context.model_layout(a)
     rows, depth = context.program.tensors[source].dims
     outputs, inner = weights.array.shape
     if depth != inner:
@@ -103,9 +186,7 @@ def _emit(
         None if bias is None else context.constant_tensor(_name(node, 2), bias),
     )
     out = context.arena_tensor(name, (rows, outputs))
-    context.emit(FULLY_CONNECTED, str(node.name), operands, out, Clamp())
-    context.bind(node.outputs[0], Activation(out))
-    return out
+    return Activation(context.emit(FULLY_CONNECTED, str(node.name), operands, out, Clamp()))
 
 
 def _name(node: ir.Node, position: int) -> str:

@@ -14,6 +14,7 @@ from ptq_core.optimize.passes.drop_trivial import drop_trivial
 from ptq_core.optimize.passes.fold_affine import fold_affine
 from ptq_core.optimize.passes.fold_input_scale import fold_input_scale
 from ptq_core.optimize.passes.fold_pad import fold_pad
+from ptq_core.optimize.passes.fold_transpose import fold_transpose
 from ptq_core.optimize.passes.fuse_activation import fuse_activation
 from ptq_core.optimize.passes.fuse_clamp import fuse_clamp
 from ptq_core.optimize.passes.fuse_lookup import fuse_lookup
@@ -65,6 +66,7 @@ PASSES: tuple[Pass, ...] = (
     Pass(fuse_clamp),
     Pass(hoist_transpose),
     Pass(collapse_movement),
+    Pass(fold_transpose),
     Pass(merge_reshapes),
     Pass(drop_trivial),
     Pass(share_common),

@@ -1,4 +1,4 @@
-"""dequantize → add/sub/mul/average_pool2d/reduce/resize/concat/clamp → quantize ⇒ the int8 operator."""
+"""dequantize → add/sub/mul/matmul/average_pool2d/reduce/resize/concat/clamp → quantize ⇒ the int8 operator."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ptq_core.optimize.rewrite import Rewriter
 
 
 def lower_others_to_int8(program: Program) -> list[str]:
-    """Run arithmetic, averages, linear resizes, concatenations and clamps on int8.
+    """Run arithmetic, products of matrices, averages, linear resizes, concatenations and clamps on int8.
 
-    Requires that all inputs come from dequantize operators (or are int8 constants) and that a quantize is the only reader.
-    Ensures the values of docs/numerics.md, "Other int8 operators".
+    Requires that all inputs come from dequantize operators (or are int8 constants) and that a quantize is the only reader;
+    where it is not, a product of matrices writes float. Ensures the values of docs/numerics.md, "Other int8 operators".
     """
     rewriter = Rewriter(program)
     for op in rewriter.ops():
@@ -24,7 +24,11 @@ def lower_others_to_int8(program: Program) -> list[str]:
             continue
         inputs = [_quantized(rewriter, index) for index in op.inputs]
         quantize = rewriter.sole_consumer(op.outputs[0], QUANTIZE)
-        if quantize is None or any(index is None for index in inputs):
+        if any(index is None for index in inputs):
+            continue
+        if quantize is None:
+            if DType.F32 in op.kind.types_of(op.kind.output, DType.I8):
+                rewriter.replace(op, [dataclasses.replace(op, inputs=tuple(inputs))])
             continue
         out = rewriter.tensor(quantize.outputs[0]).qparams
         assert out is not None

@@ -3,19 +3,10 @@
 #include "kernels/gemm/pack.h"
 #include "ops/conv_prepare.h"
 #include "ops/long_sums.h"
+#include "ops/panels.h"
 
 namespace ptq {
 namespace {
-
-// Weights of a panel, in bytes, which are read again for every tile of pixels.
-#if defined(__x86_64__)
-constexpr size_t kPanelBytes = 262144;  // streams from a second-level cache of 1 MB or more
-#else
-constexpr size_t kPanelBytes = 24576;  // stays in a first-level cache of 32 or 64 KB, beside input
-#endif
-
-// A kernel that copies its rows does so once for at least so many channels.
-constexpr size_t kPackedRowColumns = 256;
 
 // Windows of fewer channels than this become lines or patches: a tap of a few channels would leave
 // most of a vector empty, and a kernel's loop with nothing to do.
@@ -51,9 +42,8 @@ GemmBlocks ChooseBlocks(const ConvGeometry& g, const GemmRows& rows, const Kerne
   // Patches are made once per panel: all channels at once.
   cut.panel_blocks = rows.patch_stride != 0
                          ? cut.blocks
-                         : Min(Max(kPanelBytes / (cut.packed_products * nr * element_size),
-                                   CeilDiv(least_columns, nr)),
-                               cut.blocks);
+                         : PanelBlocks(uint64_t{cut.packed_products} * nr * element_size, nr,
+                                       least_columns, cut.blocks);
   return cut;
 }
 

@@ -98,6 +98,7 @@ struct GemmI8Kernel {
   static constexpr bool packs_rows = false;
   bool shifted_sums = false;  // gains from shifted sums
   bool adds_residual = false;
+  bool pairs_in_int16 = false;  // adds two products in int16: no weight may be -128
 };
 
 #define PTQ_ROWS "kernels/gemm/kernels.inc"

@@ -95,10 +95,6 @@ def other_scale(b: Qdq) -> str:
     return b.node("DequantizeLinear", "dq", [q, b.constant("s2", np.float32(0.2)), z])
 
 
-def running_weight(b: Qdq) -> str:
-    return b.node("MatMul", "attention", ["input", "input"])
-
-
 def unknown_shape(b: Qdq) -> str:
     places = b.node("Reshape", "places", [b.node("NonZero", "zero", ["input"]), b.ints("all", -1)])
     pool = b.node("MaxPool", "pool", [b.node("Reshape", "by", ["input", places])], kernel_shape=[3, 3])
@@ -153,11 +149,6 @@ def test_refused(name: str, tmp_path: Path) -> None:
         assert text in str(caught.value)
     assert caught.value.exit_code == 2
     assert not list(tmp_path.iterdir()), "nothing is left half-written"
-
-
-def test_matrix_of_two_activations() -> None:
-    with pytest.raises(InputError, match="second matrix is not a constant: attention"):
-        lower_to_program(build(running_weight, (4, 4)))
 
 
 def test_open_height_needs_an_input_shape(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def _wide_power(a: Array, b: Array) -> Array:
 
 def _sum_bound(_: Clamp, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
     # |a| + |b| instead of |y|: another kernel may have folded the addend into a bias before a clamp or a multiplication.
-    return r.joined(e[0], e[1], SLACK * r.unit * (np.abs(x[0]) + np.abs(x[1])))
+    bound = r.joined(e[0], e[1], SLACK * r.unit * (np.abs(x[0]) + np.abs(x[1])))
+    return np.where(np.isinf(x[0]) | np.isinf(x[1]), 0.0, bound)  # a mask of −inf is exact
 
 
 def _mul_bound(_: Clamp, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:

@@ -30,6 +30,7 @@ def _bound(a: Softmax, x: list[Array], e: list[Array], y: Array, r: Roundoff) ->
     # exp(x + e) / Σ: numerator and denominator each move by at most a factor exp(max e); x − max is rounded before exp.
     worst = 2 * e[0].max(axis=a.axis, keepdims=True)
     below = x[0].max(axis=a.axis, keepdims=True) - x[0]
+    below = np.where(y == 0, 0.0, below)  # behind a mask of −inf
     roundings = r.terms(r.of_sum(y.shape[a.axis])) + SLACK + below
     bound: Array = y * (np.expm1(worst) + roundings * r.unit)
     return bound

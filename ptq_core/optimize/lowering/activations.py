@@ -45,11 +45,20 @@ def lower_unary(
 
 
 def lower_gelu(context: Lowering, node: ir.Node) -> None:
-    """Gelu by the error function."""
-    approximate = get_string(node, "approximate", "none")
-    if approximate != "none":
-        raise Unsupported(f"its approximation is {approximate}; only none has a kernel")
-    lower_unary(UnaryFunction.GELU)(context, node)
+    """Gelu by the error function, or its approximation by tanh: x · sigmoid(x · (c + d · x²))."""
+    if get_string(node, "approximate", "none") == "none":
+        lower_unary(UnaryFunction.GELU)(context, node)
+        return
+    # (1 + tanh z) / 2 = sigmoid(2 z) with z = √(2/π) · (x + 0.044715 · x³)
+    c = 2 * math.sqrt(2 / math.pi)
+    x, name, node_name = context.real_input(node), str(node.outputs[0].name), str(node.name)
+    linear, cubic = (Constant(np.array(value, np.float32)) for value in (c, 0.044715 * c))
+    square = combine(context, MUL, node_name, f"{name}:square", x, x)
+    scaled = combine(context, MUL, node_name, f"{name}:cubic", square, cubic)
+    slope = combine(context, ADD, node_name, f"{name}:slope", scaled, linear)
+    bent = combine(context, MUL, node_name, f"{name}:bent", slope, x)
+    gate = apply(context, UnaryFunction.SIGMOID, node_name, f"{name}:gate", bent)
+    context.bind(node.outputs[0], combine(context, MUL, node_name, name, x, gate))
 
 
 def lower_swish(context: Lowering, node: ir.Node) -> None:

@@ -56,19 +56,18 @@ def lower_gemm(context: Lowering, node: ir.Node) -> None:
 def lower_mat_mul(context: Lowering, node: ir.Node) -> None:
     """MatMul, NumPy's: a matrix of constants [K, O] → fully_connected, the dimensions before it folded into rows; else matmul."""
     a, b = _matrix(context, node, 0), _matrix(context, node, 1)
-    bind_product(context, node, a, b)
+    context.bind(node.outputs[0], multiply(context, node, a, b, str(node.outputs[0].name)))
 
 
-def bind_product(context: Lowering, node: ir.Node, a: Entry, b: Entry) -> None:
-    """Let ``a`` · ``b``, as numpy.matmul defines it, stand for the node's output."""
-    name, node_name = str(node.outputs[0].name), str(node.name)
+def multiply(context: Lowering, node: ir.Node, a: Entry, b: Entry, name: str) -> Activation:
+    """``a`` · ``b``, at most one of them constant, as numpy.matmul defines it; in the model's layout."""
+    node_name = str(node.name)
     a_dims, b_dims = context.dims(a), context.dims(b)
     if not a_dims or not b_dims:
         raise Unsupported("a matrix is a scalar")
     # A vector is a matrix of one row, or of one column, that the result lacks again.
     rows = (1, *a_dims) if len(a_dims) == 1 else a_dims
     columns = (*b_dims, 1) if len(b_dims) == 1 else b_dims
-    a, b = _reshaped(context, a, rows, node, "row"), _reshaped(context, b, columns, node, "column")
     if rows[-1] != columns[-2]:
         raise Unsupported(f"its matrices {list(a_dims)} and {list(b_dims)} do not fit")
     try:
@@ -81,18 +80,21 @@ def bind_product(context: Lowering, node: ir.Node, a: Entry, b: Entry) -> None:
         *(() if len(b_dims) == 1 else columns[-1:]),
     )
     if isinstance(a, Activation) and isinstance(b, Constant) and math.prod(columns[:-2]) == 1:
-        flat = Constant(b.array.reshape(columns[-2:]), b.qparams) if len(columns) > 2 else b
-        flat_rows = (math.prod(rows[:-1]), rows[-1])
-        source = context.reshaped(a, flat_rows, f"{name}:rows", node_name)
-        plain = dims == (flat_rows[0], columns[-1])
-        made = _fully_connected(
-            context, node, source, weight_layout(flat, (1, 0)), None, name if plain else f"{name}:product"
-        )
+        weights = weight_layout(_reshaped(b, columns[-2:]), (1, 0))
+        flat = (math.prod(rows[:-1]), rows[-1])
+        source = context.reshaped(a, flat, f"{name}:rows", node_name)
+        part = name if dims == (flat[0], columns[-1]) else f"{name}:product"
+        made = _fully_connected(context, node, source, weights, None, part)
     else:
-        full = (*batch, rows[-2], columns[-1])
-        made = _product(context, node, a, b, False, name if dims == full else f"{name}:product")
-    context.bind(node.outputs[0], made)
-    context.bind(node.outputs[0], context.reshaped(made, dims, name, node_name))
+        left = a if isinstance(a, Activation) else _reshaped(a, rows)
+        right = b if isinstance(b, Activation) else _reshaped(b, columns)
+        if isinstance(left, Activation):
+            left = context.reshaped(left, rows, f"{name}:row", node_name)
+        if isinstance(right, Activation):
+            right = context.reshaped(right, columns, f"{name}:column", node_name)
+        part = name if dims == (*batch, rows[-2], columns[-1]) else f"{name}:product"
+        made = _product(context, node, left, right, False, part)
+    return context.reshaped(made, dims, name, node_name)
 
 
 def _matrix(context: Lowering, node: ir.Node, position: int) -> Entry:
@@ -100,14 +102,12 @@ def _matrix(context: Lowering, node: ir.Node, position: int) -> Entry:
     return entry if isinstance(entry, Constant) else context.real_input(node, position)
 
 
-def _reshaped(context: Lowering, entry: Entry, dims: tuple[int, ...], node: ir.Node, what: str) -> Entry:
-    if isinstance(entry, Activation):
-        return context.reshaped(entry, dims, f"{node.outputs[0].name}:{what}", str(node.name))
-    if dims == entry.array.shape:
-        return entry
-    if entry.qparams is None or entry.qparams.per_tensor:
-        return Constant(entry.array.reshape(dims), entry.qparams)
-    return Constant(entry.real.reshape(dims))
+def _reshaped(constant: Constant, dims: tuple[int, ...]) -> Constant:
+    if dims == constant.array.shape:
+        return constant
+    if constant.qparams is None or constant.qparams.per_tensor:
+        return Constant(constant.array.reshape(dims), constant.qparams)
+    return Constant(constant.real.reshape(dims))
 
 
 def _transposed(context: Lowering, entry: Entry, perm: tuple[int, ...], node: ir.Node, name: str) -> Entry:

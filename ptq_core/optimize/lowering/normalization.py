@@ -118,6 +118,42 @@ def lower_layer_normalization(context: Lowering, node: ir.Node) -> None:
     _normalize(context, node, x, tuple(range(axis, rank)), _parameter(context, node, 1), bias)
 
 
+def lower_rms_normalization(context: Lowering, node: ir.Node) -> None:
+    """RMSNormalization: x / √(mean(x²) + epsilon) · scale over the dimensions from `axis` on."""
+    x, name, node_name = context.real_input(node), str(node.outputs[0].name), str(node.name)
+    rank = len(context.dims(x))
+    axes = tuple(range(normal_axis(get_int(node, "axis", -1), rank), rank))
+    squares = combine(context, MUL, node_name, f"{name}:squares", x, x)
+    y = _divided(context, node, x, _mean(context, node_name, f"{name}:mean_square", squares, axes))[0]
+    context.bind(node.outputs[0], _scaled(context, node, y, _parameter(context, node, 1), None))
+
+
+def lower_group_normalization(context: Lowering, node: ir.Node) -> None:
+    """GroupNormalization over the channels of a group and all dimensions behind; until opset 20 scale and bias are of groups."""
+    x, name, node_name = context.real_input(node), str(node.outputs[0].name), str(node.name)
+    dims, groups = context.dims(x), get_int(node, "num_groups", 0)
+    if len(dims) < 3 or groups < 1 or dims[1] % groups:
+        raise Unsupported(f"its input {list(dims)} does not divide into {groups} groups of channels")
+    size = math.prod(dims[1:]) // groups
+    together = context.reshaped(x, (dims[0], groups, size), f"{name}:groups", node_name)
+    centred, _, variance = _moments(context, node_name, name, together, (2,))
+    y, _ = _divided(context, node, centred, variance)
+    apart = context.reshaped(y, dims, f"{name}:channels", node_name)
+    scale, bias = (_of_groups(context, node, i, dims[1], len(dims)) for i in (1, 2))
+    context.bind(node.outputs[0], _scaled(context, node, apart, scale, bias))
+
+
+def _of_groups(context: Lowering, node: ir.Node, position: int, channels: int, rank: int) -> Entry:
+    """Scale or bias, one for each of the ``channels`` or, of constants, for each group of them, as [channels, 1, …]."""
+    values = _parameter(context, node, position)
+    dims = context.dims(values)
+    if isinstance(values, Constant) and len(dims) == 1 and channels % dims[0] == 0:
+        values, dims = Constant(np.repeat(values.real, channels // dims[0])), (channels,)
+    if dims != (channels,):
+        raise Unsupported(f"its scale or bias {list(dims)} is not of {channels} channels")
+    return _per_channel(context, str(node.name), f"{node.outputs[0].name}:{position}", values, rank)
+
+
 def lower_mean_variance_normalization(context: Lowering, node: ir.Node) -> None:
     """MeanVarianceNormalization: (x − mean) / (√variance + 1e-9)."""
     x, name, node_name = context.real_input(node), str(node.outputs[0].name), str(node.name)
@@ -162,19 +198,41 @@ def _moments(
     context: Lowering, node_name: str, name: str, x: Activation, axes: tuple[int, ...]
 ) -> tuple[Activation, Activation, Activation]:
     """(x − mean, mean, variance) over ``axes`` of the model's layout."""
-    stored = tuple(context.stored_axis(x, axis) for axis in axes)
-
-    def mean(entry: Activation, what: str) -> Activation:
-        dims = tuple(1 if i in stored else d for i, d in enumerate(context.tensor(entry).dims))
-        out = context.arena_tensor(f"{name}:{what}", dims)
-        attributes = Reduce(function=int(ReduceFunction.MEAN), axes=sum(1 << i for i in stored))
-        context.emit(REDUCE, node_name, (entry.tensor,), out, attributes)
-        return Activation(out, x.channels_last)
-
-    average = mean(x, "mean")
+    average = _mean(context, node_name, f"{name}:mean", x, axes)
     centred = combine(context, SUB, node_name, f"{name}:centred", x, average)
     squares = combine(context, MUL, node_name, f"{name}:squares", centred, centred)
-    return centred, average, mean(squares, "mean_square")
+    return centred, average, _mean(context, node_name, f"{name}:mean_square", squares, axes)
+
+
+def _mean(context: Lowering, node_name: str, name: str, x: Activation, axes: tuple[int, ...]) -> Activation:
+    """Over ``axes`` of the model's layout."""
+    stored = tuple(context.stored_axis(x, axis) for axis in axes)
+    dims = tuple(1 if i in stored else d for i, d in enumerate(context.tensor(x).dims))
+    out = context.arena_tensor(name, dims)
+    attributes = Reduce(function=int(ReduceFunction.MEAN), axes=sum(1 << i for i in stored))
+    return Activation(context.emit(REDUCE, node_name, (x.tensor,), out, attributes), x.channels_last)
+
+
+def _divided(
+    context: Lowering, node: ir.Node, x: Activation, variance: Activation
+) -> tuple[Activation, Activation]:
+    """(x / deviation, deviation = √(variance + epsilon))."""
+    name, node_name = str(node.outputs[0].name), str(node.name)
+    epsilon = Constant(np.array(get_float(node, "epsilon", 1e-5), np.float32))
+    moved = combine(context, ADD, node_name, f"{name}:variance", variance, epsilon)
+    deviation = apply(context, UnaryFunction.SQRT, node_name, f"{name}:deviation", moved)
+    return combine(context, DIV, node_name, f"{name}:normal", x, deviation), deviation
+
+
+def _scaled(context: Lowering, node: ir.Node, x: Activation, scale: Entry, bias: Entry | None) -> Activation:
+    """x · scale + bias: the node's output."""
+    name, node_name = str(node.outputs[0].name), str(node.name)
+    y = combine(context, MUL, node_name, name if bias is None else f"{name}:scaled", x, scale)
+    if bias is not None:
+        y = combine(context, ADD, node_name, name, y, bias)
+    if context.dims(y) != context.dims(x):
+        raise Unsupported("its scale or bias is larger than its input")
+    return y
 
 
 def _normalize(
@@ -187,17 +245,9 @@ def _normalize(
 ) -> None:
     """(x − mean) / √(variance + epsilon) · scale + bias, mean and variance over ``axes`` of the model's layout."""
     name, node_name = str(node.outputs[0].name), str(node.name)
-    epsilon = Constant(np.array(get_float(node, "epsilon", 1e-5), np.float32))
-    centred, average, mean_square = _moments(context, node_name, name, x, axes)
-    variance = combine(context, ADD, node_name, f"{name}:variance", mean_square, epsilon)
-    deviation = apply(context, UnaryFunction.SQRT, node_name, f"{name}:deviation", variance)
-    y = combine(context, DIV, node_name, f"{name}:normal", centred, deviation)
-    y = combine(context, MUL, node_name, name if bias is None else f"{name}:scaled", y, scale)
-    if bias is not None:
-        y = combine(context, ADD, node_name, name, y, bias)
-    if context.dims(y) != context.dims(x):
-        raise Unsupported("its scale or bias is larger than its input")
-    context.bind(node.outputs[0], y)
+    centred, average, variance = _moments(context, node_name, name, x, axes)
+    normal, deviation = _divided(context, node, centred, variance)
+    context.bind(node.outputs[0], _scaled(context, node, normal, scale, bias))
     if len(node.outputs) > 1:
         context.bind(node.outputs[1], average)
     if len(node.outputs) > 2:

@@ -13,7 +13,9 @@ from ptq_core.flatfile.operators.unary import UnaryFunction
 from ptq_core.optimize.lowering import (
     activations,
     arithmetic,
+    attention,
     convolution,
+    einsum,
     matrices,
     movement,
     normalization,
@@ -50,6 +52,11 @@ OPERATORS: dict[str, Row] = {
     "Add": Row(arithmetic.lower_arithmetic(ADD), "yes", "NumPy broadcasting"),
     "ArgMax": Row(reductions.lower_arg_max, "yes", "int32 result"),
     "ArgMin": Row(reductions.lower_arg_min, "", "int32 result"),
+    "Attention": Row(
+        attention.lower_attention,
+        "",
+        "as many keys as there are; no query without a key; constant bool masks",
+    ),
     "AveragePool": Row(pooling.lower_average_pool, "yes", ""),
     "BatchNormalization": Row(
         normalization.lower_batch_normalization, "folded", "inference; int8: constant parameters"
@@ -72,6 +79,7 @@ OPERATORS: dict[str, Row] = {
     ),
     "Div": Row(arithmetic.lower_arithmetic(DIV), "table", "NumPy broadcasting"),
     "Dropout": Row(movement.lower_dropout, "yes", "inference"),
+    "Einsum": Row(einsum.lower_einsum, "", "no dimension of an operand named twice"),
     "Elu": Row(activations.lower_unary(UnaryFunction.ELU, 1.0), "table", ""),
     "Erf": Row(activations.lower_unary(UnaryFunction.ERF), "table", ""),
     "Exp": Row(activations.lower_unary(UnaryFunction.EXP), "table", ""),
@@ -82,11 +90,12 @@ OPERATORS: dict[str, Row] = {
     "Gather": Row(selection.lower_gather, "yes", "constant indices"),
     "GatherElements": Row(rearrangement.lower_rearrangement, "yes", "constant indices"),
     "GatherND": Row(rearrangement.lower_rearrangement, "yes", "constant indices"),
-    "Gelu": Row(activations.lower_gelu, "table", "approximate none"),
+    "Gelu": Row(activations.lower_gelu, "table", ""),
     "Gemm": Row(matrices.lower_gemm, "yes", ""),
     "GlobalAveragePool": Row(pooling.lower_global_average_pool, "yes", ""),
     "GlobalLpPool": Row(reductions.lower_global_lp_pool, "", ""),
     "GlobalMaxPool": Row(pooling.lower_global_max_pool, "yes", ""),
+    "GroupNormalization": Row(normalization.lower_group_normalization, "", ""),
     "HardSigmoid": Row(activations.lower_unary(UnaryFunction.HARD_SIGMOID, 0.2, 0.5), "table", ""),
     "HardSwish": Row(activations.lower_unary(UnaryFunction.HARD_SWISH), "table", ""),
     "Identity": Row(movement.lower_identity, "yes", "", keeps_quantization=True),
@@ -113,6 +122,7 @@ OPERATORS: dict[str, Row] = {
     "QuantizeLinear": Row(
         quantization.lower_quantize, "yes", "int8, uint8, one scale per tensor", keeps_quantization=True
     ),
+    "RMSNormalization": Row(normalization.lower_rms_normalization, "", ""),
     "Reciprocal": Row(activations.lower_unary(UnaryFunction.RECIPROCAL), "table", ""),
     "ReduceL1": Row(reductions.lower_reduce(ReduceFunction.SUM, before=norms.sizes), "", "any axes"),
     "ReduceL2": Row(reductions.lower_reduce(ReduceFunction.L2), "", "any axes"),

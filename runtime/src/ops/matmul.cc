@@ -76,10 +76,10 @@ ptq_status PrepareReal(const GemmRealKernel<T>& kernel, PreparedOp* op) {
 
 ptq_status PrepareF32(uint32_t features, PreparedOp* op) {
   MatmulState* state = op->MutableState<MatmulState>();
-  state->f32 = SelectKernel(kGemmF32Kernels, kGemmF32KernelCount, features);
+  state->f32 = SelectKernel(kGemmF32Kernels, features);
   PTQ_RETURN_IF_ERROR(PrepareReal(*state->f32, op));
   if (state->k <= kProductBlock) return PTQ_OK;
-  state->add_pieces = SelectBinaryF32Kernel(kAdd, features);
+  state->add_pieces = SelectForOp(kBinaryF32Kernels, kAdd, features);
   state->part_offset =
       op->TakeWorkspace(uint64_t{sizeof(float)} * state->mr * state->PanelColumns());
   return PTQ_OK;
@@ -111,7 +111,7 @@ ptq_status PrepareQparams(const Tensor& a, const Tensor& b, const Tensor& y,
 
 ptq_status PrepareI8(uint32_t features, const ClampAttrs& clamp, PreparedOp* op) {
   MatmulState* state = op->MutableState<MatmulState>();
-  state->i8 = SelectKernel(kGemmI8Kernels, kGemmI8KernelCount, features);
+  state->i8 = SelectKernel(kGemmI8Kernels, features);
   const Tensor &a = *op->Input(0), &b = *op->Input(1), &y = op->Output();
   PTQ_RETURN_IF_ERROR(PrepareQparams(a, b, y, clamp, state));
   TakeKernel(*state->i8, 1, state->i8->kd, 1, op);
@@ -151,7 +151,7 @@ ptq_status PrepareMatmul(uint32_t features, PreparedOp* op) {
     case kF32:
       return PrepareF32(features, op);
     case kF16:
-      state->f16 = SelectKernel(kGemmF16Kernels, kGemmF16KernelCount, features);
+      state->f16 = SelectKernel(kGemmF16Kernels, features);
       return PrepareReal(*state->f16, op);
     default:
       return PrepareI8(features, attrs.clamp, op);

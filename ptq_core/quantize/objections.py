@@ -32,6 +32,9 @@ def objection(node: ir.Node) -> str | None:
         constants.append(array is not None)
         if array is not None and (array.size == 0 or not np.isfinite(array).all()):
             return f"reads the constant `{value.name}`, which is empty or not finite"
+        mask = _mask_of(value)
+        if mask is not None:
+            return f"its input is masked by the constant `{mask}`, which is not finite"
     weighted = op_types.kind_of(node) is Kind.WEIGHTED
     if all(constants) or (weighted and any(constants)):
         return "its input is constant"
@@ -39,6 +42,18 @@ def objection(node: ir.Node) -> str | None:
         return _against_weights(node)
     check = _CHECKS.get(node.op_type)
     return check(node) if check is not None else None
+
+
+def _mask_of(value: ir.Value) -> str | None:
+    """The name of the constant, minus infinity in places, that an attention adds to its scores to make ``value``."""
+    producer = value.producer()
+    if producer is None or producer.op_type != "Add":
+        return None
+    for operand in producer.inputs:
+        array = None if operand is None else constant_array(operand)
+        if operand is not None and array is not None and not np.isfinite(array).all():
+            return str(operand.name)
+    return None
 
 
 def _against_weights(node: ir.Node) -> str | None:

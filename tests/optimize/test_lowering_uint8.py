@@ -83,11 +83,12 @@ def weighted(low: int, high: int, zero: int | list[int]) -> Graph:
     ("low", "high", "zero", "int8"),
     [
         (1, 255, 128, True),
-        (0, 255, 128, False),  # −128 is no weight of an int8 kernel
+        (0, 255, 128, True),  # −128 is no weight of an int8 kernel, but −127 and −1 are
         (0, 120, 3, True),  # a zero point that leaves distances of 7 bits
-        (0, 255, 3, False),
+        (0, 255, 3, True),
+        (0, 255, 0, False),  # more than two weights of an int8 kernel
         (10, 120, [3, 100, 7, 9], True),
-        (0, 255, [3, 100, 7, 9], False),
+        (0, 255, [3, 100, 7, 9], True),
     ],
 )
 def test_weights_are_distances_from_their_zero_point(

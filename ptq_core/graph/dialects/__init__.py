@@ -15,6 +15,7 @@ from ptq_core.graph.dialects.dynamic import dequantize_dynamic
 from ptq_core.graph.dialects.integer_movement import dequantize_movement
 from ptq_core.graph.dialects.other_scales import lower_other_scales
 from ptq_core.graph.dialects.qoperators import expand_qoperators
+from ptq_core.graph.dialects.wide_weights import split_wide_weights
 from ptq_core.graph.passes.lift_constants import lift_constants
 
 DIALECTS: tuple[Callable[[ir.Model], list[str]], ...] = (
@@ -22,6 +23,7 @@ DIALECTS: tuple[Callable[[ir.Model], list[str]], ...] = (
     dequantize_dynamic,
     dequantize_movement,
     lower_other_scales,
+    split_wide_weights,
 )
 """Their order: what integers are moved is known when only QuantizeLinear makes them, and who reads them after that."""
 

@@ -39,7 +39,7 @@ def dequantize_movement(model: ir.Model) -> list[str]:
             if node.inputs[1] is not None:
                 scales[node.outputs[0]] = Scale(node.inputs[1], zero_point)
             continue
-        places = _data(node)
+        places = data_places(node)
         scale = _scale(node, places, scales)
         if scale is None:
             continue
@@ -68,7 +68,7 @@ def kind_of_data(node: ir.Node) -> Kind | None:
     return kind if kind in (Kind.MOVES, Kind.COMPARES) else None
 
 
-def _data(node: ir.Node) -> list[int]:
+def data_places(node: ir.Node) -> list[int]:
     """The inputs of ``node`` that are data; none for operators that compute."""
     if kind_of_data(node) is None:
         return []

@@ -58,7 +58,7 @@ def expand_weights(program: Program) -> Program:
 
 def lowest_minor(program: Program) -> int:
     """The first minor version of the format that can hold ``program``."""
-    minor = max((op.kind.since for op in program.ops), default=1)
-    if any(tensor.dtype == DType.F16 for tensor in program.tensors):
-        return max(minor, 3)
-    return minor if next(compressed_ops(program), None) is None else max(minor, 2)
+    kinds = max((op.kind.since(op.attributes) for op in program.ops), default=1)
+    half = 3 if any(tensor.dtype == DType.F16 for tensor in program.tensors) else 1
+    compressed = 2 if next(compressed_ops(program), None) is not None else 1
+    return max(kinds, half, compressed)

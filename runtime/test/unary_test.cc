@@ -55,6 +55,13 @@ const FunctionCase kFunctions[] = {
     {ptq::kUnarySilu, [](double x) { return x * Sigmoid(x); }, Scale::kInput, 3},
     {ptq::kUnaryMish, [](double x) { return x * tanh(Softplus(x)); }, Scale::kInput, 4},
     {ptq::kUnaryGelu, [](double x) { return x / 2 * (1 + erf(x / sqrt(2.0))); }, Scale::kInput, 2},
+    {ptq::kUnarySign, [](double x) { return x > 0   ? 1.0
+                                            : x < 0 ? -1.0
+                                                    : x; }, Scale::kResult, 0},
+    {ptq::kUnarySin, sin, Scale::kInput, 4},
+    {ptq::kUnaryCos, cos, Scale::kInput, 4},
+    {ptq::kUnaryAtan, atan, Scale::kResult, 2.5},
+    {ptq::kUnaryAsinh, asinh, Scale::kResult, 3},
 };
 
 ptq::UnaryF32Row RowOf(ptq::UnaryFunction function, const float* x, float* y, size_t count) {
@@ -238,7 +245,7 @@ void TestRefusals() {
     Row("unary refusal: %s", words);
     ExpectRefused(OneOp<float>(ptq::kUnary, {5}, y, attrs), words);
   };
-  refuse({20, 0, 0, none}, {5}, "function: 20");
+  refuse({25, 0, 0, none}, {5}, "function: 25");
   refuse({UINT32_MAX, 0, 0, none}, {5}, "function: 4294967295");
   refuse({ptq::kUnaryExp, 1, 0, none}, {5}, "alpha: 1");
   refuse({ptq::kUnaryElu, 1, 2, none}, {5}, "beta: 2");

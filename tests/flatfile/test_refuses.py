@@ -251,7 +251,7 @@ RULES: dict[str, tuple[Callable[[], Program], Callable[[Program], None], str]] =
     "bias_type": (tiny_program, replace_op(1, inputs=(1, 2, 2)), "b 'conv/weight' dtype"),
     "clamp_order": (tiny_program, replace_op(1, attributes=Conv2d(stride_h=2, q_min=5, q_max=4)), "q_min"),
     "add_clamp": (every_kind, replace_op(1, attributes=Clamp(lo=2.0, hi=1.0)), "lo ≤ hi"),
-    "unary_function": (every_kind, attributes(UNARY, function=20), "function: 20"),
+    "unary_function": (every_kind, attributes(UNARY, function=25), "function: 25"),
     "unary_beta": (every_kind, attributes(UNARY, beta=1.0), "beta: 1.0"),
     "unary_alpha": (every_kind, attributes(UNARY, alpha=float("inf")), "alpha: inf"),
     "resize_mode": (every_kind, attributes(RESIZE, mode=2), "mode: 2"),

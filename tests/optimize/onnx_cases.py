@@ -20,8 +20,11 @@ CONSTANT_INPUTS = {
     "Conv": (1, 2),
     "ConvTranspose": (1, 2),
     "DequantizeLinear": (1, 2),
+    "GRU": (1, 2, 3),
+    "LSTM": (1, 2, 3, 7),
     "Pad": (2,),
     "QuantizeLinear": (1, 2),
+    "RNN": (1, 2, 3),
     "Resize": (1, 2),
     "Upsample": (1,),
 }

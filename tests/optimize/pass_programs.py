@@ -409,6 +409,14 @@ def quantized_shuffle(net: Net) -> Program:
     return net.done(net.op(TRANSPOSE, [q], (1, 5, 5, 4), Transpose(perm=(0, 2, 3, 1)), S))
 
 
+def constant_moved(net: Net) -> Program:
+    """What is moved is no value that a run computes."""
+    y = net.op(TRANSPOSE, [net.const(1, 4, 5, 5)], (1, 5, 5, 4), Transpose(perm=(0, 2, 3, 1)))
+    y = net.op(TRANSPOSE, [y], (1, 4, 5, 5), Transpose(perm=(0, 3, 1, 2)))
+    y = net.op(TRANSPOSE, [y], (1, 5, 5, 4), Transpose(perm=(0, 2, 3, 1)))
+    return net.done(binary(net, MUL, net.x, y))
+
+
 def pad_before_quantize(net: Net) -> Program:
     """A filler that no int8 value is equal to: it is rounded like the rest."""
     pad = Pad(before=(0, 1, 0, 0), after=(0,) * 4, value=0.123)

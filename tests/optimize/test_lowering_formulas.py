@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -10,6 +12,7 @@ from onnx.reference import ReferenceEvaluator
 
 from ptq_core.errors import InputError
 from ptq_core.flatfile.interpreter import run
+from ptq_core.flatfile.tensors import Array
 from ptq_core.optimize.pipeline import lower_to_program
 from tests.optimize.graphs import Graph, Qdq, build
 from tests.optimize.lowered import PICTURE, assert_agrees, behind, node
@@ -82,10 +85,44 @@ def scattered(op_type: str, *indices: object, **attributes: object) -> Graph:
     return graph
 
 
+def of(inner: str, op_type: str, **attributes: object) -> Graph:
+    """``op_type`` of a function whose results are its arguments."""
+    return lambda b: b.node(op_type, "op", [b.node(inner, "inner", ["input"])], **attributes)
+
+
+def of_large(op_type: str) -> Graph:
+    return lambda b: b.node(
+        op_type, "op", [b.node("Mul", "scale", ["input", b.constant("s", np.float32(20))])]
+    )
+
+
 CASES: dict[str, tuple[Graph, tuple[int, ...]]] = {
     "celu": (node("Celu", alpha=0.7), MATRIX),
     "selu": (node("Selu"), MATRIX),
     "softsign": (behind("Softsign"), PICTURE),
+    "sign": (behind("Sign"), PICTURE),
+    "sin": (node("Sin"), VOLUME),
+    "sin_of_large": (of_large("Sin"), VOLUME),
+    "cos": (node("Cos"), VOLUME),
+    "cos_of_large": (of_large("Cos"), VOLUME),
+    "tan": (of("Tanh", "Tan"), VOLUME),
+    "asin": (of("Tanh", "Asin"), VOLUME),
+    "acos": (of("Tanh", "Acos"), VOLUME),
+    "atan": (node("Atan"), VOLUME),
+    "atan_of_large": (of_large("Atan"), VOLUME),
+    "sinh": (node("Sinh"), VOLUME),
+    "sinh_of_large": (of_large("Sinh"), VOLUME),
+    "cosh": (node("Cosh"), VOLUME),
+    "cosh_of_large": (of_large("Cosh"), VOLUME),
+    "asinh": (node("Asinh"), VOLUME),
+    "asinh_of_large": (of_large("Asinh"), VOLUME),
+    "acosh": (lambda b: b.node("Acosh", "op", [b.node("Cosh", "inner", ["input"])]), VOLUME),
+    "atanh": (of("Tanh", "Atanh"), VOLUME),
+    "thresholded_relu": (behind("ThresholdedRelu", alpha=0.4), PICTURE),
+    "thresholded_relu_below": (node("ThresholdedRelu", alpha=-0.4), MATRIX),
+    "shrink": (node("Shrink", lambd=0.4, bias=0.3), MATRIX),
+    "hardmax": (of("Relu", "Hardmax", axis=1), SIGNAL),
+    "hardmax_of_channels": (behind("Hardmax", axis=1), PICTURE),
     "batch_norm": (batch_norm(), PICTURE),
     "batch_norm_of_constant_variance": (batch_norm(1, 3), PICTURE),
     "instance_norm": (instance_norm, PICTURE),
@@ -143,6 +180,32 @@ def test_a_reduction_of_nothing(op_type: str) -> None:
         SIGNAL,
         opset=18,
     )
+
+
+FAR = np.array([-np.inf, -1e30, -89, -1e-30, 0, 1e-30, 1e-4, 1, 89, 1e30, np.inf], np.float32)
+EXACT: dict[str, Callable[[Array], Array]] = {
+    "Sign": np.sign,
+    "Asin": np.arcsin,
+    "Acos": np.arccos,
+    "Atan": np.arctan,
+    "Sinh": np.sinh,
+    "Cosh": np.cosh,
+    "Asinh": np.arcsinh,
+    "Acosh": np.arccosh,
+    "Atanh": np.arctanh,
+    "Celu": lambda x: np.where(x > 0, x, np.expm1(x)),
+    "ThresholdedRelu": lambda x: np.where(x > 1, x, 0),
+    "Shrink": lambda x: np.where(np.abs(x) > 0.5, x, 0),
+}
+
+
+@pytest.mark.parametrize("op_type", EXACT)
+def test_at_the_ends(op_type: str) -> None:
+    """Nothing cancels, and nothing overflows before the result does."""
+    with np.errstate(all="ignore"):
+        wanted = EXACT[op_type](FAR.astype(np.float64)).astype(np.float32)
+    (got,) = run(lower_to_program(build(node(op_type), FAR.shape)), [FAR])
+    np.testing.assert_allclose(got, wanted, rtol=1e-5)
 
 
 def test_log_sum_exp_of_far_values() -> None:

@@ -106,6 +106,7 @@ ROWS: list[tuple[Rewrite, Callable[[Net], Program], list[str]]] = [
     (collapse_movement, programs.shuffle, ["gather"]),
     (collapse_movement, programs.shuffled_halves, ["slice"]),
     (collapse_movement, programs.head, ["reshape"]),
+    (collapse_movement, programs.constant_moved, ["transpose", "transpose", "transpose", "mul"]),
     (collapse_movement, programs.rows_mirrored, ["transpose", "slice"]),
     (
         hoist_transpose,

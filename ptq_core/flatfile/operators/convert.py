@@ -20,7 +20,7 @@ def _bound(_: NoAttributes, x: list[Array], e: list[Array], y: Array, r: Roundof
 CONVERT = OperatorKind(
     code=29,
     name="convert",
-    since=3,
+    since=lambda _: 3,
     attributes=NoAttributes,
     types=FLOATS,
     output=Operand("output", {DType.F32: (DType.F16,), DType.F16: (DType.F32,)}),

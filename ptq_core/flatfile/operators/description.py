@@ -91,8 +91,8 @@ class OperatorKind(Generic[A]):
     code: int
     """Its number in the file."""
     name: str
-    since: int = 1
-    """The first minor version of the format that has it."""
+    since: Callable[[A], int] = field(default=lambda _: 1)
+    """The first minor version of the format that has it with these attributes."""
     attributes: type[A]
     types: tuple[DType, ...]
     """Of the first input; other operands are of the same, unless they say otherwise."""

@@ -85,7 +85,7 @@ def _work(_: Matmul, inputs: Sequence[Tensor], y: Tensor) -> int:
 MATMUL = OperatorKind(
     code=30,
     name="matmul",
-    since=4,
+    since=lambda _: 4,
     attributes=Matmul,
     types=ANY_REAL,
     inputs=(Operand("a"), Operand("b")),

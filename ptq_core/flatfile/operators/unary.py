@@ -43,6 +43,11 @@ class UnaryFunction(enum.IntEnum):
     SILU = 17
     MISH = 18
     GELU = 19
+    SIGN = 20
+    SIN = 21
+    COS = 22
+    ATAN = 23
+    ASINH = 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +117,11 @@ FUNCTIONS: dict[UnaryFunction, _Function] = {
     UnaryFunction.SILU: _Function(lambda x, a: functions.silu(x), _of_input, 1.1),
     UnaryFunction.MISH: _Function(lambda x, a: functions.mish(x), _of_input, 1.1),
     UnaryFunction.GELU: _Function(lambda x, a: functions.gelu(x), _of_input, 1.13),
+    UnaryFunction.SIGN: _Function(lambda x, a: np.sign(x), _exact),
+    UnaryFunction.SIN: _Function(lambda x, a: np.sin(_wide(x)), _of_input, 1.0),
+    UnaryFunction.COS: _Function(lambda x, a: np.cos(_wide(x)), lambda a, x, y: np.abs(x) + 1, 1.0),
+    UnaryFunction.ATAN: _Function(lambda x, a: np.arctan(_wide(x))),
+    UnaryFunction.ASINH: _Function(lambda x, a: np.arcsinh(_wide(x))),
 }
 
 
@@ -158,4 +168,5 @@ UNARY = OperatorKind(
     reference=_reference,
     bound=_bound,
     elementwise=True,
+    since=lambda a: 4 if a.function >= UnaryFunction.SIGN else 1,
 )

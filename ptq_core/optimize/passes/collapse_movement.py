@@ -34,7 +34,8 @@ def collapse_movement(program: Program) -> list[str]:
     rewriter = Rewriter(program)
     for op in rewriter.ops(RESHAPE, *MOVING):
         chain = _chain(rewriter, op)
-        if len(chain) < 2 or rewriter.tensor(chain[0].inputs[0]).elements > _MAX_ELEMENTS:
+        source = rewriter.tensor(chain[0].inputs[0])
+        if len(chain) < 2 or source.is_constant or source.elements > _MAX_ELEMENTS:
             continue
         for begin in range(len(chain) - 1):
             moving = sum(link.kind in MOVING for link in chain[begin:])

@@ -3,6 +3,7 @@
 #define PTQ_KERNELS_UNARY_PLAIN_H_
 
 #include "kernels/unary/contract.h"
+#include "kernels/unary/trigonometry.h"
 #include "kernels/unary/vector_math.h"
 
 namespace ptq {
@@ -80,6 +81,16 @@ PTQ_INLINE void Row(const UnaryRealRow<T>& row) {
       return Map(row, PTQ_LAMBDA(Mish(x)));
     case kUnaryGelu:
       return Map(row, PTQ_LAMBDA(0.5f * x * (1.0f + Erf(x * 0.707106781f))));
+    case kUnarySign:
+      return Map(row, PTQ_LAMBDA(Sign(x)));
+    case kUnarySin:
+      return Map(row, PTQ_LAMBDA(Sin(x)));
+    case kUnaryCos:
+      return Map(row, PTQ_LAMBDA(Cos(x)));
+    case kUnaryAtan:
+      return Map(row, PTQ_LAMBDA(Atan(x)));
+    case kUnaryAsinh:
+      return Map(row, PTQ_LAMBDA(Asinh(x)));
     case kUnaryFunctionCount:
       break;
   }

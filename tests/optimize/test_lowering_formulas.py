@@ -237,10 +237,6 @@ def running_places(b: Qdq) -> str:
     return b.node("GatherElements", "pick", ["input", places], axis=1)
 
 
-def long_list(b: Qdq) -> str:
-    return b.node("Trilu", "part", ["input"])
-
-
 REFUSED: dict[str, tuple[Graph, tuple[int, ...], str]] = {
     "running_places": (running_places, MATRIX, "its list of places is not a constant: pick"),
     "reduction": (
@@ -248,7 +244,23 @@ REFUSED: dict[str, tuple[Graph, tuple[int, ...], str]] = {
         MATRIX,
         "computes with what it scatters",
     ),
-    "long_list": (long_list, (64, 512, 512), "by a list; at most"),
+    "long_list": (node("Trilu"), (64, 512, 513), "its list of elements would have 16809984 numbers"),
+    "long_result": (node("CenterCropPad", [1 << 13, 1 << 13]), MATRIX, "would have"),
+    "long_tile": (node("Tile", [1 << 25]), (3,), "its list of places would have"),
+    "long_expand": (node("Expand", [1 << 25]), (1,), "its list of places would have"),
+    "long_edge": (node("Pad", [0, 1 << 25], mode="edge"), (3,), "its list of places would have"),
+    "large_matrix": (node("CumSum", np.array(0)), (5000,), "its matrix would have 25000000 numbers"),
+    "large_hardmax": (node("Hardmax"), (5000,), "its matrix would have 25000000 numbers"),
+    "large_resize": (
+        node("Resize", None, np.array([1, 1, 1 << 14], np.float32), mode="cubic"),
+        (1, 1, 40),
+        "its matrix would have",
+    ),
+    "large_window": (
+        node("AveragePool", kernel_shape=[4097, 4097], dilations=[2, 2], pads=[4096] * 4),
+        (1, 2, 9, 9),
+        "its window would have",
+    ),
     "outside": (node("GatherND", [[0, 30]]), SIGNAL, "cannot be computed"),
 }
 
@@ -257,5 +269,5 @@ REFUSED: dict[str, tuple[Graph, tuple[int, ...], str]] = {
 def test_refused(name: str) -> None:
     graph, shape, said = REFUSED[name]
     with pytest.raises(InputError) as caught:
-        lower_to_program(build(graph, shape, 18))
+        lower_to_program(build(graph, shape, 19))
     assert said in str(caught.value)

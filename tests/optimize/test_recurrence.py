@@ -95,6 +95,11 @@ REFUSED = {
 }
 
 
+def test_long_sequences_are_refused() -> None:
+    with pytest.raises(InputError, match="1025 steps; at most 1024"):
+        lower_to_program(build(recurrent("RNN"), (1025, 1, WIDTH)))
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name: str) -> None:
     graph, said = REFUSED[name]

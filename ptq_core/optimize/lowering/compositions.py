@@ -6,7 +6,14 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.flatfile.operators.unary import UnaryFunction
-from ptq_core.optimize.lowering.context import Activation, Lowering, get_float, get_int, normal_axis
+from ptq_core.optimize.lowering.context import (
+    Activation,
+    Lowering,
+    check_numbers,
+    get_float,
+    get_int,
+    normal_axis,
+)
 from ptq_core.optimize.lowering.formula import Formula
 
 
@@ -93,6 +100,7 @@ def lower_hardmax(context: Lowering, node: ir.Node) -> None:
     f = Formula(context, node)
     dims = context.dims(f.x)
     axis = normal_axis(get_int(node, "axis", -1), len(dims))
+    check_numbers(dims[axis] ** 2, "its matrix")
     largest = f.sub(1.0, f.of(UnaryFunction.SIGN, f.sub(f.largest(f.x, axis), f.x)))
     earlier = f.product(largest, axis, np.tri(dims[axis], k=-1, dtype=np.float32))
     f.done(f.mul(largest, f.sub(1.0, f.clamp(earlier, hi=1.0))))

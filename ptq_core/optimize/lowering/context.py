@@ -33,6 +33,10 @@ def to_second(rank: int) -> tuple[int, ...]:
     return (0, rank - 1, *range(1, rank - 1))
 
 
+MAX_NUMBERS = 2**24
+"""So many numbers may a constant have that a node's lowering makes: indices, matrices. A node can ask for any size."""
+
+
 class Unsupported(Exception):  # noqa: N818 - a signal inside the lowering, collected into one InputError
     """The node at hand cannot be lowered; the message is the reason, as a phrase."""
 
@@ -277,6 +281,12 @@ class Lowering:
             candidate = f"{name}:{count}"
         self._names.add(candidate)
         return candidate
+
+
+def check_numbers(count: int, what: str) -> None:
+    """Unsupported if a constant of ``count`` numbers, that ``what`` names, is too large to be made."""
+    if count > MAX_NUMBERS:
+        raise Unsupported(f"{what} would have {count} numbers; at most {MAX_NUMBERS}")
 
 
 def is_used(value: ir.Value) -> bool:

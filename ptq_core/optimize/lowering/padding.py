@@ -14,6 +14,7 @@ from ptq_core.optimize.lowering.context import (
     Activation,
     Lowering,
     Unsupported,
+    check_numbers,
     get_string,
     normal_axis,
 )
@@ -48,6 +49,7 @@ def lower_pad(context: Lowering, node: ir.Node) -> None:
         x = _filled(context, node, name, x, widths)
     elif mode != "constant":
         for axis in padded:
+            check_numbers(sizes[axis], "its list of places")
             indices = np.pad(np.arange(len(picks[axis]), dtype=np.int32), widths[axis], mode=mode)  # type: ignore[call-overload]
             x = gathered(context, node_name, f"{name}:{axis}", x, axis, indices)
     context.bind(node.outputs[0], x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from ptq_core.optimize.lowering.context import (
     Constant,
     Lowering,
     Unsupported,
+    check_numbers,
     get_int,
     get_ints,
     is_used,
@@ -150,6 +152,7 @@ def _window_sums(
 ) -> Activation:
     """The sum of each window, padding as zeros: a convolution of each channel with ones."""
     channels = context.dims(x)[1]
+    check_numbers(channels * math.prod(axis.kernel for axis in axes), "its window")
     ones = np.ones((channels, *(axis.kernel for axis in axes), 1), np.float32)
     weights = Weights(f"{name}:ones", Constant(ones), groups=channels)
     return Activation(convolve(context, node_name, name, context.channels_last(x), weights, axes), True)
@@ -157,6 +160,7 @@ def _window_sums(
 
 def _counts(axis: Axis, include_pad: bool) -> np.ndarray:
     """How many elements of each window along ``axis`` count, [outputs]."""
+    check_numbers(axis.outputs * axis.kernel, "its window")
     first = np.arange(axis.outputs)[:, None] * axis.stride - axis.before
     places = first + np.arange(axis.kernel) * axis.dilation
     low, high = (-axis.before, axis.size + axis.after) if include_pad else (0, axis.size)

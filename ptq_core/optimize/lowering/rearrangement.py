@@ -17,15 +17,13 @@ from ptq_core.optimize.lowering.context import (
     Constant,
     Lowering,
     Unsupported,
+    check_numbers,
     get_int,
     get_string,
     normal_axis,
 )
 from ptq_core.optimize.lowering.resampling import resample
 from ptq_core.optimize.lowering.selection import gathered
-
-MAX_NUMBERS = 2**22
-"""A list of so many places may be stored; more would make the file much larger than its weights."""
 
 
 def lower_rearrangement(context: Lowering, node: ir.Node) -> None:
@@ -36,8 +34,7 @@ def lower_rearrangement(context: Lowering, node: ir.Node) -> None:
     entries = [context.activation(node, position) for position in data]
     sizes = [math.prod(context.dims(entry)) for entry in entries]
     total = sum(sizes)
-    if total > MAX_NUMBERS:
-        raise Unsupported(f"it moves {total} elements by a list; at most {MAX_NUMBERS}")
+    check_numbers(total, "its list of elements")
     numbers = iter(np.split(np.arange(1, total + 1, dtype=np.float64), np.cumsum(sizes)[:-1]))
     feeds: dict[str, Array] = {}
     for position, value in enumerate(node.inputs):
@@ -53,10 +50,12 @@ def lower_rearrangement(context: Lowering, node: ir.Node) -> None:
         else:
             raise Unsupported("its list of places is not a constant")
     try:
-        (places,) = ConstantNode(node, feeds, context.opset).results().values()
+        known = ConstantNode(node, feeds, context.opset)
+        check_numbers(known.growth // 8 + total, "its list of places")
+        (places,) = known.results().values()
     except NotComputedError as reason:
         raise Unsupported(str(reason)) from reason
-    if places.size == 0 or places.size > MAX_NUMBERS:
+    if places.size == 0:
         raise Unsupported(f"its result has the shape {list(places.shape)}")
     name, node_name = str(node.outputs[0].name), str(node.name)
     flat = _in_a_row(context, node_name, name, entries)
@@ -135,6 +134,7 @@ def _repeat(
     x = context.reshaped(x, dims, f"{name}:narrow", node_name)
     for axis, count in enumerate(repeats):
         if count > 1:
+            check_numbers(wide[axis], "its list of places")
             indices = np.tile(np.arange(dims[axis], dtype=np.int32), count)
             x = gathered(context, node_name, f"{name}:{axis}", x, axis, indices)
     context.bind(node.outputs[0], x)
@@ -146,6 +146,7 @@ def lower_cum_sum(context: Lowering, node: ir.Node) -> None:
     dims = context.dims(x)
     (axis,) = context.integers(node, 1, "axis") or (0,)
     axis = normal_axis(axis, len(dims))
+    check_numbers(dims[axis] ** 2, "its matrix")
     before = np.tri(dims[axis], k=-1 if get_int(node, "exclusive", 0) else 0, dtype=np.float32)
     matrix = before[::-1, ::-1] if get_int(node, "reverse", 0) else before
     name = str(node.outputs[0].name)
@@ -168,4 +169,5 @@ def lower_eye_like(context: Lowering, node: ir.Node) -> None:
     dims, dtype = context.dims(entry), ir.DataType(get_int(node, "dtype", ir.DataType.FLOAT))
     if len(dims) != 2:
         raise Unsupported(f"its input has {len(dims)} dimensions, not 2")
+    check_numbers(math.prod(dims), "it")
     context.bind(node.outputs[0], Constant(np.eye(*dims, k=get_int(node, "k", 0), dtype=dtype.numpy())))

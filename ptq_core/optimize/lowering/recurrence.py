@@ -40,6 +40,9 @@ _ACTIVATIONS: dict[str, Callable[[Formula, Activation], Activation]] = {
 }
 
 
+MAX_STEPS = 1024
+
+
 @dataclass(frozen=True)
 class _Direction:
     """The parameters of one direction: ``recurrent`` [gates · H, H], both biases [gates · H], peepholes [3 · H]."""
@@ -202,6 +205,8 @@ def _lower(
 
 
 def _check(context: Lowering, node: ir.Node, steps: int) -> None:
+    if steps > MAX_STEPS:
+        raise Unsupported(f"it has {steps} steps; at most {MAX_STEPS}, as each becomes operators of its own")
     lengths = context.constant(node, 4, "list of lengths")
     if lengths is not None and (lengths.array != steps).any():
         raise Unsupported(f"its sequences are of other lengths than its input, {steps}")

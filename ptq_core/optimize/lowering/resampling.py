@@ -10,7 +10,7 @@ from ptq_core.flatfile.operators.attributes import Clamp
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.tensors import Array
 from ptq_core.numerics import functions
-from ptq_core.optimize.lowering.context import Activation, Constant, Lowering
+from ptq_core.optimize.lowering.context import Activation, Constant, Lowering, check_numbers
 
 F32 = np.float32
 
@@ -64,6 +64,7 @@ def outside(scaled: Scaled, coordinates: str) -> Array:
 
 def weights(scaled: Scaled, sampling: Sampling) -> Array:
     """The matrix, float32 [outputs, size]; rows of zeros for pixels `outside`."""
+    check_numbers(scaled.outputs * scaled.size, "its matrix")
     at = places(scaled, sampling.coordinates)
     rows = np.arange(scaled.outputs)
     matrix = np.zeros((scaled.outputs, scaled.size), F32)

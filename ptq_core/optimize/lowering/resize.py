@@ -17,6 +17,7 @@ from ptq_core.optimize.lowering.context import (
     Constant,
     Lowering,
     Unsupported,
+    check_numbers,
     get_float,
     get_int,
     get_ints,
@@ -186,6 +187,8 @@ def _by_dimension(
 ) -> Activation:
     """Nearest pixels are gathered, others are sums by a matrix; what a crop leaves empty is filled at the end."""
     name, node_name = str(node.outputs[0].name), str(node.name)
+    for s in resized.values():
+        check_numbers(s.outputs, "its list of places")
     empty = {axis: outside(s, sampling.coordinates) for axis, s in resized.items()}
     filled = sampling.extrapolation != 0.0 and any(mask.any() for mask in empty.values())
     for axis, s in resized.items():

@@ -96,6 +96,16 @@ def of_large(op_type: str) -> Graph:
     )
 
 
+def gemm(beta: float) -> Graph:
+    """A computed addend, one row for all."""
+
+    def graph(b: Qdq) -> str:
+        row = b.node("ReduceMean", "mean", ["input"], axes=[0])
+        return b.node("Gemm", "op", ["input", b.weight("w", 7, 7), row], beta=beta)
+
+    return graph
+
+
 CASES: dict[str, tuple[Graph, tuple[int, ...]]] = {
     "celu": (node("Celu", alpha=0.7), MATRIX),
     "selu": (node("Selu"), MATRIX),
@@ -135,6 +145,8 @@ CASES: dict[str, tuple[Graph, tuple[int, ...]]] = {
     "lp_normalization_1": (node("LpNormalization", p=1, axis=0), MATRIX),
     "global_lp": (behind("GlobalLpPool"), PICTURE),
     "global_lp_3": (node("GlobalLpPool", p=3), SIGNAL),
+    "gemm_addend": (gemm(1.0), MATRIX),
+    "gemm_scaled_addend": (gemm(0.3), MATRIX),
     "clip_low": (clip(True, False), PICTURE),
     "clip_both": (clip(True, True), PICTURE),
     "clip_high": (clip(False, True), PICTURE),

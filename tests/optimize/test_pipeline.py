@@ -82,11 +82,11 @@ def test_targets() -> None:
 
 
 def many_unsupported(b: Qdq) -> str:
-    x = b.node("Sin", "head/sine", [b.conv("conv", "input", 8, 8)])
-    x = b.node("Conv", "head/running", [x, b.node("Cos", "head/cosine", [x])])
+    x = b.node("Bernoulli", "head/noise", [b.conv("conv", "input", 8, 8)])
+    x = b.node("Conv", "head/running", [x, b.node("RandomNormalLike", "head/normal", [x])])
     scales = b.constant("scales", np.array([1, 1, 2, 2], np.float32))
     x = b.node("Resize", "neck/up", [x, "", scales], mode="linear", coordinate_transformation_mode="middle")
-    return b.node("Sin", "neck/sine", [x])
+    return b.node("Bernoulli", "neck/noise", [x])
 
 
 def other_scale(b: Qdq) -> str:
@@ -107,8 +107,8 @@ REFUSED: dict[str, tuple[Graph, int, list[str]]] = {
         many_unsupported,
         17,
         [
-            "Sin (2): head/sine, neck/sine",
-            "Cos (1): head/cosine",
+            "Bernoulli (2): head/noise, neck/noise",
+            "RandomNormalLike (1): head/normal",
             "Resize (1), its mode, coordinates or rounding are unknown: linear, middle, round_prefer_floor: neck/up",
             "head/running",
         ],

@@ -106,6 +106,20 @@ def gemm(beta: float) -> Graph:
     return graph
 
 
+def masked(b: Qdq) -> str:
+    """Attention's mask: what lies ahead is out of reach."""
+    mask = b.constant("mask", np.tri(9, dtype=bool)[None, 3:])
+    return b.node(
+        "Softmax", "soft", [b.node("Where", "op", [mask, "input", b.constant("far", np.float32(-1e9))])]
+    )
+
+
+def masked_channels(b: Qdq) -> str:
+    x = b.conv("conv", "input", 8, 6)
+    mask = b.constant("mask", np.array([1, 0, 1, 1, 0, 0], bool).reshape(6, 1, 1))
+    return b.node("Where", "op", [mask, x, b.node("Neg", "neg", [x])])
+
+
 CASES: dict[str, tuple[Graph, tuple[int, ...]]] = {
     "celu": (node("Celu", alpha=0.7), MATRIX),
     "selu": (node("Selu"), MATRIX),
@@ -169,6 +183,8 @@ CASES: dict[str, tuple[Graph, tuple[int, ...]]] = {
     "scatter_elements": (scattered("ScatterElements", [1, 2, 3, 0, 4, 1, 2], axis=0), MATRIX),
     "scatter_nd": (scattered("ScatterND", [3], [0]), MATRIX),
     "reverse_sequence": (node("ReverseSequence", [4, 1], time_axis=1, batch_axis=0), SIGNAL),
+    "masked": (masked, SIGNAL),
+    "masked_channels": (masked_channels, PICTURE),
     "size": (sized, MATRIX),
     "eye_like": (eyed, MATRIX),
 }

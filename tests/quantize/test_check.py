@@ -105,7 +105,7 @@ def test_what_is_written_runs(
 ) -> None:
     proto = between_convolutions(make, channels, opset, 1 if make is joined_with_a_constant else batch)
     report = run(proto, tmp_path, algo="abs_max")
-    assert bool(report.notes) == (make is dilated_average)  # which our runtime has not
+    assert not report.notes
     x = np.random.default_rng(0).uniform(-1, 1, SHAPE).astype(np.float32)
     wanted = open_session(proto.SerializeToString(), optimized=False).run(None, {"input": x})[0]
     sessions: tuple[tuple[bool, Int8, int], ...] = (

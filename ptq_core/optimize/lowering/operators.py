@@ -186,6 +186,7 @@ OPERATORS: dict[str, Row] = {
     "Trilu": Row(rearrangement.lower_rearrangement, "yes", "constant diagonal"),
     "Unsqueeze": Row(movement.lower_unsqueeze, "yes", "constant axes"),
     "Upsample": Row(resize.lower_upsample, "yes", "as Resize"),
+    "Where": Row(rearrangement.lower_rearrangement, "", "constant condition"),
 }
 """Op type → its row, sorted. Any operator whose inputs are all constant is folded, listed here or not.
 A test holds the node tests of the onnx package to every row."""

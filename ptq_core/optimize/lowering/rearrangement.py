@@ -25,6 +25,9 @@ from ptq_core.optimize.lowering.context import (
 from ptq_core.optimize.lowering.resampling import resample
 from ptq_core.optimize.lowering.selection import gathered
 
+_DATA = {"ScatterElements": [0, 2], "ScatterND": [0, 2], "Where": [1, 2]}
+"""Op type → the inputs whose elements come out, where it is not just the first."""
+
 
 def lower_rearrangement(context: Lowering, node: ir.Node) -> None:
     """One gather of all elements in a row; where the node writes zeros, of one more that is zero."""
@@ -75,8 +78,8 @@ def _within(context: Lowering, node: ir.Node, numbers: Array) -> Array:
 
 
 def _data_positions(node: ir.Node) -> list[int]:
-    """The inputs whose elements come out: the first, and the updates of a scatter."""
-    return [0, 2] if node.op_type.startswith("Scatter") else [0]
+    """The inputs whose elements come out."""
+    return _DATA.get(node.op_type, [0])
 
 
 def _in_a_row(context: Lowering, node_name: str, name: str, entries: list[Activation]) -> Activation:

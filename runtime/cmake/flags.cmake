@@ -23,6 +23,7 @@ endif()
 if(PTQ_SANITIZE)
   target_compile_options(ptq_flags INTERFACE -fsanitize=${PTQ_SANITIZE} -fno-sanitize-recover=all -g -O1)
   target_link_options(ptq_flags INTERFACE -fsanitize=${PTQ_SANITIZE})
+  target_compile_definitions(ptq_flags INTERFACE PTQ_CHECK_CONTRACTS)  # src/kernels/checked.h
 else()
   target_link_options(ptq_flags INTERFACE $<$<CONFIG:Release>:-s>)
 endif()

@@ -1,5 +1,5 @@
 // The lists of arg_max kernels, from kernels.inc.
-#include "kernels/arg_max/contract.h"
+#include "kernels/arg_max/checks.h"
 #include "kernels/kept.h"
 
 namespace ptq {

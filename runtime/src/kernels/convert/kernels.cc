@@ -1,5 +1,5 @@
 // The lists of conversion kernels, from kernels.inc.
-#include "kernels/convert/contract.h"
+#include "kernels/convert/checks.h"
 #include "kernels/kept.h"
 
 namespace ptq {

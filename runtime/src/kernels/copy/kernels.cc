@@ -1,5 +1,5 @@
 // The lists of copy kernels, from kernels.inc.
-#include "kernels/copy/contract.h"
+#include "kernels/copy/checks.h"
 #include "kernels/kept.h"
 
 namespace ptq {

@@ -1,5 +1,5 @@
 // The lists of CRC-32 kernels, from kernels.inc.
-#include "kernels/crc32/contract.h"
+#include "kernels/crc32/checks.h"
 #include "kernels/kept.h"
 
 namespace ptq {

@@ -1,5 +1,5 @@
 // The lists of depthwise kernels, from kernels.inc.
-#include "kernels/depthwise/contract.h"
+#include "kernels/depthwise/checks.h"
 #include "kernels/depthwise/pack.h"
 #include "kernels/depthwise/row_groups.h"
 #include "kernels/kept.h"

@@ -1,6 +1,6 @@
 // The lists of elementwise kernels, from kernels.inc.
 #include "format/op_kinds.h"
-#include "kernels/elementwise/contract.h"
+#include "kernels/elementwise/checks.h"
 #include "kernels/kept.h"
 
 namespace ptq {

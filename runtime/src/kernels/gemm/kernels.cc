@@ -1,5 +1,5 @@
 // The lists of gemm kernels, from kernels.inc.
-#include "kernels/gemm/contract.h"
+#include "kernels/gemm/checks.h"
 #include "kernels/kept.h"
 
 namespace ptq {

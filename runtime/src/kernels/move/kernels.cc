@@ -1,6 +1,6 @@
 // The lists of transpose kernels, from kernels.inc.
 #include "kernels/kept.h"
-#include "kernels/move/contract.h"
+#include "kernels/move/checks.h"
 
 namespace ptq {
 

@@ -1,6 +1,6 @@
 // The lists of pooling kernels, from kernels.inc.
 #include "kernels/kept.h"
-#include "kernels/pool/contract.h"
+#include "kernels/pool/checks.h"
 
 namespace ptq {
 

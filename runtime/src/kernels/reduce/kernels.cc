@@ -1,6 +1,6 @@
 // The lists of reduce kernels, from kernels.inc.
 #include "kernels/kept.h"
-#include "kernels/reduce/contract.h"
+#include "kernels/reduce/checks.h"
 
 namespace ptq {
 

@@ -1,6 +1,6 @@
 // The lists of resize kernels, from kernels.inc.
 #include "kernels/kept.h"
-#include "kernels/resize/contract.h"
+#include "kernels/resize/checks.h"
 
 namespace ptq {
 

@@ -1,6 +1,6 @@
 // The lists of softmax kernels, from kernels.inc.
 #include "kernels/kept.h"
-#include "kernels/softmax/contract.h"
+#include "kernels/softmax/checks.h"
 
 namespace ptq {
 

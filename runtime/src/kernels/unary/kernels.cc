@@ -1,6 +1,6 @@
 // The lists of unary kernels, from kernels.inc.
 #include "kernels/kept.h"
-#include "kernels/unary/contract.h"
+#include "kernels/unary/checks.h"
 
 namespace ptq {
 

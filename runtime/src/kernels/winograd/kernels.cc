@@ -1,6 +1,6 @@
 // The lists of winograd kernels, from kernels.inc.
 #include "kernels/kept.h"
-#include "kernels/winograd/contract.h"
+#include "kernels/winograd/checks.h"
 
 namespace ptq {
 

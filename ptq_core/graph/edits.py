@@ -10,6 +10,11 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 
+def input_of(node: ir.Node, place: int | None) -> ir.Value | None:
+    """The input of ``node`` at ``place``; None if it is absent."""
+    return None if place is None or place >= len(node.inputs) else node.inputs[place]
+
+
 def constant_array(value: ir.Value | None) -> NDArray[Any] | None:
     """The array of an initializer (or lifted constant); None for anything that is computed or fed."""
     if value is None or value.const_value is None or value.is_graph_input():

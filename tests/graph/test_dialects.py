@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper
 
-from ptq_core.errors import PtqError
+from ptq_core.errors import InputError, PtqError
 from ptq_core.graph.dialects import one_dialect
 from ptq_core.graph.dialects.qoperators import QOPERATORS
 from ptq_core.graph.io import load_model
@@ -272,6 +273,24 @@ def test_movement(tmp_path: Path, name: str, dtype: type[np.integer]) -> None:
     for node in model.graph:
         if node.op_type == "QuantizeLinear":
             assert {use.node.op_type for use in node.outputs[0].uses()} == {"DequantizeLinear"}
+
+
+@pytest.mark.parametrize("name", QOPERATOR_GRAPHS)
+def test_an_operator_without_an_input_is_no_bug(tmp_path: Path, name: str) -> None:
+    """com.microsoft's operators pass onnx's checker with any inputs."""
+    path, whole = tmp_path / "m.onnx", model_of(QOPERATOR_GRAPHS[name], np.uint8)
+    for node in range(len(whole.graph.node)):
+        for place in range(len(whole.graph.node[node].input)):
+            for cut in (False, True):
+                proto = onnx.ModelProto.FromString(whole.SerializeToString())
+                inputs = proto.graph.node[node].input
+                if cut:
+                    del inputs[place:]
+                else:
+                    inputs[place] = ""
+                onnx.save(proto, path)
+                with contextlib.suppress(InputError):
+                    optimize(path, tmp_path / "m.nb", targets=("host",))
 
 
 def test_a_model_in_the_dialect_stays_as_it_is() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.graph.dialects.integers import Scale, Writer
-from ptq_core.graph.dialects.qoperators import MICROSOFT, input_of
-from ptq_core.graph.edits import constant_array
+from ptq_core.graph.dialects.qoperators import MICROSOFT
+from ptq_core.graph.edits import constant_array, input_of
 
 INTEGER_OPERATORS = {"ConvInteger": ("Conv", 0), "MatMulInteger": ("MatMul", -1)}
 """Integers of a DynamicQuantizeLinear times constant ones → the float operator, and the axis of its weights' channels."""
@@ -41,17 +41,17 @@ def dequantize_dynamic(model: ir.Model) -> list[str]:
 
 
 def _from_integers(writer: Writer, node: ir.Node) -> str | None:
-    x = _dynamic(node.inputs[0])
+    x = _dynamic(input_of(node, 0))
     cast = _sole_reader(node.outputs[0], "Cast")
     scaled = None if cast is None else _sole_reader(cast.outputs[0], "Mul")
-    if x is None or cast is None or scaled is None or input_of(node, 2) is not x.outputs[2]:
+    if x is None or not x.inputs or cast is None or scaled is None or input_of(node, 2) is not x.outputs[2]:
         return None
     if cast.attributes.get_int("to", 0) != ir.DataType.FLOAT:
         return None
-    factor = scaled.inputs[1] if scaled.inputs[0] is cast.outputs[0] else scaled.inputs[0]
+    factor = input_of(scaled, 1) if scaled.inputs[0] is cast.outputs[0] else scaled.inputs[0]
     scales = _other_factor(factor, x.outputs[1])
     float_type, axis = INTEGER_OPERATORS[node.op_type]
-    weights = _weights(writer, scaled, node.inputs[1], scales, input_of(node, 3), axis)
+    weights = _weights(writer, scaled, input_of(node, 1), scales, input_of(node, 3), axis)
     if weights is None:
         return None
     kept = list(node.attributes.values())
@@ -62,13 +62,13 @@ def _from_integers(writer: Writer, node: ir.Node) -> str | None:
 
 def _from_fused(writer: Writer, node: ir.Node) -> str | None:
     scale, zero_point, bias = (input_of(node, place) for place in FUSED[node.op_type])
-    x = node.inputs[0]
+    x = input_of(node, 0)
     if node.op_type == "MatMulIntegerToFloat":
         source = _dynamic(x)
-        same = source is not None and node.inputs[2] is source.outputs[1]
-        x = source.inputs[0] if source is not None and same else None
+        same = source is not None and input_of(node, 2) is source.outputs[1]
+        x = input_of(source, 0) if source is not None and same else None
     scales = constant_array(scale)
-    weights = None if x is None else _weights(writer, node, node.inputs[1], scales, zero_point, -1)
+    weights = None if x is None else _weights(writer, node, input_of(node, 1), scales, zero_point, -1)
     if weights is None:
         return None
     y = writer.emit(node, "MatMul", [x, weights], "MatMul")
@@ -91,7 +91,10 @@ def _weights(
     if q is None or integers is None or scales is None:
         return None
     of_outputs = integers.shape[axis] if integers.ndim else 1
-    if scales.size not in (1, of_outputs):
+    z = constant_array(zero_point)
+    if scales.size not in (1, of_outputs) or (
+        zero_point is not None and (z is None or z.size not in (1, scales.size))
+    ):
         return None
     # A factor per output of a convolution is [O, 1, 1]; [O] would run along the width.
     if scales.size > 1 and axis == 0 and scales.shape[-2:] != (1, 1):
@@ -130,7 +133,7 @@ def _other_factor(product: ir.Value | None, factor: ir.Value) -> np.ndarray | No
     node = None if product is None else product.producer()
     if node is None or node.op_type != "Mul" or factor not in node.inputs:
         return None
-    return constant_array(node.inputs[1] if node.inputs[0] is factor else node.inputs[0])
+    return constant_array(input_of(node, 1) if node.inputs[0] is factor else node.inputs[0])
 
 
 def _sole_reader(value: ir.Value, op_type: str) -> ir.Node | None:

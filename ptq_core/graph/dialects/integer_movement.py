@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.graph.dialects.integers import Scale, Writer
-from ptq_core.graph.edits import constant_array
+from ptq_core.graph.edits import constant_array, input_of
 from ptq_core.graph.op_types import BY_ONNX_TYPE, Kind, kind_of
 
 _ALSO_MOVE: dict[str, tuple[int, ...] | None] = {
@@ -35,9 +35,9 @@ def dequantize_movement(model: ir.Model) -> list[str]:
     scales: dict[ir.Value, Scale] = {}
     for node in list(model.graph):
         if node.op_type == "QuantizeLinear":
-            zero_point = node.inputs[2] if len(node.inputs) > 2 else None
-            if node.inputs[1] is not None:
-                scales[node.outputs[0]] = Scale(node.inputs[1], zero_point)
+            given = input_of(node, 1)
+            if given is not None:
+                scales[node.outputs[0]] = Scale(given, input_of(node, 2))
             continue
         places = data_places(node)
         scale = _scale(node, places, scales)

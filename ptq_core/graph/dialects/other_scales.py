@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.graph.dialects.integers import Scale, Writer
-from ptq_core.graph.edits import constant_array
+from ptq_core.graph.edits import constant_array, input_of
 
 BITS = {
     ir.DataType.INT8: (-128, 127),
@@ -45,7 +45,7 @@ def lower_other_scales(model: ir.Model) -> list[str]:
     """
     writer, changes = Writer(model.graph), []
     for node in list(model.graph):
-        if node.op_type != "QuantizeLinear" or constant_array(node.inputs[0]) is not None:
+        if node.op_type != "QuantizeLinear" or constant_array(input_of(node, 0)) is not None:
             continue
         found = _quantized(node)
         readers = [use.node for use in node.outputs[0].uses()]
@@ -66,21 +66,22 @@ def lower_other_scales(model: ir.Model) -> list[str]:
 
 def _quantized(node: ir.Node) -> _Quantized | None:
     """None for scales that are not constant or run along a dimension that is not known, and for types beside BITS."""
-    scale = constant_array(node.inputs[1])
-    zero = node.inputs[2] if len(node.inputs) > 2 else None
+    scale, zero = constant_array(input_of(node, 1)), input_of(node, 2)
     zero_point = np.zeros(1, np.uint8) if zero is None else constant_array(zero)
     declared = node.attributes.get_int("output_dtype", 0)
     dtype = ir.DataType(declared or ir.DataType.UINT8) if zero is None else zero.dtype
     if scale is None or zero_point is None or dtype not in BITS or "block_size" in node.attributes:
         return None
     x = node.inputs[0]
+    if scale.size < 1 or zero_point.size not in (1, scale.size):
+        return None
     shape = [1]
     if scale.size > 1:
         if x is None or x.shape is None:
             return None
         rank, axis = len(x.shape), node.attributes.get_int("axis", 1)
         shape = [-1 if i == axis % rank else 1 for i in range(rank)]
-    whole = np.broadcast_to(zero_point.astype(np.int64).reshape(-1), (max(scale.size, zero_point.size),))
+    whole = np.broadcast_to(zero_point.astype(np.int64).reshape(-1), (scale.size,))
     return _Quantized(node, dtype, scale.astype(np.float32).reshape(shape), whole.reshape(shape))
 
 
@@ -90,7 +91,7 @@ def _reads_as(reader: ir.Node, node: ir.Node) -> bool:
 
 
 def _equal(a: ir.Node, b: ir.Node, place: int) -> bool:
-    first, second = (constant_array(n.inputs[place]) if len(n.inputs) > place else None for n in (a, b))
+    first, second = (constant_array(input_of(n, place)) for n in (a, b))
     if first is None or second is None:
         return first is second
     return np.array_equal(first, second)
@@ -152,12 +153,13 @@ def _into_weights(writer: Writer, reader: ir.Node, x: ir.Value, scales: np.ndarr
 
 def _depthwise_weights(conv: ir.Node, channels: int) -> ir.Node | None:
     """The DequantizeLinear of the weights of ``conv``, if it has a group for each of the ``channels``."""
-    if conv.op_type != "Conv" or conv.attributes.get_int("group", 1) != channels or conv.inputs[1] is None:
+    given = input_of(conv, 1)
+    if conv.op_type != "Conv" or conv.attributes.get_int("group", 1) != channels or given is None:
         return None
-    weights = conv.inputs[1].producer()
+    weights = given.producer()
     if weights is None or weights.op_type != "DequantizeLinear" or constant_array(weights.inputs[0]) is None:
         return None
-    scales = constant_array(weights.inputs[1])
+    scales = constant_array(input_of(weights, 1))
     along_outputs = scales is not None and (scales.size == 1 or weights.attributes.get_int("axis", 1) == 0)
     return weights if along_outputs else None
 

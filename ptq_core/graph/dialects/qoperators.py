@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.graph.dialects.integers import Scale, Writer
-from ptq_core.graph.edits import constant_array
+from ptq_core.graph.edits import constant_array, input_of
 
 ONNX, MICROSOFT = "", "com.microsoft"
 
@@ -32,6 +32,8 @@ class _Row:
     """int32, with the product of the operands' scales (and alpha)."""
     more: int | None = None
     """Every so many inputs behind the last there may be another operand."""
+    symmetric: bool = False
+    """Zero points may be absent; onnxruntime crashes where others have none."""
     dropped: tuple[str, ...] = ()
     """Attributes that the float operator has not."""
     fits: Callable[[ir.Node], bool] = field(default=lambda node: True)
@@ -61,13 +63,15 @@ QOPERATORS: dict[tuple[str, str], _Row] = {
     (ONNX, "QLinearConv"): _Row("Conv", {0: None, 3: lambda node: 0}, 6, bias=8),
     (ONNX, "QLinearMatMul"): _Row("MatMul", {0: lambda node: -2, 3: lambda node: -1}, 6),
     (MICROSOFT, "QGemm"): _Row("Gemm", {0: None, 3: _columns}, 7, bias=6),
-    (MICROSOFT, "QLinearAdd"): _Row("Add", _TWO, 6),
-    (MICROSOFT, "QLinearMul"): _Row("Mul", _TWO, 6),
+    (MICROSOFT, "QLinearAdd"): _Row("Add", _TWO, 6, symmetric=True),
+    (MICROSOFT, "QLinearMul"): _Row("Mul", _TWO, 6, symmetric=True),
     (MICROSOFT, "QLinearConcat"): _Row("Concat", {2: None}, 0, more=3),
-    (MICROSOFT, "QLinearSigmoid"): _Row("Sigmoid", _ONE, 3),
-    (MICROSOFT, "QLinearLeakyRelu"): _Row("LeakyRelu", _ONE, 3),
+    (MICROSOFT, "QLinearSigmoid"): _Row("Sigmoid", _ONE, 3, symmetric=True),
+    (MICROSOFT, "QLinearLeakyRelu"): _Row("LeakyRelu", _ONE, 3, symmetric=True),
     (MICROSOFT, "QLinearSoftmax"): _Row("Softmax", _ONE, 3, dropped=("opset",), fits=_along_one_axis),
-    (MICROSOFT, "QLinearAveragePool"): _Row("AveragePool", _ONE, 3, dropped=_POOL, fits=_channels_first),
+    (MICROSOFT, "QLinearAveragePool"): _Row(
+        "AveragePool", _ONE, 3, symmetric=True, dropped=_POOL, fits=_channels_first
+    ),
     (MICROSOFT, "QLinearGlobalAveragePool"): _Row(
         "GlobalAveragePool", _ONE, 3, dropped=_POOL, fits=_channels_first
     ),
@@ -89,17 +93,22 @@ def expand_qoperators(model: ir.Model) -> list[str]:
             continue
         domain = ONNX if node.domain == "ai.onnx" else node.domain
         row = QOPERATORS.get((domain, node.op_type))
-        if row is not None and _has_constant_scales(node, row) and row.fits(node):
-            changes.append(
-                f"{node.op_type} `{node.name}` ⇒ DequantizeLinear + {row.float_type} + QuantizeLinear"
-            )
-            _expand(writer, node, row)
+        operands = None if row is None else _operands(node, row)
+        if row is None or operands is None or not row.fits(node):
+            continue
+        result, zero_point = input_of(node, row.result), input_of(node, row.result + 1)
+        if result is not None and zero_point is None and not row.symmetric:
+            continue
+        scales = [scale.scale for _, scale in operands] + [result]
+        if any(scale is not None and constant_array(scale) is None for scale in scales):
+            continue
+        changes.append(f"{node.op_type} `{node.name}` ⇒ DequantizeLinear + {row.float_type} + QuantizeLinear")
+        _expand(writer, node, row, operands)
     return changes
 
 
-def _expand(writer: Writer, node: ir.Node, row: _Row) -> None:
+def _expand(writer: Writer, node: ir.Node, row: _Row, operands: list[tuple[ir.Value, Scale]]) -> None:
     inputs: list[ir.Value | None] = []
-    operands = _operands(node, row)
     for i, operand in enumerate(operands):
         q, scale = operand
         inputs.append(writer.dequantized(node, q, scale, f"dequantized{i}"))
@@ -122,18 +131,18 @@ def _expand(writer: Writer, node: ir.Node, row: _Row) -> None:
     writer.quantize_in_place_of(node, y, Scale(scale_out, zero_point))
 
 
-def _operands(node: ir.Node, row: _Row) -> list[tuple[ir.Value, Scale]]:
+def _operands(node: ir.Node, row: _Row) -> list[tuple[ir.Value, Scale]] | None:
+    """The integers of ``node``, each with its scale; None where one of them is missing."""
     places = dict(row.integers)
     if row.more is not None:
         places = dict.fromkeys(range(min(places), len(node.inputs), row.more))
     found = []
     for place, axis in places.items():
-        q, scale = node.inputs[place], node.inputs[place + 1]
-        assert q is not None
-        assert scale is not None
-        along = None if axis is None else axis(node)
-        found.append((q, Scale(scale, input_of(node, place + 2), along)))
-    return found
+        q, scale, zero_point = (input_of(node, place + i) for i in range(3))
+        if q is None or scale is None or (zero_point is None and not row.symmetric):
+            return None
+        found.append((q, Scale(scale, zero_point, None if axis is None else axis(node))))
+    return found or None
 
 
 def _zero_of(operand: tuple[ir.Value, Scale], node: ir.Node) -> np.ndarray:
@@ -144,19 +153,6 @@ def _zero_of(operand: tuple[ir.Value, Scale], node: ir.Node) -> np.ndarray:
         return np.zeros((), known.dtype)
     dtype = node.outputs[0].dtype or q.dtype or ir.DataType.UINT8
     return np.zeros((), dtype.numpy())
-
-
-def _has_constant_scales(node: ir.Node, row: _Row) -> bool:
-    if any(place + 1 >= len(node.inputs) for place in row.integers):
-        return False
-    scales = [scale.scale for _, scale in _operands(node, row)]
-    out = input_of(node, row.result)
-    return all(constant_array(scale) is not None for scale in (*scales, *([] if out is None else [out])))
-
-
-def input_of(node: ir.Node, place: int | None) -> ir.Value | None:
-    """The input of ``node`` at ``place``; None if it is absent."""
-    return None if place is None or place >= len(node.inputs) else node.inputs[place]
 
 
 def _array(value: ir.Value) -> np.ndarray:

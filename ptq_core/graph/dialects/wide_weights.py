@@ -13,8 +13,7 @@ import onnx_ir as ir
 
 from ptq_core.graph.dialects.integer_movement import data_places, kind_of_data
 from ptq_core.graph.dialects.integers import Scale, Writer
-from ptq_core.graph.dialects.qoperators import input_of
-from ptq_core.graph.edits import constant_array
+from ptq_core.graph.edits import constant_array, input_of
 from ptq_core.graph.op_types import Kind
 
 LIMIT = 127
@@ -69,14 +68,15 @@ def _with_again(writer: Writer, node: ir.Node, scale: Scale, again: np.ndarray) 
 
 def _activation(node: ir.Node) -> Scale | None:
     """The one scale of the 8-bit integers that reach ``node`` through a DequantizeLinear and what moves its values."""
-    made = None if node.inputs[0] is None else node.inputs[0].producer()
+    made = _maker(node, 0)
     while made is not None and kind_of_data(made) == Kind.MOVES and data_places(made) == [0]:
-        made = None if made.inputs[0] is None else made.inputs[0].producer()
-    if made is None or made.op_type != "DequantizeLinear" or constant_array(made.inputs[0]) is not None:
+        made = _maker(made, 0)
+    if made is None or made.op_type != "DequantizeLinear" or constant_array(input_of(made, 0)) is not None:
         return None
-    if made.inputs[1] is None:
+    given = input_of(made, 1)
+    if given is None:
         return None
-    scale = Scale(made.inputs[1], input_of(made, 2))
+    scale = Scale(given, input_of(made, 2))
     s, z = constant_array(scale.scale), constant_array(scale.zero_point)
     if (
         s is None
@@ -98,19 +98,21 @@ def _weights(node: ir.Node) -> _Weights | None:
         or "block_size" in made.attributes
     ):
         return None
-    q, scale = (constant_array(value) for value in made.inputs[:2])
-    zero = constant_array(made.inputs[2]) if len(made.inputs) > 2 else np.zeros(1, np.int16)
+    given, zero_point = input_of(made, 1), input_of(made, 2)
+    q, scale = constant_array(input_of(made, 0)), constant_array(given)
+    zero = np.zeros(1, np.int16) if zero_point is None else constant_array(zero_point)
     if q is None or scale is None or zero is None or q.dtype not in (np.int8, np.uint8):
         return None
     axis = made.attributes.get_int("axis", 1) % q.ndim if q.ndim else 0
-    if scale.size > 1 and axis == inputs:
+    channels = q.shape[axis] if q.ndim else 1
+    if not {scale.size, zero.size} <= {1, channels} or (max(scale.size, zero.size) > 1 and axis == inputs):
         return None
     along = [-1 if i == axis and zero.size > 1 else 1 for i in range(q.ndim)]
     distances = q.astype(np.int16) - zero.astype(np.int16).reshape(along)
     largest = np.abs(distances).max(initial=0)
-    if made.inputs[1] is None or not LIMIT < largest <= 2 * LIMIT:
+    if given is None or not LIMIT < largest <= 2 * LIMIT:
         return None
-    return _Weights(made.inputs[1], axis, distances, inputs)
+    return _Weights(given, axis, distances, inputs)
 
 
 def _inputs_axis(node: ir.Node) -> int | None:
@@ -121,6 +123,12 @@ def _inputs_axis(node: ir.Node) -> int | None:
         return 1 if node.attributes.get_int("group", 1) == 1 else None
     if node.op_type == "Gemm" and not node.attributes.get_int("transA", 0):
         return 1 if node.attributes.get_int("transB", 0) else 0
-    made = None if node.inputs[1] is None else node.inputs[1].producer()
-    known = None if made is None else constant_array(made.inputs[0])
+    made = _maker(node, 1)
+    known = None if made is None else constant_array(input_of(made, 0))
     return 0 if node.op_type == "MatMul" and known is not None and known.ndim == 2 else None
+
+
+def _maker(node: ir.Node, place: int) -> ir.Node | None:
+    """The node that writes the input of ``node`` at ``place``."""
+    value = input_of(node, place)
+    return None if value is None else value.producer()

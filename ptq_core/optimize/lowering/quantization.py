@@ -14,6 +14,7 @@ from ptq_core.flatfile.operators.attributes import INT8_MAX
 from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
 from ptq_core.flatfile.operators.quantize import QUANTIZE
 from ptq_core.flatfile.tensors import Array, DType, QuantParams
+from ptq_core.graph.edits import input_of
 from ptq_core.optimize.lowering.context import (
     Activation,
     Constant,
@@ -68,7 +69,7 @@ class _Affine:
 
 def lower_quantize(context: Lowering, node: ir.Node) -> None:
     """QuantizeLinear to int8 or uint8 → quantize; of a constant: done now."""
-    entry = context.find(node.inputs[0])
+    entry = context.find(input_of(node, 0))
     if entry is None:
         raise Unsupported("its input is missing")
     declared = get_int(node, "output_dtype", 0)
@@ -103,7 +104,7 @@ def lower_dequantize(context: Lowering, node: ir.Node) -> None:
 
     A constant that no int8 operator can take is float32 from here on: of 16 bits, of other zero points per channel.
     """
-    entry = context.find(node.inputs[0])
+    entry = context.find(input_of(node, 0))
     if entry is None:
         raise Unsupported("its input is missing")
     if isinstance(entry, Constant):

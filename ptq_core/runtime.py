@@ -322,6 +322,9 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     2: np.dtype(np.int8),
     3: np.dtype(np.int32),
     5: np.dtype(np.float16),
+    6: np.dtype(np.int64),
+    7: np.dtype(np.uint8),
+    8: np.dtype(np.bool_),
 }
 
 _INVALID_ARGUMENT = 1
@@ -346,6 +349,11 @@ _FAILURES: dict[int, tuple[type[PtqError], str, str]] = {
         DeviceError,
         "the memory plan and the weights must fit into memory",
         "free memory or use a smaller model",
+    ),
+    6: (
+        InputError,
+        "indices that the model computes exist, and it divides no integer by 0",
+        "check what the model is fed: its inputs have values that it was not made for",
     ),
 }
 """ptq_status → the error it becomes, the rule, the next step."""

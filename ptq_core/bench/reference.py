@@ -91,5 +91,7 @@ def _random(info: TensorInfo, index: int) -> Array:
     generator = np.random.default_rng((SEED, index))
     if info.dtype == np.float32:
         return generator.uniform(-1, 1, info.shape).astype(np.float32)
+    if info.dtype == np.bool_:
+        return generator.integers(0, 2, info.shape).astype(np.bool_)
     low, high = (-128, 127) if info.dtype == np.int8 else (0, 255)
     return generator.integers(low, high, info.shape, info.dtype, endpoint=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
+from ptq_core.flatfile.operators.reshape import RESHAPE
 from ptq_core.flatfile.operators.weighted import is_compressed
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.tensors import DType, Tensor
@@ -59,6 +60,17 @@ def expand_weights(program: Program) -> Program:
 def lowest_minor(program: Program) -> int:
     """The first minor version of the format that can hold ``program``."""
     kinds = max((op.kind.since(op.attributes) for op in program.ops), default=1)
-    half = 3 if any(tensor.dtype == DType.F16 for tensor in program.tensors) else 1
+    types = max((_since(tensor.dtype) for tensor in program.tensors), default=1)
+    integers = 4 if any(_computes_on_i32(program, op) for op in program.ops) else 1
     compressed = 2 if next(compressed_ops(program), None) is not None else 1
-    return max(kinds, half, compressed)
+    return max(kinds, types, integers, compressed)
+
+
+def _since(dtype: DType) -> int:
+    return {DType.F16: 3, DType.I64: 4, DType.U8: 4, DType.BOOL: 4}.get(dtype, 1)
+
+
+def _computes_on_i32(program: Program, op: Op) -> bool:
+    """Reshapes of i32 are older."""
+    x = op.inputs[0]
+    return x is not None and program.tensors[x].dtype == DType.I32 and op.kind is not RESHAPE

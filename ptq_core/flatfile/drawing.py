@@ -7,10 +7,15 @@ from collections.abc import Iterator
 
 from ptq_core.errors import DeviceError
 from ptq_core.flatfile.program import Op, Program
-from ptq_core.flatfile.tensors import DType, Tensor
+from ptq_core.flatfile.tensors import INTEGERS, DType, Tensor
 from ptq_core.printable import printable
 
-FILLS = {DType.I8: "#d5e8d4", DType.F32: "#dae8fc", DType.I32: "#fff2cc", DType.F16: "#e1d5e7"}
+FILLS = {
+    DType.I8: "#d5e8d4",
+    DType.F32: "#dae8fc",
+    DType.F16: "#e1d5e7",
+    **dict.fromkeys((*INTEGERS, DType.BOOL), "#fff2cc"),
+}
 """By the type that an operator writes."""
 
 TIMEOUT_S = 120

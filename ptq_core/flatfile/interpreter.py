@@ -40,7 +40,8 @@ def evaluate(
 ) -> Array:
     """What ``op`` makes of ``operands``, which with their ``tensors`` are aligned with its inputs; ``out`` is its output.
 
-    Weights are expanded. Raises ValueError if the result is not of the type and dims of ``out``.
+    Weights are expanded. Raises ValueError if the result is not of the type and dims of ``out``, OutOfRangeError where an
+    operand is a value that the operator does not take.
     """
     widened = [None if values is None else _widened(values) for values in operands]
     result = op.kind.reference(Call(op.attributes, tensors, widened, out))

@@ -27,7 +27,7 @@ from ptq_core.flatfile.plan_check import check_plan
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.refusal import FlatFileError, shown
 from ptq_core.flatfile.sections import Header, Section, read_header, read_sections
-from ptq_core.flatfile.tensors import Array, DType, QuantParams, Tensor
+from ptq_core.flatfile.tensors import QUANTIZED, Array, DType, QuantParams, Tensor
 from ptq_core.flatfile.work import MAX_WORK, memory_limit, operator_work
 from ptq_core.inputs import open_input
 
@@ -221,6 +221,10 @@ class _Reader:
         if not constant:
             return Tensor(name, dtype, dims, qparams, None, offset)
         data = np.frombuffer(weights, dtype.numpy, elements, offset).reshape(dims)
+        if dtype == DType.BOOL and (data.view(np.uint8) > 1).any():
+            raise FlatFileError(
+                f"{where} values", f"a byte of {data.view(np.uint8).max()}", "a bool is 0 or 1"
+            )
         return Tensor(name, dtype, dims, qparams, data)
 
     def _dims(self, where: str, entries: tuple[int, ...], rank: int) -> tuple[int, ...]:
@@ -241,12 +245,12 @@ class _Reader:
         self, where: str, dtype: DType, dims: tuple[int, ...], index: int, scales: Array
     ) -> QuantParams | None:
         if index == layout.ABSENT:
-            if dtype in (DType.I8, DType.I16):
+            if dtype in QUANTIZED:
                 raise FlatFileError(
                     f"{where} qparams", "none", f"an {dtype.label} tensor has quantization parameters"
                 )
             return None
-        if dtype in (DType.F32, DType.F16):
+        if dtype not in (*QUANTIZED, DType.I32):
             raise FlatFileError(
                 f"{where} qparams", f"{index}", f"an {dtype.label} tensor has no quantization parameters"
             )

@@ -115,7 +115,7 @@ def read_sections(data: memoryview, header: Header) -> dict[bytes, Section]:
             raise FlatFileError(
                 "section table", f"section {kind.decode()} is missing", "all sections but META are present"
             )
-    _check_gaps(data, table_end, sorted(ranges))
+    _check_gaps(data, table_end, sorted(ranges, key=lambda place: place[:2]))
     _check_strings(found[b"STRS"].data)
     if found[b"PLAN"].count != 1:
         raise FlatFileError("section 'PLAN' count", f"{found[b'PLAN'].count}", "exactly one")

@@ -21,6 +21,9 @@ class DType(enum.IntEnum):
     I32 = 3
     I16 = 4
     F16 = 5
+    I64 = 6
+    U8 = 7
+    BOOL = 8
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -34,7 +37,7 @@ class DType(enum.IntEnum):
 
     @property
     def label(self) -> str:
-        """The name of the page: `f32`, `i8`, `i32`, `i16`, `f16`."""
+        """The name of the page: `f32`, `i8`, `i32`, `i16`, `f16`, `i64`, `u8`, `bool`."""
         return self.name.lower()
 
 
@@ -44,12 +47,23 @@ NUMPY_TYPES: dict[DType, np.dtype[Any]] = {
     DType.I32: np.dtype("<i4"),
     DType.I16: np.dtype("<i2"),
     DType.F16: np.dtype("<f2"),
+    DType.I64: np.dtype("<i8"),
+    DType.U8: np.dtype("u1"),
+    DType.BOOL: np.dtype("?"),
 }
 
 
 FLOATS = (DType.F32, DType.F16)
 FLOAT_OR_INT8 = (DType.F32, DType.I8)
 ANY_REAL = (*FLOATS, DType.I8)
+INTEGERS = (DType.I32, DType.I64, DType.U8)
+"""Numbers that stand for themselves."""
+UNSCALED = (DType.F32, *INTEGERS, DType.BOOL)
+"""Values that stand for themselves, half precision aside."""
+MOVABLE = (DType.F32, DType.I8, *INTEGERS, DType.BOOL)
+"""What operators that only move elements take, half precision aside."""
+QUANTIZED = (DType.I8, DType.I16)
+"""Always with quantization parameters; i32 may have some, the others have none."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -170,8 +170,7 @@ ptq_status ptq_run(ptq_context* context) {
   ptq::ClearLastError();
   if (context == nullptr) return ptq::Fail(PTQ_INVALID_ARGUMENT, "context: null pointer");
   PTQ_RETURN_IF_ERROR(context->pool.ReviveAfterFork());
-  context->Run();
-  return PTQ_OK;
+  return context->Run();
 }
 
 }  // extern "C"

@@ -60,7 +60,7 @@ void TestIndexed(const ptq::CopyKernel& kernel) {
 
 void TestStrided(const ptq::CopyKernel& kernel) {
   Random random(33);
-  for (size_t element_size : {1, 4}) {
+  for (size_t element_size : {1, 4, 8}) {
     for (size_t count : kSizes) {
       for (size_t rows : kRows) {
         for (ptrdiff_t step : {1, 2, 3, -1, -2}) {
@@ -87,7 +87,7 @@ void TestStrided(const ptq::CopyKernel& kernel) {
 
 void TestInterleaved(const ptq::CopyKernel& kernel) {
   Random random(34);
-  for (size_t element_size : {1, 4}) {
+  for (size_t element_size : {1, 4, 8}) {
     for (size_t count : kSizes) {
       for (size_t rows : kRows) {
         const size_t first[] = {1, count + 2}, row = 2 * count + 2;

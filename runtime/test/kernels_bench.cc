@@ -259,8 +259,8 @@ void BenchMove() {
     const char* size;
     size_t rows, columns;
   } shapes[] = {{"3 x 4096", 3, 4096}, {"64 x 196", 64, 196}, {"196 x 64", 196, 64}};
-  const Data<float> x(kCount);
-  Data<float> y(kCount);
+  const Data<double> x(kCount);
+  Data<double> y(kCount);
   for (const ptq::TransposeKernel& kernel : ptq::kTransposeKernels) {
     for (const auto& shape : shapes) {
       Time(kernel, shape.size, 2 * shape.rows * shape.columns * kernel.element_size, "B", [&] {

@@ -212,7 +212,7 @@ void TestFields() {
   ExpectRefusal<int32_t>("QPRM", 16 + 8, 1, "zero_point");
   ExpectRefusal<int32_t>("QPRM", 16 + 12, 1, "axis");
   ExpectRefusal<uint32_t>("TENS", 0, 100000, "name");
-  ExpectRefusal<uint8_t>("TENS", 4, 6, "dtype");
+  ExpectRefusal<uint8_t>("TENS", 4, 9, "dtype");
   ExpectRefusal<uint8_t>("TENS", 4, ptq::kI16, "storage");
   ExpectRefusal<uint8_t>("TENS", 5, 9, "rank");
   ExpectRefusal<uint8_t>("TENS", 6, 3, "storage");

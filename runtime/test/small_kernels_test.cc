@@ -137,6 +137,8 @@ void TestTransposes(const ptq::TransposeKernel& kernel) {
       for (size_t gap = 0; gap < 2; ++gap) {
         if (kernel.element_size == 1) {
           TestTranspose<uint8_t>(kernel, rows, columns, gap, 3 * gap);
+        } else if (kernel.element_size == 8) {
+          TestTranspose<uint64_t>(kernel, rows, columns, gap, 3 * gap);
         } else {
           TestTranspose<uint32_t>(kernel, rows, columns, gap, 3 * gap);
         }

@@ -44,6 +44,15 @@ void FillRandom(const ptq_tensor_info& info, uint64_t seed, void* data) {
     int32_t* values = static_cast<int32_t*>(data);
     for (size_t i = 0; i < info.size_bytes / 4; ++i)
       values[i] = static_cast<int32_t>(NextRandom(&state) >> 56);
+  } else if (info.dtype == PTQ_INT64) {
+    int64_t* values = static_cast<int64_t*>(data);
+    for (size_t i = 0; i < info.size_bytes / 8; ++i)
+      values[i] = static_cast<int64_t>(NextRandom(&state) >> 56);
+  } else if (info.dtype == PTQ_UINT8 || info.dtype == PTQ_BOOL) {
+    const int shift = info.dtype == PTQ_BOOL ? 63 : 56;
+    uint8_t* values = static_cast<uint8_t*>(data);
+    for (size_t i = 0; i < info.size_bytes; ++i)
+      values[i] = static_cast<uint8_t>(NextRandom(&state) >> shift);
   } else {  // uniform in [-1, 1)
     const auto next = [&] {
       return static_cast<float>(NextRandom(&state) >> 40) * (1.0f / 8388608.0f) - 1.0f;

@@ -11,8 +11,9 @@ import numpy as np
 from ptq_core.flatfile.operators import MODULES
 from ptq_core.flatfile.operators.arg_max import ARG_MAX, ArgMax
 from ptq_core.flatfile.operators.attributes import Attributes, Clamp, NoAttributes
-from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MUL, POW, SUB
+from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MOD, MUL, POW, SUB
 from ptq_core.flatfile.operators.clamp import CLAMP
+from ptq_core.flatfile.operators.compare import COMPARE, Compare, Comparison
 from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
 from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD, Conv2dAdd
@@ -31,6 +32,7 @@ from ptq_core.flatfile.operators.slice import SLICE, Slice
 from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
 from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
 from ptq_core.flatfile.operators.unary import FUNCTIONS, UNARY, Unary, UnaryFunction
+from ptq_core.flatfile.operators.where import WHERE
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.tensors import DType, QuantParams, Tensor
 from ptq_core.optimize.memory_plan import plan_memory
@@ -39,7 +41,7 @@ from tests.flatfile.shapes import shape_of
 Dims = tuple[int, ...]
 Random = np.random.Generator
 
-ADDS = (ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM, POW)
+ADDS = (ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM, POW, MOD, COMPARE)
 
 
 class _Builder:
@@ -59,10 +61,11 @@ class _Builder:
             return QuantParams(scales, 0, 0 if count > 1 else -1)
         return QuantParams(scales, int(self.random.integers(-128, 128)))
 
-    def activation(self, dims: Dims, like: int | None = None) -> int:
-        """A new input of the program."""
+    def activation(self, dims: Dims, like: int | None = None, dtype: DType | None = None) -> int:
+        """A new input of the program, of another ``dtype`` if one is given."""
         qparams = self.qparams() if like is None else self.program.tensors[like].qparams
-        index = self.program.add(Tensor(f"x{len(self.inputs)}", self.dtype, dims, qparams))
+        qparams = None if dtype else qparams
+        index = self.program.add(Tensor(f"x{len(self.inputs)}", dtype or self.dtype, dims, qparams))
         self.program.inputs.append(index)
         self.inputs.append(index)
         return index
@@ -114,6 +117,10 @@ def _clamp(random: Random) -> dict[str, Any]:
     if choice == 0:
         return {}
     return {"lo": 0.0, "hi": 6.0 if choice == 1 else math.inf, "q_min": -100, "q_max": 100}
+
+
+def _filler(dtype: DType) -> dict[str, Any]:
+    return {"value": -0.5, "q_value": 1 if dtype in (DType.U8, DType.BOOL) else -5}
 
 
 def _dims(random: Random, rank: int, most: int = 6) -> Dims:
@@ -170,7 +177,18 @@ def _binary(b: _Builder) -> Program:
     dims = _dims(b.random, int(b.random.integers(1, 5)))
     b.activation(dims)
     b.activation(tuple(d if b.random.integers(2) else 1 for d in dims[int(b.random.integers(len(dims))) :]))
+    if b.kind == COMPARE:
+        return b.finish(Compare(comparison=int(b.random.integers(len(Comparison)))), dtype=DType.BOOL)
     return b.finish(Clamp(**_clamp(b.random)))
+
+
+def _where(b: _Builder) -> Program:
+    dims = _dims(b.random, int(b.random.integers(1, 5)))
+    x = b.activation(dims)
+    for like, dtype in ((x, None), (None, DType.BOOL)):
+        rest = dims[int(b.random.integers(len(dims))) :]
+        b.activation(tuple(d if b.random.integers(2) else 1 for d in rest), like, dtype)
+    return b.finish(NoAttributes())
 
 
 def _pool(b: _Builder) -> Program:
@@ -202,7 +220,7 @@ def _of_one(b: _Builder) -> Program:
     b.activation(x)
     axis = int(r.integers(rank))
     y: Dims | None = None
-    (dtype,) = kind.types_of(kind.output, b.dtype)
+    dtype = DType(r.choice(kind.types_of(kind.output, b.dtype)))
     attributes: Attributes = NoAttributes()
     if kind == SOFTMAX:
         attributes = Softmax(axis=axis)
@@ -214,7 +232,7 @@ def _of_one(b: _Builder) -> Program:
         y = (math.prod(x),) if r.integers(2) else (1, *x[::-1])
     elif kind == PAD:
         before, after = (tuple(int(n) for n in r.integers(0, 3, rank)) for _ in range(2))
-        attributes = Pad(before=before, after=after, value=-0.5, q_value=-5)
+        attributes = Pad(before=before, after=after, **_filler(b.dtype))
     elif kind == UNARY:
         function = UnaryFunction(int(r.integers(len(UnaryFunction))))
         parameters: dict[str, Any] = dict.fromkeys(FUNCTIONS[function].parameters, 0.25)
@@ -235,7 +253,7 @@ def _of_one(b: _Builder) -> Program:
         axes = int(r.integers(1, 1 << rank))
         attributes = Reduce(function=int(r.choice(functions)), axes=axes, **_clamp(r))
     elif kind == DILATE:
-        attributes = Dilate(step=tuple(int(s) for s in r.integers(1, 4, rank)), value=-0.5, q_value=-5)
+        attributes = Dilate(step=tuple(int(s) for s in r.integers(1, 4, rank)), **_filler(b.dtype))
     elif kind == ARG_MAX:
         attributes = ArgMax(axis=axis, select_last=int(r.integers(2)))
     return b.finish(attributes, y, dtype)
@@ -267,6 +285,7 @@ _MAKERS: dict[OperatorKind[Any], Callable[[_Builder], Program]] = {
     AVERAGE_POOL2D: _pool,
     CONCAT: _concat,
     RESIZE: _resize,
+    WHERE: _where,
     **dict.fromkeys(ADDS, _binary),
 }
 
@@ -280,5 +299,4 @@ def kinds_and_types() -> Iterator[tuple[OperatorKind[Any], DType]]:
     """Every kind with every type of its first input."""
     for kind in MODULES:
         for dtype in kind.types:
-            if dtype != DType.I32:
-                yield kind, dtype
+            yield kind, dtype

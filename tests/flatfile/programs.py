@@ -9,8 +9,10 @@ import numpy as np
 
 from ptq_core.flatfile.operators.arg_max import ARG_MAX, ArgMax
 from ptq_core.flatfile.operators.attributes import Attributes, Clamp, NoAttributes
-from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MUL, POW, SUB
+from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MOD, MUL, POW, SUB
+from ptq_core.flatfile.operators.cast import CAST
 from ptq_core.flatfile.operators.clamp import CLAMP
+from ptq_core.flatfile.operators.compare import COMPARE, Compare, Comparison
 from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
 from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD, Conv2dAdd
@@ -32,6 +34,7 @@ from ptq_core.flatfile.operators.slice import SLICE, Slice
 from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
 from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
 from ptq_core.flatfile.operators.unary import UNARY, Unary, UnaryFunction
+from ptq_core.flatfile.operators.where import WHERE
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.tensors import DType, QuantParams, Tensor
 from ptq_core.optimize.memory_plan import plan_memory
@@ -65,7 +68,7 @@ def tiny_program() -> Program:
 
 
 def every_kind() -> Program:
-    """A program with each operator kind at least once, a second input and four outputs (one of them i32)."""
+    """A program with each operator kind at least once, a second input and four outputs (one of them i64)."""
     random = np.random.default_rng(1)
     program = Program(targets=("x86_64",), producer="ptq test")
 
@@ -134,6 +137,11 @@ def every_kind() -> Program:
     w = program.add(Tensor("half/weight", DType.F16, weight.shape, None, weight))
     half = op(CONV2D, (half, w), (1, 1, 1, 2), Conv2d(), dtype=DType.F16)
     r = op(CONVERT, (half,), (1, 1, 1, 2), NoAttributes())
+    best = op(CAST, (best,), (1, 42), NoAttributes(), dtype=DType.I64)
+    seven = program.add(Tensor("seven", DType.I64, (), None, np.array(7, np.int64)))
+    best = op(MOD, (best, seven), (1, 42), Clamp(), dtype=DType.I64)
+    even = op(COMPARE, (best, seven), (1, 42), Compare(comparison=Comparison.LESS), dtype=DType.BOOL)
+    best = op(WHERE, (best, seven, even), (1, 42), NoAttributes(), dtype=DType.I64)
     program.inputs, program.outputs = [x, other], [t, flat, best, r]
     plan_memory(program)
     return program

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ptq_core.flatfile.operators.arg_max import ARG_MAX, ArgMax
-from ptq_core.flatfile.operators.attributes import Clamp
-from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MUL, POW, SUB
+from ptq_core.flatfile.operators.attributes import Attributes, Clamp
+from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MOD, MUL, POW, SUB
+from ptq_core.flatfile.operators.compare import COMPARE
 from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
 from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD
@@ -29,6 +30,7 @@ from ptq_core.flatfile.operators.resize import RESIZE, Resize
 from ptq_core.flatfile.operators.slice import SLICE, Slice
 from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
 from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
+from ptq_core.flatfile.operators.where import WHERE
 
 
 class Misfit(Exception):  # noqa: N818 - no error of the project's
@@ -98,7 +100,7 @@ def _matmul(at: Matmul, dims: list[Dims], _: Dims) -> Dims:
     return (*_broadcast(at, [a[:-2], b[:-2]], ()), a[-2], b[-1])
 
 
-def _broadcast(_: Clamp, dims: list[Dims], __: Dims) -> Dims:
+def _broadcast(_: Attributes, dims: list[Dims], __: Dims) -> Dims:
     a, b = dims
     rank = max(len(a), len(b))
     a, b = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
@@ -107,6 +109,10 @@ def _broadcast(_: Clamp, dims: list[Dims], __: Dims) -> Dims:
         f"{list(a)} and {list(b)} do not broadcast",
     )
     return tuple(max(p, q) for p, q in zip(a, b, strict=True))
+
+
+def _where(a: Attributes, dims: list[Dims], y: Dims) -> Dims:
+    return _broadcast(a, [_broadcast(a, dims[:2], y), dims[2]], y)
 
 
 def _concat(a: Concat, dims: list[Dims], _: Dims) -> Dims:
@@ -215,6 +221,9 @@ SHAPES: dict[OperatorKind[Any], Callable[[Any, list[Dims], Dims], Dims]] = {
     MAXIMUM: _broadcast,
     MINIMUM: _broadcast,
     POW: _broadcast,
+    MOD: _broadcast,
+    COMPARE: _broadcast,
+    WHERE: _where,
     RESIZE: _resize,
     SLICE: _slice,
     GATHER: _gather,

@@ -86,6 +86,14 @@ def test_lists_of_kinds() -> None:
     assert kept == {row.name for row in kinds(lambda kind: kind.inputs[0].scales == Scales.OF_OUTPUT)}
 
 
+def test_integers() -> None:
+    """The table of the kinds that take integers and bools names all, with their types."""
+    integers = {DType.I32, DType.I64, DType.U8, DType.BOOL}
+    page = {kind.strip(): types for kinds_, types in rows("kinds") for kind in kinds_.split(",")}
+    wanted = {row.name: integers & {*row.types} for row in MODULES if integers & {*row.types}}
+    assert {k: {d for d in integers if d.label in types.split(", ")} for k, types in page.items()} == wanted
+
+
 def test_every_kind_has_a_shape() -> None:
     assert {*SHAPES, *kinds(lambda kind: kind.same_shape)} == set(MODULES)
 

@@ -268,7 +268,7 @@ def test_arg_max(axis: int, keepdims: int) -> None:
     x = np.random.default_rng(3).standard_normal(PICTURE).astype(np.float32)
     (wanted,) = open_session(to_bytes(model)).run(None, {"input": x})
     (got,) = run(program, [x])
-    assert got.dtype == np.int32
+    assert got.dtype == np.int64
     np.testing.assert_array_equal(got, wanted)
     if RUNTIME_IS_BUILT:
         assert_runtime_agrees(program, write_program(program), [x])

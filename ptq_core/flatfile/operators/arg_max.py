@@ -12,7 +12,7 @@ from ptq_core.flatfile.operators.attributes import FLAG, U32, Attributes, Rule
 from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import OF_X, Operand, OperatorKind, Scales
-from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array, DType, Tensor
+from ptq_core.flatfile.tensors import FLOAT_OR_INT8, INTEGERS, Array, DType, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,21 +37,27 @@ def _reference(call: Call[ArgMax]) -> Array:
     return np.asarray(x.shape[axis] - 1 - backwards, np.int32)
 
 
-def _steps(a: ArgMax, inputs: Sequence[Tensor], out: Tensor, x: Sequence[Array], e: Array, y: Array) -> Array:
+def _steps(
+    a: ArgMax, inputs: Sequence[Tensor], out: Tensor, x: Sequence[Array], e: Sequence[Array], y: Array
+) -> Array:
     """Any place whose value may be the largest."""
+    if not e[0].any():
+        return np.zeros(y.shape)
     values = x[0].astype(np.float64)
     places = np.arange(values.shape[a.axis]).reshape([-1 if i == a.axis else 1 for i in range(values.ndim)])
-    may_win = values + e >= (values - e).max(axis=a.axis, keepdims=True)
+    may_win = values + e[0] >= (values - e[0]).max(axis=a.axis, keepdims=True)
     apart = np.where(may_win, np.abs(places - y), 0)
     return np.asarray(apart.max(axis=a.axis, keepdims=True), np.float64)
 
+
+TYPES = (*FLOAT_OR_INT8, *INTEGERS)
 
 ARG_MAX = OperatorKind(
     code=27,
     name="arg_max",
     attributes=ArgMax,
-    types=FLOAT_OR_INT8,
-    output=Operand("output", dict.fromkeys(FLOAT_OR_INT8, (DType.I32,)), rank=OF_X, scales=Scales.NONE),
+    types=TYPES,
+    output=Operand("output", dict.fromkeys(TYPES, (DType.I32,)), rank=OF_X, scales=Scales.NONE),
     check=_check,
     reference=_reference,
     steps=_steps,

@@ -9,6 +9,8 @@ from typing import Annotated, get_type_hints
 
 INT8_MIN = -128
 INT8_MAX = 127
+INT32_MIN = -(2**31)
+INT32_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Clamp(Attributes):
 
 @dataclass(frozen=True, kw_only=True)
 class Filled(Attributes):
-    """What lies where no input does: ``value`` in f32, ``q_value`` in i8."""
+    """What lies where no input does: ``value`` in f32, ``q_value`` in integers."""
 
     value: F32 = 0.0
     q_value: I32 = 0

@@ -1,4 +1,4 @@
-"""add, sub, mul, div, maximum, minimum, pow: a, b → y with numpy broadcasting."""
+"""add, sub, mul, div, maximum, minimum, pow, mod: a, b → y with numpy broadcasting; integers wrap around."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from ptq_core.flatfile.operators.attributes import Clamp
-from ptq_core.flatfile.operators.call import Call
+from ptq_core.flatfile.operators.call import Call, OutOfRangeError
 from ptq_core.flatfile.operators.checks import Operator, scale_of
 from ptq_core.flatfile.operators.description import Bound, Operand, OperatorKind, always, never
 from ptq_core.flatfile.operators.roundoff import SLACK, Roundoff
-from ptq_core.flatfile.tensors import ANY_REAL, FLOATS, Array, DType
+from ptq_core.flatfile.tensors import ANY_REAL, FLOATS, INTEGERS, Array, DType
 from ptq_core.numerics import reference
 from ptq_core.numerics.reference import Scales
 
@@ -19,13 +19,7 @@ from ptq_core.numerics.reference import Scales
 def _check(product: bool) -> Callable[[Operator[Clamp]], None]:
     def check(c: Operator[Clamp]) -> None:
         x, b, y = c.input(0), c.input(1), c.output
-        rank = max(len(x.dims), len(b.dims))
-        c.rank("output", y, rank)
-        left, right = ((1,) * (rank - len(t.dims)) + t.dims for t in (x, b))
-        for axis, (p, q) in enumerate(zip(left, right, strict=True)):
-            if p != q and 1 not in (p, q):
-                c.refuse("inputs", f"dimension {axis} is {p} and {q}", "shapes broadcast")
-            c.dim("output", y, axis, max(p, q))
+        c.broadcast(x, b)
         if x.dtype != DType.I8:
             return
         x_scale, b_scale, y_scale = (scale_of(t.qparams) for t in (x, b, y))
@@ -44,15 +38,41 @@ def _reference(real: Real, int8: Int8 | None) -> Callable[[Call[Clamp]], Array]:
     """The operator of two tensors that computes ``real`` on float32 and ``int8`` on integers."""
 
     def compute(call: Call[Clamp]) -> Array:
+        a, b = call.value(0), call.value(1)
+        if a.dtype.kind in "iub" and not call.int8:
+            with np.errstate(over="ignore"):
+                return np.asarray(_INTEGER.get(real, real)(a, b), a.dtype)
         if not call.int8 or int8 is None:
             with np.errstate(all="ignore"):
-                return call.clamped(np.asarray(real(call.value(0), call.value(1)), np.float32))
+                return call.clamped(np.asarray(real(a, b), np.float32))
         scales = Scales(
             *((q.scale, q.zero_point) for q in (call.qparams(0), call.qparams(1), call.out_qparams))
         )
         return call.clamped(int8(call.value(0), call.value(1), scales))
 
     return compute
+
+
+def _quotient(a: Array, b: Array) -> Array:
+    """Rounded towards 0; the least number by −1 is itself."""
+    if not b.all():
+        raise OutOfRangeError("a divisor is 0")
+    floor = np.floor_divide(a, b)
+    return np.asarray(floor + ((floor < 0) & (floor * b != a)))
+
+
+def _remainder(a: Array, b: Array) -> Array:
+    """With the sign of b."""
+    if not b.all():
+        raise OutOfRangeError("a divisor is 0")
+    return np.asarray(np.remainder(a, b))
+
+
+_INTEGER: dict[Callable[[Array, Array], Array], Callable[[Array, Array], Array]] = {
+    np.divide: _quotient,
+    np.fmod: _remainder,
+}
+"""What integers have in place of a function of floats, where they have another."""
 
 
 def _wide_power(a: Array, b: Array) -> Array:
@@ -81,6 +101,11 @@ def _extremum_bound(_: Clamp, x: list[Array], e: list[Array], y: Array, r: Round
     return np.asarray(np.maximum(e[0], e[1]))
 
 
+def _mod_bound(_: Clamp, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
+    """It is exact, and jumps: behind inexact operands it may be anything."""
+    return np.where((e[0] > 0) | (e[1] > 0), np.inf, 0.0)
+
+
 def _pow_bound(_: Clamp, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
     with np.errstate(all="ignore"):
         # A base of 0 with an exact exponent: the power rises from 0 to e^b.
@@ -97,10 +122,12 @@ def _row(
     bound: Bound[Clamp],
     int8: Int8 | None = None,
     types: tuple[DType, ...] = FLOATS,
+    since: int = 1,
 ) -> OperatorKind[Clamp]:
     return OperatorKind(
         code=code,
         name=name,
+        since=lambda _: since,
         attributes=Clamp,
         types=types,
         inputs=(Operand("a"), Operand("b")),
@@ -112,10 +139,11 @@ def _row(
     )
 
 
-ADD = _row(3, "add", np.add, _sum_bound, reference.add_i8, ANY_REAL)
-SUB = _row(4, "sub", np.subtract, _sum_bound, reference.sub_i8, ANY_REAL)
-MUL = _row(5, "mul", np.multiply, _mul_bound, reference.mul_i8, ANY_REAL)
-DIV = _row(6, "div", np.divide, quotient_bound)
-MAXIMUM = _row(19, "maximum", np.maximum, _extremum_bound)
-MINIMUM = _row(20, "minimum", np.minimum, _extremum_bound)
+ADD = _row(3, "add", np.add, _sum_bound, reference.add_i8, (*ANY_REAL, *INTEGERS))
+SUB = _row(4, "sub", np.subtract, _sum_bound, reference.sub_i8, (*ANY_REAL, *INTEGERS))
+MUL = _row(5, "mul", np.multiply, _mul_bound, reference.mul_i8, (*ANY_REAL, *INTEGERS))
+DIV = _row(6, "div", np.divide, quotient_bound, types=(*FLOATS, *INTEGERS))
+MAXIMUM = _row(19, "maximum", np.maximum, _extremum_bound, types=(*FLOATS, *INTEGERS, DType.BOOL))
+MINIMUM = _row(20, "minimum", np.minimum, _extremum_bound, types=(*FLOATS, *INTEGERS, DType.BOOL))
 POW = _row(21, "pow", _wide_power, _pow_bound, types=(DType.F32,))
+MOD = _row(31, "mod", np.fmod, _mod_bound, types=(DType.F32, *INTEGERS), since=4)

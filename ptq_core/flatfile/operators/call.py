@@ -8,11 +8,15 @@ from typing import Generic, TypeVar, cast
 
 import numpy as np
 
-from ptq_core.flatfile.operators.attributes import Attributes, Clamp
+from ptq_core.flatfile.operators.attributes import Attributes, Clamp, Filled
 from ptq_core.flatfile.tensors import Array, DType, QuantParams, Tensor
 from ptq_core.numerics import reference
 
 A = TypeVar("A", bound=Attributes, covariant=True)
+
+
+class OutOfRangeError(ValueError):
+    """A value that was computed lies outside of what an operator takes: the runtime's PTQ_OUT_OF_RANGE."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,12 @@ class Call(Generic[A]):
         """Those of a quantized output."""
         return cast(QuantParams, self.out.qparams)
 
+    @property
+    def filler(self) -> float:
+        """What lies where no input does."""
+        fill = cast(Filled, self.attributes)
+        return fill.value if self.value(0).dtype.kind == "f" else fill.q_value
+
     def rescaled(self, position: int) -> Array:
         """An input in the output's scale and zero point; float stays as it is."""
         if not self.int8:
@@ -62,4 +72,4 @@ class Call(Generic[A]):
         bounds = cast(Clamp, self.attributes)
         if y.dtype == np.int8:
             return reference.clamp_i8(y, bounds.q_min, bounds.q_max)
-        return reference.clamp(y, bounds.lo, bounds.hi)
+        return reference.clamp(y, bounds.lo, bounds.hi) if y.dtype.kind == "f" else y

@@ -9,9 +9,19 @@ from typing import Generic, NoReturn, TypeVar
 
 import numpy as np
 
-from ptq_core.flatfile.operators.attributes import GEOMETRY, INT8_MAX, INT8_MIN, Attributes
+from ptq_core.flatfile.operators.attributes import (
+    GEOMETRY,
+    INT8_MAX,
+    INT8_MIN,
+    INT32_MAX,
+    INT32_MIN,
+    Attributes,
+)
 from ptq_core.flatfile.refusal import FlatFileError, shown
 from ptq_core.flatfile.tensors import DType, QuantParams, Tensor
+
+FILLERS = {DType.I8: (INT8_MIN, INT8_MAX), DType.U8: (0, 255), DType.BOOL: (0, 1)}
+"""What a filler may be; of other types, anything that its field holds."""
 
 MAX_WINDOW = 2**22
 """Elements of a pooling window, and of an int8 mean: their int32 sum stays exact."""
@@ -94,6 +104,18 @@ class Operator(Generic[A]):
         for axis, size in enumerate(x.dims):
             self.dim("output", y, axis, size)
 
+    def broadcast(self, *tensors: Tensor) -> None:
+        """The output's shape is that of ``tensors`` by numpy broadcasting."""
+        rank = max(len(tensor.dims) for tensor in tensors)
+        self.rank("output", self.output, rank)
+        shapes = [(1,) * (rank - len(tensor.dims)) + tensor.dims for tensor in tensors]
+        for axis, sizes in enumerate(zip(*shapes, strict=True)):
+            if not {*sizes} <= {1, max(sizes)}:
+                self.refuse(
+                    "inputs", f"dimension {axis} is {' and '.join(map(str, sizes))}", "shapes broadcast"
+                )
+            self.dim("output", self.output, axis, max(sizes))
+
     def same_qparams(self, x: Tensor, y: Tensor) -> None:
         """For what int8 values keep their meaning through."""
         if x.qparams != y.qparams:
@@ -125,8 +147,9 @@ class Operator(Generic[A]):
             self.refuse("clamp", f"q_min {q_min}, q_max {q_max}", "−128 ≤ q_min ≤ q_max ≤ 127")
 
     def filler(self, dtype: DType, value: float, q_value: int) -> None:
-        if dtype == DType.I8 and not INT8_MIN <= q_value <= INT8_MAX:
-            self.refuse("q_value", q_value, "−128 … 127")
+        least, most = FILLERS.get(dtype, (INT32_MIN, INT32_MAX))
+        if not least <= q_value <= most:
+            self.refuse("q_value", q_value, f"{least} … {most}")
         if dtype == DType.F32 and math.isnan(value):
             self.refuse("value", "NaN", "a number")
 

@@ -12,7 +12,7 @@ from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import OF_X, OF_X_RANK, Operand, OperatorKind, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
-from ptq_core.flatfile.tensors import ANY_REAL, Array
+from ptq_core.flatfile.tensors import MOVABLE, Array, DType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ CONCAT = OperatorKind(
     code=9,
     name="concat",
     attributes=Concat,
-    types=ANY_REAL,
+    types=(DType.F16, *MOVABLE),
     inputs=(Operand("x", rank=OF_X, many=True),),
     output=OF_X_RANK,
     check=_check,

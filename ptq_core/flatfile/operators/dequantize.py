@@ -16,11 +16,11 @@ def _reference(call: Call[NoAttributes]) -> Array:
 
 
 def _steps(
-    _: NoAttributes, inputs: Sequence[Tensor], out: Tensor, x: Sequence[Array], e: Array, y: Array
+    _: NoAttributes, inputs: Sequence[Tensor], out: Tensor, x: Sequence[Array], e: Sequence[Array], y: Array
 ) -> Array:
     qparams = inputs[0].qparams
     assert qparams is not None
-    return e * float(qparams.scale)
+    return e[0] * float(qparams.scale)
 
 
 DEQUANTIZE = OperatorKind(

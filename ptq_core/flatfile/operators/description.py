@@ -24,8 +24,8 @@ T = TypeVar("T")
 Bound = Callable[[A, list[Array], list[Array], Array, Roundoff], Array]
 """(attributes, inputs, their bounds, output, roundoff) → the output's bound, or what broadcasts to it; all float64."""
 
-Steps = Callable[[A, Sequence[Tensor], Tensor, Sequence[Array], Array, Array], Array]
-"""(attributes, input tensors, output tensor, input values, bound of the first, output) → the output's bound."""
+Steps = Callable[[A, Sequence[Tensor], Tensor, Sequence[Array], Sequence[Array], Array], Array]
+"""(attributes, input tensors, output tensor, input values, their bounds, output) → the output's bound."""
 
 
 class Scales(enum.Enum):

@@ -12,7 +12,7 @@ from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import MOVED, OF_X_RANK, OperatorKind, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
-from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array
+from ptq_core.flatfile.tensors import MOVABLE, Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ def _dilated(x: Array, step: tuple[int, ...], fill: float) -> Array:
 
 def _reference(call: Call[Dilate]) -> Array:
     a = call.attributes
-    return _dilated(call.value(0), a.step, a.q_value if call.int8 else a.value)
+    return _dilated(call.value(0), a.step, call.filler)
 
 
 def _bound(a: Dilate, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
@@ -48,7 +48,7 @@ DILATE = OperatorKind(
     code=26,
     name="dilate",
     attributes=Dilate,
-    types=FLOAT_OR_INT8,
+    types=MOVABLE,
     inputs=(MOVED,),
     output=OF_X_RANK,
     check=_check,

@@ -13,7 +13,7 @@ from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import MOVED, OF_X_RANK, Operand, OperatorKind, Scales, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
 from ptq_core.flatfile.refusal import shown
-from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array, DType
+from ptq_core.flatfile.tensors import MOVABLE, Array, DType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ def _bound(a: Gather, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> 
 
 INDICES = Operand(
     "indices",
-    dict.fromkeys(FLOAT_OR_INT8, (DType.I32,)),
+    dict.fromkeys(MOVABLE, (DType.I32,)),
     rank=1,
     scales=Scales.NONE,
     constant=True,
@@ -55,7 +55,7 @@ GATHER = OperatorKind(
     code=24,
     name="gather",
     attributes=Gather,
-    types=FLOAT_OR_INT8,
+    types=MOVABLE,
     inputs=(MOVED, INDICES),
     output=OF_X_RANK,
     check=_check,

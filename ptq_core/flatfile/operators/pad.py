@@ -11,7 +11,7 @@ from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import MOVED, OF_X_RANK, OperatorKind, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
-from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array
+from ptq_core.flatfile.tensors import MOVABLE, Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ def _widths(a: Pad) -> tuple[tuple[int, int], ...]:
 
 def _reference(call: Call[Pad]) -> Array:
     a = call.attributes
-    return np.pad(call.value(0), _widths(a), constant_values=a.q_value if call.int8 else a.value)
+    return np.pad(call.value(0), _widths(a), constant_values=call.filler)
 
 
 def _bound(a: Pad, x: list[Array], e: list[Array], y: Array, r: Roundoff) -> Array:
@@ -46,7 +46,7 @@ PAD = OperatorKind(
     code=16,
     name="pad",
     attributes=Pad,
-    types=FLOAT_OR_INT8,
+    types=MOVABLE,
     inputs=(MOVED,),
     output=OF_X_RANK,
     check=_check,

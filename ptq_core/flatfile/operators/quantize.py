@@ -19,11 +19,11 @@ def _reference(call: Call[NoAttributes]) -> Array:
 
 
 def _steps(
-    _: NoAttributes, inputs: Sequence[Tensor], out: Tensor, x: Sequence[Array], e: Array, y: Array
+    _: NoAttributes, inputs: Sequence[Tensor], out: Tensor, x: Sequence[Array], e: Sequence[Array], y: Array
 ) -> Array:
     assert out.qparams is not None
     exact = x[0].astype(np.float64)
-    wide = np.where(e > 0, e + 2 * UNITS[DType.F32] * np.abs(exact), 0.0)
+    wide = np.where(e[0] > 0, e[0] + 2 * UNITS[DType.F32] * np.abs(exact), 0.0)
     steps = np.zeros(y.shape)
     for end in (exact - wide, exact + wide):
         with np.errstate(invalid="ignore"):

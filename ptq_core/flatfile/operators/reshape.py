@@ -8,7 +8,7 @@ from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import MOVED, OperatorKind, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
 from ptq_core.flatfile.refusal import shown
-from ptq_core.flatfile.tensors import ANY_REAL, Array, DType
+from ptq_core.flatfile.tensors import MOVABLE, Array, DType
 
 
 def _check(c: Operator[NoAttributes]) -> None:
@@ -29,7 +29,7 @@ RESHAPE = OperatorKind(
     code=15,
     name="reshape",
     attributes=NoAttributes,
-    types=(*ANY_REAL, DType.I32),
+    types=(DType.F16, *MOVABLE),
     inputs=(MOVED,),
     check=_check,
     reference=_reference,

@@ -11,7 +11,7 @@ from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import MOVED, OF_X_RANK, OperatorKind, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
-from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array
+from ptq_core.flatfile.tensors import MOVABLE, Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ SLICE = OperatorKind(
     code=23,
     name="slice",
     attributes=Slice,
-    types=FLOAT_OR_INT8,
+    types=MOVABLE,
     inputs=(MOVED,),
     output=OF_X_RANK,
     check=_check,

@@ -12,7 +12,7 @@ from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import MOVED, OF_X_RANK, OperatorKind, always
 from ptq_core.flatfile.operators.roundoff import Roundoff
-from ptq_core.flatfile.tensors import FLOAT_OR_INT8, Array
+from ptq_core.flatfile.tensors import MOVABLE, Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ TRANSPOSE = OperatorKind(
     code=14,
     name="transpose",
     attributes=Transpose,
-    types=FLOAT_OR_INT8,
+    types=MOVABLE,
     inputs=(MOVED,),
     output=OF_X_RANK,
     check=_check,

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from ptq_core.flatfile.operators.attributes import Clamp
-from ptq_core.flatfile.operators.binary import ADD, MAXIMUM, MUL, POW
+from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MOD, MUL, POW, SUB
 from ptq_core.flatfile.operators.clamp import CLAMP
 from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.unary import UNARY, Unary, UnaryFunction
 from ptq_core.flatfile.tensors import Array, DType
-from ptq_core.optimize.lowering.context import Activation, Constant, Entry, Lowering, Unsupported, to_last
+from ptq_core.optimize.lowering.context import (
+    Activation,
+    Constant,
+    Entry,
+    Lowering,
+    Unsupported,
+    get_int,
+    require_type,
+    to_last,
+)
 
 
 def lower_arithmetic(kind: OperatorKind[Any]) -> Callable[[Lowering, ir.Node], None]:
@@ -35,11 +44,29 @@ def lower_mean(context: Lowering, node: ir.Node) -> None:
     context.bind(node.outputs[0], combine(context, MUL, str(node.name), name, total, share))
 
 
+def lower_mod(context: Lowering, node: ir.Node) -> None:
+    """Mod: of integers with the sign of the divisor; with fmod that of the dividend, of integers as a − (a / b) · b."""
+    a, b = operands_of(context, node)
+    name, node_name = str(node.outputs[0].name), str(node.name)
+    fmod = bool(get_int(node, "fmod", 0))
+    floats = any(isinstance(e, Activation) and context.tensor(e).dtype == DType.F32 for e in (a, b))
+    if floats and not fmod:
+        raise Unsupported("it computes on float32 without fmod")
+    if floats or not fmod:
+        context.bind(node.outputs[0], combine(context, MOD, node_name, name, a, b))
+        return
+    quotient = combine(context, DIV, node_name, f"{name}:quotient", a, b)
+    product = combine(context, MUL, node_name, f"{name}:product", quotient, b)
+    context.bind(node.outputs[0], combine(context, SUB, node_name, name, a, product))
+
+
 def lower_pow(context: Lowering, node: ir.Node) -> None:
     """Pow; the exponents 1, 2 and 0.5 have cheaper names."""
-    base, exponent = _operands(context, node)
+    base, exponent = operands_of(context, node)
     name, node_name = str(node.outputs[0].name), str(node.name)
     single = isinstance(exponent, Constant) and exponent.array.size == 1 and exponent.array.ndim == 0
+    if isinstance(exponent, Constant) and exponent.array.dtype.kind in "iu":
+        exponent = Constant(exponent.real.astype(np.float32))
     value = float(exponent.real.reshape(-1)[0]) if isinstance(exponent, Constant) and single else math.nan
     if isinstance(base, Activation) and value == 1:
         context.bind(node.outputs[0], base)
@@ -54,7 +81,7 @@ def lower_pow(context: Lowering, node: ir.Node) -> None:
 def lower_prelu(context: Lowering, node: ir.Node) -> None:
     """PRelu: leaky_relu for one slope; max(x, slope · x) where no slope exceeds 1; else max(x, 0) + slope · min(x, 0)."""
     x = context.real_input(node)
-    _, slope = _operands(context, node)
+    _, slope = operands_of(context, node)
     name, node_name = str(node.outputs[0].name), str(node.name)
     if isinstance(slope, Constant) and slope.array.size == 1:
         alpha = float(slope.real.reshape(-1)[0])
@@ -74,8 +101,17 @@ def combine(
     context: Lowering, kind: OperatorKind[Any], node_name: str, name: str, left: Entry, right: Entry
 ) -> Activation:
     """Emit ``kind`` of two values, at least one of them computed at run time; constants get the layout of the other."""
-    operands = (left, right)
-    dims = _broadcast([context.dims(entry) for entry in operands])
+    (a, b), stored, last = aligned(context, name, (left, right))
+    dtype = operand_type(context, (a, b), kind)
+    out = context.arena_tensor(name, stored, dtype)
+    return Activation(context.emit(kind, node_name, (a, b), out, Clamp()), last)
+
+
+def aligned(
+    context: Lowering, name: str, operands: Sequence[Entry]
+) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
+    """(tensors of ``operands``, dims of what they broadcast to, whether channels lie last); constants are laid likewise."""
+    dims = broadcast_dims([context.dims(entry) for entry in operands])
     running = [entry for entry in operands if isinstance(entry, Activation)]
     # With the channels last if one operand lies so already; that needs the result and all run-time operands to have one rank.
     rank = len(dims)
@@ -83,18 +119,13 @@ def combine(
         len(context.dims(entry)) == rank for entry in running
     )
     inputs = []
-    for entry, side in zip(operands, ("left", "right"), strict=True):
+    for entry, side in zip(operands, SIDES, strict=False):
         if isinstance(entry, Activation):
-            tensor = context.channels_last(entry) if last else context.model_layout(entry)
-            if context.program.tensors[tensor].dtype != DType.F32:
-                raise Unsupported("an input is quantized and not dequantized")
-            inputs.append(tensor)
+            inputs.append(context.channels_last(entry) if last else context.model_layout(entry))
         else:
             constant = _as_channels_last(entry, rank) if last else entry
             inputs.append(context.constant_tensor(f"{name}:{side}", constant))
-    stored = tuple(dims[i] for i in to_last(rank)) if last else dims
-    out = context.arena_tensor(name, stored)
-    return Activation(context.emit(kind, node_name, tuple(inputs), out, Clamp()), last)
+    return tuple(inputs), tuple(dims[i] for i in to_last(rank)) if last else dims, last
 
 
 def apply(
@@ -112,8 +143,19 @@ def apply(
     return Activation(context.emit(UNARY, node_name, (x.tensor,), out, attributes), x.channels_last)
 
 
+def operand_type(context: Lowering, tensors: Sequence[int], kind: OperatorKind[Any]) -> DType:
+    """That of the operands ``tensors`` of ``kind``; constants may still be quantized. Unsupported if it has no kernel."""
+    operands = [context.program.tensors[i] for i in tensors]
+    x = next((tensor for tensor in operands if not tensor.is_constant), operands[0])
+    require_type(x, [dtype for dtype in kind.types if dtype != DType.I8])
+    return x.dtype
+
+
+SIDES = ("left", "right", "third")
+
+
 def _combine_all(context: Lowering, node: ir.Node, kind: OperatorKind[Any], name: str) -> Activation:
-    first, *rest = _operands(context, node)
+    first, *rest = operands_of(context, node)
     for position, entry in enumerate(rest, 1):
         partial = name if position == len(rest) else f"{name}:{position}"
         first = combine(context, kind, str(node.name), partial, first, entry)
@@ -122,7 +164,7 @@ def _combine_all(context: Lowering, node: ir.Node, kind: OperatorKind[Any], name
     return first
 
 
-def _operands(context: Lowering, node: ir.Node) -> list[Entry]:
+def operands_of(context: Lowering, node: ir.Node) -> list[Entry]:
     entries = [context.find(value) for value in node.inputs]
     if any(entry is None for entry in entries):
         raise Unsupported("an input is missing")
@@ -134,7 +176,7 @@ def _clamped(context: Lowering, node_name: str, name: str, x: Activation, bounds
     return Activation(context.emit(CLAMP, node_name, (x.tensor,), out, bounds), x.channels_last)
 
 
-def _broadcast(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+def broadcast_dims(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     try:
         return tuple(np.broadcast_shapes(*shapes))
     except ValueError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import struct
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +19,20 @@ from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.reshape import RESHAPE
 from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
 from ptq_core.flatfile.program import Op, Program
-from ptq_core.flatfile.tensors import Array, DType, Origin, QuantParams, Tensor
+from ptq_core.flatfile.tensors import UNSCALED, Array, DType, Origin, QuantParams, Tensor
 from ptq_core.flatfile.writer import pack_attributes
 from ptq_core.numerics import reference
+
+DTYPES = {
+    ir.DataType.FLOAT: DType.F32,
+    ir.DataType.INT32: DType.I32,
+    ir.DataType.INT64: DType.I64,
+    ir.DataType.UINT8: DType.U8,
+    ir.DataType.BOOL: DType.BOOL,
+}
+"""Types of values as the runtime holds them; int8 is for quantized ones."""
+
+TYPE_NAMES = ", ".join(f"{onnx_type.numpy()}" for onnx_type in DTYPES)
 
 
 def to_last(rank: int) -> tuple[int, ...]:
@@ -143,10 +155,9 @@ class Lowering:
         return None if found is None else tuple(int(v) for v in found.array.reshape(-1))
 
     def real_input(self, node: ir.Node, position: int = 0) -> Activation:
-        """Input ``position`` as a float32 value; Unsupported if it is an integer tensor of an unfinished QDQ pattern."""
+        """Input ``position`` as a float32 value; Unsupported if it is of another type."""
         entry = self.activation(node, position)
-        if self.tensor(entry).dtype != DType.F32:
-            raise Unsupported("its input is quantized and not dequantized")
+        require_type(self.tensor(entry), (DType.F32,))
         return entry
 
     # Tensors and operators
@@ -163,13 +174,16 @@ class Lowering:
         return tuple(dims[i] for i in to_second(len(dims))) if entry.channels_last else dims
 
     def constant_tensor(self, name: str, constant: Constant) -> int:
-        """A constant in the program: f32, or i8/i32 with its quantization parameters."""
+        """A constant in the program: in its own type, other floats as f32, or i8/i32 with its quantization parameters."""
         array = constant.array
         if constant.qparams is None:
-            if array.dtype.kind not in "fiub":
+            array = array.astype(np.float32) if array.dtype.kind == "f" else array
+            known = next((dtype for dtype in UNSCALED if dtype.numpy == array.dtype), None)
+            if known is None:
                 raise Unsupported(f"its constant {name} is {array.dtype}")
-            array = array.astype(np.float32, copy=False)
-        dtype = {"f": DType.F32, "i": DType.I8 if array.dtype.itemsize == 1 else DType.I32}[array.dtype.kind]
+            dtype = known
+        else:
+            dtype = DType.I8 if array.dtype.itemsize == 1 else DType.I32
         data = np.asarray(array, dtype.numpy)  # perhaps transposed: the writer puts the values in order
         return self.program.add(Tensor(self._unique(name), dtype, tuple(data.shape), constant.qparams, data))
 
@@ -190,6 +204,7 @@ class Lowering:
         attributes: Attributes | None = None,
     ) -> int:
         """Append an operator that writes tensor ``out``; returns ``out``."""
+        self._check_types(kind, inputs)
         op = Op(kind, node_name, inputs, (out,), NoAttributes() if attributes is None else attributes)
         try:
             pack_attributes(op)
@@ -198,6 +213,14 @@ class Lowering:
         self.program.ops.append(op)
         self._producers[out] = op
         return out
+
+    def _check_types(self, kind: OperatorKind[Any], inputs: tuple[int | None, ...]) -> None:
+        """Unsupported for operands of types that the kind has not; quantized constants become what the others are."""
+        operands = [(i, self.program.tensors[index]) for i, index in enumerate(inputs) if index is not None]
+        known = [(i, x) for i, x in operands if not (x.is_constant and x.qparams is not None)]
+        first = next((x.dtype for i, x in known if not kind.operand(i).table), DType.F32)
+        for i, tensor in known:
+            require_type(tensor, kind.types_of(kind.operand(i), first) if i else kind.types)
 
     def like(self, name: str, dims: tuple[int, ...], source: int) -> int:
         """A new arena tensor with the dtype and quantization parameters of tensor ``source``."""
@@ -287,6 +310,15 @@ def check_numbers(count: int, what: str) -> None:
     """Unsupported if a constant of ``count`` numbers, that ``what`` names, is too large to be made."""
     if count > MAX_NUMBERS:
         raise Unsupported(f"{what} would have {count} numbers; at most {MAX_NUMBERS}")
+
+
+def require_type(tensor: Tensor, types: Container[DType]) -> None:
+    """Unsupported unless ``tensor`` is of one of ``types``; int8 is that of an unfinished QDQ pattern."""
+    if tensor.dtype in types:
+        return
+    if tensor.dtype == DType.I8:
+        raise Unsupported("an input is quantized and not dequantized")
+    raise Unsupported(f"it computes on {tensor.dtype.numpy}, which has no kernel")
 
 
 def is_used(value: ir.Value) -> bool:

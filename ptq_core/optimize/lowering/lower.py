@@ -9,9 +9,8 @@ import onnx_ir as ir
 from ptq_core.errors import InputError
 from ptq_core.flatfile.layout import MAX_ELEMENTS
 from ptq_core.flatfile.program import Op, Program
-from ptq_core.flatfile.tensors import DType
 from ptq_core.graph.io import static_shape
-from ptq_core.optimize.lowering.context import Activation, Constant, Lowering, Unsupported
+from ptq_core.optimize.lowering.context import DTYPES, TYPE_NAMES, Activation, Constant, Lowering, Unsupported
 from ptq_core.optimize.lowering.folding import fold, is_static
 from ptq_core.optimize.lowering.operators import OPERATORS
 from ptq_core.optimize.rewrite import op_label
@@ -95,16 +94,18 @@ def _stand_in(context: Lowering, node: ir.Node) -> None:
     for value in node.outputs:
         dims = tuple(d if isinstance(d, int) else 0 for d in value.shape) if value.shape is not None else ()
         fits = dims and min(dims) > 0 and len(dims) <= 8 and math.prod(dims) <= MAX_ELEMENTS
-        if context.find(value) is None and fits and value.dtype == ir.DataType.FLOAT:
-            context.bind(value, Activation(context.arena_tensor(str(value.name), dims)))
+        dtype = DTYPES.get(value.dtype) if value.dtype is not None else None
+        if context.find(value) is None and fits and dtype is not None:
+            context.bind(value, Activation(context.arena_tensor(str(value.name), dims, dtype)))
 
 
 def _input(context: Lowering, value: ir.Value) -> int:
-    if value.dtype != ir.DataType.FLOAT or not isinstance(value.type, ir.TensorType):
+    dtype = DTYPES.get(value.dtype) if isinstance(value.type, ir.TensorType) and value.dtype else None
+    if dtype is None:
         raise InputError(
             f"input `{value.name}` is {value.dtype if isinstance(value.type, ir.TensorType) else value.type}",
-            rule="inputs of a flat file are float32",
-            fix="export the model with float32 inputs",
+            rule=f"inputs of a flat file are tensors of {TYPE_NAMES}",
+            fix="export the model with inputs of these types",
         )
     dims = static_shape(value)
     if len(dims) > 8 or math.prod(dims) >= 2**31:
@@ -113,7 +114,7 @@ def _input(context: Lowering, value: ir.Value) -> int:
             rule="a tensor has at most 8 dimensions and 2^31 elements",
             fix="set a smaller input_shape",
         )
-    index = context.arena_tensor(str(value.name), dims, DType.F32)
+    index = context.arena_tensor(str(value.name), dims, dtype)
     context.bind(value, Activation(index))
     return index
 

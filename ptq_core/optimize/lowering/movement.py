@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.reshape import RESHAPE
-from ptq_core.flatfile.tensors import DType, QuantParams
+from ptq_core.flatfile.tensors import UNSCALED, QuantParams
 from ptq_core.optimize.lowering.context import (
     Activation,
     Constant,
@@ -21,6 +21,7 @@ from ptq_core.optimize.lowering.context import (
     get_string,
     is_used,
     normal_axis,
+    require_type,
     to_last,
     to_second,
 )
@@ -42,14 +43,6 @@ def lower_dropout(context: Lowering, node: ir.Node) -> None:
     if any(is_used(value) for value in node.outputs[1:]):
         raise Unsupported("its second output (mask) is used")
     lower_identity(context, node)
-
-
-def lower_cast(context: Lowering, node: ir.Node) -> None:
-    """A Cast of a run-time value is supported where it changes nothing: float32 to float32."""
-    x = context.activation(node, 0)
-    if context.tensor(x).dtype != DType.F32 or get_int(node, "to", 0) != ir.DataType.FLOAT:
-        raise Unsupported("it changes the type of a computed value")
-    context.bind(node.outputs[0], x)
 
 
 def lower_shape(context: Lowering, node: ir.Node) -> None:
@@ -147,7 +140,9 @@ def lower_concat(context: Lowering, node: ir.Node) -> None:
     dims = [*shapes[0]]
     dims[axis] = sum(shape[axis] for shape in shapes)
     stored = tuple(dims[i] for i in to_last(rank)) if last else tuple(dims)
-    out = context.arena_tensor(str(node.outputs[0].name), stored)
+    first = context.program.tensors[tensors[0]]
+    require_type(first, UNSCALED)
+    out = context.arena_tensor(str(node.outputs[0].name), stored, first.dtype)
     y = Activation(out, last)
     context.emit(CONCAT, str(node.name), tensors, out, Concat(axis=context.stored_axis(y, axis)))
     context.bind(node.outputs[0], y)
@@ -160,7 +155,7 @@ def _concat_input(context: Lowering, node: ir.Node, position: int) -> Activation
         value = node.inputs[position]
         name = str(value.name) if value else ""
         return Activation(context.constant_tensor(name, entry if kept else Constant(entry.real)))
-    return context.real_input(node, position)
+    return context.activation(node, position)
 
 
 def lower_depth_to_space(context: Lowering, node: ir.Node) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from ptq_core.flatfile.operators.binary import ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB
+from ptq_core.flatfile.operators.compare import Comparison
 from ptq_core.flatfile.operators.reduce import ReduceFunction
 from ptq_core.flatfile.operators.unary import UnaryFunction
 from ptq_core.optimize.lowering import (
@@ -17,6 +18,7 @@ from ptq_core.optimize.lowering import (
     compositions,
     convolution,
     einsum,
+    logic,
     matrices,
     movement,
     normalization,
@@ -31,7 +33,7 @@ from ptq_core.optimize.lowering import (
     selection,
     transposed_convolution,
 )
-from ptq_core.optimize.lowering.context import Lowering
+from ptq_core.optimize.lowering.context import TYPE_NAMES, Lowering
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,17 @@ class Row:
     """Constants go through it as they are, not computed, so that they keep their quantization."""
 
 
+TYPES = f"between {TYPE_NAMES}"
+COMPARED = f"of {TYPE_NAMES}; NumPy broadcasting"
+
 OPERATORS: dict[str, Row] = {
     "Abs": Row(activations.lower_unary(UnaryFunction.ABS), "table", ""),
     "Acos": Row(compositions.lower_acos, "table", ""),
     "Acosh": Row(compositions.lower_acosh, "table", ""),
     "Add": Row(arithmetic.lower_arithmetic(ADD), "yes", "NumPy broadcasting"),
-    "ArgMax": Row(reductions.lower_arg_max, "yes", "int32 result"),
-    "ArgMin": Row(reductions.lower_arg_min, "", "int32 result"),
+    "And": Row(logic.lower_and, "", "NumPy broadcasting"),
+    "ArgMax": Row(reductions.lower_arg_max, "yes", ""),
+    "ArgMin": Row(reductions.lower_arg_min, "", ""),
     "Asin": Row(compositions.lower_asin, "table", ""),
     "Asinh": Row(activations.lower_unary(UnaryFunction.ASINH), "table", ""),
     "Atan": Row(activations.lower_unary(UnaryFunction.ATAN), "table", ""),
@@ -69,7 +75,7 @@ OPERATORS: dict[str, Row] = {
     "BatchNormalization": Row(
         normalization.lower_batch_normalization, "folded", "inference; int8: constant parameters"
     ),
-    "Cast": Row(movement.lower_cast, "", "of constants, or float32 to float32"),
+    "Cast": Row(logic.lower_cast, "", TYPES),
     "Ceil": Row(activations.lower_unary(UnaryFunction.CEIL), "table", ""),
     "Celu": Row(activations.lower_celu, "table", ""),
     "CenterCropPad": Row(rearrangement.lower_rearrangement, "yes", "constant shape"),
@@ -91,6 +97,7 @@ OPERATORS: dict[str, Row] = {
     "Dropout": Row(movement.lower_dropout, "yes", "inference"),
     "Einsum": Row(einsum.lower_einsum, "", "no dimension of an operand named twice"),
     "Elu": Row(activations.lower_unary(UnaryFunction.ELU, 1.0), "table", ""),
+    "Equal": Row(logic.lower_comparison(Comparison.EQUAL), "", COMPARED),
     "Erf": Row(activations.lower_unary(UnaryFunction.ERF), "table", ""),
     "Exp": Row(activations.lower_unary(UnaryFunction.EXP), "table", ""),
     "Expand": Row(rearrangement.lower_expand, "yes", "constant shape"),
@@ -106,16 +113,22 @@ OPERATORS: dict[str, Row] = {
     "GlobalAveragePool": Row(pooling.lower_global_average_pool, "yes", ""),
     "GlobalLpPool": Row(reductions.lower_global_lp_pool, "", ""),
     "GlobalMaxPool": Row(pooling.lower_global_max_pool, "yes", ""),
+    "Greater": Row(logic.lower_comparison(Comparison.LESS, swapped=True), "", COMPARED),
+    "GreaterOrEqual": Row(logic.lower_comparison(Comparison.LESS_OR_EQUAL, swapped=True), "", COMPARED),
     "GroupNormalization": Row(normalization.lower_group_normalization, "", ""),
     "HardSigmoid": Row(activations.lower_unary(UnaryFunction.HARD_SIGMOID, 0.2, 0.5), "table", ""),
     "HardSwish": Row(activations.lower_unary(UnaryFunction.HARD_SWISH), "table", ""),
     "Hardmax": Row(compositions.lower_hardmax, "", "along one axis"),
     "Identity": Row(movement.lower_identity, "yes", "", keeps_quantization=True),
     "InstanceNormalization": Row(normalization.lower_instance_normalization, "", "three dimensions or more"),
+    "IsInf": Row(logic.lower_is_inf, "", ""),
+    "IsNaN": Row(logic.lower_is_nan, "", ""),
     "LRN": Row(normalization.lower_local_response_normalization, "", ""),
     "LSTM": Row(recurrence.lower_lstm, "", "sequences of one length, constant weights, no clip"),
     "LayerNormalization": Row(normalization.lower_layer_normalization, "", ""),
     "LeakyRelu": Row(activations.lower_unary(UnaryFunction.LEAKY_RELU, 0.01), "table", ""),
+    "Less": Row(logic.lower_comparison(Comparison.LESS), "", COMPARED),
+    "LessOrEqual": Row(logic.lower_comparison(Comparison.LESS_OR_EQUAL), "", COMPARED),
     "Log": Row(activations.lower_unary(UnaryFunction.LOG), "table", ""),
     "LogSoftmax": Row(activations.lower_log_softmax, "", "along one axis"),
     "LpNormalization": Row(reductions.lower_lp_normalization, "", ""),
@@ -127,8 +140,11 @@ OPERATORS: dict[str, Row] = {
     "MeanVarianceNormalization": Row(normalization.lower_mean_variance_normalization, "", ""),
     "Min": Row(arithmetic.lower_arithmetic(MINIMUM), "table", "NumPy broadcasting"),
     "Mish": Row(activations.lower_unary(UnaryFunction.MISH), "table", ""),
+    "Mod": Row(arithmetic.lower_mod, "", "float32 with fmod, int32, int64, uint8"),
     "Mul": Row(arithmetic.lower_arithmetic(MUL), "yes", "NumPy broadcasting"),
     "Neg": Row(activations.lower_unary(UnaryFunction.NEG), "table", ""),
+    "Not": Row(logic.lower_not, "", ""),
+    "Or": Row(logic.lower_or, "", "NumPy broadcasting"),
     "PRelu": Row(arithmetic.lower_prelu, "table for one slope", ""),
     "Pad": Row(padding.lower_pad, "yes", "constant pads"),
     "Pow": Row(arithmetic.lower_pow, "table", "NumPy broadcasting"),
@@ -186,7 +202,8 @@ OPERATORS: dict[str, Row] = {
     "Trilu": Row(rearrangement.lower_rearrangement, "yes", "constant diagonal"),
     "Unsqueeze": Row(movement.lower_unsqueeze, "yes", "constant axes"),
     "Upsample": Row(resize.lower_upsample, "yes", "as Resize"),
-    "Where": Row(rearrangement.lower_rearrangement, "", "constant condition"),
+    "Where": Row(logic.lower_where, "", COMPARED),
+    "Xor": Row(logic.lower_comparison(Comparison.NOT_EQUAL), "", "NumPy broadcasting"),
 }
 """Op type → its row, sorted. Any operator whose inputs are all constant is folded, listed here or not.
 A test holds the node tests of the onnx package to every row."""

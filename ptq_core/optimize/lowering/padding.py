@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from ptq_core.flatfile.layout import MAX_ELEMENTS
 from ptq_core.flatfile.operators.pad import PAD, Pad
+from ptq_core.flatfile.tensors import DType
 from ptq_core.optimize.lowering.context import (
     Activation,
     Lowering,
@@ -71,14 +72,14 @@ def _filled(
     context: Lowering, node: ir.Node, name: str, x: Activation, widths: Sequence[tuple[int, int]]
 ) -> Activation:
     value = context.constant(node, 2, "value")
-    fill = 0.0 if value is None else float(value.real.reshape(-1)[0])
+    fill = 0 if value is None else value.real.reshape(-1)[0]
     order = sorted(range(len(widths)), key=lambda axis: context.stored_axis(x, axis))
     before, after = (tuple(widths[axis][side] for axis in order) for side in (0, 1))
     tensor = context.tensor(x)
-    if tensor.qparams is not None:  # the padding value of an int8 node is given in int8
+    if tensor.dtype != DType.F32:  # that of an int8 node is given in int8
         attributes = Pad(before=before, after=after, q_value=int(fill))
     else:
-        attributes = Pad(before=before, after=after, value=fill)
+        attributes = Pad(before=before, after=after, value=float(fill))
     dims = tuple(d + b + a for d, b, a in zip(tensor.dims, before, after, strict=True))
     out = context.like(name, dims, x.tensor)
     return Activation(context.emit(PAD, str(node.name), (x.tensor,), out, attributes), x.channels_last)

@@ -22,6 +22,7 @@ from ptq_core.optimize.lowering.context import (
     Unsupported,
     get_int,
     normal_axis,
+    require_type,
 )
 
 SHIFTS = {"int8": 0, "uint8": 128}
@@ -79,8 +80,7 @@ def lower_quantize(context: Lowering, node: ir.Node) -> None:
             raise Unsupported(f"it uses {affine.dtype}; constants are quantized to int8 or uint8")
         context.bind(node.outputs[0], Constant(affine.quantized(entry.real)))
         return
-    if context.tensor(entry).dtype != DType.F32:
-        raise Unsupported("its input is already quantized")
+    require_type(context.tensor(entry), (DType.F32,))
     qparams = affine.of_tensor()
     if SHIFTS[affine.dtype]:
         _check_readers(node.outputs[0])

@@ -25,7 +25,7 @@ from ptq_core.optimize.lowering.context import (
 from ptq_core.optimize.lowering.resampling import resample
 from ptq_core.optimize.lowering.selection import gathered
 
-_DATA = {"ScatterElements": [0, 2], "ScatterND": [0, 2], "Where": [1, 2]}
+_DATA = {"ScatterElements": [0, 2], "ScatterND": [0, 2]}
 """Op type → the inputs whose elements come out, where it is not just the first."""
 
 

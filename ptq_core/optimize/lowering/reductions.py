@@ -14,15 +14,18 @@ from ptq_core.flatfile.operators.clamp import CLAMP
 from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, Pool2d
 from ptq_core.flatfile.operators.reduce import REDUCE, Reduce, ReduceFunction
 from ptq_core.flatfile.operators.unary import UnaryFunction
-from ptq_core.flatfile.tensors import DType
+from ptq_core.flatfile.tensors import INTEGERS, DType
 from ptq_core.optimize.lowering.arithmetic import apply, combine
 from ptq_core.optimize.lowering.context import (
     Activation,
+    Constant,
     Lowering,
     get_axes,
     get_int,
     normal_axis,
+    require_type,
 )
+from ptq_core.optimize.lowering.logic import cast
 from ptq_core.optimize.lowering.norms import powers, root
 
 FLOAT_MAX, FLOAT_TINY = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
@@ -152,17 +155,26 @@ def without(context: Lowering, node_name: str, name: str, x: Activation, axes: t
 
 
 def lower_arg_max(context: Lowering, node: ir.Node) -> None:
-    """ArgMax along one axis; the indices are int32, where ONNX has int64."""
-    _arg_max(context, node, context.activation(node, 0))
+    """ArgMax along one axis."""
+    x = context.activation(node, 0)
+    require_type(context.tensor(x), ARG_MAX.types)
+    _arg_max(context, node, x)
 
 
 def lower_arg_min(context: Lowering, node: ir.Node) -> None:
-    """ArgMin: the largest of −x."""
-    x, name = context.real_input(node), str(node.outputs[0].name)
-    _arg_max(context, node, apply(context, UnaryFunction.NEG, str(node.name), f"{name}:negative", x))
+    """ArgMin: the largest of −x; of integers, of −1 − x, which exists of every one."""
+    x, name, node_name = context.activation(node, 0), f"{node.outputs[0].name}:negative", str(node.name)
+    dtype = context.tensor(x).dtype
+    require_type(context.tensor(x), (DType.F32, *INTEGERS))
+    if dtype == DType.F32:
+        _arg_max(context, node, apply(context, UnaryFunction.NEG, node_name, name, x))
+        return
+    most = Constant(np.array(255 if dtype == DType.U8 else -1, dtype.numpy))
+    _arg_max(context, node, combine(context, SUB, node_name, name, most, x))
 
 
 def _arg_max(context: Lowering, node: ir.Node, x: Activation) -> None:
+    """The runtime's indices are int32, ONNX's int64."""
     dims = context.dims(x)
     axis = normal_axis(get_int(node, "axis", 0), len(dims))
     if axis != 1:
@@ -170,10 +182,11 @@ def _arg_max(context: Lowering, node: ir.Node, x: Activation) -> None:
     stored = context.stored_axis(x, axis)
     shape = tuple(1 if i == stored else d for i, d in enumerate(context.tensor(x).dims))
     name, keep = str(node.outputs[0].name), bool(get_int(node, "keepdims", 1))
-    out = context.arena_tensor(name if keep else f"{name}:kept", shape, DType.I32)
+    out = context.arena_tensor(f"{name}:int32", shape, DType.I32)
     attributes = ArgMax(axis=stored, select_last=get_int(node, "select_last_index", 0))
     context.emit(ARG_MAX, str(node.name), (x.tensor,), out, attributes)
     y = Activation(out, x.channels_last)
+    y = cast(context, str(node.name), name if keep else f"{name}:kept", y, DType.I64)
     if not keep:
         y = context.reshaped(y, (*dims[:axis], *dims[axis + 1 :]), name, str(node.name))
     context.bind(node.outputs[0], y)

@@ -14,6 +14,7 @@ from ptq_core.optimize.lowering.context import (
     Unsupported,
     get_ints,
     get_string,
+    require_type,
 )
 
 
@@ -55,8 +56,7 @@ def picture(context: Lowering, node: ir.Node) -> tuple[Activation, tuple[int, ..
     dims = context.dims(x)
     if not 3 <= len(dims) <= 5:
         raise Unsupported(f"its input has {len(dims)} dimensions, not 3, 4 or 5")
-    if context.tensor(x).dtype == DType.I32:
-        raise Unsupported("its input is int32")
+    require_type(context.tensor(x), (DType.F32, DType.I8))
     return x, dims
 
 

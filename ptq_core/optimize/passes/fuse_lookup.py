@@ -61,7 +61,8 @@ def _island(rewriter: Rewriter, order: dict[int, int], quantize: Op) -> _Island 
             break
         inside.append(op)
         frontier.remove(latest)
-        frontier |= {index for index in op.kind.data(op.reads) if not _is_number(rewriter.tensor(index))}
+        reads = (i for at, i in enumerate(op.inputs) if i is not None and not op.kind.operand(at).constant)
+        frontier |= {index for index in reads if not _is_number(rewriter.tensor(index))}
         if len(frontier) == 1:
             (source,) = frontier
             tensor = rewriter.tensor(source)
@@ -91,6 +92,7 @@ def _as_row(tensor: Tensor) -> Tensor:
     if tensor.elements != 1:
         return tensor
     data = tensor.data.reshape(1)
-    if tensor.qparams is not None:
-        data = reference.dequantize(data, tensor.qparams.scale, tensor.qparams.zero_point)
+    if tensor.qparams is None:
+        return dataclasses.replace(tensor, dims=(1,), data=data)
+    data = reference.dequantize(data, tensor.qparams.scale, tensor.qparams.zero_point)
     return dataclasses.replace(tensor, dtype=DType.F32, dims=(1,), qparams=None, data=data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ptq_core.errors import PtqError
@@ -37,6 +39,8 @@ class Difference:
         with np.errstate(invalid="ignore"):
             distances = np.asarray(np.abs(got.astype(np.float64) - wanted.astype(np.float64)))
         distances[np.isnan(distances)] = np.inf
+        if got.dtype.kind != "f":
+            distances = np.maximum(distances, 1.0)  # neighbours beyond 2^53 are one float
         distances[same] = 0.0
         self.none, self.distances = bool(same.all()), distances
 
@@ -59,9 +63,13 @@ class Difference:
         where = tuple(int(i) for i in np.unravel_index(int(excess.argmax()), excess.shape))
         bound = float(np.broadcast_to(allowed, bad.shape)[where])
         return (
-            f"{self._got[where]:.9g} at {list(where)}, not {self._wanted[where]:.9g} (± {bound:.3g}); "
+            f"{self._shown(self._got[where])} at {list(where)}, not {self._shown(self._wanted[where])} (± {bound:.3g}); "
             f"{int(bad.sum())} of {bad.size} values"
         )
+
+    @staticmethod
+    def _shown(value: Any) -> str:
+        return f"{value:.9g}" if value.dtype.kind == "f" else str(int(value))
 
     def _beyond(self, allowed: Array) -> Array:
         beyond = np.asarray(self.distances > allowed + TINY)

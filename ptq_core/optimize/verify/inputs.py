@@ -8,10 +8,13 @@ import numpy as np
 
 from ptq_core.flatfile.operators.quantize import QUANTIZE
 from ptq_core.flatfile.program import Program
-from ptq_core.flatfile.tensors import Array
+from ptq_core.flatfile.tensors import Array, DType, Tensor
 
 UNKNOWN = ((-1.0, 1.0), (0.0, 255.0))
 """Ranges of an input of which nothing is known, by turns: normalised values, and pixels."""
+
+UNKNOWN_INTEGERS = ((0.0, 1.0), (0.0, 255.0))
+"""The same of integers and bools: what may be an index of nearly anything, and bytes."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,9 @@ def input_ranges(program: Program, turn: int) -> list[InputRange]:
     """A range per input: that of the integers it is quantized to, else one of UNKNOWN."""
     ranges = []
     for index in program.inputs:
-        low, high = UNKNOWN[turn % len(UNKNOWN)]
+        dtype = program.tensors[index].dtype
+        low, high = (UNKNOWN if dtype == DType.F32 else UNKNOWN_INTEGERS)[turn % len(UNKNOWN)]
+        high = min(high, 1.0) if dtype == DType.BOOL else high
         found = InputRange(low, high, False)
         for op in program.ops:
             qparams = program.tensors[op.outputs[0]].qparams
@@ -39,12 +44,19 @@ def input_ranges(program: Program, turn: int) -> list[InputRange]:
 
 
 def random_inputs(program: Program, turn: int = 0) -> list[Array]:
-    """A float32 array per input, uniform over its range; each ``turn`` gives others."""
+    """An array per input, uniform over its range; each ``turn`` gives others."""
     random = np.random.default_rng(turn)
     return [
-        random.uniform(found.low, found.high, program.tensors[index].dims).astype(np.float32)
+        _uniform(random, program.tensors[index], found)
         for index, found in zip(program.inputs, input_ranges(program, turn), strict=True)
     ]
+
+
+def _uniform(random: np.random.Generator, tensor: Tensor, found: InputRange) -> Array:
+    if tensor.dtype.numpy.kind == "f":
+        return random.uniform(found.low, found.high, tensor.dims).astype(tensor.dtype.numpy)
+    integers = random.integers(int(found.low), int(found.high), tensor.dims, endpoint=True)
+    return np.asarray(integers, tensor.dtype.numpy)
 
 
 def described(program: Program, turns: int) -> str:

@@ -38,6 +38,10 @@ def _real(tensor: Tensor, values: Array) -> Array:
     return reference.dequantize(values, qparams.spread(values.ndim), qparams.zero_point)
 
 
+EXACT = Roundoff(0.0, independent=False)
+"""Of integers."""
+
+
 class PieceBounds:
     """Bounds of what operators of ``walk``'s program write; an operator at a time, as nothing is kept."""
 
@@ -66,9 +70,9 @@ class PieceBounds:
         inexact = any(e.any() for e in incoming)
         exact = np.zeros(y.shape)
         if op.kind.steps is not None:
-            return self._steps(op, operands, incoming, y) if inexact else exact
-        if op.kind.moves and y.dtype == np.int8:
-            return error_bound(op, operands, incoming, y.astype(np.float32)) if inexact else exact
+            return self._steps(op, operands, incoming, y)
+        if op.kind.bound is not None and y.dtype.kind in "iub" and (y.dtype != np.int8 or only_selects(op)):
+            return np.ceil(error_bound(op, operands, incoming, y, EXACT)) if inexact else exact
         if not is_float(op, operands, y):
             return np.full(y.shape, np.inf) if inexact else exact
         half = y.dtype == np.float16
@@ -84,7 +88,7 @@ class PieceBounds:
         tensors = self._program.tensors
         inputs, out = [tensors[index] for index in op.reads], tensors[op.outputs[0]]
         assert op.kind.steps is not None
-        return op.kind.steps(op.attributes, inputs, out, operands, incoming[0], y)
+        return op.kind.steps(op.attributes, inputs, out, operands, incoming, y)
 
     def _bias_rounding(self, cut: Cut) -> Array:
         """What int8 kernels make of a bias: it becomes int32 with the scale s_in · s_w (docs/numerics.md, "Bias").

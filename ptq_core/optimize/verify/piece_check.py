@@ -12,7 +12,7 @@ import onnx
 from ptq_core.flatfile.interpreter import evaluate, half
 from ptq_core.flatfile.operators.roundoff import SUBNORMAL_STEP, UNITS
 from ptq_core.flatfile.program import Op, Program
-from ptq_core.flatfile.tensors import Array, DType, Origin
+from ptq_core.flatfile.tensors import Array, DType, Origin, Tensor
 from ptq_core.graph.values import ModelValues
 from ptq_core.optimize.verify.comparison import Difference, MismatchError
 from ptq_core.optimize.verify.node_rounding import DYNAMIC, ELEMENTWISE, dynamic_step, node_rounding
@@ -107,7 +107,7 @@ class _Sides:
         self._model_part = excerpt_of(
             self._lowered, piece.model, piece.model_tensor, wider if same_layout else WHOLE
         )
-        wanted = _oriented(known[piece.name], origin)
+        wanted = _oriented(known[piece.name], tensor)
         if wanted.shape != tensor.dims:
             raise MismatchError(
                 f"value `{piece.name}` of the model is of shape {list(known[piece.name].shape)}, "
@@ -126,7 +126,7 @@ class _Sides:
 
     def oriented(self, value: Array) -> Array:
         """The region of a ``value`` that is in the model's layout."""
-        return self.region.part(_oriented(value, _origin(self._program, self.piece.tensor)))
+        return self.region.part(_oriented(value, self._program.tensors[self.piece.tensor]))
 
     def as_ours(self, part: tuple[Region, Array]) -> Array:
         """A ``part`` of the lowered tensor that holds the region, in the layout of ours."""
@@ -252,9 +252,11 @@ def _origin(program: Program, tensor: int) -> Origin:
     return origin
 
 
-def _oriented(value: Array, origin: Origin) -> Array:
-    """A value of the model in the layout of a tensor; uint8 is int8 there, 128 less."""
-    if value.dtype == np.uint8:
+def _oriented(value: Array, tensor: Tensor) -> Array:
+    """A value of the model in the layout of ``tensor``; uint8 that is quantized is int8 there, 128 less."""
+    origin = tensor.origin
+    assert origin is not None
+    if value.dtype == np.uint8 and tensor.dtype == DType.I8:
         value = (value.astype(np.int16) - 128).astype(np.int8)
     return value.transpose(origin.perm) if value.ndim == len(origin.perm) else value
 
@@ -262,7 +264,7 @@ def _oriented(value: Array, origin: Origin) -> Array:
 def _known(program: Program, index: int, known: Known) -> Array:
     """The model's value for tensor ``index`` of ``program``, in its layout and type."""
     origin = _origin(program, index)
-    value = _oriented(known[origin.name], origin)
+    value = _oriented(known[origin.name], program.tensors[index])
     if program.tensors[index].dtype == DType.F16:
         return half(value)
     return value.astype(program.tensors[index].dtype.numpy, copy=False)

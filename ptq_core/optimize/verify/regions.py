@@ -213,7 +213,7 @@ def _needed(program: Program, op: Op, position: int, region: Region) -> Region:
         return Region(
             _window_rows(program, op, region.rows), region.channels if isinstance(a, Pool2d) else None
         )
-    if (op.kind.weighted and not _is_residual(op, position)) or op.kind.operand(position).table:
+    if (op.kind.weighted and not _is_residual(op, position)) or op.kind.operand(position).constant:
         return WHOLE
     same_rank = len(x.dims) == len(out.dims)
     rows = region.rows if same_rank and len(x.dims) > 1 and x.dims[1] == out.dims[1] else None

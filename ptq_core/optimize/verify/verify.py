@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptq_core.errors import DeviceError, InputError
+from ptq_core.flatfile.operators.binary import DIV, MOD
 from ptq_core.flatfile.program import Program
-from ptq_core.flatfile.tensors import Array
+from ptq_core.flatfile.tensors import INTEGERS, Array
 from ptq_core.numerics.metrics import sqnr_db
 from ptq_core.optimize.verify.inputs import described, random_inputs
 from ptq_core.optimize.verify.model_check import ModelCheck, ModelComparison, by_name
@@ -31,6 +32,8 @@ def verify(
     runtime, reason = _check_runtime(flat, written, inputs)
     found: list[ModelCheck] = []
     try:
+        if not runtime and _divides_integers(written):
+            raise InputError(reason, rule="onnxruntime divides no integer by 0: the process ends", fix="")
         comparison = ModelComparison(written, lowered, model, outputs)
         for seed, each in enumerate(inputs):
             found.append(comparison.check(by_name(written, each), seed))
@@ -61,5 +64,10 @@ def _check_runtime(
 ) -> tuple[list[RuntimeCheck], str]:
     try:
         return check_runtime(flat, program, inputs), ""
-    except DeviceError as error:
+    except (DeviceError, InputError) as error:
         return [], error.reason
+
+
+def _divides_integers(program: Program) -> bool:
+    first = ((op.kind, program.tensors[op.reads[0]].dtype) for op in program.ops)
+    return any(kind in (DIV, MOD) and dtype in INTEGERS for kind, dtype in first)

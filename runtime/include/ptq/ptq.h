@@ -4,7 +4,8 @@
 // Versions. PTQ_API_VERSION is the version of this header, ptq_api_version() that of the library. A
 // program runs with any library of the same major version that is not older than the header it was
 // compiled with: within a major version functions, enumerators and structs stay as they are, and
-// only functions and status codes are added. Nothing else is exported by the library.
+// only functions, status codes and element types are added. Nothing else is exported by the
+// library.
 //
 // Failure. Functions that can fail return a ptq_status; on failure *out arguments are untouched.
 // ptq_last_error() then says what was wrong and which rule it broke. No function aborts, exits,
@@ -38,7 +39,7 @@
 #include <stdint.h>
 
 #define PTQ_API_VERSION_MAJOR 1
-#define PTQ_API_VERSION_MINOR 0
+#define PTQ_API_VERSION_MINOR 1
 #define PTQ_API_VERSION (PTQ_API_VERSION_MAJOR * 1000 + PTQ_API_VERSION_MINOR)
 
 #if defined(_WIN32)
@@ -57,14 +58,18 @@ typedef enum ptq_status {
   PTQ_IO_ERROR = 2,          // the file cannot be opened or mapped, or is no regular file
   PTQ_BAD_FILE = 3,          // not a flat file, truncated, damaged, or against the format's rules
   PTQ_UNSUPPORTED = 4,       // a valid file that this build or CPU cannot run
-  PTQ_OUT_OF_MEMORY = 5      // memory, threads, or more than a file of this size may ask for
+  PTQ_OUT_OF_MEMORY = 5,     // memory, threads, or more than a file of this size may ask for
+  PTQ_OUT_OF_RANGE = 6  // a run computed an index that does not exist, or divided integers by 0
 } ptq_status;
 
 typedef enum ptq_dtype {
   PTQ_FLOAT32 = 1,
   PTQ_INT8 = 2,
   PTQ_INT32 = 3,
-  PTQ_FLOAT16 = 5  // inside of programs; `ptq opt` writes none at their inputs and outputs
+  PTQ_FLOAT16 = 5,  // inside of programs; `ptq opt` writes none at their inputs and outputs
+  PTQ_INT64 = 6,
+  PTQ_UINT8 = 7,
+  PTQ_BOOL = 8  // a byte; 0 is false, others are true, results are 0 or 1
 } ptq_dtype;
 
 // A loaded file, checked, with its weights packed for this CPU.
@@ -166,7 +171,8 @@ PTQ_API const void* ptq_context_output(const ptq_context* context, size_t index)
 // Calls `observer` in the following runs; null ends that.
 PTQ_API void ptq_context_set_observer(ptq_context* context, ptq_observer observer, void* user);
 
-// One inference: fails for a null pointer only. Allocates nothing.
+// One inference; allocates nothing. Fails for a null pointer, and with PTQ_OUT_OF_RANGE: outputs
+// are then of no meaning, and the context can run again.
 PTQ_API ptq_status ptq_run(ptq_context* context);
 
 #ifdef __cplusplus

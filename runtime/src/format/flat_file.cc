@@ -6,7 +6,19 @@
 namespace ptq {
 
 size_t ElementSize(DType dtype) {
-  return dtype == kI8 ? 1 : dtype == kI16 || dtype == kF16 ? 2 : 4;
+  switch (dtype) {
+    case kI8:
+    case kU8:
+    case kBool:
+      return 1;
+    case kI16:
+    case kF16:
+      return 2;
+    case kI64:
+      return 8;
+    default:
+      return 4;
+  }
 }
 
 const char* DTypeName(uint8_t dtype) {
@@ -21,6 +33,12 @@ const char* DTypeName(uint8_t dtype) {
       return "i16";
     case kF16:
       return "f16";
+    case kI64:
+      return "i64";
+    case kU8:
+      return "u8";
+    case kBool:
+      return "bool";
     default:
       return "?";
   }

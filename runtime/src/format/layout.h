@@ -25,7 +25,17 @@ constexpr size_t kMaxRank = 8;
 constexpr size_t kCrcBegin = 28;  // first byte that the checksum covers
 
 enum Target : uint32_t { kTargetArm64 = 1, kTargetArmv7 = 2, kTargetX86_64 = 4, kTargetX86 = 8 };
-enum DType : uint8_t { kF32 = 1, kI8 = 2, kI32 = 3, kI16 = 4, kF16 = 5 };
+enum DType : uint8_t {
+  kF32 = 1,
+  kI8 = 2,
+  kI32 = 3,
+  kI16 = 4,
+  kF16 = 5,
+  kI64 = 6,
+  kU8 = 7,
+  kBool = 8,
+  kDTypeEnd
+};
 enum Storage : uint8_t { kArena = 1, kConstant = 2 };
 
 struct FileHeader {

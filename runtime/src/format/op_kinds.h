@@ -48,7 +48,7 @@ constexpr int8_t kAnyRank = -2, kRankOfX = -1;
 // An input or the output of an operator.
 struct OpOperand {
   const char* name;
-  uint8_t types[6];  // by the DType of the first input: bits 1 << DType of this one
+  uint16_t types[kDTypeEnd];  // by the DType of the first input: bits 1 << DType of this one
   int8_t rank;
   OpScales scales;
   bool is_constant;

@@ -44,10 +44,8 @@ ptq_status ReadScales(const Section& section, FlatFile* file) {
 // Shape, storage and size of the entry, filled into `tensor`.
 ptq_status ReadShape(const TensorEntry& entry, const Section& weights, uint64_t arena_size,
                      Tensor* tensor) {
-  if (entry.dtype < kF32 || entry.dtype > kF16) {
-    return Fail(PTQ_BAD_FILE, "dtype: %u is not 1 (f32), 2 (i8), 3 (i32), 4 (i16) or 5 (f16)",
-                entry.dtype);
-  }
+  if (entry.dtype < kF32 || entry.dtype >= kDTypeEnd)
+    return Fail(PTQ_BAD_FILE, "dtype: %u is not 1 (f32) ... 8 (bool)", entry.dtype);
   if (entry.storage != kArena && entry.storage != kConstant) {
     return Fail(PTQ_BAD_FILE, "storage: %u is not 1 (arena) or 2 (constant)", entry.storage);
   }
@@ -102,7 +100,7 @@ ptq_status ReadQparams(const TensorEntry& entry, const Section& qparams, const F
     if (tensor->dtype != kI8 && tensor->dtype != kI16) return PTQ_OK;
     return Fail(PTQ_BAD_FILE, "qparams: none, but dtype is %s", DTypeName(tensor->dtype));
   }
-  if (tensor->dtype == kF32 || tensor->dtype == kF16) {
+  if (tensor->dtype != kI8 && tensor->dtype != kI16 && tensor->dtype != kI32) {
     return Fail(PTQ_BAD_FILE, "qparams: %" PRIu32 ", but dtype is %s", entry.qparams,
                 DTypeName(entry.dtype));
   }
@@ -142,6 +140,15 @@ ptq_status ReadQparams(const TensorEntry& entry, const Section& qparams, const F
   return PTQ_OK;
 }
 
+ptq_status CheckBools(const Tensor& tensor) {
+  if (tensor.dtype != kBool || tensor.storage != kConstant) return PTQ_OK;
+  const uint8_t* values = static_cast<const uint8_t*>(tensor.data);
+  for (uint64_t i = 0; i < tensor.elements; ++i) {
+    if (values[i] > 1) return Fail(PTQ_BAD_FILE, "values: a bool of %u", values[i]);
+  }
+  return PTQ_OK;
+}
+
 }  // namespace
 
 ptq_status ReadTensors(const Section* sections, FlatFile* file) {
@@ -165,6 +172,7 @@ ptq_status ReadTensors(const Section* sections, FlatFile* file) {
     }
     ptq_status status = ReadShape(entry, sections[kWgts], file->arena_size, tensor);
     if (status == PTQ_OK) status = ReadQparams(entry, sections[kQprm], *file, tensor);
+    if (status == PTQ_OK) status = CheckBools(*tensor);
     if (status != PTQ_OK) {
       PrefixLastError("tensor %" PRIu32 " '%.60s' ", i, tensor->name);
       return status;

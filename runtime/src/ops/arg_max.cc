@@ -1,4 +1,4 @@
-// arg_max: x f32 or i8 -> y i32, the index of the largest element along one axis.
+// arg_max: x f32, i8 or integers -> y i32, the index of the largest element along one axis.
 
 #include "base/math.h"
 #include "kernels/arg_max/contract.h"
@@ -42,6 +42,26 @@ void RunArgMax(const PreparedOp& op, const RunContext& run, const ArgMaxKernel<T
   run.pool->ParallelFor(s.outer * blocks, kGrainElements / (s.count * kColumns) + 1, body);
 }
 
+// Types without kernels of their own.
+template <typename T>
+void RunPlain(const PreparedOp& op, const RunContext& run) {
+  const ArgMaxState& s = op.State<ArgMaxState>();
+  const T* x = ReadData<T>(*op.Input(0), run);
+  int32_t* y = WriteData<int32_t>(op.Output(), run);
+  auto body = [&](size_t begin, size_t end, size_t) {
+    for (size_t item = begin; item < end; ++item) {
+      const T* values = x + item / s.inner * s.count * s.inner + item % s.inner;
+      size_t best = 0;
+      for (size_t i = 1; i < s.count; ++i) {
+        const T value = values[i * s.inner], most = values[best * s.inner];
+        if (s.select_last ? value >= most : value > most) best = i;
+      }
+      y[item] = static_cast<int32_t>(best);
+    }
+  };
+  run.pool->ParallelFor(s.outer * s.inner, kGrainElements / s.count + 1, body);
+}
+
 }  // namespace
 
 ptq_status PrepareArgMax(uint32_t features, PreparedOp* op) {
@@ -53,7 +73,12 @@ ptq_status PrepareArgMax(uint32_t features, PreparedOp* op) {
   if (state == nullptr) return OutOfMemory();
   SplitAtAxis(x, attrs.axis, &state->outer, &state->count, &state->inner);
   state->select_last = attrs.select_last != 0;
-  if (x.dtype == kF32) {
+  if (x.dtype != kF32 && x.dtype != kI8) {
+    op->kernel = "arg_max_plain__scalar";
+    op->run = x.dtype == kI32   ? RunPlain<int32_t>
+              : x.dtype == kI64 ? RunPlain<int64_t>
+                                : RunPlain<uint8_t>;
+  } else if (x.dtype == kF32) {
     state->f32 = SelectKernel(kArgMaxF32Kernels, features);
     op->kernel = state->f32->name;
     op->run = [](const PreparedOp& self, const RunContext& run) {

@@ -1,6 +1,7 @@
 // add, sub, mul (f32, f16, i8), div, maximum, minimum (f32, f16) and pow (f32) with numpy
-// broadcasting.
+// broadcasting; others are in binary_plain.cc.
 #include "kernels/elementwise/contract.h"
+#include "ops/binary_plain.h"
 #include "ops/broadcast.h"
 #include "ops/checks.h"
 #include "ops/registry.h"
@@ -78,6 +79,8 @@ ptq_status PrepareI8(uint32_t features, const Tensor& a, const Tensor& b, const 
 ptq_status PrepareBinary(uint32_t features, PreparedOp* op) {
   const Tensor &a = *op->Input(0), &b = *op->Input(1), &y = op->Output();
   const uint16_t kind = op->op->kind->id;
+  const bool real = a.dtype == kF32 || a.dtype == kF16 || a.dtype == kI8;
+  if (!real || kind == kMod) return PrepareBinaryPlain(op);
   const ClampAttrs clamp = op->GetAttrs<ClampAttrs>();
   BinaryState* state = op->MakeState<BinaryState>();
   if (state == nullptr) return OutOfMemory();

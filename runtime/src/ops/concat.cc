@@ -1,5 +1,5 @@
 // concat: x0, x1, ... -> y along one axis; f32 and f16 clamp, i8 requantizes each input to the
-// output's scale.
+// output's scale, others are copied.
 #include <math.h>
 
 #include "kernels/convert/contract.h"
@@ -24,14 +24,14 @@ struct ConcatState {
   const ClampF32Kernel* f32;
   const ClampF16Kernel* f16;
   const LookupKernel* i8;
-  Array<Int8Table> tables;  // one per input
+  Array<Int8Table> tables;  // of i8, one per input
 };
 
 // Elements [from, from + count) of `rows` rows of input `i`, which begin at x and go to y.
 template <typename T>
 void CopyPart(const ConcatState& s, uint32_t i, const T* x, size_t x_row, T* y, size_t count,
               size_t rows) {
-  const bool plain = sizeof(T) > 1 ? !s.clamps : s.tables[i].identity;
+  const bool plain = s.tables.size() == 0 ? !s.clamps : s.tables[i].identity;
   if (plain) {
     if (static_cast<const void*>(x) == y) return;  // the memory plan put it there
     s.copy->rows({reinterpret_cast<const uint8_t*>(x), static_cast<ptrdiff_t>(x_row * sizeof(T)),
@@ -44,7 +44,7 @@ void CopyPart(const ConcatState& s, uint32_t i, const T* x, size_t x_row, T* y, 
       s.f32->run(x, y, count, s.clamp.lo, s.clamp.hi);
     } else if constexpr (sizeof(T) == sizeof(Half)) {
       s.f16->run(x, y, count, s.clamp.lo, s.clamp.hi);
-    } else {
+    } else if constexpr (sizeof(T) == sizeof(int8_t)) {
       s.i8->run(x, y, count, s.tables[i].values);
     }
   }
@@ -107,14 +107,17 @@ ptq_status PrepareConcat(uint32_t features, PreparedOp* op) {
   ConcatState* state = op->MakeState<ConcatState>();
   if (state == nullptr) return OutOfMemory();
   state->clamp = attrs.clamp;
-  state->clamps = attrs.clamp.lo != -INFINITY || attrs.clamp.hi != INFINITY;
+  state->clamps = (y.dtype == kF32 || y.dtype == kF16) &&
+                  (attrs.clamp.lo != -INFINITY || attrs.clamp.hi != INFINITY);
   state->outer = 1;
   for (uint32_t d = 0; d < attrs.axis; ++d) state->outer *= y.dims[d];
   state->y_row = static_cast<size_t>(y.elements) / state->outer;
   state->copy = SelectKernel(kCopyKernels, features);
-  op->run = y.dtype == kF32   ? RunConcat<float>
-            : y.dtype == kF16 ? RunConcat<Half>
-                              : RunConcat<int8_t>;
+  const size_t size = ElementSize(y.dtype);
+  op->run = size == 1   ? RunConcat<int8_t>
+            : size == 2 ? RunConcat<Half>
+            : size == 4 ? RunConcat<float>
+                        : RunConcat<int64_t>;
   if (y.dtype == kF32) {
     state->f32 = SelectKernel(kClampF32Kernels, features);
     op->kernel = state->clamps ? state->f32->name : state->copy->name;
@@ -123,6 +126,10 @@ ptq_status PrepareConcat(uint32_t features, PreparedOp* op) {
   if (y.dtype == kF16) {
     state->f16 = SelectKernel(kClampF16Kernels, features);
     op->kernel = state->clamps ? state->f16->name : state->copy->name;
+    return PTQ_OK;
+  }
+  if (y.dtype != kI8) {
+    op->kernel = state->copy->name;
     return PTQ_OK;
   }
   state->i8 = SelectKernel(kLookupKernels, features);

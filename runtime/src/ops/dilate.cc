@@ -54,11 +54,8 @@ void RunDilateOf(const PreparedOp& op, const RunContext& run, T value) {
 
 void RunDilate(const PreparedOp& op, const RunContext& run) {
   const DilateAttrs& attrs = op.State<DilateState>().attrs;
-  if (op.Output().dtype == kF32) {
-    RunDilateOf<float>(op, run, attrs.value);
-  } else {
-    RunDilateOf<int8_t>(op, run, static_cast<int8_t>(attrs.q_value));
-  }
+  WithFiller(op.Output().dtype, attrs.value, attrs.q_value,
+             [&](auto filler) { RunDilateOf(op, run, filler); });
 }
 
 ptq_status CheckSteps(const Tensor& x, const Tensor& y, const DilateAttrs& attrs) {

@@ -1,9 +1,12 @@
 // What an operator is made of. Each operator has one file here with Prepare (validate shapes, types
-// and attributes, choose a kernel, pack weights) and Run (which may not allocate and cannot fail).
+// and attributes, choose a kernel, pack weights) and Run (which may not allocate, and fails only
+// for values that were computed).
 #ifndef PTQ_OPS_OP_H_
 #define PTQ_OPS_OP_H_
 
 #include <string.h>
+
+#include <atomic>
 
 #include "base/array.h"
 #include "base/cpu_features.h"
@@ -22,6 +25,10 @@ struct RunContext {
   uint8_t* workspace;  // workspace_stride bytes per thread
   size_t workspace_stride;
   ThreadPool* pool;
+  std::atomic<bool>* failed;
+
+  // An operand has a value that the operator does not take: its `failure` says which.
+  void Fail() const { failed->store(true, std::memory_order_relaxed); }
 
   uint8_t* Workspace(size_t thread) const { return workspace + thread * workspace_stride; }
 };
@@ -38,6 +45,7 @@ struct PreparedOp {
   Pool* pool;                     // for packed weights; lives as long as the operator
   Packings* packings;             // which of them another operator may share
   const char* kernel;             // name of the chosen kernel
+  const char* failure;            // what is wrong where a run fails, of operators that can
   uint64_t workspace_per_thread;  // bytes; ptq_program checks the sum
   uint64_t scratch;               // bytes of the context's scratch that a run uses
   Steps steps;                    // elementary ones of one run, beside reading and writing

@@ -51,11 +51,8 @@ void RunPadOf(const PreparedOp& op, const RunContext& run, T value) {
 
 void RunPad(const PreparedOp& op, const RunContext& run) {
   const PadAttrs& attrs = op.State<PadState>().attrs;
-  if (op.Output().dtype == kF32) {
-    RunPadOf<float>(op, run, attrs.value);
-  } else {
-    RunPadOf<int8_t>(op, run, static_cast<int8_t>(attrs.q_value));
-  }
+  WithFiller(op.Output().dtype, attrs.value, attrs.q_value,
+             [&](auto filler) { RunPadOf(op, run, filler); });
 }
 
 void Simplify(const Tensor& x, const Tensor& y, PadState* state) {

@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include <atomic>
+
 #include "base/math.h"
 
 namespace {
@@ -35,20 +37,24 @@ void* ptq_context::TensorData(const ptq::Tensor& tensor) const {
   return const_cast<uint8_t*>(memory.data()) + tensor.offset;
 }
 
-void ptq_context::Run() {
-  ptq::RunContext run = {memory.data(), scratch.data(), workspace.data(),
-                         program->workspace_per_thread, &pool};
+ptq_status ptq_context::Run() {
+  std::atomic<bool> failed{false};
+  ptq::RunContext run = {
+      memory.data(), scratch.data(), workspace.data(), program->workspace_per_thread,
+      &pool,         &failed};
   for (size_t i = 0; i < program->ops.size(); ++i) {
     const ptq::PreparedOp& op = program->ops[i];
-    if (observer == nullptr) {
-      op.run(op, run);
-      continue;
-    }
-    const double begin = NowMicroseconds();
+    const double begin = observer == nullptr ? 0 : NowMicroseconds();
     op.run(op, run);
+    if (failed.load(std::memory_order_relaxed)) {
+      return ptq::Fail(PTQ_OUT_OF_RANGE, "operator %zu '%.60s' (%s): %s", i, op.op->name,
+                       op.op->kind->name, op.failure);
+    }
+    if (observer == nullptr) continue;
     const double microseconds = NowMicroseconds() - begin;
     const ptq::Tensor& output = op.Output();
     const ptq_tensor_info info = ptq::TensorInfo(output);
     observer(observer_user, static_cast<uint32_t>(i), &info, TensorData(output), microseconds);
   }
+  return PTQ_OK;
 }

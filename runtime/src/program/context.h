@@ -8,7 +8,7 @@
 
 struct ptq_context {
   ptq_status Create(const ptq_program* program, size_t threads);
-  void Run();
+  ptq_status Run();
   void* TensorData(const ptq::Tensor& tensor) const;
 
   const ptq_program* program = nullptr;

@@ -3,6 +3,7 @@
 
 #include "base/math.h"
 #include "format/crc32.h"
+#include "format/flat_file.h"
 
 namespace ptq_test {
 
@@ -27,7 +28,7 @@ uint32_t ModelBuilder::Tensor(const char* name, ptq::DType dtype, const Dims& di
   entry.rank = static_cast<uint8_t>(dims.size());
   entry.storage = storage;
   entry.qparams = qparams;
-  entry.size = dtype == ptq::kI8 ? 1 : dtype == ptq::kF16 ? 2 : 4;
+  entry.size = ptq::ElementSize(dtype);
   for (size_t i = 0; i < dims.size(); ++i) {
     entry.dims[i] = dims[i];
     entry.size *= dims[i];

@@ -27,7 +27,7 @@ struct IndexedCopy {
 };
 
 // y[r][i] = x[r * x_stride + i * x_step] for r < rows and i < count, in elements of element_size
-// (1 or 4) bytes; y is contiguous.
+// (1, 4 or 8) bytes; y is contiguous.
 struct StridedCopy {
   const void* x;
   ptrdiff_t x_stride, x_step;

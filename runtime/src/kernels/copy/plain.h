@@ -110,8 +110,10 @@ PTQ_INLINE void CopyStridedOf(const StridedCopy& copy) {
 PTQ_INLINE void CopyStrided(const StridedCopy& copy) {
   if (copy.element_size == 1) {
     CopyStridedOf<uint8_t>(copy);
-  } else {
+  } else if (copy.element_size == 4) {
     CopyStridedOf<uint32_t>(copy);
+  } else {
+    CopyStridedOf<uint64_t>(copy);
   }
 }
 
@@ -133,8 +135,10 @@ PTQ_INLINE void CopyInterleavedOf(const InterleavedCopy& copy) {
 PTQ_INLINE void CopyInterleaved(const InterleavedCopy& copy) {
   if (copy.element_size == 1) {
     CopyInterleavedOf<uint8_t>(copy);
-  } else {
+  } else if (copy.element_size == 4) {
     CopyInterleavedOf<uint32_t>(copy);
+  } else {
+    CopyInterleavedOf<uint64_t>(copy);
   }
 }
 

@@ -23,7 +23,7 @@ struct TransposeKernel {
   const char* name;
   uint32_t requires_features;
   void (*run)(const TransposeBlock&);
-  size_t element_size;  // 1 or 4
+  size_t element_size;  // 1, 4 or 8
 };
 
 #define PTQ_ROWS "kernels/move/kernels.inc"

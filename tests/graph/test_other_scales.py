@@ -69,6 +69,15 @@ def read_twice(b: Builder) -> str:
     return b.node("Add", "add", [x, b.node("Sigmoid", "gate", [x])])
 
 
+def wide_weights_quantized_in_the_graph(b: Builder) -> str:
+    """Training-time exports keep float weights: w → QuantizeLinear → DequantizeLinear → Conv."""
+    scale, zero = b.constant("w/s", np.float32(1e-4)), b.constant("w/z", np.int16(0))
+    q = b.node("QuantizeLinear", "w/q", [b.weight("w", 8, CHANNELS, 3, 3), scale, zero])
+    w = b.node("DequantizeLinear", "w/dq", [q, scale, zero])
+    x = pair(b, "in", "input", 0.03, np.int8(0))
+    return pair(b, "out", b.node("Conv", "conv", [x, w], pads=[1, 1, 1, 1]), 0.05, np.int8(3))
+
+
 @pytest.mark.parametrize(
     ("graph", "opset", "int8"),
     [
@@ -81,6 +90,7 @@ def read_twice(b: Builder) -> str:
         (per_channel(np.uint8, 128, CHANNELS), 17, True),
         (per_channel(np.uint8, 128, 1), 17, False),
         (read_twice, 17, False),
+        (wide_weights_quantized_in_the_graph, WIDE_OPSET, False),
     ],
     ids=[
         "int16",
@@ -92,6 +102,7 @@ def read_twice(b: Builder) -> str:
         "uint8 before a depthwise convolution",
         "uint8 before a convolution",
         "int8 before others",
+        "int16 weights quantized in the graph",
     ],
 )
 def test_is_computed_as_written(tmp_path: Path, graph: Graph, opset: int, int8: bool) -> None:

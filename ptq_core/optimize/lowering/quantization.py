@@ -29,8 +29,8 @@ SHIFTS = {"int8": 0, "uint8": 128}
 """The types of activations, and what is taken off their integers and zero points to make them int8."""
 
 FOUR_BITS = ("int4", "uint4")
-OTHER_INTEGERS = ("int16", "uint16", "int32", *FOUR_BITS)
-"""Types of constants that are dequantized: those of 4 bits are int8 here, those of 32 are biases."""
+WIDE = ("int16", "uint16", "int32")
+"""Other types of constants: those of 4 bits are int8 here, those of 32 are biases."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def lower_quantize(context: Lowering, node: ir.Node) -> None:
     declared = get_int(node, "output_dtype", 0)
     affine = _affine(context, node, str(ir.DataType(declared)).lower() if declared else "uint8")
     if isinstance(entry, Constant):
-        if affine.dtype not in SHIFTS:
-            raise Unsupported(f"it uses {affine.dtype}; constants are quantized to int8 or uint8")
+        if affine.dtype not in (*SHIFTS, *WIDE):
+            raise Unsupported(f"it uses {affine.dtype}; constants are quantized to 8, 16 or 32 bits")
         context.bind(node.outputs[0], Constant(affine.quantized(entry.real)))
         return
     require_type(context.tensor(entry), (DType.F32,))
@@ -109,7 +109,7 @@ def lower_dequantize(context: Lowering, node: ir.Node) -> None:
         raise Unsupported("its input is missing")
     if isinstance(entry, Constant):
         affine, dtype = _affine(context, node, str(entry.array.dtype)), str(entry.array.dtype)
-        if dtype not in (*SHIFTS, *OTHER_INTEGERS) or dtype != affine.dtype:
+        if dtype not in (*SHIFTS, *FOUR_BITS, *WIDE) or dtype != affine.dtype:
             raise Unsupported(f"it reads {dtype} with a zero point of {affine.dtype}")
         context.bind(node.outputs[0], _constant(entry.array, affine))
         return

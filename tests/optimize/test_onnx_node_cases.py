@@ -33,7 +33,6 @@ REFUSED: dict[str, tuple[str, ...]] = {
         "reduce_min_bool_inputs",
     ),
     "its input is not quantized": (
-        "dequantizelinear",
         "dequantizelinear_axis",
         "dequantizelinear_blocked",
     ),
@@ -56,7 +55,6 @@ REFUSED: dict[str, tuple[str, ...]] = {
         "maxpool_with_argmax_2d_precomputed_pads",
         "maxpool_with_argmax_2d_precomputed_strides",
     ),
-    "its uint8 is an output of the model": ("quantizelinear",),
     "one scale per channel": ("quantizelinear_axis",),
     "it quantizes in blocks": ("quantizelinear_blocked_asymmetric", "quantizelinear_blocked_symmetric"),
     "counted by an input, nonpad_kv_seqlen": (

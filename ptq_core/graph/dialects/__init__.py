@@ -12,6 +12,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 
 from ptq_core.graph.dialects.dynamic import dequantize_dynamic
+from ptq_core.graph.dialects.integer_edges import convert_edges
 from ptq_core.graph.dialects.integer_movement import dequantize_movement
 from ptq_core.graph.dialects.other_scales import lower_other_scales
 from ptq_core.graph.dialects.qoperators import expand_qoperators
@@ -22,6 +23,7 @@ DIALECTS: tuple[Callable[[ir.Model], list[str]], ...] = (
     expand_qoperators,
     dequantize_dynamic,
     dequantize_movement,
+    convert_edges,
     lower_other_scales,
     split_wide_weights,
 )

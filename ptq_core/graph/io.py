@@ -247,8 +247,17 @@ def size_bytes(path: Path) -> int:
     return path.stat().st_size + sum((path.parent / name).stat().st_size for name in external_files(proto))
 
 
+FED_TYPES = (
+    ir.DataType.FLOAT,
+    ir.DataType.INT32,
+    ir.DataType.INT64,
+    ir.DataType.UINT8,
+    ir.DataType.BOOL,
+)
+
+
 def picture_input(model: ir.Model) -> ir.Value:
-    """The single float32 input that pictures are fed to; raises InputError if there is not exactly one input."""
+    """The single input that pictures, or arrays of whole numbers, are fed to; raises InputError if there is not exactly one."""
     inputs = model.graph.inputs
     if len(inputs) != 1:
         names = ", ".join(str(v.name) for v in inputs) or "none"
@@ -257,10 +266,10 @@ def picture_input(model: ir.Model) -> ir.Value:
             rule="pictures are fed to exactly one input",
             fix="export the model with one picture input",
         )
-    if inputs[0].dtype != ir.DataType.FLOAT:
+    if inputs[0].dtype not in FED_TYPES:
         raise InputError(
             f"input `{inputs[0].name}` is {inputs[0].dtype}",
-            rule="the picture input is float32",
+            rule="the input is float32, or takes whole numbers or bools",
             fix="export the model with a float32 input",
         )
     return inputs[0]
@@ -272,7 +281,7 @@ def static_shape(value: ir.Value, *, batch: int = 1) -> tuple[int, ...]:
     shape = [d if isinstance(d, int) else -1 for d in dims]
     if shape and shape[0] < 1:
         shape[0] = batch
-    if not shape or any(d < 1 for d in shape):
+    if value.shape is None or any(d < 1 for d in shape):
         raise InputError(
             f"input `{value.name}` has the open shape {[d if isinstance(d, int) else str(d) for d in dims]}",
             rule="all dimensions but the batch must be known",

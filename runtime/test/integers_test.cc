@@ -215,6 +215,81 @@ void TestMoves() {
   Expect(m.Finish(), {Bytes(x)}, y, "moves");
 }
 
+template <typename I>
+void TestPlaces() {
+  Row("places of %d", TypeOf<I>::kDType);
+  const List<float> x = {1, 2, 3, 4, 5, 6};
+  const List<I> rows = {0, -1, -2, 1};
+  ModelBuilder gather;
+  const uint32_t gx = gather.Input("x", ptq::kF32, {2, 3}),
+                 gi = gather.Input("i", TypeOf<I>::kDType, {2, 2}),
+                 gy = gather.Arena("y", ptq::kF32, {2});
+  gather.Op(ptq::kGatherNd, "op", {gx, gi}, gy);
+  gather.Output(gy);
+  Expect(gather.Finish(), {Bytes(x), Bytes(rows)}, List<float>{3, 2}, "gather_nd");
+  const List<I> twice = {1, -1};
+  const List<float> updates = {10, 20, 30, 40, 50, 60};
+  const float last[] = {40, 50, 60};
+  for (uint32_t reduction : {ptq::kScatterNdNone, ptq::kScatterNdAdd}) {
+    ModelBuilder scatter;
+    const uint32_t sx = scatter.Input("x", ptq::kF32, {2, 3}),
+                   si = scatter.Input("i", TypeOf<I>::kDType, {2, 1}),
+                   su = scatter.Input("u", ptq::kF32, {2, 3}),
+                   sy = scatter.Arena("y", ptq::kF32, {2, 3});
+    scatter.Op(ptq::kScatterNd, "op", {sx, si, su}, sy, ptq::ScatterNdAttrs{reduction});
+    scatter.Output(sy);
+    List<float> y = {1, 2, 3};
+    const bool adds = reduction == ptq::kScatterNdAdd;
+    for (int i = 0; i < 3; ++i) y.Add(adds ? x[3 + i] + updates[i] + updates[3 + i] : last[i]);
+    Expect(scatter.Finish(), {Bytes(x), Bytes(twice), Bytes(updates)}, y, "scatter_nd");
+  }
+}
+
+// The places before and behind a dimension; the context can run again.
+void TestNoSuchPlace() {
+  Row("no such place");
+  ModelBuilder m;
+  const uint32_t x = m.Input("x", ptq::kF32, {4}), i = m.Input("i", ptq::kI64, {1, 1}),
+                 y = m.Arena("y", ptq::kF32, {1});
+  m.Op(ptq::kGatherNd, "op", {x, i}, y);
+  m.Output(y);
+  const List<uint8_t> file = m.Finish();
+  ptq_program* program = nullptr;
+  ptq_context* context = nullptr;
+  if (!CHECK(ptq_program_from_memory(file.data(), file.size(), &program) == PTQ_OK)) return;
+  CHECK(ptq_context_create(program, 1, &context) == PTQ_OK);
+  int64_t* index = static_cast<int64_t*>(ptq_context_input(context, 1));
+  for (int64_t place : {int64_t{-5}, int64_t{4}, INT64_MIN, INT64_MAX}) {
+    *index = place;
+    CHECK(ptq_run(context) == PTQ_OUT_OF_RANGE);
+    CHECK(strstr(ptq_last_error(), "an index does not exist") != nullptr);
+  }
+  *index = -4;
+  CHECK(ptq_run(context) == PTQ_OK);
+  ptq_context_destroy(context);
+  ptq_program_destroy(program);
+}
+
+template <typename T>
+void TestTopKOf(const List<T>& x, uint32_t largest, const List<int64_t>& y) {
+  Row("top_k of %d, largest %d", TypeOf<T>::kDType, static_cast<int>(largest));
+  ModelBuilder m;
+  const uint32_t columns = 2,
+                 tx = m.Input("x", TypeOf<T>::kDType,
+                              {static_cast<uint32_t>(x.size()) / columns, columns}),
+                 ty = m.Arena("y", ptq::kI64, {static_cast<uint32_t>(y.size()) / columns, columns});
+  m.Op(ptq::kTopK, "op", {tx}, ty, ptq::TopKAttrs{0, largest});
+  m.Output(ty);
+  Expect(m.Finish(), {Bytes(x)}, y, "top_k");
+}
+
+void TestTopK() {
+  TestTopKOf<float>({3, NAN, 7, 1, 7, -INFINITY, -1, 2}, 1, {1, 3, 2, 1, 0, 2, 3, 0});
+  TestTopKOf<float>({3, NAN, 7, 1, 7, -INFINITY, -1, 2}, 0, {3, 2, 0, 1});
+  TestTopKOf<int64_t>({INT64_MIN, 0, INT64_MAX, 0, 0, 0}, 1, {1, 0, 2, 1});
+  TestTopKOf<uint8_t>({200, 0, 3, 0, 100, 5}, 0, {1, 0, 2, 1});
+}
+
 void TestBools() {
   Row("a bool of 2");
   const uint8_t values[] = {0, 2};
@@ -239,6 +314,10 @@ int main() {
   TestMoves<int32_t>();
   TestMoves<int64_t>();
   TestMoves<uint8_t>();
+  TestPlaces<int32_t>();
+  TestPlaces<int64_t>();
+  TestNoSuchPlace();
+  TestTopK();
   TestBools();
   return Finish("integers_test");
 }

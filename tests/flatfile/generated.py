@@ -17,10 +17,11 @@ from ptq_core.flatfile.operators.compare import COMPARE, Compare, Comparison
 from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
 from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD, Conv2dAdd
-from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.description import OperatorKind, Scales
 from ptq_core.flatfile.operators.dilate import DILATE, Dilate
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.operators.gather import GATHER, Gather
+from ptq_core.flatfile.operators.gather_nd import GATHER_ND
 from ptq_core.flatfile.operators.lookup import LOOKUP
 from ptq_core.flatfile.operators.matmul import MATMUL, Matmul
 from ptq_core.flatfile.operators.pad import PAD, Pad
@@ -28,8 +29,10 @@ from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, MAX_POOL2D, Pool2
 from ptq_core.flatfile.operators.reduce import REDUCE, Reduce, ReduceFunction
 from ptq_core.flatfile.operators.reshape import RESHAPE
 from ptq_core.flatfile.operators.resize import RESIZE, Resize
+from ptq_core.flatfile.operators.scatter_nd import SCATTER_ND, Reduction, ScatterNd
 from ptq_core.flatfile.operators.slice import SLICE, Slice
 from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
+from ptq_core.flatfile.operators.top_k import TOP_K, TopK
 from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
 from ptq_core.flatfile.operators.unary import FUNCTIONS, UNARY, Unary, UnaryFunction
 from ptq_core.flatfile.operators.where import WHERE
@@ -100,6 +103,7 @@ class _Builder:
         out = shape_of(self.kind, attributes, dims, y or ())
         kept = self.kind.selects(attributes) and not self.kind.rescales(attributes)
         own = dtype or self.dtype
+        kept = kept or self.kind.inputs[0].scales == Scales.OF_OUTPUT
         qparams = program.tensors[0].qparams if kept else self.qparams()
         if self.kind == LOOKUP:
             qparams = program.tensors[1].qparams
@@ -191,6 +195,22 @@ def _where(b: _Builder) -> Program:
     return b.finish(NoAttributes())
 
 
+def _places(b: _Builder) -> Program:
+    """Of a gather or a scatter: constant places, now and then from the end, of either type."""
+    r = b.random
+    x = _dims(r, int(r.integers(1, 4)))
+    like = b.activation(x)
+    count = int(r.integers(1, len(x) + 1))
+    lead = _dims(r, int(r.integers(0, 3)), 4)
+    rows = [r.integers(-d, d, lead) for d in x[:count]]
+    b.constant(np.stack(rows, axis=-1), DType(r.choice([DType.I32, DType.I64])), None)
+    if b.kind == GATHER_ND:
+        return b.finish(NoAttributes())
+    b.activation((*lead, *x[count:]), like)
+    plain = b.dtype in (DType.I8, DType.BOOL)
+    return b.finish(ScatterNd(reduction=0 if plain else int(r.integers(len(Reduction)))))
+
+
 def _pool(b: _Builder) -> Program:
     r = b.random
     fields: dict[str, Any] = {"kernel_h": int(r.integers(1, 4)), "kernel_w": int(r.integers(1, 4))}
@@ -254,6 +274,9 @@ def _of_one(b: _Builder) -> Program:
         attributes = Reduce(function=int(r.choice(functions)), axes=axes, **_clamp(r))
     elif kind == DILATE:
         attributes = Dilate(step=tuple(int(s) for s in r.integers(1, 4, rank)), **_filler(b.dtype))
+    elif kind == TOP_K:
+        y = (*x[:axis], int(r.integers(1, x[axis] + 1)), *x[axis + 1 :])
+        attributes = TopK(axis=axis, largest=int(r.integers(2)))
     elif kind == ARG_MAX:
         attributes = ArgMax(axis=axis, select_last=int(r.integers(2)))
     return b.finish(attributes, y, dtype)
@@ -286,6 +309,7 @@ _MAKERS: dict[OperatorKind[Any], Callable[[_Builder], Program]] = {
     CONCAT: _concat,
     RESIZE: _resize,
     WHERE: _where,
+    **dict.fromkeys((GATHER_ND, SCATTER_ND), _places),
     **dict.fromkeys(ADDS, _binary),
 }
 

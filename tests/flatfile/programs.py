@@ -22,6 +22,7 @@ from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.dilate import DILATE, Dilate
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.operators.gather import GATHER, Gather
+from ptq_core.flatfile.operators.gather_nd import GATHER_ND
 from ptq_core.flatfile.operators.lookup import LOOKUP
 from ptq_core.flatfile.operators.matmul import MATMUL, Matmul
 from ptq_core.flatfile.operators.pad import PAD, Pad
@@ -30,8 +31,10 @@ from ptq_core.flatfile.operators.quantize import QUANTIZE
 from ptq_core.flatfile.operators.reduce import REDUCE, Reduce, ReduceFunction
 from ptq_core.flatfile.operators.reshape import RESHAPE
 from ptq_core.flatfile.operators.resize import RESIZE, Coordinates, Resize, ResizeMode, Rounding
+from ptq_core.flatfile.operators.scatter_nd import SCATTER_ND, Reduction, ScatterNd
 from ptq_core.flatfile.operators.slice import SLICE, Slice
 from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
+from ptq_core.flatfile.operators.top_k import TOP_K, TopK
 from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
 from ptq_core.flatfile.operators.unary import UNARY, Unary, UnaryFunction
 from ptq_core.flatfile.operators.where import WHERE
@@ -142,6 +145,12 @@ def every_kind() -> Program:
     best = op(MOD, (best, seven), (1, 42), Clamp(), dtype=DType.I64)
     even = op(COMPARE, (best, seven), (1, 42), Compare(comparison=Comparison.LESS), dtype=DType.BOOL)
     best = op(WHERE, (best, seven, even), (1, 42), NoAttributes(), dtype=DType.I64)
+    places = program.add(Tensor("places", DType.I64, (1, 1), None, np.array([[-1]])))
+    flat = op(GATHER_ND, (flat, places), (1, 96), NoAttributes())
+    best = op(TOP_K, (best,), (1, 3), TopK(axis=1), dtype=DType.I64)
+    update = program.add(Tensor("update", DType.I64, (1, 3), None, np.array([[1, 2, 3]])))
+    added = ScatterNd(reduction=Reduction.ADD)
+    best = op(SCATTER_ND, (best, places, update), (1, 3), added, dtype=DType.I64)
     program.inputs, program.outputs = [x, other], [t, flat, best, r]
     plan_memory(program)
     return program

@@ -20,6 +20,7 @@ from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.dilate import DILATE, Dilate
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.operators.gather import GATHER, Gather
+from ptq_core.flatfile.operators.gather_nd import GATHER_ND
 from ptq_core.flatfile.operators.lookup import LOOKUP
 from ptq_core.flatfile.operators.matmul import MATMUL, Matmul
 from ptq_core.flatfile.operators.pad import PAD, Pad
@@ -29,6 +30,7 @@ from ptq_core.flatfile.operators.reshape import RESHAPE
 from ptq_core.flatfile.operators.resize import RESIZE, Resize
 from ptq_core.flatfile.operators.slice import SLICE, Slice
 from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
+from ptq_core.flatfile.operators.top_k import TOP_K, TopK
 from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
 from ptq_core.flatfile.operators.where import WHERE
 
@@ -183,6 +185,18 @@ def _gather(a: Gather, dims: list[Dims], _: Dims) -> Dims:
     return (*x[: a.axis], indices[0], *x[a.axis + 1 :])
 
 
+def _gather_nd(_: object, dims: list[Dims], __: Dims) -> Dims:
+    x, indices = dims
+    _expect(len(indices) > 0 and 1 <= indices[-1] <= len(x), f"rows of {list(indices)} for {list(x)}")
+    return (*indices[:-1], *x[indices[-1] :])
+
+
+def _top_k(a: TopK, dims: list[Dims], y: Dims) -> Dims:
+    x = dims[0]
+    _expect(a.axis < len(x), f"axis is {a.axis} of {len(x)} dimensions")
+    return (*x[: a.axis], y[a.axis], *x[a.axis + 1 :])
+
+
 def _reduce(a: Reduce, dims: list[Dims], _: Dims) -> Dims:
     x = dims[0]
     _expect(a.axes >> len(x) == 0, f"axes is {a.axes:#x} of {len(x)} dimensions")
@@ -224,6 +238,8 @@ SHAPES: dict[OperatorKind[Any], Callable[[Any, list[Dims], Dims], Dims]] = {
     MOD: _broadcast,
     COMPARE: _broadcast,
     WHERE: _where,
+    GATHER_ND: _gather_nd,
+    TOP_K: _top_k,
     RESIZE: _resize,
     SLICE: _slice,
     GATHER: _gather,

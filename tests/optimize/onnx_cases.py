@@ -25,13 +25,15 @@ CONSTANT_INPUTS = {
     "Pad": (2,),
     "QuantizeLinear": (1, 2),
     "RNN": (1, 2, 3),
+    "OneHot": (1, 2),
     "Resize": (1, 2),
+    "TopK": (1,),
     "Upsample": (1,),
 }
 """Op type → float inputs that are constants by the stated limits. Scalars, and inputs of another type than input 0, are
 constants always (but input 0, and operands of COMPUTED)."""
 
-COMPUTED = ("Where",)
+COMPUTED = ("Where", "Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND")
 """Op types whose operands are of several types."""
 
 CONSTANT_TOO = {"Gemm": (1, 2), "MatMul": (1,)}

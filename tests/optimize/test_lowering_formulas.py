@@ -260,18 +260,7 @@ def test_arg_min(keepdims: int, last: int) -> None:
     np.testing.assert_array_equal(got, np.asarray(wanted))
 
 
-def running_places(b: Qdq) -> str:
-    places = b.node("ArgMax", "best", ["input"], axis=1)
-    return b.node("GatherElements", "pick", ["input", places], axis=1)
-
-
 REFUSED: dict[str, tuple[Graph, tuple[int, ...], str]] = {
-    "running_places": (running_places, MATRIX, "its list of places is not a constant: pick"),
-    "reduction": (
-        scattered("ScatterND", [3], [0], reduction="add"),
-        MATRIX,
-        "computes with what it scatters",
-    ),
     "long_list": (node("Trilu"), (64, 512, 513), "its list of elements would have 16809984 numbers"),
     "long_result": (node("CenterCropPad", [1 << 13, 1 << 13]), MATRIX, "would have"),
     "long_tile": (node("Tile", [1 << 25]), (3,), "its list of places would have"),

@@ -212,6 +212,105 @@ def test_a_picture_of_bytes(tmp_path: Path) -> None:
     assert_same(model(nodes, [x], weights, np.array(20, FLOAT)), [x], tmp_path)
 
 
+DIGITS = np.array([[[2, -1, 0, 1, 2]], [[0, 0, -3, 1, -2]]])
+"""Places of 3 rows, for x of DIMS cut to [2, 3, 5]."""
+
+LOOKUPS: dict[str, tuple[onnx.NodeProto, tuple[Any, ...]]] = {
+    "gather_first": (node("Gather", "x0", "x1", axis=0), (np.array([[1, 0], [-1, -2]]),)),
+    "gather_middle": (node("Gather", "x0", "x1", axis=1), (np.array([[2, 0, -1, 1]]),)),
+    "gather_last": (node("Gather", "x0", "x1", axis=-1), (np.array(3),)),
+    "gather_elements": (node("GatherElements", "x0", "x1", axis=1), (DIGITS,)),
+    "gather_nd": (node("GatherND", "x0", "x1"), (np.array([[[0, 2], [-1, -3]]]),)),
+    "gather_nd_batch": (node("GatherND", "x0", "x1", batch_dims=1), (np.array([[[2]], [[-1]]]),)),
+    "scatter_elements": (
+        node("ScatterElements", "x0", "x1", "x2", axis=1),
+        (DIGITS, np.arange(10).reshape(2, 1, 5)),
+    ),
+    "scatter_add": (
+        node("ScatterElements", "x0", "x1", "x2", axis=2, reduction="add"),
+        (np.zeros((2, 3, 5), np.int64), np.arange(30).reshape(2, 3, 5)),
+    ),
+    "scatter_nd": (
+        node("ScatterND", "x0", "x1", "x2"),
+        (np.array([[0, 1], [1, -1]]), np.arange(10).reshape(2, 5)),
+    ),
+    "scatter_nd_max": (
+        node("ScatterND", "x0", "x1", "x2", reduction="max"),
+        (np.array([[0, 1], [0, 1]]), np.arange(10).reshape(2, 5)),
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [FLOAT, INT32, INT64])
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_computed_places(name: str, dtype: type, tmp_path: Path) -> None:
+    """As inputs, whose random values may be no places: such a file is not verified; as values of the model it is."""
+    lookup, (indices, *updates) = LOOKUPS[name]
+    x = values(dtype, (2, 3, 5))
+    inputs = [x, indices, *(u.astype(dtype) for u in updates)]
+    assert_same(model([lookup], inputs), inputs, tmp_path, verify=False)
+    computed = onnx.NodeProto()
+    computed.CopyFrom(lookup)
+    computed.input[1] = "i"
+    which = node("Add", "x1", "c0", output="i")
+    zero = [x, np.zeros(indices.shape, np.int64), *inputs[2:]]
+    if np.unique(indices).size > 1 and not name.startswith("scatter"):
+        proto = model(
+            [node("Min", "x1", "c1", output="m"), _by("m", which), computed], zero, indices, np.array(0)
+        )
+        assert_same(proto, zero, tmp_path)
+
+
+def _by(name: str, other: onnx.NodeProto) -> onnx.NodeProto:
+    renamed = onnx.NodeProto()
+    renamed.CopyFrom(other)
+    renamed.input[0] = name
+    return renamed
+
+
+def test_no_such_place(tmp_path: Path) -> None:
+    x, indices = values(FLOAT, (4, 3)), np.array([1, 4])
+    proto = model([node("Gather", "x0", "x1")], [x, indices])
+    source, out = tmp_path / "m.onnx", tmp_path / "m.nb"
+    onnx.save(proto, str(source))
+    optimize(source, out, targets=("host",))
+    with pytest.raises(ValueError, match="an index does not exist"):
+        run(read_program(out.read_bytes()), [x, indices])
+    if RUNTIME_IS_BUILT:
+        with Program(out) as program, pytest.raises(InputError, match="an index does not exist"):
+            program.run(x, indices)
+
+
+@pytest.mark.parametrize("dtype", [FLOAT, INT32, INT64])
+@pytest.mark.parametrize("largest", [0, 1])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_top_k(axis: int, largest: int, dtype: type, tmp_path: Path) -> None:
+    x = values(dtype, (5, 6, 7))
+    for k in (1, 3, 5):
+        for output in ("values", "indices"):
+            top = helper.make_node(
+                "TopK", ["x0", "c0"], ["values", "indices"], name="top", axis=axis, largest=largest
+            )
+            proto = model([top, node("Identity", output)], [x], np.array([k]))
+            assert_same(proto, [x], tmp_path)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_one_hot(axis: int, tmp_path: Path) -> None:
+    x = np.array([[1, -1, 4], [9, -6, 0]])
+    proto = model([node("OneHot", "x0", "c0", "c1", axis=axis)], [x], np.array(5), np.array([2, 7], FLOAT))
+    assert_same(proto, [x], tmp_path)
+
+
+def test_what_has_no_size_is_refused_with_its_reason(tmp_path: Path) -> None:
+    proto = model(
+        [node("NonZero", "x0", output="z"), node("Cast", "z", to=TensorProto.FLOAT)], [values(FLOAT)]
+    )
+    onnx.save(proto, str(tmp_path / "m.onnx"))
+    with pytest.raises(InputError, match="how much it gives depends on the values"):
+        optimize(tmp_path / "m.onnx", tmp_path / "m.nb")
+
+
 def test_a_divisor_of_0_is_the_inputs_fault(tmp_path: Path) -> None:
     a = np.arange(5)
     proto = model([node("Div", "x0", "x1")], [a, a])

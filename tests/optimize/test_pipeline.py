@@ -131,11 +131,6 @@ REFUSED: dict[str, tuple[Graph, int, list[str]]] = {
         17,
         ["1 node cannot", "NonZero (1)"],
     ),
-    "running_indices": (
-        lambda b: b.node("Gather", "pick", [b.weight("table", 9, 3), b.node("ArgMax", "best", ["input"])]),
-        17,
-        ["its list of indices is not a constant: pick"],
-    ),
 }
 
 

@@ -12,7 +12,7 @@ from ptq_core.flatfile.program import Op, Program
 from ptq_core.graph.io import static_shape
 from ptq_core.optimize.lowering.context import DTYPES, TYPE_NAMES, Activation, Constant, Lowering, Unsupported
 from ptq_core.optimize.lowering.folding import fold, is_static
-from ptq_core.optimize.lowering.operators import OPERATORS
+from ptq_core.optimize.lowering.operators import OPERATORS, REASONS
 from ptq_core.optimize.rewrite import op_label
 from ptq_core.reports import PassReport
 
@@ -80,7 +80,7 @@ def _lower_node(context: Lowering, node: ir.Node) -> None:
         fold(context, node)
         return
     if row is None:
-        raise Unsupported("")
+        raise Unsupported(REASONS.get(node.op_type, ""))
     if any(v is not None and context.find(v) is None for v in node.inputs):
         return  # it depends on a node of unknown shape that is listed already
     row.lower(context, node)

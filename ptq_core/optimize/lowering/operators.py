@@ -19,6 +19,7 @@ from ptq_core.optimize.lowering import (
     convolution,
     einsum,
     logic,
+    lookups,
     matrices,
     movement,
     normalization,
@@ -105,9 +106,13 @@ OPERATORS: dict[str, Row] = {
     "Flatten": Row(movement.lower_flatten, "yes", "any axis"),
     "Floor": Row(activations.lower_unary(UnaryFunction.FLOOR), "table", ""),
     "GRU": Row(recurrence.lower_gru, "", "sequences of one length, constant weights, no clip"),
-    "Gather": Row(selection.lower_gather, "yes", "constant indices"),
-    "GatherElements": Row(rearrangement.lower_rearrangement, "yes", "constant indices"),
-    "GatherND": Row(rearrangement.lower_rearrangement, "yes", "constant indices"),
+    "Gather": Row(lookups.by_places(selection.lower_gather, lookups.gather_computed), "yes", ""),
+    "GatherElements": Row(
+        lookups.by_places(rearrangement.lower_rearrangement, lookups.gather_elements_computed), "yes", ""
+    ),
+    "GatherND": Row(
+        lookups.by_places(rearrangement.lower_rearrangement, lookups.gather_nd_computed), "yes", ""
+    ),
     "Gelu": Row(activations.lower_gelu, "table", ""),
     "Gemm": Row(matrices.lower_gemm, "yes", ""),
     "GlobalAveragePool": Row(pooling.lower_global_average_pool, "yes", ""),
@@ -144,6 +149,7 @@ OPERATORS: dict[str, Row] = {
     "Mul": Row(arithmetic.lower_arithmetic(MUL), "yes", "NumPy broadcasting"),
     "Neg": Row(activations.lower_unary(UnaryFunction.NEG), "table", ""),
     "Not": Row(logic.lower_not, "", ""),
+    "OneHot": Row(lookups.lower_one_hot, "", "constant depth and values"),
     "Or": Row(logic.lower_or, "", "NumPy broadcasting"),
     "PRelu": Row(arithmetic.lower_prelu, "table for one slope", ""),
     "Pad": Row(padding.lower_pad, "yes", "constant pads"),
@@ -173,8 +179,12 @@ OPERATORS: dict[str, Row] = {
     ),
     "ReverseSequence": Row(rearrangement.lower_rearrangement, "yes", "constant lengths"),
     "Round": Row(activations.lower_unary(UnaryFunction.ROUND), "table", ""),
-    "ScatterElements": Row(rearrangement.lower_rearrangement, "", "constant indices, no reduction"),
-    "ScatterND": Row(rearrangement.lower_rearrangement, "", "constant indices, no reduction"),
+    "ScatterElements": Row(
+        lookups.by_places(rearrangement.lower_rearrangement, lookups.scatter_elements_computed), "", ""
+    ),
+    "ScatterND": Row(
+        lookups.by_places(rearrangement.lower_rearrangement, lookups.scatter_nd_computed), "", ""
+    ),
     "Selu": Row(activations.lower_selu, "table", ""),
     "Shape": Row(movement.lower_shape, "constant", "", keeps_quantization=True),
     "Shrink": Row(compositions.lower_shrink, "table", ""),
@@ -198,6 +208,7 @@ OPERATORS: dict[str, Row] = {
     "Tanh": Row(activations.lower_unary(UnaryFunction.TANH), "table", ""),
     "ThresholdedRelu": Row(compositions.lower_thresholded_relu, "table", ""),
     "Tile": Row(rearrangement.lower_tile, "yes", "constant repeats"),
+    "TopK": Row(lookups.lower_top_k, "", "constant k"),
     "Transpose": Row(movement.lower_transpose, "yes", "any permutation", keeps_quantization=True),
     "Trilu": Row(rearrangement.lower_rearrangement, "yes", "constant diagonal"),
     "Unsqueeze": Row(movement.lower_unsqueeze, "yes", "constant axes"),
@@ -207,3 +218,9 @@ OPERATORS: dict[str, Row] = {
 }
 """Op type → its row, sorted. Any operator whose inputs are all constant is folded, listed here or not.
 A test holds the node tests of the onnx package to every row."""
+
+REASONS = dict.fromkeys(
+    ("Compress", "NonMaxSuppression", "NonZero", "StringSplit", "Unique"),
+    "how much it gives depends on the values, but a tensor of a flat file has one size; cut it off and run it behind the model",
+)
+"""Op type → why it has no row."""

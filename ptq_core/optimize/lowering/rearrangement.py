@@ -19,7 +19,6 @@ from ptq_core.optimize.lowering.context import (
     Unsupported,
     check_numbers,
     get_int,
-    get_string,
     normal_axis,
 )
 from ptq_core.optimize.lowering.resampling import resample
@@ -31,8 +30,6 @@ _DATA = {"ScatterElements": [0, 2], "ScatterND": [0, 2]}
 
 def lower_rearrangement(context: Lowering, node: ir.Node) -> None:
     """One gather of all elements in a row; where the node writes zeros, of one more that is zero."""
-    if get_string(node, "reduction", "none") != "none":
-        raise Unsupported("it computes with what it scatters")
     data = _data_positions(node)
     entries = [context.activation(node, position) for position in data]
     sizes = [math.prod(context.dims(entry)) for entry in entries]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ptq_core.errors import DeviceError, InputError
 from ptq_core.flatfile.operators.binary import DIV, MOD
 from ptq_core.flatfile.program import Program
@@ -69,5 +71,7 @@ def _check_runtime(
 
 
 def _divides_integers(program: Program) -> bool:
-    first = ((op.kind, program.tensors[op.reads[0]].dtype) for op in program.ops)
-    return any(kind in (DIV, MOD) and dtype in INTEGERS for kind, dtype in first)
+    """By what may be 0."""
+    divisions = (op.reads for op in program.ops if op.kind in (DIV, MOD))
+    operands = ([program.tensors[i] for i in reads] for reads in divisions)
+    return any(a.dtype in INTEGERS and not (b.is_constant and np.all(b.data)) for a, b in operands)

@@ -25,7 +25,7 @@ inline void CheckCall(const CopyKernel& kernel, const IndexedCopy& p) {
 inline void CheckCall(const CopyKernel& kernel, const StridedCopy& p) {
   const uint8_t *x = static_cast<const uint8_t*>(p.x), *y = static_cast<const uint8_t*>(p.y);
   const ptrdiff_t size = static_cast<ptrdiff_t>(p.element_size);
-  PTQ_REQUIRE(size == 1 || size == 4);
+  PTQ_REQUIRE(size == 1 || size == 4 || size == 8);
   PTQ_REQUIRE(IsValid(y, p.rows * p.count * p.element_size));
   for (size_t row = 0; row < p.rows && p.count > 0; ++row) {
     const ptrdiff_t first = static_cast<ptrdiff_t>(row) * p.x_stride,
@@ -37,7 +37,7 @@ inline void CheckCall(const CopyKernel& kernel, const StridedCopy& p) {
 
 inline void CheckCall(const CopyKernel& kernel, const InterleavedCopy& p) {
   const uint8_t *x = static_cast<const uint8_t*>(p.x), *y = static_cast<const uint8_t*>(p.y);
-  PTQ_REQUIRE(p.element_size == 1 || p.element_size == 4);
+  PTQ_REQUIRE(p.element_size == 1 || p.element_size == 4 || p.element_size == 8);
   PTQ_REQUIRE(IsValid(y, 2 * p.rows * p.count * p.element_size));
   for (size_t row = 0; row < p.rows; ++row) {
     for (size_t first : p.first) {

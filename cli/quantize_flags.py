@@ -31,6 +31,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "store_int4",
     ),
     "More accuracy": ("bias_correction", "equalize", "round_type"),
+    "Where it runs": ("deploy",),
     "The run": ("check", "is_use_cache_file", "cache_dir", "executor"),
 }  # fmt: skip
 """Heading → keys, those that are needed most often first; `preprocess.mean` is `--mean`."""

@@ -38,6 +38,9 @@ class QuantizeOptions(RangeOptions):
     bias_correction: bool = key("correct the biases for the mean error that quantization adds", False)
     equalize: bool = key("cross-layer equalization of the weights before quantization", False)
     round_type: Literal["round", "adaround"] = key("how weights are rounded", "round")
+    deploy: Literal["ptq", "onnxruntime-x86", "onnxruntime-arm", "openvino", "tensorrt"] = key(
+        "the runtime whose dialect of QDQ is written; ptq is right for ptq opt", "ptq"
+    )
     check: bool = key(
         "measure what is lost, and run the written model once, in onnxruntime and in our runtime", True
     )
@@ -62,6 +65,22 @@ class QuantizeOptions(RangeOptions):
                 f"`store_int4` is true, but `weight_bits` is {self.weight_bits}",
                 rule="INT4 holds at most 4 bits",
                 fix="set weight_bits to 4 or less, or leave store_int4 out",
+            )
+        if self.deploy == "tensorrt" and not self.activation_symmetric:
+            raise InputError(
+                "`deploy` is tensorrt, but `activation_symmetric` is false",
+                rule="TensorRT takes zero points of 0 only",
+                fix="leave activation_symmetric out",
+            )
+        if (
+            self.deploy != "ptq"
+            and self.algo != "weight_only"
+            and max(self.weight_bits, self.activation_bits) > 8
+        ):
+            raise InputError(
+                f"`deploy` is {self.deploy}, but weights or activations have more than 8 bits",
+                rule="it computes in 8 bits",
+                fix="leave weight_bits and activation_bits out, or deploy",
             )
         if not self.quantizable_op_type and not self.is_full_quantize:
             raise bad_value("quantizable_op_type", [], "at least one op type, or is_full_quantize: true")

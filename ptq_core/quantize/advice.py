@@ -47,7 +47,8 @@ LOST_DB = 15.0
 
 X86_HINT = (
     "onnxruntime: on an x86 CPU without VNNI (AVX2 only) its int8 sums saturate unless the session option "
-    "session.x64quantprecision (or, slower, session.qdqisint8allowed) is 1; our runtime and `ptq eval` need nothing"
+    "session.x64quantprecision (or, slower, session.qdqisint8allowed) is 1; our runtime and `ptq eval` need nothing; "
+    "`deploy: onnxruntime-x86` writes a model that needs nothing there, and is faster"
 )
 
 
@@ -94,7 +95,7 @@ def warnings(seen: Observed) -> tuple[str, ...]:
 def hints(options: QuantizeOptions) -> tuple[str, ...]:
     """What a user of the written model should know, whatever was seen."""
     in_integers = options.algo != WEIGHT_ONLY and max(options.weight_bits, options.activation_bits) <= 8
-    return (X86_HINT,) if in_integers else ()
+    return (X86_HINT,) if in_integers and options.deploy == "ptq" else ()
 
 
 def _units(seen: Observed) -> str:

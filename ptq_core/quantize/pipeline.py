@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from ptq_core.calibration import CalibrationResult, calibrate
 from ptq_core.calibration.observers import find_range
@@ -19,6 +20,7 @@ from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_folder
 from ptq_core.graph import io
+from ptq_core.graph.edits import constant_array
 from ptq_core.graph.opsets import upgrade_opset
 from ptq_core.graph.passes import remove_unused_constants, simplify
 from ptq_core.graph.passes.share_constants import share_constants
@@ -26,6 +28,7 @@ from ptq_core.options.quantize import QuantizeOptions
 from ptq_core.quantize import advice, report
 from ptq_core.quantize.activations import ActivationParams, activation_params, scale_groups
 from ptq_core.quantize.check import check_written
+from ptq_core.quantize.deploy.targets import TARGETS, adapt
 from ptq_core.quantize.insertion import INT4_BITS, insert_qdq
 from ptq_core.quantize.loss import Watch, measure_loss, most_pictures, pictures_for
 from ptq_core.quantize.plan import QuantizationPlan
@@ -162,6 +165,7 @@ def quantize_model(
     plan = _refine(plan, config, samples)
     details = report.build(config, name, original, folded, plan, result)
     watch = Watch(model, selection)
+    floats = _float_weights(selection)
     read_instead = insert_qdq(model, selection, params, plan.weights, store_int4=config.store_int4)
     remove_unused_constants(model.graph)
     share_constants(model)
@@ -171,6 +175,7 @@ def quantize_model(
     seen = advice.Observed(
         config, config.preprocess, result, result.statistics.get(_input_name(model)), loss, few
     )
+    adapt(model, TARGETS[config.deploy], floats)
     warnings = (*result.warnings, *advice.warnings(seen))
     details |= report.of_loss(loss) | {"warnings": list(warnings)}
     operators = len(selection.units), len(selection.reasons)
@@ -239,6 +244,15 @@ def _weights(
                 unit.node, None if known is None else known.scale, options
             )
     return weights
+
+
+def _float_weights(selection: Selection) -> dict[str, NDArray[Any]]:
+    found = (
+        (str(unit.node.name), constant_array(unit.node.inputs[1]))
+        for unit in selection.units
+        if unit.has_weights
+    )
+    return {name: array for name, array in found if array is not None}
 
 
 def _refine(

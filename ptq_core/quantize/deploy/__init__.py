@@ -1,0 +1,1 @@
+"""The quantized model in the dialect of the runtime that will run it: the same integers, written as it takes them best."""

@@ -41,14 +41,20 @@ def clips_on_integers(graph: ir.Graph) -> None:
 
 
 def clips_before_quantize(graph: ir.Graph) -> None:
-    """The clamp directly behind the operator, QuantizeLinear behind it."""
+    """The clamp directly behind the operator, to what the integers stand for, and QuantizeLinear behind it."""
     for found in _found(graph):
         if not found.implied:
-            for clamp in found.clamps:
-                clamp.replace_input_with(0, found.first.inputs[0])
-                found.first.replace_input_with(0, clamp.outputs[0])
-                graph.remove(clamp)
-                graph.insert_before(found.first, clamp)
+            source, name = found.first.inputs[0], str(found.clamps[-1].name)
+            assert source is not None
+            bounds = [
+                add_constant(graph, f"{name}/{word}", bound)
+                for word, bound in zip(("min", "max"), found.reals, strict=True)
+            ]
+            clip = ir.node("Clip", [source, *bounds], num_outputs=1, name=f"{name}/before")
+            clip.outputs[0].name = f"{name}/before/out"
+            clip.outputs[0].shape, clip.outputs[0].type = source.shape, source.type
+            graph.insert_before(found.first, clip)
+            found.first.replace_input_with(0, clip.outputs[0])
         found.leave_one_pair()
 
 
@@ -77,6 +83,12 @@ class _Found:
         ends = np.array([max(lows), min(highs)], np.float32)
         low, high = qparams.quantize_affine(ends, np.float32(scale), int(self.zero_point), info.min, info.max)
         return int(low), int(high)
+
+    @property
+    def reals(self) -> list[NDArray[np.float32]]:
+        """What the `integers` stand for."""
+        scale = constant_array(self.first.inputs[1])
+        return [np.asarray(np.float32(q - int(self.zero_point)) * np.float32(scale)) for q in self.integers]
 
     @property
     def implied(self) -> bool:

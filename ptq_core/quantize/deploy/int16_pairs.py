@@ -1,7 +1,7 @@
 """Weights for kernels that add two products of uint8 and int8 in int16, which saturates (vpmaddubsw, on x86 without VNNI).
 
-onnxruntime's packed kernels take inputs two by two in the order of the depth: of a 1 × 1 convolution or a matrix the channels
-2i and 2i + 1, of others the channels of a tap or the taps of a channel. Depthwise convolutions multiply in int32.
+Kernels of onnxruntime and OpenVINO take inputs two by two in the order of the depth: the channels 2i and 2i + 1 of a 1 × 1
+convolution or a matrix, of others the channels of a tap or the taps of a channel. Depthwise ones multiply in int32.
 """
 
 from __future__ import annotations

@@ -33,12 +33,12 @@ TARGETS = {
     "ptq": Target(),
     "onnxruntime-x86": Target((clips_on_integers, make_activations_unsigned), pairs_fit_int16=True),
     "onnxruntime-arm": Target((clips_on_integers,)),
-    "openvino": Target((clips_before_quantize, make_activations_unsigned)),
+    "openvino": Target((clips_before_quantize, make_activations_unsigned), pairs_fit_int16=True),
     "tensorrt": Target((clips_before_quantize, make_biases_float, dedicate_pairs), symmetric=True),
 }
 """Value of `deploy` → what it means. onnxruntime runs a convolution in integers where QuantizeLinear follows it at once,
 OpenVINO and TensorRT take the activation into it. onnxruntime and OpenVINO are fastest on x86 with uint8 activations;
-onnxruntime's kernels there add two products in int16 on CPUs without VNNI. TensorRT reads no int32, takes zero points of 0
+both add two products in int16 on CPUs without VNNI. TensorRT reads no int32, takes zero points of 0
 only, and wants a pair for each reader."""
 
 

@@ -25,7 +25,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from benchmarks import detectors, networks
+from benchmarks import detectors, networks, transformers
 from benchmarks.networks import CLASSES, Builder
 from ptq_core.graph.session import open_session
 
@@ -44,6 +44,7 @@ MODELS: dict[str, Callable[[Builder, str], str | tuple[str, ...]]] = {
     "shufflenet_v2": networks.shufflenet_v2,
     "ssd_like": detectors.ssd_like,
     "yolox_nano_like": detectors.yolox_nano_like,
+    "deit_tiny_like": transformers.deit_tiny_like,
 }
 SIZES = {"ssd_like": 300, "yolox_nano_like": 416}
 """Height and width of the picture, where it is not SIZE."""
@@ -57,10 +58,17 @@ def count_macs(model: onnx.ModelProto) -> int:
         for v in (*graph.value_info, *graph.output)
     }
     weights = {c.name: c.dims for c in model.graph.initializer}
+
+    def depth(node: onnx.NodeProto) -> int:
+        """Products of an output element."""
+        if node.op_type == "MatMul":
+            return int(weights[node.input[1]][0] if node.input[1] in weights else shapes[node.input[1]][-2])
+        return int(np.prod(weights[node.input[1]][1:]))
+
     return sum(
-        int(np.prod(shapes[node.output[0]])) * int(np.prod(weights[node.input[1]][1:]))
+        int(np.prod(shapes[node.output[0]])) * depth(node)
         for node in model.graph.node
-        if node.op_type in ("Conv", "Gemm")
+        if node.op_type in ("Conv", "Gemm", "MatMul")
     )
 
 
@@ -108,8 +116,10 @@ def set_statistics(name: str, b: Builder, outputs: str | tuple[str, ...], size: 
     """Set mean and variance of every BatchNormalization to those of its input on a collage of four pictures of ``size``.
 
     One pass does it: in a twin of the model InstanceNormalization, which takes the statistics of the picture at hand,
-    stands in for every BatchNormalization. The networks accept any size up to their global pooling.
+    stands in for every BatchNormalization. Networks that have one accept any size up to their global pooling.
     """
+    if not any(node.op_type == "BatchNormalization" for node in b.nodes):
+        return
     twin = to_model(name, b, outputs, 2 * size)
     observed = []
     for node in twin.graph.node:
@@ -149,9 +159,8 @@ def is_current(file: Path, sources: Sequence[Path]) -> bool:
 def make_files(name: str, out: Path, only_onnx: bool) -> None:
     """Write the files of one model, each complete or not at all, into ``out``."""
     out.mkdir(parents=True, exist_ok=True)
-    if not is_current(
-        out / "fp32.onnx", [Path(file) for file in (__file__, networks.__file__, detectors.__file__)]
-    ):
+    makers = (__file__, networks.__file__, detectors.__file__, transformers.__file__)
+    if not is_current(out / "fp32.onnx", [Path(file) for file in makers]):
         onnx.save(make_model(name), out / "fp32.onnx.tmp")
         (out / "fp32.onnx.tmp").replace(out / "fp32.onnx")
     if only_onnx:

@@ -48,6 +48,12 @@ class Builder:
         self.constants[name] = np.array(values, np.int64)
         return name
 
+    def index(self, value: int) -> str:
+        """An int64 scalar."""
+        name = f"index_{len(self.constants)}"
+        self.constants[name] = np.array(value, np.int64)
+        return name
+
     def constant(self, role: str, array: Any) -> str:
         name = f"{role}_{len(self.constants)}"
         self.constants[name] = np.asarray(array, np.float32)

@@ -102,6 +102,7 @@ ROWS: dict[str, Operator] = {
     "gemm": Operator("Gemm", ((24, 100),), {}, (100, 57), 1),
     "matmul": Operator("MatMul", ((24, 100),), {}, (100, 57), 1),
     "matmul, round scales": Operator("MatMul", ((24, 100),), {}, (100, 57), 1, round_scales=True),
+    "matmul of activations": Operator("MatMul", ((2, 3, 24, 50), (2, 3, 50, 17))),
     "add": Operator("Add", PAIR),
     "sub": Operator("Sub", PAIR),
     "mul": Operator("Mul", PAIR),

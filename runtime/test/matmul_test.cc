@@ -230,6 +230,7 @@ int main() {
     for (const bool transpose_b : {false, true}) {
       for (size_t j = 0; j < sizeof kQuantCases / sizeof kQuantCases[0]; ++j) {
         for (const bool extremes : {false, true}) {
+          if (extremes && j % 3 != 0) continue;  // sums alone are met, whatever becomes of them
           Row("i8 case %d, quantization %d, transposed %d, extremes %d", static_cast<int>(i),
               static_cast<int>(j), transpose_b, extremes);
           ++seed;

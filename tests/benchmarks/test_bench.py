@@ -57,6 +57,7 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> list[arm_code.Function]:
         ("mobilenet_v3_large", 217),
         ("resnet50", 4089),
         ("shufflenet_v2", 145),
+        ("deit_tiny_like", 1254),
     ],
 )
 def test_models_have_the_published_size(name: str, million_macs: int) -> None:

@@ -44,6 +44,9 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             file.replace(target / file.name)
 
 
+_MARK = "ptq-tmp-"
+"""In names of temporary folders, so that nobody else's folder is taken for one."""
+
 _RANDOM = "?" * 8
 """What `tempfile` puts behind a prefix."""
 
@@ -56,7 +59,7 @@ def _workspace(target: Path) -> Iterator[Path]:
     """A temporary folder beside ``target``. It is locked, so that the next one finds those of processes that were killed."""
     _remove_abandoned(target)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.{_MARK}", dir=target.parent))
     except OSError as error:
         raise _disk_error(target, error) from error
     descriptor = os.open(folder, os.O_RDONLY)
@@ -72,7 +75,7 @@ def _workspace(target: Path) -> Iterator[Path]:
 
 
 def _remove_abandoned(target: Path) -> None:
-    for folder in target.parent.glob(f".{glob.escape(target.name)}.{_RANDOM}"):
+    for folder in target.parent.glob(f".{glob.escape(target.name)}.{_MARK}{_RANDOM}"):
         with suppress(OSError):  # in use, or gone meanwhile
             if time.time() - folder.stat().st_mtime > _SURELY_LOCKED:
                 descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

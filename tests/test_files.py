@@ -62,6 +62,13 @@ def test_what_another_run_writes_stays(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
 
 
+def test_nobody_elses_folder_is_taken_for_one_that_a_run_left(tmp_path: Path) -> None:
+    (tmp_path / ".out.json.20240101").mkdir()
+    age(tmp_path)
+    write_text(tmp_path / "out.json", "{}")
+    assert (tmp_path / ".out.json.20240101").is_dir()
+
+
 def test_a_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
     with atomic_path(tmp_path / "a") as temporary:
         temporary.write_text("")

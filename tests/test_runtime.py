@@ -13,6 +13,7 @@ import pytest
 from ptq_core.errors import DeviceError, InputError
 from ptq_core.flatfile.operators.attributes import Clamp, NoAttributes
 from ptq_core.flatfile.operators.binary import ADD
+from ptq_core.flatfile.operators.compare import COMPARE, Compare, Comparison
 from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
 from ptq_core.flatfile.operators.quantize import QUANTIZE
 from ptq_core.flatfile.program import Op
@@ -144,6 +145,21 @@ def test_arrays_that_do_not_fit_are_named(program: Program, arrays: tuple[Any, .
 def test_threads_out_of_range_are_refused(program: Program, threads: int) -> None:
     with pytest.raises(InputError, match=f"{threads} threads"):
         program.run(X, X, threads=threads)
+
+
+@needs_runtime
+def test_any_byte_but_0_is_a_true_bool() -> None:
+    made = FlatProgram(targets=("arm64", "armv7", "x86_64", "x86"), arena_size=3 * 64)
+    a, b, y = (
+        made.add(Tensor(name, DType.BOOL, (4,), offset=64 * place))
+        for place, name in enumerate(("a", "b", "y"))
+    )
+    made.ops = [Op(COMPARE, "equal", (a, b), (y,), Compare(comparison=Comparison.EQUAL))]
+    made.inputs, made.outputs = [a, b], [y]
+    given = (np.array(bytes_, np.uint8).view(np.bool_) for bytes_ in ([2, 0, 255, 0], [1, 0, 1, 7]))
+    with Program(write_program(made)) as program:
+        (equal,) = program.run(*given)
+    assert equal.view(np.uint8).tolist() == [1, 1, 1, 0]
 
 
 LARGE = (64, 64, 16)

@@ -94,7 +94,7 @@ class _Reader:
         self._header: Header = read_header(data)
         self._sections: dict[bytes, Section] = read_sections(data, self._header)
         self._strings = bytes(self._sections[b"STRS"].data)
-        self._name_bytes = 0
+        self._name_bytes = self._bools = 0
 
     def program(self) -> Program:
         arena_size = self._plan()
@@ -221,6 +221,13 @@ class _Reader:
         if not constant:
             return Tensor(name, dtype, dims, qparams, None, offset)
         data = np.frombuffer(weights, dtype.numpy, elements, offset).reshape(dims)
+        if dtype == DType.BOOL:
+            self._bools += size
+            most = layout.MOST_BOOLS * len(weights) + layout.BOOLS_FLOOR
+            if self._bools > most:  # tensors may share bytes, and each is looked at
+                raise FlatFileError(
+                    f"{where} values", f"bools of {self._bools} bytes so far", f"at most {most}"
+                )
         if dtype == DType.BOOL and (data.view(np.uint8) > 1).any():
             raise FlatFileError(
                 f"{where} values", f"a byte of {data.view(np.uint8).max()}", "a bool is 0 or 1"

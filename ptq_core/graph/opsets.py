@@ -42,6 +42,7 @@ def upgrade_old_opset(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
         ) from error
     if version < RESIZE_WITH_COORDINATES:
         _keep_old_coordinates(converted)
+    _keep_old_hardmax(converted)
     return converted
 
 
@@ -55,6 +56,27 @@ def _keep_old_coordinates(proto: onnx.ModelProto) -> None:
             node.attribute.extend(
                 [*others, *(onnx.helper.make_attribute(name, value) for name, value in old.items())]
             )
+
+
+def _keep_old_hardmax(proto: onnx.ModelProto) -> None:
+    """Before opset 13 Hardmax takes all dimensions from its axis on as one: onnx's converter leaves it as it is."""
+    nodes = list(proto.graph.node)
+    del proto.graph.node[:]
+    for node in nodes:
+        if node.op_type == "Hardmax" and node.domain in ("", "ai.onnx"):
+            axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
+            x, y, name = node.input[0], node.output[0], node.name or node.output[0]
+            make = onnx.helper.make_node
+            proto.graph.node.extend(
+                [
+                    make("Shape", [x], [f"{name}/shape"], f"{name}/shape"),
+                    make("Flatten", [x], [f"{name}/flat"], f"{name}/flat", axis=axis),
+                    make("Hardmax", [f"{name}/flat"], [f"{name}/largest"], name, axis=-1),
+                    make("Reshape", [f"{name}/largest", f"{name}/shape"], [y], f"{name}/reshape"),
+                ]
+            )
+        else:
+            proto.graph.node.append(node)
 
 
 def opset_of(model: ir.Model) -> int:

@@ -192,15 +192,19 @@ void TestForkedPoolStaysOnItsCpus() {
   CHECK_OK(pool.Start(2));
   CHECK_OK(pool.Pin(&last, 1));
   CHECK(sched_setaffinity(0, sizeof before, &before) == 0);  // only the worker is kept
-  CHECK(InChild([&] {
-    if (pool.ReviveAfterFork() != PTQ_OK) return false;
+  const auto stays_on = [&](int32_t cpu) {
     bool there = true;
     auto body = [&](size_t, size_t, size_t thread) {
-      if (thread == 1 && sched_getcpu() != last) there = false;
+      if (thread == 1 && sched_getcpu() != cpu) there = false;
     };
     for (int round = 0; round < 100; ++round) pool.ParallelFor(200, 1, body);
     return there;
-  }));
+  };
+  CHECK(InChild([&] { return pool.ReviveAfterFork() == PTQ_OK && stays_on(last); }));
+  int32_t first = 0;
+  while (!CPU_ISSET(static_cast<size_t>(first), &before)) ++first;
+  CHECK(InChild([&] { return pool.Pin(&first, 1) == PTQ_OK && stays_on(first); }));
+  CHECK(stays_on(last));  // the parent's worker was left alone
 }
 
 void TestPinnedThreads() {

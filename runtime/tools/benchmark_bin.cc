@@ -23,6 +23,8 @@ const char* NextStep(ptq_status status) {
       return "use a runtime and a CPU that support it";
     case PTQ_OUT_OF_MEMORY:
       return "free memory, or use a smaller model or fewer threads";
+    case PTQ_OUT_OF_RANGE:
+      return "random inputs do not fit the model: give real ones with --input";
     default:
       return "benchmark_bin --help explains the flags";
   }

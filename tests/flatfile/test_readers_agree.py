@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ptq_core.flatfile.operators.attributes import Clamp
+from ptq_core.flatfile.operators.binary import MAXIMUM
 from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
 from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
@@ -189,6 +190,28 @@ def test_a_small_file_cannot_ask_for_much(cpp: CppReader) -> None:
     assert [compare(cpp, data) for data in many] == [(False, None), (False, None)]
     counts = ((str(kind), with_count(kind, 65537)) for kind in (b"TENS", b"OPRS"))
     assert check(cpp, counts) == 0
+
+
+def bools(count: int, size: int) -> bytes:
+    """``count`` constants of the same ``size`` bools, one of which is read."""
+    program = Program(targets=("arm64",), producer="ptq test", arena_size=2 * size)
+    x, y = (
+        program.add(Tensor(name, DType.BOOL, (size,), None, None, at)) for name, at in (("x", 0), ("y", size))
+    )
+    values = np.ones(size, np.bool_)
+    masks = [program.add(Tensor("mask", DType.BOOL, (size,), None, values)) for _ in range(count)]
+    program.ops = [Op(MAXIMUM, "max", (x, masks[0]), (y,), Clamp())]
+    program.inputs, program.outputs = [x], [y]
+    return write_program(program)
+
+
+def test_bools_that_many_tensors_share_take_no_time(cpp: CppReader) -> None:
+    size = 1 << 16  # of the file; the floor is 16 times as much
+    assert check(cpp, iter([("few", bools(20, size))])) == 1
+    data = bools(21, size)
+    assert len(data) < 2 * size
+    assert compare(cpp, data) == (False, None)
+    assert "bools of" in cpp.ask(data).field
 
 
 def test_a_disagreement_is_seen(cpp: CppReader) -> None:

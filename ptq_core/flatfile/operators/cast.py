@@ -42,7 +42,8 @@ def _steps(
     exact, wide = x[0].astype(np.float64), y.astype(np.float64)
     with np.errstate(all="ignore"):
         ends = [exact - e[0], exact + e[0]]
-        apart = np.max([np.abs(_cast(end, out.dtype).astype(np.float64) - wide) for end in ends], axis=0)
+        low_end, high_end = (_cast(end, out.dtype).astype(np.float64) for end in ends)
+        apart = np.abs(high_end - low_end)
     steps = np.where(e[0] > 0, apart, 0.0)
     if out.dtype == DType.BOOL:
         steps = np.where((e[0] > 0) & (np.abs(exact) <= e[0]), 1.0, steps)

@@ -24,11 +24,12 @@ def _steps(
     assert out.qparams is not None
     exact = x[0].astype(np.float64)
     wide = np.where(e[0] > 0, e[0] + 2 * UNITS[DType.F32] * np.abs(exact), 0.0)
-    steps = np.zeros(y.shape)
-    for end in (exact - wide, exact + wide):
-        with np.errstate(invalid="ignore"):
-            q = np.clip(np.rint(end / float(out.qparams.scale)) + out.qparams.zero_point, -128, 127)
-        steps = np.maximum(steps, np.abs(q - y))
+    with np.errstate(invalid="ignore"):
+        least, most = (
+            np.clip(np.rint(end / float(out.qparams.scale)) + out.qparams.zero_point, -128, 127)
+            for end in (exact - wide, exact + wide)
+        )
+        steps = most - least
     return np.where(wide > 0, np.nan_to_num(steps, nan=np.inf), 0.0)
 
 

@@ -77,6 +77,8 @@ def lower_swish(context: Lowering, node: ir.Node) -> None:
 def lower_celu(context: Lowering, node: ir.Node) -> None:
     """Celu: alpha · elu(x / alpha)."""
     x, name, node_name = context.real_input(node), str(node.outputs[0].name), str(node.name)
+    if get_float(node, "alpha", 1.0) <= 0:
+        raise Unsupported("its alpha is not above 0")
     alpha = Constant(np.array(get_float(node, "alpha", 1.0), np.float32))
     scaled = combine(context, DIV, node_name, f"{name}:scaled", x, alpha)
     y = apply(context, UnaryFunction.ELU, node_name, f"{name}:elu", scaled, 1.0)

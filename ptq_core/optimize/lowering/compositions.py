@@ -9,6 +9,7 @@ from ptq_core.flatfile.operators.unary import UnaryFunction
 from ptq_core.optimize.lowering.context import (
     Activation,
     Lowering,
+    Unsupported,
     check_numbers,
     get_float,
     get_int,
@@ -88,6 +89,8 @@ def lower_shrink(context: Lowering, node: ir.Node) -> None:
     """x − bias above lambd, x + bias below −lambd, else 0."""
     f = Formula(context, node)
     bound, bias = get_float(node, "lambd", 0.5), get_float(node, "bias", 0.0)
+    if bound < 0:
+        raise Unsupported("its lambd is below 0")
     # Not x itself: ∞ · 0 is no number.
     above = f.mul(f.sub(f.clamp(f.x, lo=bound), bias), _above(f, f.x, bound))
     negative = f.of(UnaryFunction.NEG, f.x)

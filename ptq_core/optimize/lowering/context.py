@@ -176,6 +176,8 @@ class Lowering:
     def constant_tensor(self, name: str, constant: Constant) -> int:
         """A constant in the program: in its own type, other floats as f32, or i8/i32 with its quantization parameters."""
         array = constant.array
+        if array.size == 0:
+            raise Unsupported(f"its constant {name} is empty: {list(array.shape)}")
         if constant.qparams is None:
             array = array.astype(np.float32) if array.dtype.kind == "f" else array
             known = next((dtype for dtype in UNSCALED if dtype.numpy == array.dtype), None)
@@ -191,6 +193,8 @@ class Lowering:
         self, name: str, dims: tuple[int, ...], dtype: DType = DType.F32, qparams: QuantParams | None = None
     ) -> int:
         """A tensor that an operator writes or the caller feeds."""
+        if 0 in dims:
+            raise Unsupported(f"its result {list(dims)} is empty")
         if math.prod(dims) > MAX_ELEMENTS:
             raise Unsupported(f"its result {list(dims)} has 2^31 elements or more")
         return self.program.add(Tensor(self._unique(name), dtype, tuple(int(d) for d in dims), qparams))

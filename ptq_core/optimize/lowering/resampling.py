@@ -45,7 +45,8 @@ def places(scaled: Scaled, coordinates: str) -> Array:
     i = np.arange(scaled.outputs, dtype=F32)
     if coordinates == "half_pixel_symmetric":
         offset = size / F32(2) * (F32(1) - outputs / (scale * size))
-        return np.asarray(offset + (i + F32(0.5)) / scale - F32(0.5), F32)
+        # onnxruntime computes this one in double.
+        return np.asarray(float(offset) + (i.astype(np.float64) + 0.5) / float(scale) - 0.5, F32)
     if coordinates == "tf_crop_and_resize":
         start, end, last = F32(scaled.start), F32(scaled.end), size - F32(1)
         if scaled.outputs == 1:

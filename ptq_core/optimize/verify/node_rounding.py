@@ -84,6 +84,30 @@ def _normalized(
     return np.asarray(UNIT * places + squares * (np.abs(y - beta) + scale * np.abs(mean)))
 
 
+def _local_response(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Array:
+    """x · s^−β with s = bias + α / size · Σ x²: s is made of that of the channel before, so its roundings add up."""
+    x = cast(Array, inputs[0])
+    size, beta = int(_attribute(node, "size", 1)), _attribute(node, "beta", 0.75)
+    before = (size - 1) // 2
+    pads = [(0, 0), (before, size - 1 - before), *[(0, 0)] * (x.ndim - 2)]
+    squares = np.pad(x * x, pads)
+    window = sum(squares[:, i : i + x.shape[1]] for i in range(size))
+    s = _attribute(node, "bias", 1.0) + _attribute(node, "alpha", 1e-4) / size * window
+    rounded = SLACK * UNIT * np.cumsum(np.abs(s), axis=1) / np.abs(s)
+    return np.asarray(np.abs(y) * (abs(beta) * rounded + SLACK * UNIT))
+
+
+def _resize(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Array:
+    """With antialias onnxruntime rounds the distances of taps at other places than `lowering/resampling.py`.
+
+    A distance is off by the roundoff of the places, a weight by as much times the slope of the kernel (below 2).
+    """
+    if not _attribute(node, "antialias", 0):
+        return np.zeros(())
+    x = cast(Array, inputs[0])
+    return np.asarray(2 * SLACK * UNIT * max(*x.shape, *y.shape) * np.abs(x).max())
+
+
 def _integer_softmax(node: onnx.NodeProto, inputs: Inputs, y: Array) -> Array:
     """onnxruntime has a softmax of its own there, on tables of integers: a step from that of floats (docs/numerics.md)."""
     return np.ones(())
@@ -110,9 +134,11 @@ RULES: dict[str, Callable[[onnx.NodeProto, Inputs, Array], Array]] = {
     "Sub": _sum,
     "BatchNormalization": _batch_normalization,
     "InstanceNormalization": _instance_normalization,
+    "LRN": _local_response,
     "LayerNormalization": _layer_normalization,
     "MeanVarianceNormalization": _mean_variance_normalization,
     "QLinearSoftmax": _integer_softmax,
+    "Resize": _resize,
 }
 """Op type → (node, its inputs, its output) → bound."""
 

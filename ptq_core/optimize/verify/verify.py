@@ -32,6 +32,11 @@ def verify(
     """
     inputs = [random_inputs(written, turn) for turn in range(TURNS)]
     runtime, reason = _check_runtime(flat, written, inputs)
+    if reason and any(written.tensors[i].dtype in INTEGERS for i in written.inputs):
+        # Indices: a table may have fewer than 256 rows, and nearly every one has 0 and 1.
+        first, still = _check_runtime(flat, written, inputs[:1])
+        if not still:
+            inputs, runtime, reason = inputs[:1], first, ""
     found: list[ModelCheck] = []
     try:
         if not runtime and _divides_integers(written):
@@ -56,7 +61,7 @@ def verify(
         worst_share=max([0.0, *(c.worst_share for c in runtime), *(c.worst_share for c in found)]),
         judged=tuple(dict.fromkeys(name for check in found for name in check.judged)),
         output_sqnr_db=min((sqnr_db(wanted, got) for wanted, got in pairs), default=None),
-        inputs=described(written, TURNS),
+        inputs=described(written, len(inputs)),
         reason=reason,
     )
 

@@ -69,7 +69,7 @@ typedef enum ptq_dtype {
   PTQ_FLOAT16 = 5,  // inside of programs; `ptq opt` writes none at their inputs and outputs
   PTQ_INT64 = 6,
   PTQ_UINT8 = 7,
-  PTQ_BOOL = 8  // a byte; 0 is false, others are true, results are 0 or 1
+  PTQ_BOOL = 8  // a byte; at inputs 0 is false and others are true, results are 0 or 1
 } ptq_dtype;
 
 // A loaded file, checked, with its weights packed for this CPU.

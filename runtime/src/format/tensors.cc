@@ -140,8 +140,18 @@ ptq_status ReadQparams(const TensorEntry& entry, const Section& qparams, const F
   return PTQ_OK;
 }
 
-ptq_status CheckBools(const Tensor& tensor) {
+// Bytes of all bools: so many times the size of section WGTS, and the floor.
+constexpr uint64_t kMostBools = 4, kBoolsFloor = 1 << 20;
+
+// `looked_at`: the bytes of all bools so far. Tensors may share them, and there may be many
+// tensors.
+ptq_status CheckBools(const Tensor& tensor, uint64_t most, uint64_t* looked_at) {
   if (tensor.dtype != kBool || tensor.storage != kConstant) return PTQ_OK;
+  *looked_at += tensor.size;
+  if (*looked_at > most) {
+    return Fail(PTQ_BAD_FILE, "values: bools of %" PRIu64 " bytes so far, at most %" PRIu64,
+                *looked_at, most);
+  }
   const uint8_t* values = static_cast<const uint8_t*>(tensor.data);
   for (uint64_t i = 0; i < tensor.elements; ++i) {
     if (values[i] > 1) return Fail(PTQ_BAD_FILE, "values: a bool of %u", values[i]);
@@ -160,7 +170,7 @@ ptq_status ReadTensors(const Section* sections, FlatFile* file) {
                 kMaxEntries);
   }
   PTQ_RETURN_IF_ERROR(file->tensors.Allocate(section.count));
-  uint64_t needed = 0;
+  uint64_t needed = 0, bools = 0;
   for (uint32_t i = 0; i < section.count; ++i) {
     TensorEntry entry;
     memcpy(&entry, section.data + static_cast<size_t>(i) * section.entry_size, sizeof entry);
@@ -172,7 +182,8 @@ ptq_status ReadTensors(const Section* sections, FlatFile* file) {
     }
     ptq_status status = ReadShape(entry, sections[kWgts], file->arena_size, tensor);
     if (status == PTQ_OK) status = ReadQparams(entry, sections[kQprm], *file, tensor);
-    if (status == PTQ_OK) status = CheckBools(*tensor);
+    if (status == PTQ_OK)
+      status = CheckBools(*tensor, kMostBools * sections[kWgts].size + kBoolsFloor, &bools);
     if (status != PTQ_OK) {
       PrefixLastError("tensor %" PRIu32 " '%.60s' ", i, tensor->name);
       return status;

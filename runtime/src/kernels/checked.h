@@ -4,6 +4,7 @@
 #ifndef PTQ_KERNELS_CHECKED_H_
 #define PTQ_KERNELS_CHECKED_H_
 
+#include <float.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -61,7 +62,7 @@ inline bool IsRange(const OutputRange& range) {
 // True if all are numbers that an int32 sum can be multiplied by.
 inline bool AreMultipliers(const float* multipliers, size_t count) {
   for (size_t i = 0; i < count; ++i) {
-    if (!(multipliers[i] >= 0.0f && multipliers[i] <= 3.4e38f)) return false;
+    if (!(multipliers[i] >= 0.0f && multipliers[i] <= FLT_MAX)) return false;
   }
   return true;
 }

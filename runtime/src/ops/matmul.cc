@@ -102,7 +102,8 @@ ptq_status PrepareQparams(const Tensor& a, const Tensor& b, const Tensor& y,
   state->a_zero_point = a.zero_point;
   state->b_zero_point = b.zero_point;
   state->range = MakeOutputRange(y.zero_point, clamp.q_min, clamp.q_max);
-  state->small_results = state->multiplier < 1.0f;
+  // Parts of a sum are multiplied by 1 (matmul_i8.cc).
+  state->small_results = state->multiplier < 1.0f && b.zero_point == 0;
   const int64_t sum = static_cast<int64_t>(most(a) * 128 * state->k);
   state->shifted_sums = state->i8->shifted_sums && y.dtype == kI8 && b.zero_point == 0 &&
                         FitsShiftedSum(-sum, sum, state->multiplier, y.zero_point);

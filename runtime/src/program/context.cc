@@ -37,7 +37,17 @@ void* ptq_context::TensorData(const ptq::Tensor& tensor) const {
   return const_cast<uint8_t*>(memory.data()) + tensor.offset;
 }
 
+void ptq_context::NormalizeBools() {
+  for (uint32_t index : program->file.inputs) {
+    const ptq::Tensor& tensor = program->file.tensors[index];
+    if (tensor.dtype != ptq::kBool) continue;
+    uint8_t* values = static_cast<uint8_t*>(TensorData(tensor));
+    for (uint64_t i = 0; i < tensor.size; ++i) values[i] = values[i] != 0;
+  }
+}
+
 ptq_status ptq_context::Run() {
+  NormalizeBools();
   std::atomic<bool> failed{false};
   ptq::RunContext run = {
       memory.data(), scratch.data(), workspace.data(), program->workspace_per_thread,

@@ -10,6 +10,7 @@ struct ptq_context {
   ptq_status Create(const ptq_program* program, size_t threads);
   ptq_status Run();
   void* TensorData(const ptq::Tensor& tensor) const;
+  void NormalizeBools();  // of the inputs: what callers call true becomes 1
 
   const ptq_program* program = nullptr;
   ptq::ThreadPool pool;

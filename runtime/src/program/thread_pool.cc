@@ -120,12 +120,17 @@ void ThreadPool::StopWorkers() {
 ptq_status ThreadPool::ReviveAfterFork() {
   if (workers_.size() == 0 || HasWorkers()) return PTQ_OK;
   PTQ_RETURN_IF_ERROR(StartWorkers());
-  for (size_t i = 0; pinned_ && i < workers_.size(); ++i)
-    PTQ_RETURN_IF_ERROR(KeepOnCpu(i + 1, workers_[i].cpu));
+  for (size_t i = 0; pinned_ && i < workers_.size(); ++i) {
+    const ptq_status status = KeepOnCpu(i + 1, workers_[i].cpu);
+    if (status == PTQ_OK) continue;
+    StopWorkers();
+    return status;
+  }
   return PTQ_OK;
 }
 
 ptq_status ThreadPool::Pin(const int32_t* cpus, size_t count) {
+  PTQ_RETURN_IF_ERROR(ReviveAfterFork());  // the ids of the parent's workers are not ours
   if (!pinned_) pinned_ = sched_getaffinity(0, sizeof caller_cpus_, &caller_cpus_) == 0;
   cpu_set_t all;
   CPU_ZERO(&all);

@@ -40,6 +40,8 @@ inline void CheckCall(const GemmI8Kernel& kernel, const GemmI8Tile& tile) {
       IsValid(tile.weights, blocks * kernel.nr * tile.taps * RoundUp(tile.depth, kernel.kd)));
   PTQ_REQUIRE(IsValid(tile.multiplier, RoundUp(tile.columns, kernel.nr)));
   PTQ_REQUIRE(AreMultipliers(tile.multiplier, tile.columns));
+  for (size_t i = 0; tile.small_results && i < tile.columns; ++i)
+    PTQ_REQUIRE(tile.multiplier[i] < 1.0f);
   PTQ_REQUIRE(kernel.shifted_sums || !tile.shifted_sums);
   PTQ_REQUIRE(kernel.adds_residual || tile.add == nullptr);
   if (tile.output_i8 != nullptr) {

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.reshape import RESHAPE
-from ptq_core.flatfile.tensors import UNSCALED, QuantParams
+from ptq_core.flatfile.tensors import UNSCALED, DType, QuantParams
 from ptq_core.optimize.lowering.context import (
     Activation,
     Constant,
@@ -140,9 +140,11 @@ def lower_concat(context: Lowering, node: ir.Node) -> None:
     dims = [*shapes[0]]
     dims[axis] = sum(shape[axis] for shape in shapes)
     stored = tuple(dims[i] for i in to_last(rank)) if last else tuple(dims)
-    first = context.program.tensors[tensors[0]]
-    require_type(first, UNSCALED)
-    out = context.arena_tensor(str(node.outputs[0].name), stored, first.dtype)
+    # Quantized constants are dequantized by a pass, so the type is that of the others.
+    plain = [t for t in (context.program.tensors[i] for i in tensors) if not (t.is_constant and t.qparams)]
+    for tensor in plain:
+        require_type(tensor, UNSCALED)
+    out = context.arena_tensor(str(node.outputs[0].name), stored, plain[0].dtype if plain else DType.F32)
     y = Activation(out, last)
     context.emit(CONCAT, str(node.name), tensors, out, Concat(axis=context.stored_axis(y, axis)))
     context.bind(node.outputs[0], y)

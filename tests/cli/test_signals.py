@@ -11,6 +11,8 @@ import pytest
 
 from tests.models import mobile_block, save
 
+STOPS = (int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGHUP))
+
 STOP = "import os; os.kill(os.getpid(), {number})\n"
 
 RUN = "import sys; sys.argv[0] = 'ptq'; from ptq_cli.start import main; main()"
@@ -19,8 +21,11 @@ RUN = "import sys; sys.argv[0] = 'ptq'; from ptq_cli.start import main; main()"
 def run(folder: Path, *words: str, program: str = RUN) -> tuple[int, str]:
     """(exit code, standard error) of the command, which imports what lies in ``folder``/modules first."""
     modules = folder / "modules"
+    heard = (
+        f"import signal\nfor number in {STOPS}: signal.signal(number, signal.SIG_DFL)\n"  # also under nohup
+    )
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(modules)!r})\n{program}", *words],
+        [sys.executable, "-c", f"{heard}import sys; sys.path.insert(0, {str(modules)!r})\n{program}", *words],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -149,12 +149,9 @@ def _config(given: argparse.Namespace, folder: Path, deploy: str) -> QuantizeCon
         "image_dir": str(given.calibrate),
         "save_model_path": str(folder),
         "deploy": deploy,
-        "preprocess": {},
     }
-    for key, text in (assignment.split("=", 1) for assignment in given.keys):
-        room, _, name = key.rpartition(".")
-        (keys[room] if room else keys)[name] = parse_yaml_value(text)
-    return load_config(None, keys)
+    assigned = dict(assignment.split("=", 1) for assignment in given.keys)
+    return load_config(None, keys | {key: parse_yaml_value(text) for key, text in assigned.items()})
 
 
 def _quantized(given: argparse.Namespace, folder: Path, deploy: str) -> Path:

@@ -228,10 +228,10 @@ class _Reader:
                 raise FlatFileError(
                     f"{where} values", f"bools of {self._bools} bytes so far", f"at most {most}"
                 )
-        if dtype == DType.BOOL and (data.view(np.uint8) > 1).any():
-            raise FlatFileError(
-                f"{where} values", f"a byte of {data.view(np.uint8).max()}", "a bool is 0 or 1"
-            )
+            if (data.view(np.uint8) > 1).any():
+                raise FlatFileError(
+                    f"{where} values", f"a byte of {data.view(np.uint8).max()}", "a bool is 0 or 1"
+                )
         return Tensor(name, dtype, dims, qparams, data)
 
     def _dims(self, where: str, entries: tuple[int, ...], rank: int) -> tuple[int, ...]:

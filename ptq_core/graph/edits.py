@@ -15,6 +15,20 @@ def input_of(node: ir.Node, place: int | None) -> ir.Value | None:
     return None if place is None or place >= len(node.inputs) else node.inputs[place]
 
 
+def producer_of(node: ir.Node, place: int | None) -> ir.Node | None:
+    """The node that writes the input of ``node`` at ``place``; None if it is absent, fed or an initializer."""
+    value = input_of(node, place)
+    return None if value is None else value.producer()
+
+
+def only_reader(value: ir.Value) -> ir.Node | None:
+    """The node that alone reads ``value``, once; None for others and for outputs of the graph."""
+    if value.is_graph_output() or len(value.uses()) != 1:
+        return None
+    ((reader, _),) = value.uses()
+    return reader
+
+
 def constant_array(value: ir.Value | None) -> NDArray[Any] | None:
     """The array of an initializer (or lifted constant); None for anything that is computed or fed."""
     if value is None or value.const_value is None or value.is_graph_input():

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ptq_core.graph.edits import add_constant, constant_array, per_channel
+from ptq_core.graph.edits import add_constant, constant_array, only_reader, per_channel
 
 Floats = NDArray[np.float64]
 
@@ -118,7 +118,7 @@ def _link_from(first: ir.Node) -> Link | None:
         return None
     between: list[ir.Node] = []
     value, bound = first.outputs[0], np.inf
-    while (reader := _only_reader(value)) is not None:
+    while (reader := only_reader(value)) is not None:
         if _has_plain_weights(reader) and reader.inputs[0] is value:
             if _channels_out(first) != _channels_in(reader):
                 return None
@@ -130,13 +130,6 @@ def _link_from(first: ir.Node) -> Link | None:
         between.append(reader)
         value = reader.outputs[0]
     return None
-
-
-def _only_reader(value: ir.Value) -> ir.Node | None:
-    if value.is_graph_output() or len(value.uses()) != 1:
-        return None
-    ((reader, _),) = value.uses()
-    return reader
 
 
 def _upper_bound(node: ir.Node) -> float | None:

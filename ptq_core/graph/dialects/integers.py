@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.graph.edits import add_constant, constant_array, take_over_output
+from ptq_core.graph.edits import add_constant, constant_array, input_of, take_over_output
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,18 @@ class Scale:
         scales = constant_array(self.scale)
         per_channel = scales is not None and scales.size > 1
         return {"axis": self.axis} if per_channel and self.axis is not None else {}
+
+
+def same_scale(a: ir.Node, b: ir.Node) -> bool:
+    """Whether two of QuantizeLinear and DequantizeLinear have equal constants as scale and zero point, or none of either."""
+    for place in (1, 2):
+        first, second = (constant_array(input_of(node, place)) for node in (a, b))
+        if first is None or second is None:
+            if first is not second:
+                return False
+        elif first.dtype != second.dtype or not np.array_equal(first, second):
+            return False
+    return True
 
 
 class Writer:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.graph.dialects.integers import Scale, Writer
+from ptq_core.graph.dialects.integers import Scale, Writer, same_scale
 from ptq_core.graph.edits import constant_array, input_of
 
 BITS = {
@@ -51,7 +51,7 @@ def lower_other_scales(model: ir.Model) -> list[str]:
         readers = [use.node for use in node.outputs[0].uses()]
         if found is None or not readers or node.outputs[0].is_graph_output():
             continue
-        if not all(_reads_as(reader, node) for reader in readers):
+        if not all(r.op_type == "DequantizeLinear" and same_scale(r, node) for r in readers):
             continue
         if found.dtype not in EIGHT:
             _as_floats(writer, found, readers)
@@ -83,18 +83,6 @@ def _quantized(node: ir.Node) -> _Quantized | None:
         shape = [-1 if i == axis % rank else 1 for i in range(rank)]
     whole = np.broadcast_to(zero_point.astype(np.int64).reshape(-1), (scale.size,))
     return _Quantized(node, dtype, scale.astype(np.float32).reshape(shape), whole.reshape(shape))
-
-
-def _reads_as(reader: ir.Node, node: ir.Node) -> bool:
-    """Whether ``reader`` is a DequantizeLinear with the parameters of ``node``."""
-    return reader.op_type == "DequantizeLinear" and all(_equal(reader, node, place) for place in (1, 2))
-
-
-def _equal(a: ir.Node, b: ir.Node, place: int) -> bool:
-    first, second = (constant_array(input_of(n, place)) for n in (a, b))
-    if first is None or second is None:
-        return first is second
-    return np.array_equal(first, second)
 
 
 def _as_floats(writer: Writer, q: _Quantized, readers: list[ir.Node]) -> None:

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from ptq_core.graph.dialects.integer_movement import data_places, kind_of_data
 from ptq_core.graph.dialects.integers import Scale, Writer
-from ptq_core.graph.edits import constant_array, input_of
+from ptq_core.graph.edits import constant_array, input_of, producer_of
 from ptq_core.graph.op_types import Kind
 
 LIMIT = 127
@@ -68,9 +68,9 @@ def _with_again(writer: Writer, node: ir.Node, scale: Scale, again: np.ndarray) 
 
 def _activation(node: ir.Node) -> Scale | None:
     """The one scale of the 8-bit integers that reach ``node`` through a DequantizeLinear and what moves its values."""
-    made = _maker(node, 0)
+    made = producer_of(node, 0)
     while made is not None and kind_of_data(made) == Kind.MOVES and data_places(made) == [0]:
-        made = _maker(made, 0)
+        made = producer_of(made, 0)
     if made is None or made.op_type != "DequantizeLinear" or constant_array(input_of(made, 0)) is not None:
         return None
     given = input_of(made, 1)
@@ -90,7 +90,7 @@ def _activation(node: ir.Node) -> Scale | None:
 def _weights(node: ir.Node) -> _Weights | None:
     """Those of ``node`` that leave the limit, but no sum of two weights."""
     inputs = _inputs_axis(node)
-    made = node.inputs[1].producer() if inputs is not None and node.inputs[1] is not None else None
+    made = producer_of(node, 1)
     if (
         inputs is None
         or made is None
@@ -123,12 +123,6 @@ def _inputs_axis(node: ir.Node) -> int | None:
         return 1 if node.attributes.get_int("group", 1) == 1 else None
     if node.op_type == "Gemm" and not node.attributes.get_int("transA", 0):
         return 1 if node.attributes.get_int("transB", 0) else 0
-    made = _maker(node, 1)
+    made = producer_of(node, 1)
     known = None if made is None else constant_array(input_of(made, 0))
     return 0 if node.op_type == "MatMul" and known is not None and known.ndim == 2 else None
-
-
-def _maker(node: ir.Node, place: int) -> ir.Node | None:
-    """The node that writes the input of ``node`` at ``place``."""
-    value = input_of(node, place)
-    return None if value is None else value.producer()

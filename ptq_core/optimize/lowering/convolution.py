@@ -22,7 +22,7 @@ from ptq_core.optimize.lowering.context import (
     to_last,
 )
 from ptq_core.optimize.lowering.selection import gathered, sliced
-from ptq_core.optimize.lowering.windows import POINT, Axis, picture, window_axes
+from ptq_core.optimize.lowering.windows import POINT, Axis, picture, window_attributes, window_axes
 
 
 @dataclass(frozen=True)
@@ -80,17 +80,7 @@ def convolve(
     x = context.reshape(source, (-1, h.size, w.size, channels), f"{name}:pictures", node_name)
     pictures = (context.program.tensors[x].dims[0], h.outputs, w.outputs, outputs)
     out = context.arena_tensor(name if pictures == dims else f"{name}:convolved", pictures)
-    attributes = Conv2d(
-        stride_h=h.stride,
-        stride_w=w.stride,
-        dilation_h=h.dilation,
-        dilation_w=w.dilation,
-        pad_top=h.before,
-        pad_left=w.before,
-        pad_bottom=h.after + h.extra,
-        pad_right=w.after + w.extra,
-        groups=weights.groups,
-    )
+    attributes = Conv2d(**window_attributes(h, w), groups=weights.groups)
     operands = (x, context.constant_tensor(weights.name, weight), weights.bias)
     context.emit(CONV2D, node_name, operands, out, attributes)
     return context.reshape(out, dims, name, node_name)

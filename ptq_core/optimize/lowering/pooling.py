@@ -26,7 +26,7 @@ from ptq_core.optimize.lowering.context import (
 )
 from ptq_core.optimize.lowering.convolution import Weights, convolve
 from ptq_core.optimize.lowering.norms import powers, root
-from ptq_core.optimize.lowering.windows import POINT, Axis, picture, whole, window_axes
+from ptq_core.optimize.lowering.windows import POINT, Axis, picture, whole, window_attributes, window_axes
 
 
 def lower_max_pool(context: Lowering, node: ir.Node) -> None:
@@ -134,14 +134,7 @@ def _pool_picture(
     attributes = Pool2d(
         kernel_h=h.kernel,
         kernel_w=w.kernel,
-        stride_h=h.stride,
-        stride_w=w.stride,
-        dilation_h=h.dilation,
-        dilation_w=w.dilation,
-        pad_top=h.before,
-        pad_left=w.before,
-        pad_bottom=h.after + h.extra,
-        pad_right=w.after + w.extra,
+        **window_attributes(h, w),
         count_include_pad=int(include_pad and padded),
     )
     return context.emit(kind, node_name, (source,), out, attributes)

@@ -60,6 +60,20 @@ def picture(context: Lowering, node: ir.Node) -> tuple[Activation, tuple[int, ..
     return x, dims
 
 
+def window_attributes(h: Axis, w: Axis) -> dict[str, int]:
+    """What conv2d and pools alike say of their windows."""
+    return {
+        "stride_h": h.stride,
+        "stride_w": w.stride,
+        "dilation_h": h.dilation,
+        "dilation_w": w.dilation,
+        "pad_top": h.before,
+        "pad_left": w.before,
+        "pad_bottom": h.after + h.extra,
+        "pad_right": w.after + w.extra,
+    }
+
+
 def window_axes(
     node: ir.Node, sizes: Sequence[int], kernel: Sequence[int], ceil: bool = False
 ) -> tuple[Axis, ...]:

@@ -15,7 +15,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ptq_core.graph.edits import add_constant, constant_array
+from ptq_core.graph.dialects.integers import same_scale
+from ptq_core.graph.edits import add_constant, constant_array, only_reader
 from ptq_core.numerics import qparams
 
 
@@ -109,22 +110,20 @@ class _Found:
 
 def _found(graph: ir.Graph) -> Iterator[_Found]:
     for first in list(graph):
-        if first.op_type != "QuantizeLinear" or constant_array(first.inputs[2]) is None:
+        if first.op_type != "QuantizeLinear" or any(constant_array(v) is None for v in first.inputs[1:]):
             continue
-        dequantize = _only_reader(first.outputs[0])
+        dequantize = only_reader(first.outputs[0])
         if dequantize is None or dequantize.op_type != "DequantizeLinear":
             continue
-        clamps, node = list[ir.Node](), _only_reader(dequantize.outputs[0])
-        while node is not None and _is_clamp(node):
+        clamps, last = list[ir.Node](), dequantize
+        node = only_reader(last.outputs[0])
+        while node is not None and node.inputs[0] is last.outputs[0] and _is_clamp(node):
             clamps.append(node)
-            node = _only_reader(node.outputs[0])
-        if clamps and node is not None and node.op_type == "QuantizeLinear" and _same_scale(first, node):
+            last, node = node, only_reader(node.outputs[0])
+        if node is None or not clamps or node.inputs[0] is not last.outputs[0]:
+            continue
+        if node.op_type == "QuantizeLinear" and same_scale(first, node):
             yield _Found(first, dequantize, clamps, node)
-
-
-def _only_reader(value: ir.Value) -> ir.Node | None:
-    uses = list(value.uses())
-    return uses[0].node if len(uses) == 1 and uses[0].idx == 0 and not value.is_graph_output() else None
 
 
 def _is_clamp(node: ir.Node) -> bool:
@@ -141,12 +140,3 @@ def _bounds(clamp: ir.Node) -> tuple[float, float]:
         if bound is not None:
             ends[index] = bound.item()  # a scalar, or one in a list
     return ends[0], ends[1]
-
-
-def _same_scale(one: ir.Node, other: ir.Node) -> bool:
-    pairs = [
-        (constant_array(a), constant_array(b)) for a, b in zip(one.inputs[1:], other.inputs[1:], strict=True)
-    ]
-    return all(
-        a is not None and b is not None and a.dtype == b.dtype and np.array_equal(a, b) for a, b in pairs
-    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from ptq_core.graph.edits import producer_of
+
 
 def dedicate_pairs(graph: ir.Graph) -> None:
     """Write the pair again for every reader but the first; the first one also stays an output of the graph."""
     for dequantize in list(graph):
-        source = dequantize.inputs[0] if dequantize.op_type == "DequantizeLinear" else None
-        quantize = None if source is None else source.producer()
+        quantize = producer_of(dequantize, 0) if dequantize.op_type == "DequantizeLinear" else None
         if quantize is None or quantize.op_type != "QuantizeLinear":
             continue
         first = 0 if dequantize.outputs[0].is_graph_output() else 1

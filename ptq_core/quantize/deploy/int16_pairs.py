@@ -13,8 +13,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ptq_core.graph.edits import add_constant, constant_array
-from ptq_core.quantize.deploy.small_integers import SMALL, is_small
+from ptq_core.graph.edits import add_constant, constant_array, producer_of
+from ptq_core.graph.op_types import is_depthwise
+from ptq_core.numerics import qparams
+from ptq_core.quantize.deploy.small_integers import is_small
 from ptq_core.quantize.weights import channel_axis
 
 MOST_PAIR = 32767 // 255 - 2
@@ -31,7 +33,7 @@ def limit_pairs(graph: ir.Graph, floats: Mapping[str, NDArray[Any]]) -> None:
         if node.op_type not in ("Conv", "Gemm", "MatMul") or str(node.name) not in floats:
             continue
         data, weight = _dequantizer(node, 0), _dequantizer(node, 1)
-        if data is None or weight is None or _is_depthwise(node) or is_small(data.inputs[0]):
+        if data is None or weight is None or is_depthwise(node) or is_small(data.inputs[0]):
             continue
         scales = constant_array(weight.inputs[1])
         assert scales is not None
@@ -39,10 +41,7 @@ def limit_pairs(graph: ir.Graph, floats: Mapping[str, NDArray[Any]]) -> None:
         raised = np.maximum(scales, _largest_pairs(values, axis, per_channel=scales.ndim > 0) / MOST_PAIR)
         if np.array_equal(raised, scales):
             continue
-        along = (
-            raised.reshape([-1 if d == axis else 1 for d in range(values.ndim)]) if raised.ndim else raised
-        )
-        integers = np.clip(np.rint(values / along), -SMALL, SMALL).astype(np.int8)
+        integers = qparams.quantize(values, raised, axis=axis if raised.ndim else None)
         _replace(graph, weight, integers, raised.astype(np.float32))
         bias = _dequantizer(node, 2)
         if bias is not None:
@@ -61,20 +60,9 @@ def _largest_pairs(values: NDArray[Any], axis: int, *, per_channel: bool) -> NDA
     return sums if per_channel else np.asarray(sums.max(), np.float32)
 
 
-def _dequantizer(node: ir.Node, index: int) -> ir.Node | None:
-    value = node.inputs[index] if len(node.inputs) > index else None
-    producer = None if value is None else value.producer()
+def _dequantizer(node: ir.Node, place: int) -> ir.Node | None:
+    producer = producer_of(node, place)
     return producer if producer is not None and producer.op_type == "DequantizeLinear" else None
-
-
-def _is_depthwise(node: ir.Node) -> bool:
-    shape = node.inputs[1].shape if node.inputs[1] is not None else None
-    return (
-        node.op_type == "Conv"
-        and node.attributes.get_int("group", 1) > 1
-        and shape is not None
-        and shape[1] == 1
-    )
 
 
 def _rescale_bias(graph: ir.Graph, bias: ir.Node, factor: NDArray[np.float64]) -> None:

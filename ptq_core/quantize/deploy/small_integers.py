@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ptq_core.graph.edits import constant_array
+from ptq_core.graph.edits import constant_array, producer_of
 from ptq_core.graph.op_types import BY_ONNX_TYPE, Kind, kind_of
 from ptq_core.quantize.objections import pad_value
 
@@ -17,29 +17,23 @@ SMALL = 127
 
 def is_small(integers: ir.Value | None) -> bool:
     """Whether ``integers``, written by QuantizeLinear or by a Clip of integers, and their zero point are in 0 … `SMALL`."""
-    node = _producer(integers)
+    node = None if integers is None else integers.producer()
     if node is None:
         return False
     if node.op_type == "Clip":
-        quantize = _producer(node.inputs[0])
+        quantize = producer_of(node, 0)
         ends = [constant_array(value) for value in node.inputs[1:3]]
         return quantize is not None and _zero_point_is_small(quantize) and all(_fits(end) for end in ends)
-    maker = _producer(node.inputs[0])
+    maker = producer_of(node, 0)
     if node.op_type != "QuantizeLinear" or maker is None or not _zero_point_is_small(node):
         return False
     if maker.op_type == "Clip":
         return len(maker.inputs) == 3 and all(_fits(_quantized(end, node)) for end in maker.inputs[1:])
-    sources = [
-        _producer(value) for value in maker.inputs if value is not None and constant_array(value) is None
-    ]
+    sources = [v.producer() for v in maker.inputs if v is not None and constant_array(v) is None]
     dequantized = [s.inputs[0] for s in sources if s is not None and s.op_type == "DequantizeLinear"]
     return (
         _moves(maker) and len(dequantized) == len(sources) and all(is_small(value) for value in dequantized)
     )
-
-
-def _producer(value: ir.Value | None) -> ir.Node | None:
-    return None if value is None else value.producer()
 
 
 def _moves(node: ir.Node) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from onnx import numpy_helper
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.optimize.pipeline import optimize
+from ptq_core.options.quantize import QuantizeOptions
 from ptq_core.quantize.deploy import targets
 from ptq_core.runtime import Program
 from tests.models import Builder, mobile_block
@@ -204,3 +206,7 @@ def test_what_a_target_cannot_do_is_refused(keys: dict[str, Any], said: str, tmp
     with pytest.raises(InputError) as caught:
         QuantizeConfig(model_dir=tmp_path, save_model_path=tmp_path, **keys)
     assert said in f"{caught.value.problem} {caught.value.rule}"
+
+
+def test_every_target_that_may_be_named_has_its_row() -> None:
+    assert set(typing.get_args(typing.get_type_hints(QuantizeOptions)["deploy"])) == set(targets.TARGETS)

@@ -10,7 +10,7 @@ import traceback
 import click
 
 from ptq_cli import lazy_imports, signals
-from ptq_cli.terminal import echo, echo_error, echo_refusal
+from ptq_cli.terminal import echo, echo_error, echo_refusal, libraries_heard
 from ptq_core.errors import DeviceError, InputError, PtqError, cut
 from ptq_core.version import VERSION
 
@@ -71,7 +71,8 @@ def main() -> None:
 def run(arguments: list[str], *, debug: bool = False) -> int:
     """Run ``ptq`` with ``arguments``; returns the exit code."""
     try:
-        result = app.main(args=arguments, prog_name="ptq", standalone_mode=False)
+        with libraries_heard():
+            result = app.main(args=arguments, prog_name="ptq", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except PtqError as error:
         if debug:

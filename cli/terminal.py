@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
-from ptq_core.errors import PtqError
+from ptq_core.errors import PtqError, cut
 from ptq_core.printable import printable
+
+MOST_LOGGED = 300
+"""Characters of what a library logs that are shown."""
+
+MOST_LOGS = 20
+"""Different texts of libraries that a command shows."""
 
 
 def echo(*lines: str, err: bool = False) -> None:
@@ -26,3 +36,31 @@ def echo_refusal(error: click.ClickException) -> None:
         where = error.ctx
         echo(*where.get_usage().split("\n"), f"Try '{where.command_path} --help' for help.", "", err=True)
     echo(f"Error: {error.format_message()}", err=True)
+
+
+class _Handler(logging.Handler):
+    """Prints what libraries log, as notes: a line for each text, once. No traceback, whatever they caught."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print ``record`` on stderr."""
+        words = f"note: {record.name}: {cut(record.getMessage(), MOST_LOGGED)}"
+        if words not in self._said and len(self._said) < MOST_LOGS:
+            self._said.add(words)
+            echo(words, err=True)
+
+
+@contextmanager
+def libraries_heard() -> Iterator[None]:
+    """Within, what libraries log and warn of is printed here too: names from models are in it."""
+    handler = _Handler()
+    logging.captureWarnings(True)
+    logging.root.addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.root.removeHandler(handler)
+        logging.captureWarnings(False)

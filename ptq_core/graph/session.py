@@ -37,6 +37,10 @@ _INT8_OPTIONS = {"exact": (_PRECISE, _AS_INT8), "kept": (_AS_INT8,), "plain": ("
 """The option to set; where onnxruntime does not open the model with it, the next. Both give exact sums, the second is slower;
 with the first, onnxruntime 1.32 does not open models whose operators share a weight."""
 
+_SEVERITY = {"cpu": 4, "cuda": 3}
+"""What a session logs: nothing but the end of the process, or why a provider does not start. All else it raises as well; the
+log would write names of the model to standard error as they are."""
+
 _PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
 
 
@@ -67,7 +71,7 @@ def open_session(
     *faster, last = _INT8_OPTIONS[int8]
     for entry in (*faster, last):
         options = _options(threads, optimized, low_memory, entry)
-        options.log_severity_level = 3 if entry == last else 4  # what is tried again is no error
+        options.log_severity_level = _SEVERITY[provider] if entry == last else _SEVERITY["cpu"]
         try:
             session = onnxruntime.InferenceSession(source, options, providers=_PROVIDERS[provider])
             break

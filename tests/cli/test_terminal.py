@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,8 @@ from PIL import Image
 from ptq_cli import main
 from ptq_cli.bench_progress import DeviceBars
 from ptq_core.bench.protocol import OpTime
-from ptq_core.errors import DeviceError
+from ptq_core.errors import DeviceError, InputError
+from ptq_core.graph.session import open_session, run_session
 from ptq_core.printable import printable
 from tests.agreement import RUNTIME_IS_BUILT
 from tests.bench.reports import FP32, PHONE, case, device, model, report
@@ -208,6 +211,41 @@ def test_errors(
         err = err[err.rindex("error: ") :]
     check_printed(out + err)
     assert r"a\nverified: all good" in err
+
+
+@pytest.mark.parametrize("said_by", [logging.getLogger("onnx_ir.serde").warning, warnings.warn])
+def test_what_libraries_log(
+    said_by: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def reader(*_: object) -> Callable[..., object]:
+        for index in range(1000):
+            said_by(f"{ALL}{index // 100}")
+        return lambda *_: ([], {})
+
+    monkeypatch.setattr("ptq_cli.show._reader_of", reader)
+    assert main.run(["show", "m.onnx"]) == 0
+    _, err = capfd.readouterr()
+    check_printed(err)
+    assert err.count("note: ") == len(err.splitlines()) == 10  # each once
+
+
+def test_onnxruntime_logs_no_names(capfd: pytest.CaptureFixture[str]) -> None:
+    values = [
+        helper.make_tensor_value_info(name, kind, shape)
+        for name, kind, shape in (
+            ("x", TensorProto.FLOAT, ["n"]),
+            ("s", TensorProto.INT64, [2]),
+            ("y", TensorProto.FLOAT, [None, None]),
+        )
+    ]
+    node = helper.make_node("Reshape", ["x", "s"], ["y"], name=ALL)
+    graph = helper.make_graph([node], "g", values[:2], values[2:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session = open_session(model.SerializeToString())
+    feeds = {"x": np.zeros(5, np.float32), "s": np.array([2, 3])}
+    with pytest.raises(InputError):
+        run_session(session, None, feeds, rule="", fix="")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_progress(monkeypatch: pytest.MonkeyPatch) -> None:

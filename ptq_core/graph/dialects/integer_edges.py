@@ -58,7 +58,8 @@ def _give_out(writer: Writer, node: ir.Node, scale: Scale) -> None:
     for reader, place in list(node.outputs[0].uses()):
         reader.replace_input_with(place, q)
     x = writer.emit(node, "Div", [writer.dequantized(node, q, scale, "real"), s], "Div")
-    x = writer.emit(node, "Add", [writer.emit(node, "Round", [x], "Round"), z], "Add")
+    # Rounded last, it is an integer to the last bit: a sum behind it would carry a roundoff, which Cast makes a step of.
+    x = writer.emit(node, "Round", [writer.emit(node, "Add", [x, z], "Add")], "Round")
     writer.take_over(node, writer.emit(node, "Cast", [x], "Cast", {"to": int(ir.DataType.UINT8)}))
 
 

@@ -83,6 +83,8 @@ def eval_command(
         )
     hits1, hits5 = round(report.top1 * report.count), round(report.top5 * report.count)
     say(f"model  {report.model}")
+    for note in report.notes:
+        say(f"note   {note}")
     say(f"top1   {report.top1:.2%} ({hits1} of {report.count})")
     say(f"top5   {report.top5:.2%} ({hits5} of {report.count})")
     say(f"count  {report.count} pictures in {report.seconds:.1f} s")

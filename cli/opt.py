@@ -245,6 +245,7 @@ def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
         from ptq_core.optimize.pipeline import simplify_to_onnx
 
         simplified = simplify_to_onnx(_load(flags, source), source, out)
+        yield from (f"note: {note}" for note in simplified.notes)
         yield f"{simplified.nodes_before} nodes, {simplified.nodes_after} after simplification"
         yield size_text(simplified.size_bytes)
         yield f"model:  {simplified.path}"
@@ -262,6 +263,7 @@ def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
         quant_type=_quant_type(flags),
         verify=not flags.no_verify,
     )
+    yield from (f"note: {note}" for note in report.notes)
     if flags.explain:
         yield from explain(report.passes)
     halves = f", {report.fp16_op_count} in fp16" if report.fp16_op_count else ""

@@ -118,6 +118,7 @@ class OptimizeReport:
     """What `opt` wrote. No memory plan needs less than ``arena_least_bytes`` (flatfile/lifetimes.py).
 
     ``passes`` has every pass in the order in which they ran, also those that found nothing; ``verified`` is None if nobody asked.
+    ``notes`` say what happened to the model on the way in.
     """
 
     path: Path
@@ -130,25 +131,28 @@ class OptimizeReport:
     passes: tuple[PassReport, ...]
     compressed: CompressReport | None
     verified: VerifyReport | None
+    notes: tuple[str, ...]
     seconds: float
 
 
 @dataclass(frozen=True)
 class SimplifyReport:
-    """The ONNX model that `opt` wrote."""
+    """The ONNX model that `opt` wrote; ``notes`` as of OptimizeReport."""
 
     path: Path
     size_bytes: int
     nodes_before: int
     nodes_after: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class AccuracyReport:
-    """Classification accuracy on a labelled list; top1 and top5 are shares of count in [0, 1]."""
+    """Classification accuracy on a labelled list; top1 and top5 are shares of count in [0, 1]; ``notes`` as of OptimizeReport."""
 
     model: str
     top1: float
     top5: float
     count: int
     seconds: float
+    notes: tuple[str, ...] = ()

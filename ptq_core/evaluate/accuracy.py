@@ -56,6 +56,7 @@ def evaluate(
     start = time.monotonic()
     with open_classifier(model, threads=threads) as classifier:
         best = _predict(classifier, pictures, preprocess, batch_size, progress)
+        notes = classifier.notes
     expected = np.array([label for _, label in pictures])
     report = AccuracyReport(
         model=str(model),
@@ -63,6 +64,7 @@ def evaluate(
         top5=float(np.mean(np.any(best == expected[:, None], axis=1))),
         count=len(pictures),
         seconds=round(time.monotonic() - start, 3),
+        notes=notes,
     )
     if json_path is not None:
         write_text(json_path, to_json(report, best[:, 0].tolist()))

@@ -18,9 +18,13 @@ Scores = npt.NDArray[Any]
 
 
 class Classifier(Protocol):
-    """`batch` is the number of pictures that the model takes at once, None if any; a dimension is None if open."""
+    """`batch` is the number of pictures that the model takes at once, None if any; a dimension is None if open.
+
+    `notes` say what happened to the model on the way in.
+    """
 
     name: str
+    notes: tuple[str, ...]
     batch: int | None
     input_shape: tuple[int | None, ...]
 
@@ -30,12 +34,14 @@ class Classifier(Protocol):
 
 class _OnnxClassifier:
     def __init__(self, path: Path, threads: int) -> None:
-        from ptq_core.graph.session import (
-            open_session,
-        )  # onnxruntime is slow to import; a .nb does not need it
+        # onnx and onnxruntime are slow to import; a .nb does not need them
+        from ptq_core.graph.io import float32_source
+        from ptq_core.graph.session import open_session
 
         self.name = str(path)
-        self._session = open_session(path, threads=threads)
+        source, converted = float32_source(path)
+        self.notes: tuple[str, ...] = (converted,) if converted else ()
+        self._session = open_session(source, threads=threads)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         _check_ends(
             self.name, [(tensor.name, tensor.type == "tensor(float)") for tensor in inputs], len(outputs)
@@ -63,6 +69,7 @@ class _FlatClassifier:
         inputs = [(info.name, info.dtype == np.float32) for info in program.inputs]
         _check_ends(program.name, inputs, len(program.outputs))
         self.name = program.name
+        self.notes: tuple[str, ...] = ()
         self._program, self._threads = program, threads
         self.input_shape: tuple[int | None, ...] = program.inputs[0].shape
         self.batch = self.input_shape[0] if self.input_shape else None

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.graph.edits import constant_array
+from ptq_core.graph.float32 import conversion_note
 from ptq_core.graph.opsets import opset_of
 
 QDQ = ("QuantizeLinear", "DequantizeLinear")
@@ -20,8 +21,10 @@ def describe_model(model: ir.Model) -> dict[str, Any]:
     """What the text says, as a record for JSON; scales are complete."""
     graph = model.graph
     constants = _constants(model)
+    converted = conversion_note(model)
     return {
         "type": "onnx",
+        **({"converted": converted} if converted else {}),
         "ir_version": model.ir_version,
         "opset": opset_of(model),
         "producer": f"{model.producer_name or ''} {model.producer_version or ''}".strip(),
@@ -48,6 +51,8 @@ def model_lines(model: ir.Model) -> Iterator[str]:
     """One line per input, output, node and constant; names as they are."""
     record = describe_model(model)
     yield f"onnx opset {record['opset']}, ir {record['ir_version']}, by {record['producer'] or '?'}"
+    if "converted" in record:
+        yield f"note: {record['converted']}"
     yield f"constants {record['constant_bytes']} bytes"
     for label in ("input", "output"):
         for value in record[f"{label}s"]:

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
+from ptq_core.graph.float32 import conversion_note, note_conversion, other_floats, to_float32
 from ptq_core.graph.fold_ifs import fold_ifs
 from ptq_core.graph.guards import (
     check_constants,
@@ -118,8 +119,8 @@ def load_model(
 
     ``params_filename`` is the external-data file beside the model; it must exist and must be the one the model refers to.
     ``input_shape`` fixes the shapes of inputs where the model leaves them open.
-    Afterwards local functions are inlined, Ifs of a known condition are the branch that is taken, every node has a unique
-    name, the opset is at least 13, and shapes are inferred with static data propagation.
+    Afterwards local functions are inlined, Ifs of a known condition are the branch that is taken, all floats are float32
+    (float32.py), every node has a unique name, the opset is at least 13, and shapes are inferred with static data propagation.
     Raises InputError.
     """
     with entrance(path):
@@ -135,7 +136,8 @@ def _load(path: Path, params_filename: str | None, input_shape: InputShapes | No
     if input_shape is not None:
         _fix_input_shape(proto, input_shape, weights)
     name_nodes(proto)
-    proto = upgrade_old_opset(_flattened(proto, path), path)
+    proto, converted = _flattened(proto, path, weights)
+    proto = upgrade_old_opset(proto, path)
     name_nodes(proto)
     try:
         proto = onnx.shape_inference.infer_shapes(
@@ -147,14 +149,19 @@ def _load(path: Path, params_filename: str | None, input_shape: InputShapes | No
     model = ir.from_proto(proto)
     attach(model, weights, order)
     check_constant_types(model)
+    note_conversion(model, converted)
     return model
 
 
-def _flattened(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """``proto`` of operators alone: local functions inlined, Ifs of a known condition replaced by the branch that is taken."""
+def _flattened(proto: onnx.ModelProto, path: Path, weights: dict[str, Array]) -> tuple[onnx.ModelProto, str]:
+    """``proto`` of operators alone, whose floats are float32, as those of ``weights``; and a sentence about that, if any.
+
+    Local functions are inlined, Ifs of a known condition replaced by the branch that is taken.
+    """
     proto = inline_functions(proto)
     try:
-        return fold_ifs(proto)
+        proto = fold_ifs(proto)
+        return proto, to_float32(proto, weights)
     except onnx.shape_inference.InferenceError as error:
         raise _shapes_do_not_fit(path, error) from error
 
@@ -170,17 +177,17 @@ def _shapes_do_not_fit(path: Path, error: Exception) -> InputError:
 def read_apart(source: Path | bytes) -> tuple[onnx.ModelProto, dict[str, Array]]:
     """A model (its file or ModelProto bytes) without its large constants, which are inputs there, and these.
 
-    Of operators alone, as in load_model, but in its own opset, and not checked. Raises InputError where the file or its
-    external data cannot be read.
+    Of operators alone and in float32, as in load_model, but in its own opset, and not checked. Raises InputError where the
+    file or its external data cannot be read.
     """
     if isinstance(source, Path):
         with entrance(source):
             proto, weights = _without_weights(_read(source), source, None)
-            return _flattened(proto, source), weights
+            return _flattened(proto, source, weights)[0], weights
     proto = onnx.ModelProto.FromString(source)
     _drop_constant_inputs(proto)
     weights = detach(proto, Path())
-    return _flattened(proto, Path("the model")), weights
+    return _flattened(proto, Path("the model"), weights)[0], weights
 
 
 def _without_weights(
@@ -239,6 +246,18 @@ def _serialize(proto: onnx.ModelProto) -> bytes:
             rule="models are limited to 2 GB",
             fix="split the model",
         ) from error
+
+
+def float32_source(path: Path) -> tuple[Path | bytes, str]:
+    """``path``, or the bytes of its model in float32 if that has other floats; and the sentence that says so, or "".
+
+    Raises InputError as load_model.
+    """
+    with entrance(path):
+        if not other_floats(_read(path)):
+            return path, ""
+    model = load_model(path)
+    return to_bytes(model), conversion_note(model)
 
 
 def size_bytes(path: Path) -> int:

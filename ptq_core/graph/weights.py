@@ -21,11 +21,14 @@ from ptq_core.graph.wire import MIN_BYTES
 Array = NDArray[Any]
 
 _TYPES = {
-    getattr(onnx.TensorProto, name): np.dtype(code)
-    for name, code in (
-        ("FLOAT", "<f4"), ("DOUBLE", "<f8"), ("FLOAT16", "<f2"), ("BOOL", "?"), ("INT8", "i1"), ("UINT8", "u1"),
-        ("INT16", "<i2"), ("UINT16", "<u2"), ("INT32", "<i4"), ("UINT32", "<u4"), ("INT64", "<i8"), ("UINT64", "<u8"),
-    )
+    onnx.TensorProto.BFLOAT16: onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.BFLOAT16),
+    **{
+        getattr(onnx.TensorProto, name): np.dtype(code)
+        for name, code in (
+            ("FLOAT", "<f4"), ("DOUBLE", "<f8"), ("FLOAT16", "<f2"), ("BOOL", "?"), ("INT8", "i1"), ("UINT8", "u1"),
+            ("INT16", "<i2"), ("UINT16", "<u2"), ("INT32", "<i4"), ("UINT32", "<u4"), ("INT64", "<i8"), ("UINT64", "<u8"),
+        )
+    },
 }  # fmt: skip
 """Types whose bytes NumPy reads as they lie in the file; tensors of others stay in the model."""
 

@@ -23,6 +23,7 @@ from ptq_core.flatfile.reader import map_program
 from ptq_core.flatfile.tensors import Array, DType
 from ptq_core.flatfile.writer import write_file
 from ptq_core.graph.dialects import one_dialect
+from ptq_core.graph.float32 import conversion_note
 from ptq_core.graph.io import InputShapes, load_model, save_model, to_bytes
 from ptq_core.graph.passes import simplify
 from ptq_core.graph.weights import release_constants
@@ -91,6 +92,7 @@ def optimize(
             raise ValueError("input_shape belongs to load_model when the model is loaded already")
         source, name = to_bytes(model), str(model.graph.name or "")
         loaded = ir.from_proto(onnx.ModelProto.FromString(source))
+    converted = conversion_note(loaded)
     simplified = _simplified(loaded)
     program, lowered = lower_graph(loaded)
     source_program = SourceProgram(program)
@@ -135,6 +137,7 @@ def optimize(
         passes=passes,
         compressed=compressed,
         verified=verified,
+        notes=(converted,) if converted else (),
         seconds=time.perf_counter() - start,
     )
 
@@ -175,11 +178,12 @@ def simplify_to_onnx(model: ir.Model, source: Path, out: Path) -> SimplifyReport
             rule="the optimized model does not replace its source",
             fix="choose another optimize_out",
         )
-    before = len(model.graph)
+    before, converted = len(model.graph), conversion_note(model)
     simplify(model)
     RemoveUnusedNodesPass()(model)
     save_model(model, out)
-    return SimplifyReport(out, out.stat().st_size, before, len(model.graph))
+    notes = (converted,) if converted else ()
+    return SimplifyReport(out, out.stat().st_size, before, len(model.graph), notes)
 
 
 def lower_to_program(

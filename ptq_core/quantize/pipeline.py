@@ -21,6 +21,7 @@ from ptq_core.errors import InputError
 from ptq_core.files import atomic_folder
 from ptq_core.graph import io
 from ptq_core.graph.edits import constant_array
+from ptq_core.graph.float32 import conversion_note
 from ptq_core.graph.opsets import upgrade_opset
 from ptq_core.graph.passes import remove_unused_constants, simplify
 from ptq_core.graph.passes.share_constants import share_constants
@@ -139,6 +140,7 @@ def quantize_model(
     `save_model_path` are not looked at. Raises InputError.
     """
     _check_is_float(model)
+    converted = conversion_note(model)
     original = [(str(node.name), node.op_type) for node in model.graph]
     skipped = skipped_nodes(model, config)
     calibrated = None
@@ -156,7 +158,7 @@ def quantize_model(
         again = None if config.algo == WEIGHT_ONLY else refinement_samples(config, _inputs(model), samples)
         equalize_layers(model, config, again)
     selection = select(model, config, skipped)
-    _check_not_empty(selection, model)
+    _check_not_empty(selection)
     calibrated = calibrated or io.to_bytes(model)
     kept = None if samples is None else KeepFirst(samples, most_pictures(_inputs(model)))
     params, result = _calibrate(model, calibrated, config, selection, kept, content_key)
@@ -177,9 +179,9 @@ def quantize_model(
     )
     adapt(model, TARGETS[config.deploy], floats)
     warnings = (*result.warnings, *advice.warnings(seen))
-    details |= report.of_loss(loss) | {"warnings": list(warnings)}
+    details |= report.of_loss(loss) | {"warnings": list(warnings), "notes": [converted] if converted else []}
     operators = len(selection.units), len(selection.reasons)
-    notes = tuple(filter(None, (absent, note)))
+    notes = tuple(filter(None, (converted, absent, note)))
     return QuantizedModel(model, details, *operators, result.pictures, warnings, notes, loss)
 
 
@@ -306,22 +308,8 @@ def _check_is_float(model: ir.Model) -> None:
             )
 
 
-_OTHER_FLOATS = {
-    ir.DataType.FLOAT16: "float16 (half precision)",
-    ir.DataType.BFLOAT16: "bfloat16 (half precision)",
-    ir.DataType.DOUBLE: "float64",
-}
-
-
-def _check_not_empty(selection: Selection, model: ir.Model) -> None:
+def _check_not_empty(selection: Selection) -> None:
     if not selection.units:
-        for value in (*model.graph.inputs, *model.graph.initializers.values()):
-            if value.dtype in _OTHER_FLOATS:
-                raise InputError(
-                    f"the model is of {_OTHER_FLOATS[value.dtype]}: `{value.name}`",
-                    rule="`ptq quantize` takes an FP32 model, and none of the selected operators is of float32",
-                    fix="export it as float32",
-                )
         reasons = sorted(set(selection.reasons.values()))
         raise InputError(
             "no operator of the model would be quantized",

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from ptq_cli.main import run
@@ -35,9 +36,20 @@ def test_hits_are_counted_for_open_and_fixed_batches(
     assert (report.top1, report.top5, report.count) == (0.75, 1.0, 4)
     assert seen[-1] == (4, 4)
     document = json.loads((pictures / "out" / "accuracy.json").read_text(encoding="utf-8"))
-    assert set(document) == {"schema", "model", "top1", "top5", "count", "seconds", "per_picture"}
+    assert set(document) == {"schema", "model", "top1", "top5", "count", "seconds", "notes", "per_picture"}
     assert document["schema"] == 1
     assert document["per_picture"] == [0, 1, 2, 0]
+
+
+@pytest.mark.parametrize("dtype", [onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE])
+def test_a_model_of_other_floats(pictures: Path, brightest_channel: MakeModel, dtype: int) -> None:
+    model = onnx.load(brightest_channel())
+    model.graph.input[0].type.tensor_type.elem_type = dtype
+    model.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("y", dtype, ["n", 3, 1, 1]))
+    onnx.save(model, pictures / "other.onnx")
+    report = evaluate(pictures / "other.onnx", pictures / "labels.txt", PREPROCESS)
+    assert report.top1 == 0.75
+    assert "is computed as float32" in report.notes[0]
 
 
 def test_equal_scores_go_to_the_lowest_index_as_in_argmax() -> None:

@@ -250,6 +250,15 @@ def half_precision() -> onnx.ModelProto:
     return b.model(b.node("Cast", "out", [b.node("Relu", "relu", [x])], to=onnx.TensorProto.FLOAT))
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_half_precision_inside_becomes_float32(pictures: Path, full: bool) -> None:
+    model, report = run(half_precision(), pictures, is_full_quantize=full)
+    assert report["notes"] == ["the model's float16 is computed as float32, at its inputs and outputs too"]
+    assert [op["status"] for op in report["ops"] if op["name"] == "conv"] == ["quantized"]
+    x = np.random.default_rng(3).uniform(-2, 2, (2, 3, 16, 16)).astype(np.float32)
+    assert sqnr_db(outputs(half_precision(), x)[0], outputs(model, x)[0]) > 30
+
+
 def of_integers() -> onnx.ModelProto:
     b = Builder()
     x = b.node("Cast", "in", ["input"], to=onnx.TensorProto.UINT8)
@@ -278,8 +287,6 @@ def already_quantized() -> onnx.ModelProto:
         (open_size(), {}, "set input_shape"),
         (already_quantized(), {}, "quantized already"),
         (of_integers(), {}, "quantized already: node `conv` is a ConvInteger"),
-        (half_precision(), {}, r"float16 \(half precision\)"),
-        (half_precision(), {"is_full_quantize": True}, r"float16 \(half precision\)"),
         (replace_constant(mobile_block(), "stem/conv/weight", np.nan), {}, "NaN"),
         (replace_constant(mobile_block(), "head/weight", np.inf), {}, "NaN"),
     ],

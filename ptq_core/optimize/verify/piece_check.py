@@ -71,7 +71,7 @@ class PieceCheck:
         theirs = Difference(exact, sides.wanted)
         if not theirs.exceeds(loose):
             return tight + loose, False
-        right = self._values.judged(sides.piece.name, {n: sides.known[n] for n in sides.piece.stops})
+        right = self._values.judged(sides.piece.name, sides.given)
         right = None if right is None else sides.oriented(right)
         if right is None or right.shape != exact.shape or Difference(exact, right).exceeds(loose):
             raise MismatchError(f"{self._label(sides)} {theirs.described(loose)}, in onnxruntime")
@@ -123,6 +123,15 @@ class _Sides:
         """Whether the piece reads a NaN: what becomes of one is undefined (docs/numerics.md)."""
         leaves = (self._ours[i][1] for i in self.piece.leaves)
         return any(values.dtype.kind == "f" and bool(np.isnan(values).any()) for values in leaves)
+
+    @property
+    def given(self) -> Known:
+        """What the piece's nodes may start from: the values at its beginning, and those of which it needs nothing itself.
+
+        A node that reads one of the latter is run whole, as the Attention whose scores alone are the piece.
+        """
+        piece = self.piece
+        return {n: v for n, v in self.known.items() if n in piece.stops or n not in piece.names}
 
     def oriented(self, value: Array) -> Array:
         """The region of a ``value`` that is in the model's layout."""

@@ -55,7 +55,9 @@ def test_an_int8_model_has_the_same_bits(tmp_path: Path) -> None:
 def attention(**attributes: int) -> ir.Model:
     """Attention of computed queries, keys and values that also gives out its scores."""
     b = Qdq(seed=3)
-    inner = [b.node(op_type, name, ["input"]) for op_type, name in (("Tanh", "q"), ("Sin", "k"), ("Cos", "v"))]
+    inner = [
+        b.node(op_type, name, ["input"]) for op_type, name in (("Tanh", "q"), ("Sin", "k"), ("Cos", "v"))
+    ]
     mask = b.constant("mask", np.tri(6, dtype=bool))
     outputs = ["y", "", "", "scores"]
     b.nodes.append(helper.make_node("Attention", [*inner, mask], outputs, "attention", **attributes))

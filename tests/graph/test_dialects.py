@@ -19,7 +19,7 @@ from ptq_core.graph.io import load_model
 from ptq_core.graph.session import open_session
 from ptq_core.graph.values import ModelValues
 from ptq_core.optimize.lowering import quantization
-from ptq_core.optimize.pipeline import optimize
+from ptq_core.optimize.pipeline import lower_to_program, optimize
 from tests.models import Builder
 from tests.optimize.graphs import build
 from tests.optimize.test_lowering_qdq import CASES
@@ -162,6 +162,30 @@ def divided(b: Integers) -> str:
     return b.node("Concat", "moved", ["second", "first"], axis=1)
 
 
+def chosen(b: Integers) -> str:
+    mask = b.constant("mask", b.random.integers(0, 2, (4, 6, 6)).astype(bool))
+    return b.node("Where", "moved", [mask, b.integers("c", 1, 4, 6, 6), b.x])
+
+
+def largest(b: Integers) -> str:
+    b.nodes.append(helper.make_node("TopK", [b.x, "k"], ["moved/out", "places"], name="moved", axis=3))
+    b.constant("k", np.array([3]))
+    return "moved/out"
+
+
+def taken(b: Integers) -> str:
+    places = b.constant("places", b.random.integers(0, 6, (1, 4, 3, 6)))
+    return b.node("GatherElements", "moved", [b.x, places], axis=2)
+
+
+def put(b: Integers) -> str:
+    places = b.constant("places", np.tile(np.array([4, 1])[:, None], (1, 4, 1, 6)))
+    updates = b.node(
+        "Slice", "some", [b.x, *(b.constant(f"s{i}", np.array([v])) for i, v in enumerate((0, 2, 2)))]
+    )
+    return b.node("ScatterElements", "moved", [b.x, places, updates], axis=2)
+
+
 def of_microsoft(b: Integers) -> str:
     x = b.microsoft("DequantizeLinear", [b.x, "in/scale", "in/zero"])
     return b.microsoft("QuantizeLinear", [x, *b.scale("y", 0.05, 2)])
@@ -200,6 +224,13 @@ MOVEMENT_GRAPHS: dict[str, Graph] = {
     "Clip": clip,
     "Concat": joined,
     "Split": divided,
+    "ReduceMax": moved("ReduceMax", axes=[2, 3]),
+    "ReduceMin": moved("ReduceMin", axes=[1], keepdims=0),
+    "Where": chosen,
+    "TopK": largest,
+    "GatherElements": taken,
+    "GatherND": moved("GatherND", [[0, 2], [0, 1]]),
+    "ScatterElements": put,
 }
 
 
@@ -273,6 +304,34 @@ def test_movement(tmp_path: Path, name: str, dtype: type[np.integer]) -> None:
     for node in model.graph:
         if node.op_type == "QuantizeLinear":
             assert {use.node.op_type for use in node.outputs[0].uses()} == {"DequantizeLinear"}
+
+
+COMPUTING_GRAPHS: dict[str, Graph] = {
+    "Resize": lambda b: b.node(
+        "Resize", "named", [b.x, "", b.constant("scales", np.array([1, 1, 2, 2], np.float32))], mode="linear"
+    ),
+    "Add": lambda b: b.node("Add", "named", [b.x, b.x]),
+    "Unique": lambda b: b.node("Unique", "named", [b.x]),
+    "Softsign": lambda b: b.node("Softsign", "named", [b.x]),
+}
+"""What computes on integers: some onnxruntime knows, some nobody."""
+
+
+@pytest.mark.parametrize("name", COMPUTING_GRAPHS)
+def test_a_refusal_names_the_cause_alone(name: str, dtype: type[np.integer]) -> None:
+    """Neither the QuantizeLinear before it nor the DequantizeLinear behind it, but what is wrong far behind it."""
+    b = Integers(dtype)
+    y = COMPUTING_GRAPHS[name](b)
+    b.nodes.append(helper.make_node("DequantizeLinear", [y, "in/scale", "in/zero"], ["real"], name="real"))
+    y = b.node("NonZero", "also", [b.node("QuantizeLinear", "q", ["real", "in/scale", "in/zero"])])
+    ends = [helper.make_tensor_value_info("input", TensorProto.FLOAT, SHAPE)]
+    out = [helper.make_tensor_value_info(y, TensorProto.INT64, ("rank", "count"))]
+    graph = helper.make_graph(b.nodes, "computing", ends, out, b.constants)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    with pytest.raises(InputError) as caught:
+        lower_to_program(ir.from_proto(onnx.shape_inference.infer_shapes(proto)))
+    named = [line.split(" ")[0] for line in caught.value.details]
+    assert named == [name, "NonZero"]
 
 
 @pytest.mark.parametrize("name", QOPERATOR_GRAPHS)

@@ -13,11 +13,19 @@ _ALSO_MOVE: dict[str, tuple[int, ...] | None] = {
     "Clip": None,
     "DepthToSpace": (0,),
     "Expand": (0,),
+    "GatherElements": (0,),
+    "GatherND": (0,),
     "Identity": (0,),
     "Max": None,
     "Min": None,
+    "ReduceMax": (0,),
+    "ReduceMin": (0,),
+    "ScatterElements": (0, 2),
+    "ScatterND": (0, 2),
     "SpaceToDepth": (0,),
     "Tile": (0,),
+    "TopK": (0,),
+    "Where": (1, 2),
 }
 """Op types beside those of graph/op_types, which moves or orders too → their inputs that are data; None for all."""
 
@@ -60,7 +68,10 @@ def dequantize_movement(model: ir.Model) -> list[str]:
 
 def kind_of_data(node: ir.Node) -> Kind | None:
     """MOVES or COMPARES for what these rewrites know, else None."""
-    if node.domain not in ("", "ai.onnx"):
+    if node.domain not in ("", "ai.onnx") or node.attributes.get_string("reduction", "none") in (
+        "add",
+        "mul",
+    ):
         return None
     if node.op_type in _ALSO_MOVE:
         return Kind.MOVES

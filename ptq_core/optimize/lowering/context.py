@@ -49,6 +49,10 @@ MAX_NUMBERS = 2**24
 """So many numbers may a constant have that a node's lowering makes: indices, matrices. A node can ask for any size."""
 
 
+NOT_DEQUANTIZED = "an input is quantized and not dequantized"
+"""The reason against what reads the integers of a quantized value as numbers."""
+
+
 class Unsupported(Exception):  # noqa: N818 - a signal inside the lowering, collected into one InputError
     """The node at hand cannot be lowered; the message is the reason, as a phrase."""
 
@@ -87,6 +91,8 @@ class Lowering:
         self.opset = opset
         self.growth = 0
         """Bytes by which folded constants exceed what they were computed from."""
+        self.shifted = set[ir.Value]()
+        """Quantized uint8, whose integers are 128 less here: only what knows their zero point may read them."""
         self._entries: dict[ir.Value, Entry] = {}
         self._names: set[str] = set()
         self._converted: dict[tuple[int, bool], int] = {}
@@ -321,7 +327,7 @@ def require_type(tensor: Tensor, types: Container[DType]) -> None:
     if tensor.dtype in types:
         return
     if tensor.dtype == DType.I8:
-        raise Unsupported("an input is quantized and not dequantized")
+        raise Unsupported(NOT_DEQUANTIZED)
     raise Unsupported(f"it computes on {tensor.dtype.numpy}, which has no kernel")
 
 

@@ -10,7 +10,15 @@ from ptq_core.errors import InputError
 from ptq_core.flatfile.layout import MAX_ELEMENTS
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.graph.io import static_shape
-from ptq_core.optimize.lowering.context import DTYPES, TYPE_NAMES, Activation, Constant, Lowering, Unsupported
+from ptq_core.optimize.lowering.context import (
+    DTYPES,
+    NOT_DEQUANTIZED,
+    TYPE_NAMES,
+    Activation,
+    Constant,
+    Lowering,
+    Unsupported,
+)
 from ptq_core.optimize.lowering.folding import fold, is_static
 from ptq_core.optimize.lowering.operators import OPERATORS, REASONS
 from ptq_core.optimize.rewrite import op_label
@@ -37,15 +45,17 @@ def lower_graph(model: ir.Model) -> tuple[Program, tuple[PassReport, ...]]:
     for value in graph.inputs:
         if str(value.name) not in graph.initializers:
             context.program.inputs.append(_input(context, value))
-    problems = []
+    problems, lost = [], set[ir.Value]()
     changes: dict[str, list[str]] = {"fold_constants": [], "remove_identity": [], "lower": []}
     for node in graph:
         count = len(context.program.ops)
         try:
-            _lower_node(context, node)
+            known = _lower_node(context, node)
         except Unsupported as reason:
             problems.append((node, str(reason)))
-            _stand_in(context, node)
+            known = False
+        if not known:
+            _stand_in(context, node, lost)
         kind, words = _change(context, node, context.program.ops[count:])
         changes[kind].append(words)
     if problems:
@@ -74,27 +84,36 @@ def _reports(changes: dict[str, list[str]], nodes: int, operators: int) -> tuple
     return tuple(reports)
 
 
-def _lower_node(context: Lowering, node: ir.Node) -> None:
+def _lower_node(context: Lowering, node: ir.Node) -> bool:
+    """False if ``node`` depends on a refused one whose result is not known: it is not judged, but what is behind it may be."""
     row = OPERATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if is_static(context, node) and not (row is not None and row.keeps_quantization):
         fold(context, node)
-        return
+        return True
     if row is None:
         raise Unsupported(REASONS.get(node.op_type, ""))
     if any(v is not None and context.find(v) is None for v in node.inputs):
-        return  # it depends on a node of unknown shape that is listed already
+        return False
+    if node.op_type != "DequantizeLinear" and any(v in context.shifted for v in node.inputs):
+        raise Unsupported(NOT_DEQUANTIZED)
     row.lower(context, node)
+    return True
 
 
-def _stand_in(context: Lowering, node: ir.Node) -> None:
-    """Let the walk go on behind a refused node, to find all of them: its outputs become tensors if type and shape are known.
+def _stand_in(context: Lowering, node: ir.Node, lost: set[ir.Value]) -> None:
+    """Let the walk go on behind a node that is not lowered, to find all that are refused: its outputs become tensors if type
+    and shape are known.
 
-    A guess would bring refusals of nodes that are all right.
+    A guess would bring refusals of nodes that are all right: uint8 may be quantized, by a scale that nobody knows. Nor can a
+    tensor stand for a constant: outputs of constants are ``lost``, to which they are added.
     """
+    if all(v is None or v in lost or isinstance(context.find(v), Constant) for v in node.inputs):
+        lost.update(node.outputs)
+        return
     for value in node.outputs:
         dims = tuple(d if isinstance(d, int) else 0 for d in value.shape) if value.shape is not None else ()
         fits = dims and min(dims) > 0 and len(dims) <= 8 and math.prod(dims) <= MAX_ELEMENTS
-        dtype = DTYPES.get(value.dtype) if value.dtype is not None else None
+        dtype = None if value.dtype in (None, ir.DataType.UINT8) else DTYPES.get(value.dtype)
         if context.find(value) is None and fits and dtype is not None:
             context.bind(value, Activation(context.arena_tensor(str(value.name), dims, dtype)))
 

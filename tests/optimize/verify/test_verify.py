@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -52,7 +53,7 @@ def test_an_int8_model_has_the_same_bits(tmp_path: Path) -> None:
     assert report.verified.steps_at_ties == 0
 
 
-def attention(**attributes: int) -> ir.Model:
+def attention(**attributes: Any) -> ir.Model:
     """Attention of computed queries, keys and values that also gives out its scores."""
     b = Qdq(seed=3)
     inner = [

@@ -13,7 +13,7 @@ QUIETLY = $(PYTHON) runtime/quietly.py build/setup.log
 PIP_INSTALL = $(BIN)/pip install --disable-pip-version-check --no-input --progress-bar off
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test sanitize fuzz fuzz-check lint format models bench bench-arm bench-phone performance opt-table others-table numerics-table accuracy runtime runtime-all wheel sdist pictures package-check clean distclean check-python check-sanitizer packages-test
+.PHONY: help setup demo test sanitize attack fuzz fuzz-check lint format models bench bench-arm bench-phone performance opt-table others-table numerics-table accuracy runtime runtime-all wheel sdist pictures package-check clean distclean check-python check-sanitizer packages-test
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -87,6 +87,11 @@ fuzz: check-sanitizer $(BIN)/.dev  ## fuzz the loader: ENGINE=libfuzzer|afl|both
 fuzz-check: check-sanitizer $(BIN)/.dev  ## ... for less than a minute, from the seeds alone
 	$(BIN)/python runtime/fuzz.py --engine libfuzzer --runs 15000 --compiler $(SANITIZER_CXX) --fresh
 	$(BIN)/python runtime/fuzz.py --engine afl --seconds 20 --compiler $(SANITIZER_CXX) --fresh
+
+# On one core, politely, with what a seed makes the same again.
+MINUTES ?= 60
+attack: runtime $(BIN)/.dev  ## damaged inputs and faults against every command for MINUTES=60, then a soak of 10; writes docs/reliability.md
+	nice -n 19 $(BIN)/python -m tests.attack --minutes $(MINUTES) --soak-minutes 10
 
 lint: $(BIN)/.dev  ## formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import sys
 import traceback
 
@@ -71,6 +72,14 @@ def main() -> None:
 def run(arguments: list[str], *, debug: bool = False) -> int:
     """Run ``ptq`` with ``arguments``; returns the exit code."""
     try:
+        return _run(arguments, debug)
+    except MemoryError:  # there is not even enough for the message
+        os.write(2, b"error: memory ran out\n")
+        return DeviceError.exit_code
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    try:
         with libraries_heard():
             result = app.main(args=arguments, prog_name="ptq", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -84,25 +93,14 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
     except (click.Abort, KeyboardInterrupt):
         echo(signals.STOPPED, err=True)
         return signals.exit_code()
-    except BrokenPipeError:
-        return 1
-    except MemoryError as error:
-        if debug:
-            _print_traceback()
-        return _say(
-            DeviceError(
-                f"memory ran out{f': {error}' if str(error) else ''}",
-                rule="the model, a batch and the pictures in work must fit",
-                fix="choose a smaller size or batch, or raise the limit of memory",
-            )
-        )
-    except OSError as error:
-        if debug:
-            _print_traceback()
-        return _say(_refused_by_system(error))
+    except SystemExit:  # click's way to say so; it also keeps Python from complaining at its end
+        return signals.READER_GONE
     except Exception as error:
         if debug:
             _print_traceback()
+        lacking = _of_system(error)
+        if lacking is not None:
+            return _say(lacking)
         echo(
             f"error: this is a bug in ptq: {type(error).__name__}: {error}",
             "  rule: wrong input gets a clear message, anything else is our fault",
@@ -119,6 +117,19 @@ def _say(error: PtqError) -> int:
 
 _OF_A_NAME = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM}
 """Where the system refuses the path that it was given, and not what is to be done there."""
+
+
+def _of_system(error: Exception) -> PtqError | None:
+    """What the system lacks or refuses, where that is what ``error`` says."""
+    if isinstance(error, OSError):
+        return _refused_by_system(error)
+    if isinstance(error, MemoryError) or str(error) == "can't start new thread":
+        return DeviceError(
+            f"memory ran out{f': {error}' if str(error) else ''}",
+            rule="the model, a batch and the pictures in work must fit",
+            fix="choose a smaller size or batch, or raise the limit of memory",
+        )
+    return None
 
 
 def _refused_by_system(error: OSError) -> PtqError:

@@ -11,6 +11,9 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 STOPPED = "stopped; nothing half-written is left"
 
+READER_GONE = 128 + signal.SIGPIPE
+"""Exit code of a command whose output nobody reads any more (`ptq show MODEL | head`), as of other programs."""
+
 _received = [signal.SIGINT]
 """The last one, of a process that may get several."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 
 import click
 
@@ -19,9 +19,13 @@ MOST_LOGS = 20
 
 
 def echo(*lines: str, err: bool = False) -> None:
-    """Print ``lines`` on stdout or stderr. One line stays one line, whatever names are in it."""
-    for line in lines:
-        click.echo(printable(line), err=err)  # noqa: TID251
+    """Print ``lines`` on stdout or stderr. One line stays one line, whatever names are in it.
+
+    What stderr does not take is lost: the exit code tells all the same. Raises OSError for stdout.
+    """
+    with suppress(OSError) if err else nullcontext():
+        for line in lines:
+            click.echo(printable(line), err=err)  # noqa: TID251
 
 
 def echo_error(error: PtqError, before: str = "error: ") -> None:

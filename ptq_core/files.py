@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import glob
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -70,8 +69,18 @@ def _workspace(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise _disk_error(target, error) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+        os.close(
+            descriptor
+        )  # first: to look into the folder takes a descriptor too, and there may be no other
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a workspace, which holds files only."""
+    with suppress(OSError):
+        for name in os.listdir(folder):  # noqa: PTH208  # shutil.rmtree takes three descriptors
+            (folder / name).unlink()
+        folder.rmdir()
 
 
 def _remove_abandoned(target: Path) -> None:
@@ -81,7 +90,7 @@ def _remove_abandoned(target: Path) -> None:
                 descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
                 try:
                     _lock(descriptor)
-                    shutil.rmtree(folder, ignore_errors=True)
+                    _remove(folder)
                 finally:
                     os.close(descriptor)
 

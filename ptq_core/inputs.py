@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ptq_core.errors import InputError
+from ptq_core.errors import DeviceError, InputError
 
 MOST_CONFIG_BYTES = 1 << 20
 """Of a configuration: ours have less than a thousandth of it."""
@@ -28,13 +28,38 @@ MOST_CACHE_BYTES = 2 << 30
 """Of the unpacked statistics of a calibration: 128 KiB for each of 16,384 tensors."""
 
 
+_LACKING = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+
+
+def is_lack(error: BaseException) -> bool:
+    """Whether ``error`` says that the system lacks memory or open files: no fault of what was to be read."""
+    if isinstance(error, OSError):
+        return error.errno in _LACKING
+    return isinstance(error, MemoryError | DeviceError)
+
+
+def lack(error: OSError) -> DeviceError:
+    """What to raise for an ``error`` that `is_lack`."""
+    return DeviceError(
+        f"{error.filename}: {error.strerror}",
+        rule="the system must have memory and open files to spare",
+        fix="raise the limit (ulimit -n, ulimit -v), or end other programs",
+    )
+
+
 def open_input(path: Path) -> BinaryIO:
     """The regular file ``path``, open for reading.
 
-    Raises OSError as `open` does, also for a folder, and InputError at once for a pipe, a device or a socket.
+    Raises OSError as `open` does, also for a folder, InputError at once for a pipe, a device or a socket, and DeviceError where
+    the system lacks what it takes to open a file.
     """
-    # Not to wait for a pipe's other end.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)  # without waiting for a pipe's other end
+    except OSError as error:
+        if is_lack(error):
+            raise lack(error) from error
+        raise
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -84,3 +85,25 @@ def test_a_folder_that_takes_no_file() -> None:
 def test_a_folder_that_takes_no_folder() -> None:
     with pytest.raises(DeviceError, match="cannot write /proc/self"), atomic_folder(Path("/proc/self")):
         pytest.fail("nothing can be made beside it")
+
+
+def write_and_take_all(target: Path, taken: list[int]) -> None:
+    with atomic_path(target) as temporary:
+        temporary.write_text("half")
+        while True:
+            taken.append(os.open(temporary, os.O_RDONLY))
+
+
+def test_nothing_is_left_where_no_file_can_be_opened_any_more(tmp_path: Path) -> None:
+    taken: list[int] = []
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_now = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 20, before[1]))
+    try:
+        with pytest.raises(DeviceError, match="Too many open files"):
+            write_and_take_all(tmp_path / "a", taken)
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import zipfile
@@ -10,17 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ptq_core import inputs
 from ptq_core.bench.report import BenchReport
 from ptq_core.bench.saved import load_record
+from ptq_core.calibration import samples
 from ptq_core.calibration.cache import read_cache
+from ptq_core.calibration.preprocess import read_open_picture
 from ptq_core.calibration.readers import pictures_in_list
 from ptq_core.calibration.samples import read_arrays
 from ptq_core.config import load_config
-from ptq_core.errors import InputError
+from ptq_core.errors import DeviceError, InputError
 from ptq_core.flatfile.reader import load_program
 from ptq_core.graph.io import load_model
+from ptq_core.options.preprocess import PreprocessOptions
 
 SHAPES = {"x": (1, 3, 4, 4)}
 
@@ -101,3 +106,38 @@ def test_arrays_within_the_bound(tmp_path: Path) -> None:
     assert packed["x"].tolist() == [0, 1, 2]
     assert isinstance(plain, np.ndarray)
     assert plain.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("what", READERS)
+def test_what_the_system_lacks_is_no_fault_of_a_file(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.yaml"
+    path.write_bytes(b"x: 1\n")
+
+    def no_more_files(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    monkeypatch.setattr(os, "open", no_more_files)
+    with pytest.raises(DeviceError, match="Too many open files"):
+        READERS[what](path)
+
+
+def _no_memory(*_: object, **__: object) -> object:
+    raise MemoryError
+
+
+def test_a_picture_is_not_bad_where_memory_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be passed over with `skip_bad_images`, and the statistics be others."""
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "convert", _no_memory)
+    monkeypatch.setattr(Image.Image, "load", _no_memory)
+    with pytest.raises(MemoryError):
+        read_open_picture(tmp_path / "a.png", PreprocessOptions())
+
+
+def test_arrays_are_not_bad_where_memory_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(SHAPES["x"], np.float32))
+    monkeypatch.setattr(samples, "load_arrays", _no_memory)
+    with pytest.raises(MemoryError):
+        read_arrays(tmp_path / "a.npy", SHAPES)

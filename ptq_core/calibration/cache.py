@@ -21,7 +21,7 @@ from ptq_core.calibration.contents import Fingerprint
 from ptq_core.calibration.statistics import BINS, TensorStatistics
 from ptq_core.errors import InputError
 from ptq_core.files import atomic_path
-from ptq_core.inputs import MOST_CACHE_BYTES, load_arrays
+from ptq_core.inputs import MOST_CACHE_BYTES, is_lack, load_arrays
 from ptq_core.options.preprocess import PreprocessOptions
 
 FORMAT_VERSION = 3
@@ -132,6 +132,8 @@ def load_cache(
             raise ValueError("it holds another stage of the calibration than its name says")
         return _unpack(header, content), None
     except Exception as error:  # zipfile, zlib, NumPy and json each raise their own for a damaged file
+        if is_lack(error):
+            raise
         return None, f"calibration cache {path} is corrupt or foreign ({_reason(error)}); it is rebuilt"
 
 
@@ -140,6 +142,8 @@ def read_cache(path: Path) -> CachedCalibration:
     try:
         return _unpack(*_open(path))
     except Exception as error:
+        if is_lack(error):
+            raise
         raise InputError(
             f"{path} is no file of the calibration cache, or a damaged one: {_reason(error)}",
             rule="such files are written by `ptq quantize` into cache_dir",

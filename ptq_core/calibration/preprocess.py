@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ptq_core.errors import InputError
+from ptq_core.inputs import is_lack
 from ptq_core.options.preprocess import PreprocessOptions
 
 LEFT_TO_RESIZE = 3
@@ -64,6 +65,8 @@ def read_open_picture(
     except UnidentifiedImageError as error:
         raise _bad_picture(path, "its format is unknown, or its beginning is damaged") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error …
+        if is_lack(error):
+            raise
         raise _bad_picture(path, " ".join(str(error).split()) or type(error).__name__) from error
     return preprocess_picture(pixels, options, str(path), resized)
 

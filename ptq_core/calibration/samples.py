@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ptq_core.calibration.preprocess import BadPictureError
 from ptq_core.errors import InputError
-from ptq_core.inputs import load_arrays
+from ptq_core.inputs import is_lack, load_arrays
 from ptq_core.options.calibration import CalibrationOptions
 
 Arrays = dict[str, NDArray[Any]]
@@ -121,6 +121,8 @@ def load_sample(
     try:
         return load_arrays(path, limit, content)
     except Exception as error:  # zipfile, zlib and NumPy each raise their own for a damaged file
+        if is_lack(error):
+            raise
         words = error.problem if isinstance(error, InputError) else str(error)
         reason = " ".join(words.split()) or type(error).__name__
         raise BadPictureError(

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from ptq_core.errors import InputError, PtqError, cut
 from ptq_core.graph.weights import all_tensors, location
+from ptq_core.inputs import is_lack
 
 MOST_VALUES = 2**31 - 1
 """Of a tensor, as in a flat file."""
@@ -67,6 +68,8 @@ def check_constants(proto: onnx.ModelProto) -> None:
             _check_packed(tensor)
             onnx.numpy_helper.to_array(tensor)
         except Exception as error:  # each type has its own way to fail
+            if is_lack(error):
+                raise
             known = onnx.TensorProto.DataType.values()
             what = (
                 onnx.TensorProto.DataType.Name(tensor.data_type) if tensor.data_type in known else "no type"

@@ -31,6 +31,7 @@ from ptq_core.graph.scopes import name_nodes
 from ptq_core.graph.type_check import check_constant_types
 from ptq_core.graph.weights import Array, attach, detach
 from ptq_core.graph.wire import parse_model
+from ptq_core.inputs import is_lack
 
 Shape = tuple[int, ...]
 InputShapes = Shape | Sequence[Shape] | Mapping[str, Shape]
@@ -144,6 +145,8 @@ def _load(path: Path, params_filename: str | None, input_shape: InputShapes | No
             proto, strict_mode=False, data_prop=not doubles(proto.graph)
         )
     except Exception as error:
+        if is_lack(error):
+            raise
         raise _shapes_do_not_fit(path, error) from error
     check_sizes(proto.graph)
     model = ir.from_proto(proto)
@@ -200,6 +203,8 @@ def _without_weights(
     try:
         onnx.external_data_helper.load_external_data_for_model(proto, str(path.parent))
     except Exception as error:
+        if is_lack(error):
+            raise
         raise InputError(
             f"cannot read the external data of {path}: {first_line(error)}",
             rule="external data lies beside the model, in files that are long enough",
@@ -315,6 +320,8 @@ def _read(path: Path) -> onnx.ModelProto:
     except FileNotFoundError:
         raise InputError(f"no model file {path}", rule="the model must exist", fix="check the path") from None
     except (OSError, DecodeError) as error:
+        if is_lack(error):
+            raise
         raise InputError(
             f"cannot read {path} as an ONNX model: {error}",
             rule="the model is an ONNX protobuf file",

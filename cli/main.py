@@ -21,6 +21,7 @@ COMMANDS = {
     "bench": "bench",
     "eval": "eval_command",
     "show": "show",
+    "analyze": "analyze",
 }
 """Command, which is its module in this room → its name there."""
 
@@ -56,6 +57,7 @@ def app() -> None:
     ptq bench      FP32 .nb + INT8 .nb   ->  latency side by side
     ptq eval       .onnx or .nb + labels ->  top-1 and top-5
     ptq show       .onnx, .nb, cache     ->  what is inside
+    ptq analyze    as ptq quantize       ->  which operators cost accuracy, and what to leave in float
 
     Exit codes: 0 done, 2 wrong input, 3 device or environment, 4 a missed target, 1 a bug of ours. --debug shows tracebacks.
     """

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from ptq_cli.flags import command
 from ptq_cli.options import size_text
-from ptq_cli.quantize_flags import GROUPS, given_keys
+from ptq_cli.quantize_flags import config_groups, overrides
 from ptq_cli.terminal import echo
-from ptq_core.config import load_config, parse_yaml_value
-from ptq_core.errors import InputError
+from ptq_core.config import load_config
 from ptq_core.reports import LossReport, OutputLoss, QuantizeReport
 
 
-@command(*GROUPS)
+@command(*config_groups())
 def quantize(config: Path | None, assignments: tuple[str, ...], **flags: str | None) -> None:
     """Quantize an FP32 ONNX model with a folder of pictures.
 
@@ -24,15 +23,7 @@ def quantize(config: Path | None, assignments: tuple[str, ...], **flags: str | N
     """
     from ptq_core.quantize.pipeline import quantize as run  # imports onnxruntime: only when needed
 
-    overrides = given_keys(flags)
-    for assignment in assignments:
-        key, separator, value = assignment.partition("=")
-        if not separator:
-            raise InputError(
-                f"--set {assignment}", rule="--set takes KEY=VALUE", fix="e.g. --set algo=abs_max"
-            )
-        overrides[key.strip()] = parse_yaml_value(value)
-    _print(run(load_config(config, overrides)))
+    _print(run(load_config(config, overrides(assignments, flags))))
 
 
 def _print(report: QuantizeReport) -> None:

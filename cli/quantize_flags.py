@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,8 @@ from typing import Any, Literal
 import click
 
 from ptq_cli.flags import FileName, Group, default_words, group, option, path
-from ptq_core.config import QuantizeConfig, from_text, value_type
+from ptq_core.config import QuantizeConfig, from_text, parse_yaml_value, value_type
+from ptq_core.errors import InputError
 from ptq_core.options.preprocess import PreprocessOptions
 
 NESTED = "preprocess"
@@ -72,11 +73,7 @@ def _options(dotted: str) -> Iterator[click.Option]:
     )
 
 
-def _group(heading: str, keys: tuple[str, ...]) -> Group:
-    return group(heading, *(each for dotted in keys for each in _options(dotted)))
-
-
-GROUPS = (
+_CONFIGURATION = (
     group(
         "Configuration",
         path("-c", "--config", help="YAML file, or a recipe: accurate, fast, per_tensor; flags win over it"),
@@ -88,16 +85,37 @@ GROUPS = (
             help="set any key, e.g. preprocess.std=[1,1,1]",
         ),
     ),
-    *(_group(heading, keys) for heading, keys in KEYS.items()),
 )
 
 
-def given_keys(flags: Mapping[str, str | None]) -> dict[str, Any]:
-    """Dotted key → plain value of the flags that were given."""
+def config_groups(without: Container[str] = ()) -> tuple[Group, ...]:
+    """The groups of all keys but those in ``without``, which have no meaning to a command."""
+    groups = list(_CONFIGURATION)
+    for heading, keys in KEYS.items():
+        options = [each for dotted in keys if dotted not in without for each in _options(dotted)]
+        if options:
+            groups.append(group(heading, *options))
+    return tuple(groups)
+
+
+def overrides(assignments: Iterable[str], flags: Mapping[str, str | None]) -> dict[str, Any]:
+    """Dotted key → plain value of the ``flags`` and the ``assignments`` of --set, which win. Raises InputError."""
+    given = _given_keys(flags)
+    for assignment in assignments:
+        key, separator, value = assignment.partition("=")
+        if not separator:
+            raise InputError(
+                f"--set {assignment}", rule="--set takes KEY=VALUE", fix="e.g. --set algo=abs_max"
+            )
+        given[key.strip()] = parse_yaml_value(value)
+    return given
+
+
+def _given_keys(flags: Mapping[str, str | None]) -> dict[str, Any]:
     given = {}
     for dotted in (dotted for keys in KEYS.values() for dotted in keys):
         parameter = _parameter(dotted)
-        text = flags[parameter] or flags.get(f"no__{parameter}")
+        text = flags.get(parameter) or flags.get(f"no__{parameter}")
         if text is not None:
             cls, f = _field(dotted)
             given[dotted] = from_text(cls, f.name, text)

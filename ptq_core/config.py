@@ -8,13 +8,13 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ptq_core.carried import ROOT, recipes
 from ptq_core.errors import InputError, cut
 from ptq_core.inputs import MOST_CONFIG_BYTES, read_input_text
 from ptq_core.options.calibration import CalibrationOptions
-from ptq_core.options.keys import bad_value
+from ptq_core.options.keys import bad_value, key
 from ptq_core.options.model import ModelOptions
 from ptq_core.options.quantize import QuantizeOptions
 from ptq_core.plain_yaml import load_yaml
@@ -28,7 +28,24 @@ class QuantizeConfig(QuantizeOptions, CalibrationOptions, ModelOptions):
     """All that `ptq quantize` can be told: the keys of all its rooms. A room takes its own part; this is each of them."""
 
 
+@dataclass(frozen=True)
+class AnalyzeConfig(QuantizeConfig):
+    """The same for `ptq analyze`, which writes no model: the key that says where to may be missing."""
+
+    save_model_path: Path = key("folder of the quantized model; `ptq analyze` writes none", Path())
+
+
+Config = TypeVar("Config", bound=QuantizeConfig)
+
+
 def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -> QuantizeConfig:
+    """``load_config_as`` for `ptq quantize`."""
+    return load_config_as(QuantizeConfig, path, overrides)
+
+
+def load_config_as(
+    kind: type[Config], path: Path | None, overrides: Mapping[str, Any] | None = None
+) -> Config:
     """Read ``path`` (a YAML file, or the name of a recipe; None for no file) and lay ``overrides`` (dotted keys allowed) over it.
 
     Raises InputError for a missing or malformed file, an unknown key (naming the nearest known one), a value of the wrong
@@ -48,7 +65,7 @@ def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -
                 raise bad_value(parent, child, "a mapping of keys")
             target = child
         target[last] = value
-    return typing.cast(QuantizeConfig, from_mapping(QuantizeConfig, values, str(path or "the command line")))
+    return typing.cast(Config, from_mapping(kind, values, str(path or "the command line")))
 
 
 def from_text(cls: type, name: str, text: str) -> Any:

@@ -23,17 +23,23 @@ onnxruntime.set_default_logger_severity(3)
 Provider = Literal["cpu", "cuda"]
 """Where a session computes: the values of the configuration key `executor`."""
 
-Int8 = Literal["exact", "kept", "plain"]
-"""How a session computes int8 on x86, where onnxruntime by itself turns activations into uint8. Elsewhere all three are one.
+Int8 = Literal["exact", "kept", "plain", "apart"]
+"""How a session computes int8 on x86, where onnxruntime by itself turns activations into uint8. Elsewhere three are one.
 
 exact: uint8 inside, no sum saturates. The integers of convolutions and matrix products are those of docs/numerics.md.
 kept:  operators on int8, as docs/numerics.md compares them one by one; several times slower without VNNI.
 plain: as others open a session. Without VNNI (AVX2) pairs of products saturate at 16 bits: other values, much accuracy lost.
+apart: QuantizeLinear and DequantizeLinear only round, what lies between computes floats: for simulations.
 """
 
 _PRECISE, _AS_INT8 = "session.x64quantprecision", "session.qdqisint8allowed"
 
-_INT8_OPTIONS = {"exact": (_PRECISE, _AS_INT8), "kept": (_AS_INT8,), "plain": ("",)}
+_INT8_OPTIONS = {
+    "exact": (_PRECISE, _AS_INT8),
+    "kept": (_AS_INT8,),
+    "plain": ("",),
+    "apart": ("session.disable_quant_qdq",),
+}
 """The option to set; where onnxruntime does not open the model with it, the next. Both give exact sums, the second is slower;
 with the first, onnxruntime 1.32 does not open models whose operators share a weight."""
 

@@ -96,7 +96,7 @@ class ModelValues:
     def _cut(self, sizes: Mapping[str, int]) -> Iterator[_Part]:
         readers: dict[str, int] = {}  # the last node that reads a value
         for i, node in enumerate(self._proto.graph.node):
-            readers |= dict.fromkeys(_reads(node), i)
+            readers |= dict.fromkeys(reads(node), i)
         nodes: list[onnx.NodeProto] = []
         size = 0
         for i, node in enumerate(self._proto.graph.node):
@@ -105,7 +105,7 @@ class ModelValues:
             if len(nodes) < PART_NODES and size < PART_BYTES and i + 1 < len(self._proto.graph.node):
                 continue
             written = [name for inner in nodes for name in inner.output if name]
-            read = dict.fromkeys(name for inner in nodes for name in _reads(inner))
+            read = dict.fromkeys(name for inner in nodes for name in reads(inner))
             yield _Part(
                 tuple(nodes),
                 tuple(n for n in read if n not in written and n not in self._constants),
@@ -177,17 +177,17 @@ class ModelValues:
         return np.asarray(results[0])
 
 
-def _reads(node: onnx.NodeProto) -> set[str]:
+def reads(node: onnx.NodeProto) -> set[str]:
     """What ``node`` reads, also in the graphs inside it."""
     names = {name for name in node.input if name}
     for attribute in node.attribute:
         for inner in (attribute.g, *attribute.graphs):
             own = {t.name for t in inner.initializer} | {v.name for v in inner.input}
             own |= {name for each in inner.node for name in each.output}
-            names |= {name for each in inner.node for name in _reads(each)} - own
+            names |= {name for each in inner.node for name in reads(each)} - own
             names |= {value.name for value in inner.output} - own
     return names
 
 
 def _all_reads(nodes: Iterable[onnx.NodeProto]) -> set[str]:
-    return {name for node in nodes for name in _reads(node)}
+    return {name for node in nodes for name in reads(node)}

@@ -20,6 +20,7 @@ from onnx import helper, numpy_helper
 from ptq_core.errors import InputError
 from ptq_core.graph import io
 from ptq_core.graph.session import open_session
+from ptq_core.graph.values import reads
 from ptq_core.quantize.plan import QuantizationPlan, Samples
 from ptq_core.quantize.selection import Unit
 from ptq_core.quantize.simulation import float_bias, simulated_model
@@ -87,7 +88,7 @@ class Stepper:
         self._proto, self._nodes = proto, list(proto.graph.node)
         self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
         self._index = {node.name: index for index, node in enumerate(self._nodes)}
-        self._last_use = {name: i for i, node in enumerate(self._nodes) for name in _reads(node)}
+        self._last_use = {name: i for i, node in enumerate(self._nodes) for name in reads(node)}
         self._alive: dict[str, list[FloatArray]] = {input_name: list(batches)}
         self._position = 0
         self._count = len(batches)
@@ -120,7 +121,7 @@ class Stepper:
             return
         nodes = self._nodes[self._position : end]
         produced = [name for node in nodes for name in node.output if name]
-        read = {name for node in nodes for name in _reads(node)}
+        read = {name for node in nodes for name in reads(node)}
         inputs = [name for name in self._alive if name in read]
         outputs = [name for name in produced if self._last_use.get(name, -1) >= end]
         if outputs:
@@ -141,7 +142,7 @@ class Stepper:
         outputs: Sequence[str],
         examples: dict[str, FloatArray],
     ) -> onnxruntime.InferenceSession:
-        read = {name for node in nodes for name in _reads(node)}
+        read = {name for node in nodes for name in reads(node)}
         graph = helper.make_graph(
             nodes,
             "piece",
@@ -166,15 +167,6 @@ def _mean_sample(batches: Sequence[FloatArray]) -> FloatArray:
     for batch in batches:
         total += batch.sum(axis=0, dtype=np.float64)
     return (total[np.newaxis] / sum(len(batch) for batch in batches)).astype(np.float32)
-
-
-def _reads(node: onnx.NodeProto) -> set[str]:
-    names = {name for name in node.input if name}
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            for inner in graph.node:
-                names |= _reads(inner)
-    return names
 
 
 def _batches(proto: onnx.ModelProto, input_name: str, samples: Iterable[FloatArray]) -> Iterator[FloatArray]:

@@ -1,0 +1,62 @@
+"""How far the outputs of a changed model are from FP32's, output by output and as one figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptq_core.numerics.metrics import Noise
+
+Values = Mapping[str, NDArray[Any]]
+
+
+class OutputNoise:
+    """Noise of each output over all samples.
+
+    Of an output that is no float, it is the share of values that differ: noise is their number, signal that of all.
+    Where an output has another size than FP32's (boxes after a suppression), all of its signal counts as noise.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.by_output = {name: Noise() for name in names}
+
+    def add(self, wanted: Values, got: Values) -> None:
+        """Count one run of both models."""
+        for name, noise in self.by_output.items():
+            a, b = wanted[name], got[name]
+            if a.shape != b.shape or a.dtype != b.dtype:
+                power = _power(a)
+                noise.signal += power
+                noise.noise += power
+            elif a.dtype.kind == "f":
+                noise.add(a, b)
+            elif a.dtype.kind in "iub":
+                noise.signal += a.size
+                noise.noise += int((a != b).sum())
+
+    @property
+    def worst_db(self) -> float | None:
+        """SQNR in dB of the worst output: inf where nothing differs; None where FP32 has only zeros, or nothing to compare."""
+        found = [noise.sqnr_db for noise in self.by_output.values() if noise.signal > 0]
+        return min(found, default=None)
+
+    @property
+    def worst_ratio(self) -> float:
+        """Noise / signal of the worst output; 0 where there is nothing to compare."""
+        return max((noise.ratio for noise in self.by_output.values() if noise.signal > 0), default=0.0)
+
+
+def _power(values: NDArray[Any]) -> float:
+    if values.dtype.kind != "f":
+        return float(values.size)
+    finite = values[np.isfinite(values)].astype(np.float64)
+    return float(np.dot(finite, finite))
+
+
+def db_of(ratio: float) -> float:
+    """Noise / signal in dB of signal to noise."""
+    return -10 * math.log10(ratio) if ratio > 0 else math.inf

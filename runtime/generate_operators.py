@@ -37,12 +37,15 @@ SCALES = {
     Scales.NONE: "kNoScale",
     Scales.ANY: "kAnyScales",
 }
-MANY = 0xFFFF
+MANY = "kManyInputs"
 WORD = 4
+
+TRAITS = ("same_shape", "weighted", "packs_once", "same_bytes")
+"""What the runtime asks of a kind, as OpKind in format/op_kinds.h has it."""
 
 
 def camel(name: str) -> str:
-    """max_pool2d → MaxPool2d."""
+    """top_k → TopK."""
     return "".join(part.capitalize() for part in name.lower().split("_"))
 
 
@@ -106,9 +109,6 @@ def operators_h() -> Iterator[str]:
     yield from enumerations()
     for attributes in attribute_classes():
         yield from structure(attributes)
-    weighted = " || ".join(f"kind == k{camel(row.name)}" for row in MODULES if row.weighted)
-    yield "// The kinds with weights, input 1, that are packed when the operator is prepared."
-    yield f"inline bool HasWeights(uint16_t kind) {{ return {weighted}; }}\n"
     yield "}  // namespace ptq\n\n#endif  // PTQ_GENERATED_OPERATORS_H_"
 
 
@@ -158,8 +158,9 @@ def op_kinds_cc() -> Iterator[str]:
         name = row.attributes.__name__
         fields = f"k{name}Fields, {len(row.fields)}, sizeof({name}Attrs)" if row.fields else "nullptr, 0, 0"
         most = MANY if row.inputs[-1].many else len(row.inputs)
-        operands = f"k{camel(row.name)}Operands, {len(row.inputs) + 1}, {str(row.same_shape).lower()}"
-        yield f'    {{k{camel(row.name)}, "{row.name}", {row.min_inputs}, {most}, {fields}, {operands}}},'
+        operands = f"k{camel(row.name)}Operands, {len(row.inputs) + 1}"
+        traits = ", ".join(str(getattr(row, trait)).lower() for trait in TRAITS)
+        yield f'    {{k{camel(row.name)}, "{row.name}", {row.min_inputs}, {most}, {fields}, {operands}, {traits}}},'
     yield f"}};\nconst size_t kOpKindCount = {len(MODULES)};\n"
     yield "}  // namespace ptq"
 

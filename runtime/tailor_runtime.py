@@ -12,7 +12,7 @@ from pathlib import Path
 from kernel_rows import KernelRow, kernel_rows
 
 ONLY_RECORDED = ("gemm", "depthwise")
-"""Families whose kernels are chosen by conv2d and fully_connected alone. Of the others, operators also use kernels that are not
+"""Families whose kernels are chosen by operators with weights alone. Of the others, operators also use kernels that are not
 shown as theirs (a resize quantizes): they lose rows only where another row of the same operation was recorded."""
 
 ALSO_USES = {"winograd_f32": "gemm_f32"}

@@ -19,11 +19,11 @@ from tests.needs import ROOT, not_here
 
 COPIED = ("ptq_core", "cli", "runtime", "scripts", "tests", "docs", "setup.cfg")
 BLOCK = re.compile(r"^`([\w./]+)`:\n\n```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NEW_KERNEL = "arg_max_f32_x16__avx2"
+NEW_KERNEL = "copy_x8_x16__avx2"
 RUN_THE_KERNEL = f"""
 import numpy as np
 from ptq_core.flatfile.interpreter import run
-from ptq_core.flatfile.operators.arg_max import ARG_MAX
+from ptq_core.flatfile.operators.gather import GATHER
 from ptq_core.flatfile.tensors import DType
 from ptq_core.flatfile.writer import write_program
 from ptq_core.runtime import Program
@@ -31,7 +31,7 @@ from tests.flatfile.generated import one_op_program
 
 for seed in range(20):
     random = np.random.default_rng(seed)
-    program = one_op_program(ARG_MAX, DType.F32, random)
+    program = one_op_program(GATHER, DType.F32, random)
     x = random.standard_normal(program.tensors[0].dims).astype(np.float32)
     with Program(write_program(program)) as runtime:
         assert [op.kernel for op in runtime.ops] == ["{NEW_KERNEL}"]
@@ -110,6 +110,6 @@ def test_the_example_of_a_kernel(tmp_path: Path) -> None:
         not_here("the example is for AVX2")
     copy_tree(tmp_path)
     assert len(apply_example("How to add a kernel", tmp_path)) == 3, "a file, its row, its line in the page"
-    folder = build(tmp_path, "arg_max", [NEW_KERNEL])
+    folder = build(tmp_path, "gather", [NEW_KERNEL])
     run(tmp_path, "-c", RUN_THE_KERNEL, PTQ_RUNTIME_DIR=str(folder))
     run_tests(tmp_path, "tests/test_docs.py::test_every_kernel_is_documented")

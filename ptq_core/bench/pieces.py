@@ -17,11 +17,14 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 
 from ptq_core.bench.protocol import OpTime
+from ptq_core.flatfile.operators import kinds
 
-CONVERSIONS = frozenset({"quantize", "dequantize", "convert", "transpose", "reshape"})
+CONVERSIONS = frozenset(
+    row.name for row in kinds(lambda row: row.permutes or (row.converts and not row.clamps))
+)
 """Kinds that a file has for its own sake."""
 
-JOINS_WHAT_FOLLOWS = frozenset({"pad"})
+JOINS_WHAT_FOLLOWS = frozenset(row.name for row in kinds(lambda row: row.fills))
 """Kinds that are fused into the operator behind them; others are fused into that before them."""
 
 Key = Hashable

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from ptq_core.flatfile.operators.reshape import RESHAPE
 from ptq_core.flatfile.operators.weighted import is_compressed
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.tensors import DType, Tensor
@@ -71,6 +70,6 @@ def _since(dtype: DType) -> int:
 
 
 def _computes_on_i32(program: Program, op: Op) -> bool:
-    """Reshapes of i32 are older."""
+    """What leaves the bytes as they are is older on i32."""
     x = op.inputs[0]
-    return x is not None and program.tensors[x].dtype == DType.I32 and op.kind is not RESHAPE
+    return x is not None and program.tensors[x].dtype == DType.I32 and not op.kind.same_bytes

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from ptq_core.flatfile.layout import ALIGNMENT, align
 from ptq_core.flatfile.operators.concat import CONCAT, Concat
-from ptq_core.flatfile.operators.reshape import RESHAPE
 from ptq_core.flatfile.program import Op, Program
 
 
@@ -76,7 +75,7 @@ def buffers(program: Program, *, reshapes: bool = True, concats: Container[int] 
                 found[index].last = max(found[index].last, step)
         source = op.inputs[0]
         for index in op.outputs:
-            if reshapes and op.kind == RESHAPE and source in found:
+            if reshapes and op.kind.same_bytes and source in found:
                 found[index] = found[source]
                 found[index].tensors.append((index, 0))
                 continue
@@ -191,7 +190,7 @@ def _in_place(program: Program) -> list[list[int]]:
         source = op.inputs[0]
         for index in op.outputs:
             on_input = (
-                op.kind == RESHAPE
+                op.kind.same_bytes
                 and source in group
                 and program.tensors[index].offset == program.tensors[source].offset
             )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from ptq_core.flatfile.lifetimes import last_uses
 from ptq_core.flatfile.operators.concat import CONCAT, Concat
-from ptq_core.flatfile.operators.reshape import RESHAPE
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.refusal import FlatFileError, shown
 from ptq_core.flatfile.tensors import Tensor
@@ -117,7 +116,7 @@ def _place_output(program: Program, op: Op, step: int, last_use: int, live: _Liv
     y = program.tensors[op.outputs[0]]
     if op.kind == CONCAT:
         _join_inputs(program, op, step, live)
-    if op.kind == RESHAPE and op.inputs[0] is not None:
+    if op.kind.same_bytes and op.inputs[0] is not None:
         x = program.tensors[op.inputs[0]]
         if not x.is_constant and x.offset == y.offset and x.size_bytes == y.size_bytes:
             shared = live.find(y.offset or 0)

@@ -21,7 +21,6 @@ from ptq_core.flatfile import layout
 from ptq_core.flatfile.operators import BY_CODE
 from ptq_core.flatfile.operators.checks import Entries, Operator
 from ptq_core.flatfile.operators.description import OperatorKind
-from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.operators.rules import check_operator
 from ptq_core.flatfile.plan_check import check_plan
 from ptq_core.flatfile.program import Op, Program
@@ -65,13 +64,13 @@ def load_program(path: Path) -> Program:
 
 
 REMEMBERED = 64
-"""So many matrices of fully_connected the runtime remembers: packings.h, kRemembered."""
+"""So many packed weights the runtime remembers: packings.h, kRemembered."""
 
 
 def _packed_bytes(program: Program, op: Op, shared: deque[tuple[int, int]]) -> int:
-    """Bytes that ``op`` adds for the constants it reads: each reader packs a copy, but those of one matrix share theirs.
+    """Bytes that ``op`` adds for the constants it reads: each packs a copy, but kinds that pack weights once share it.
 
-    ``shared`` has address and size of the matrices that were packed last.
+    ``shared`` has address and size of such weights that were packed last.
     """
     total = 0
     for position, index in enumerate(op.inputs):
@@ -79,7 +78,7 @@ def _packed_bytes(program: Program, op: Op, shared: deque[tuple[int, int]]) -> i
         if data is None:
             continue
         place = (data.__array_interface__["data"][0], data.nbytes)
-        if op.kind == FULLY_CONNECTED and position == 1:
+        if op.kind.packs_once and position == 1:
             if place not in shared:
                 total += data.nbytes
                 shared.append(place)

@@ -22,7 +22,7 @@ TYPES: dict[str, tuple[DType, int]] = {"QUANT_INT8": (DType.I8, 8), "QUANT_INT16
 
 
 def compress_weights(program: Program, quant_type: str) -> CompressReport:
-    """Weights of float conv2d, depthwise, conv2d_add and fully_connected ⇒ integers with one abs-max scale per output channel.
+    """Weights of float operators that have some ⇒ integers with one abs-max scale per output channel.
 
     Changes ``program`` in place. A weight that is not finite stays as it is. Weights that int8 operators read stay int8.
     """

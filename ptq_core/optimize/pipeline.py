@@ -250,7 +250,8 @@ def resolve_targets(targets: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def runs_on_int8(program: Program, op: Op) -> bool:
-    """True if ``op`` computes on int8; dequantize only converts, and compressed weights are floats to their operator."""
+    """True if ``op`` computes on int8; what only converts it to floats does not, and compressed weights are floats."""
     x, *others = (program.tensors[index] for index in op.reads)
     reads = [x.dtype, *(tensor.dtype for tensor in others if not is_compressed(x, tensor))]
-    return DType.I8 in reads and op.kind.name != "dequantize"
+    to_float = op.kind.converts and program.tensors[op.outputs[0]].dtype != DType.I8
+    return DType.I8 in reads and not to_float

@@ -1,6 +1,5 @@
-// Walks the copy and arg_max kernels: each one that this CPU can run, over odd sizes, against plain
-// loops, with guard pages behind what it may touch.
-#include "kernels/arg_max/contract.h"
+// Walks the copy kernels: each one that this CPU can run, over odd sizes, against plain loops, with
+// guard pages behind what it may touch.
 #include "kernels/copy/contract.h"
 #include "test/support/compare.h"
 #include "test/support/guarded.h"
@@ -114,53 +113,9 @@ void TestCopy(const ptq::CopyKernel& kernel) {
   TestInterleaved(kernel);
 }
 
-// Few values, so that there are equal ones to choose among.
-template <typename T>
-List<T> Repeating(Random* random, size_t size) {
-  List<T> values(size);
-  for (size_t i = 0; i < size; ++i) values[i] = static_cast<T>(random->Int(-3, 3));
-  return values;
-}
-
-// The index that wins among x[0], x[stride], ...
-template <typename T>
-int32_t ArgMax(const T* x, size_t count, size_t stride, bool last) {
-  size_t best = 0;
-  for (size_t i = 1; i < count; ++i) {
-    const T value = x[i * stride], most = x[best * stride];
-    if (value > most || (last && value == most)) best = i;
-  }
-  return static_cast<int32_t>(best);
-}
-
-template <typename T>
-void TestArgMax(const ptq::ArgMaxKernel<T>& kernel) {
-  Random random(35);
-  for (size_t count : kSizes) {
-    for (size_t others : kSizes) {
-      for (const bool last : {false, true}) {
-        const size_t stride = others + 2;
-        const Guarded<T> columns(Repeating<T>(&random, (count - 1) * stride + others), 0),
-            rows(Repeating<T>(&random, count * others), 0);
-        Guarded<int32_t> y(others), expected(others);
-        for (size_t c = 0; c < others; ++c)
-          expected[c] = ArgMax(columns.data() + c, count, stride, last);
-        kernel.columns({columns.data(), stride, count, others, y.data(), last});
-        SameBytes(y.data(), expected.data(), others, "columns");
-        for (size_t r = 0; r < others; ++r)
-          expected[r] = ArgMax(rows.data() + r * count, count, 1, last);
-        kernel.rows({rows.data(), count, others, y.data(), last});
-        SameBytes(y.data(), expected.data(), others, "rows");
-      }
-    }
-  }
-}
-
 }  // namespace
 
 int main() {
   WalkList("copy", ptq::kCopyKernels, TestCopy);
-  WalkList("arg_max f32", ptq::kArgMaxF32Kernels, TestArgMax<float>);
-  WalkList("arg_max i8", ptq::kArgMaxI8Kernels, TestArgMax<int8_t>);
   return Finish("copy_test");
 }

@@ -175,21 +175,6 @@ void TestWheres() {
 }
 
 template <typename T>
-void TestArgMax() {
-  Row("arg_max of %d", TypeOf<T>::kDType);
-  const List<T> x = {1, 7, 3, 7, 0, 7};
-  for (uint32_t last = 0; last < 2; ++last) {
-    ModelBuilder m;
-    const uint32_t tx = m.Input("x", TypeOf<T>::kDType, {3, 2}),
-                   ty = m.Arena("y", ptq::kI32, {1, 2});
-    m.Op(ptq::kArgMax, "op", {tx}, ty, ptq::ArgMaxAttrs{0, last});
-    m.Output(ty);
-    const List<int32_t> y = {1, last != 0 ? 2 : 0};
-    Expect(m.Finish(), {Bytes(x)}, y, "arg_max");
-  }
-}
-
-template <typename T>
 void TestMoves() {
   Row("moves of %d", TypeOf<T>::kDType);
   const List<T> x = {1, 2, 3, 4, 5, 6};
@@ -308,9 +293,6 @@ int main() {
   TestDivisionByZero();
   TestCompares();
   TestWheres();
-  TestArgMax<int32_t>();
-  TestArgMax<int64_t>();
-  TestArgMax<uint8_t>();
   TestMoves<int32_t>();
   TestMoves<int64_t>();
   TestMoves<uint8_t>();

@@ -6,7 +6,6 @@
 
 #include "base/array.h"
 #include "base/math.h"
-#include "kernels/arg_max/contract.h"
 #include "kernels/convert/contract.h"
 #include "kernels/copy/contract.h"
 #include "kernels/crc32/contract.h"
@@ -329,25 +328,6 @@ void BenchCopy() {
   }
 }
 
-void BenchArgMax() {
-  Random random(8);
-  const Data<float> x(random.Floats(kCount));
-  Data<int32_t> y(kCount);
-  for (const ptq::ArgMaxKernel<float>& kernel : ptq::kArgMaxF32Kernels) {
-    Time(kernel, "21 x 512", 4 * 21 * 512, "B",
-         [&] { kernel.columns({x.data(), 512, 21, 512, y.data(), false}); });
-    Time(kernel, "512 x 21", 4 * 21 * 512, "B",
-         [&] { kernel.rows({x.data(), 21, 512, y.data(), false}); });
-  }
-  const Data<int8_t> x_i8(random.Int8s(kCount));
-  for (const ptq::ArgMaxKernel<int8_t>& kernel : ptq::kArgMaxI8Kernels) {
-    Time(kernel, "21 x 512", 21 * 512, "B",
-         [&] { kernel.columns({x_i8.data(), 512, 21, 512, y.data(), false}); });
-    Time(kernel, "512 x 21", 21 * 512, "B",
-         [&] { kernel.rows({x_i8.data(), 21, 512, y.data(), false}); });
-  }
-}
-
 void BenchResize() {
   Random random(9);
   constexpr size_t kChannels = 96, kWidth = 32;
@@ -398,10 +378,10 @@ void BenchWinograd() {
   }
 }
 
-void (*const kFamilies[])() = {BenchGemm,    BenchHalf,    BenchDepthwise, BenchElementwise,
-                               BenchConvert, BenchPool,    BenchMove,      BenchFunctions,
-                               BenchReduce,  BenchCopy,    BenchArgMax,    BenchResize,
-                               BenchCrc32,   BenchWinograd};
+void (*const kFamilies[])() = {BenchGemm,    BenchHalf, BenchDepthwise, BenchElementwise,
+                               BenchConvert, BenchPool, BenchMove,      BenchFunctions,
+                               BenchReduce,  BenchCopy, BenchResize,    BenchCrc32,
+                               BenchWinograd};
 
 }  // namespace
 

@@ -1,7 +1,6 @@
-// reduce and arg_max: through the whole runtime, and their kernels alone.
+// reduce and arg_max: through the whole runtime, and the kernels of reduce alone.
 #include <math.h>
 
-#include "kernels/arg_max/contract.h"
 #include "kernels/reduce/contract.h"
 #include "numerics/sum_blocks.h"
 #include "test/support/guarded.h"
@@ -146,7 +145,8 @@ template <typename T>
 void TestArgMaxOf(const Dims& dims, uint32_t axis, Random* random) {
   const size_t total = Elements(dims), count = dims[axis];
   List<T> x(total);
-  for (size_t i = 0; i < total; ++i) x[i] = static_cast<T>(random->Int(-3, 3));
+  const int least = std::is_signed_v<T> ? -3 : 0;
+  for (size_t i = 0; i < total; ++i) x[i] = static_cast<T>(random->Int(least, least + 6));
   size_t inner = 1;
   for (size_t d = axis + 1; d < dims.size(); ++d) inner *= dims[d];
   Dims y_dims = dims;
@@ -163,9 +163,8 @@ void TestArgMaxOf(const Dims& dims, uint32_t axis, Random* random) {
       expected[i] = static_cast<int32_t>(best);
     }
     ModelBuilder m;
-    const uint32_t tx = m.Input("x", DTypeOf<T>(), dims,
-                                sizeof(T) == 1 ? m.Qparams(0.1f, 3) : ptq::kNone),
-                   ty = m.Arena("y", ptq::kI32, y_dims);
+    const uint32_t q = std::is_same_v<T, int8_t> ? m.Qparams(0.1f, 3) : ptq::kNone,
+                   tx = m.Input("x", DTypeOf<T>(), dims, q), ty = m.Arena("y", ptq::kI32, y_dims);
     m.Op(ptq::kArgMax, "op", {tx}, ty, ptq::ArgMaxAttrs{axis, last});
     m.Output(ty);
     Expect(m.Finish(), {Bytes(x)}, expected, "arg_max");
@@ -184,6 +183,9 @@ void TestArgMax() {
         static_cast<int>(row.axis));
     TestArgMaxOf<float>(row.dims, row.axis, &random);
     TestArgMaxOf<int8_t>(row.dims, row.axis, &random);
+    TestArgMaxOf<int32_t>(row.dims, row.axis, &random);
+    TestArgMaxOf<int64_t>(row.dims, row.axis, &random);
+    TestArgMaxOf<uint8_t>(row.dims, row.axis, &random);
   }
 }
 

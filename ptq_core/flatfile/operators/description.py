@@ -57,6 +57,8 @@ class Operand:
     """None: any."""
     scales: Scales = Scales.ONE
     constant: bool = False
+    per_element: bool = False
+    """Of an operator that is not elementwise: an element of it has part in the output's at its place alone."""
     optional: bool = False
     many: bool = False
     """The last input, once or more often."""
@@ -115,6 +117,8 @@ class OperatorKind(Generic[A]):
     # these attributes.
     weighted: bool = False
     """Input 1 is a constant with its weights, [O, …, I]; it is packed when a program is loaded, and may be compressed."""
+    packs_once: bool = False
+    """Operators that read the same weights share one packing of them."""
     affine: bool = False
     """y = w · x + b and the clamp, nothing else: the inputs are x, w and maybe b."""
     elementwise: bool = False
@@ -125,6 +129,8 @@ class OperatorKind(Generic[A]):
     """An element of y is an element of an input, or a filler, chosen by place alone."""
     permutes: bool = False
     """y is all elements of x in another order or shape."""
+    same_bytes: bool = False
+    """y is the bytes of x in their order, and may lie on x (docs/flat_format.md, "Memory plan")."""
     selects: Callable[[A], bool] = never
     """Unclamped, an element of y is an element of an input, or a filler, and any monotone function may be applied before it as
     well as after it: int8 keeps scale and zero point."""

@@ -54,6 +54,7 @@ FULLY_CONNECTED = OperatorKind(
     bound=_bound,
     work=_work,
     weighted=True,
+    packs_once=True,
     affine=True,
     apart=lambda _a, _rank: (False, True),
 )

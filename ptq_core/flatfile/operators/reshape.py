@@ -37,6 +37,7 @@ RESHAPE = OperatorKind(
     identity=lambda _a, _d: True,
     moves=True,
     permutes=True,
+    same_bytes=True,
     selects=always,
     f16_everywhere=True,
 )

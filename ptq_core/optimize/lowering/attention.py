@@ -8,7 +8,6 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.flatfile.operators.binary import ADD, MUL
-from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.matmul import MATMUL, Matmul
 from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
 from ptq_core.flatfile.operators.unary import UnaryFunction
@@ -84,11 +83,9 @@ def _with_past(context: Lowering, node: ir.Node, x: Activation, past: int, prese
     """``x`` behind what input ``past`` keeps of earlier tokens; both are output ``present``."""
     if len(node.inputs) > past and node.inputs[past] is not None:
         before = context.real_input(node, past)
-        dims = context.dims(x)
-        joined = (*dims[:2], context.dims(before)[2] + dims[2], dims[3])
-        out = context.arena_tensor(str(node.outputs[present].name or f"{node.name}:{present}"), joined)
-        tensors = (context.model_layout(before), context.model_layout(x))
-        x = Activation(context.emit(CONCAT, str(node.name), tensors, out, Concat(axis=2)))
+        name = str(node.outputs[present].name or f"{node.name}:{present}")
+        parts = (context.model_layout(before), context.model_layout(x))
+        x = Activation(context.join(parts, 2, name, str(node.name)))
     if len(node.outputs) > present and is_used(node.outputs[present]):
         context.bind(node.outputs[present], x)
     return x

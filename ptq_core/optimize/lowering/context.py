@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import struct
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from ptq_core.flatfile.layout import MAX_ELEMENTS
 from ptq_core.flatfile.operators.attributes import Attributes, NoAttributes
+from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
 from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.reshape import RESHAPE
@@ -252,6 +253,16 @@ class Lowering:
         if dims == tensor.dims:
             return index
         return self.emit(RESHAPE, node_name, (index,), self.like(name, dims, index))
+
+    def join(
+        self, parts: Sequence[int], axis: int, name: str, node_name: str, dtype: DType | None = None
+    ) -> int:
+        """Tensors ``parts`` behind each other along ``axis`` as they lie; in ``dtype``, else in the form of the first."""
+        dims = list(self.program.tensors[parts[0]].dims)
+        dims[axis] = sum(self.program.tensors[part].dims[axis] for part in parts)
+        whole = tuple(dims)
+        out = self.like(name, whole, parts[0]) if dtype is None else self.arena_tensor(name, whole, dtype)
+        return self.emit(CONCAT, node_name, tuple(parts), out, Concat(axis=axis))
 
     # Layout
 

@@ -9,7 +9,6 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.flatfile.operators.attributes import INT8_MAX
-from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
 from ptq_core.flatfile.operators.pad import PAD, Pad
 from ptq_core.flatfile.tensors import QuantParams
@@ -104,12 +103,14 @@ def _stacked(context: Lowering, node_name: str, name: str, source: int, groups: 
         first = tap * depth.dilation
         every[1] = range(first, first + (depth.outputs - 1) * depth.stride + 1, depth.stride)
         slices.append(sliced(context, node_name, f"{name}:slice{tap}", Activation(source), every).tensor)
-    stacked = (n, depth.outputs, height, width, depth.kernel * channels)
-    out = context.like(f"{name}:stacked", stacked, source)
-    context.emit(CONCAT, node_name, tuple(slices), out, Concat(axis=4))
+    out = context.join(slices, 4, f"{name}:stacked", node_name)
     if groups == 1:
         return out
-    order = np.arange(stacked[-1], dtype=np.int32).reshape(depth.kernel, groups, -1).transpose(1, 0, 2)
+    order = (
+        np.arange(depth.kernel * channels, dtype=np.int32)
+        .reshape(depth.kernel, groups, -1)
+        .transpose(1, 0, 2)
+    )
     return gathered(context, node_name, f"{name}:grouped", Activation(out), 4, order.reshape(-1)).tensor
 
 

@@ -8,14 +8,13 @@ import onnx_ir as ir
 from ptq_core.flatfile.operators.attributes import Clamp
 from ptq_core.flatfile.operators.binary import ADD, DIV, MUL, SUB
 from ptq_core.flatfile.operators.clamp import CLAMP
-from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.description import OperatorKind
-from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.operators.reduce import ReduceFunction
 from ptq_core.flatfile.operators.unary import UnaryFunction
 from ptq_core.flatfile.tensors import Array
 from ptq_core.optimize.lowering.arithmetic import apply, combine
 from ptq_core.optimize.lowering.context import Activation, Constant, Lowering
+from ptq_core.optimize.lowering.matrices import multiply_rows
 from ptq_core.optimize.lowering.reductions import reduced
 from ptq_core.optimize.lowering.resampling import resample
 from ptq_core.optimize.lowering.selection import sliced
@@ -79,11 +78,8 @@ class Formula:
 
     def rows(self, x: Activation, weight: int, bias: int | None = None) -> Activation:
         """x [rows, K] times the transposed constant ``weight`` [O, K], plus ``bias`` [O]: [rows, O]; both are tensors."""
-        program = self._context.program
-        dims = (self._context.dims(x)[0], program.tensors[weight].dims[0])
-        out = self._context.arena_tensor(self._next(), dims)
-        operands = (self._context.model_layout(x), weight, bias)
-        return Activation(self._context.emit(FULLY_CONNECTED, self._node_name, operands, out, Clamp()))
+        stored = self._context.model_layout(x)
+        return Activation(multiply_rows(self._context, self._node_name, self._next(), stored, weight, bias))
 
     def part(self, x: Activation, axis: int, begin: int, count: int) -> Activation:
         """``count`` elements of ``axis`` of the model's layout from ``begin`` on."""
@@ -104,11 +100,8 @@ class Formula:
         """``parts`` behind each other; all in the model's layout."""
         if len(parts) == 1:
             return parts[0]
-        dims = list(self._context.dims(parts[0]))
-        dims[axis] = sum(self._context.dims(part)[axis] for part in parts)
-        out = self._context.arena_tensor(self._next(), tuple(dims))
-        tensors = tuple(part.tensor for part in parts)
-        return Activation(self._context.emit(CONCAT, self._node_name, tensors, out, Concat(axis=axis)))
+        tensors = [part.tensor for part in parts]
+        return Activation(self._context.join(tensors, axis, self._next(), self._node_name))
 
     def constant(self, values: Array) -> int:
         """A tensor that several operators may read."""

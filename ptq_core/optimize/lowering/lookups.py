@@ -10,7 +10,6 @@ import onnx_ir as ir
 
 from ptq_core.flatfile.operators.binary import ADD
 from ptq_core.flatfile.operators.compare import Comparison
-from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.gather_nd import GATHER_ND
 from ptq_core.flatfile.operators.scatter_nd import SCATTER_ND, Reduction, ScatterNd
 from ptq_core.flatfile.operators.top_k import TOP_K, TopK
@@ -193,6 +192,5 @@ def _with_places(
     grid = np.stack([np.indices(dims[:-1])[axis] for axis in axes], -1)
     grid = grid.astype(context.tensor(rows).dtype.numpy)
     own = context.constant_tensor(f"{name}:places", Constant(grid))
-    out = context.like(f"{name}:rows", (*dims[:-1], len(axes) + dims[-1]), rows.tensor)
     parts = (own, rows.tensor) if last else (rows.tensor, own)
-    return Activation(context.emit(CONCAT, node_name, parts, out, Concat(axis=len(dims) - 1)))
+    return Activation(context.join(parts, len(dims) - 1, f"{name}:rows", node_name))

@@ -185,8 +185,16 @@ def _fully_connected(
         context.constant_tensor(_name(node, 1), weights),
         None if bias is None else context.constant_tensor(_name(node, 2), bias),
     )
-    out = context.arena_tensor(name, (rows, outputs))
-    return Activation(context.emit(FULLY_CONNECTED, str(node.name), operands, out, Clamp()))
+    return Activation(multiply_rows(context, str(node.name), name, *operands))
+
+
+def multiply_rows(
+    context: Lowering, node_name: str, name: str, x: int, weights: int, bias: int | None = None
+) -> int:
+    """Tensor ``x`` [rows, K] times the transposed constant ``weights`` [O, K], plus ``bias`` [O]: a tensor [rows, O]."""
+    tensors = context.program.tensors
+    out = context.arena_tensor(name, (tensors[x].dims[0], tensors[weights].dims[0]))
+    return context.emit(FULLY_CONNECTED, node_name, (x, weights, bias), out, Clamp())
 
 
 def _name(node: ir.Node, position: int) -> str:

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.reshape import RESHAPE
 from ptq_core.flatfile.tensors import UNSCALED, DType, QuantParams
 from ptq_core.optimize.lowering.context import (
@@ -137,17 +136,13 @@ def lower_concat(context: Lowering, node: ir.Node) -> None:
         raise Unsupported(f"its shapes {[list(s) for s in shapes]} do not fit")
     last = any(isinstance(entry, Activation) and entry.channels_last for entry in running)
     tensors = tuple(context.channels_last(e) if last else context.model_layout(e) for e in entries)
-    dims = [*shapes[0]]
-    dims[axis] = sum(shape[axis] for shape in shapes)
-    stored = tuple(dims[i] for i in to_last(rank)) if last else tuple(dims)
     # Quantized constants are dequantized by a pass, so the type is that of the others.
     plain = [t for t in (context.program.tensors[i] for i in tensors) if not (t.is_constant and t.qparams)]
     for tensor in plain:
         require_type(tensor, UNSCALED)
-    out = context.arena_tensor(str(node.outputs[0].name), stored, plain[0].dtype if plain else DType.F32)
-    y = Activation(out, last)
-    context.emit(CONCAT, str(node.name), tensors, out, Concat(axis=context.stored_axis(y, axis)))
-    context.bind(node.outputs[0], y)
+    stored, name = to_last(rank).index(axis) if last else axis, str(node.outputs[0].name)
+    out = context.join(tensors, stored, name, str(node.name), plain[0].dtype if plain else DType.F32)
+    context.bind(node.outputs[0], Activation(out, last))
 
 
 def _concat_input(context: Lowering, node: ir.Node, position: int) -> Activation:

@@ -8,7 +8,6 @@ import numpy as np
 import onnx_ir as ir
 
 from ptq_core.flatfile.layout import MAX_ELEMENTS
-from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.pad import PAD, Pad
 from ptq_core.flatfile.tensors import Array
 from ptq_core.graph.evaluate import ConstantNode, NotComputedError
@@ -86,8 +85,7 @@ def _in_a_row(context: Lowering, node_name: str, name: str, entries: list[Activa
     ]
     if len(rows) == 1:
         return rows[0]
-    out = context.like(f"{name}:row", (sum(context.dims(row)[0] for row in rows),), rows[0].tensor)
-    return Activation(context.emit(CONCAT, node_name, tuple(row.tensor for row in rows), out, Concat(axis=0)))
+    return Activation(context.join([row.tensor for row in rows], 0, f"{name}:row", node_name))
 
 
 def _with_zero(context: Lowering, node_name: str, name: str, flat: Activation) -> Activation:

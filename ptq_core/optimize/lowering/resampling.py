@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptq_core.flatfile.operators.attributes import Clamp
-from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.tensors import Array
 from ptq_core.numerics import functions
 from ptq_core.optimize.lowering.context import Activation, Constant, Lowering, check_numbers
+from ptq_core.optimize.lowering.matrices import multiply_rows
 
 F32 = np.float32
 
@@ -109,8 +108,7 @@ def resample(
     lines = context.reshape(rows, (-1, dims[at]), f"{name}:lines", node_name)
     weight = context.constant_tensor(f"{name}:weights", Constant(matrix))
     outputs = len(matrix)
-    product = context.arena_tensor(f"{name}:product", (context.program.tensors[lines].dims[0], outputs))
-    context.emit(FULLY_CONNECTED, node_name, (lines, weight, None), product, Clamp())
+    product = multiply_rows(context, node_name, f"{name}:product", lines, weight)
     turned = (*(dims[i] for i in behind[:-1]), outputs)
     spread = context.reshape(product, turned, f"{name}:spread", node_name)
     back = tuple(behind.index(i) for i in range(rank))

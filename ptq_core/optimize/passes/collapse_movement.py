@@ -17,7 +17,7 @@ from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.tensors import Array, DType, Tensor
 from ptq_core.optimize.rewrite import NOTHING, Rewriter, excerpt
 
-MOVING = kinds(lambda kind: kind.moves and not kind.fills and not kind.inputs[0].many and kind is not RESHAPE)
+MOVING = kinds(lambda kind: kind.moves and not (kind.fills or kind.inputs[0].many or kind.same_bytes))
 """What puts elements elsewhere. A reshape does not, and costs nothing."""
 
 # Numbering more elements than this takes longer than a saved operator is worth.

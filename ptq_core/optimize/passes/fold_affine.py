@@ -17,7 +17,7 @@ AFFINE = kinds(lambda kind: kind.affine)
 
 
 def fold_affine(program: Program) -> list[str]:
-    """conv2d/fully_connected → mul/div/add/sub by a constant per channel ⇒ new weights and bias.
+    """affine operator → mul/div/add/sub by a constant per channel ⇒ new weights and bias.
 
     Requires a float operator with float weights and without clamp, whose output has no other reader: behind int8 weights a
     float constant stays a float operator, as in onnxruntime, since an int32 bias would round it. Ensures equal values up

@@ -18,7 +18,7 @@ AFFINE = kinds(lambda kind: kind.affine)
 
 
 def fold_input_scale(program: Program) -> list[str]:
-    """mul/div by a constant per channel (→ transpose) → conv2d/fully_connected ⇒ new weights: zeros of the padding stay zeros.
+    """mul/div by a constant per channel (→ transpose) → affine operator ⇒ new weights: zeros of the padding stay zeros.
 
     Requires float weights, no clamp and no other reader. Ensures equal values up to the rounding of the folded weights.
     """

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
+from ptq_core.flatfile.operators import kinds
 from ptq_core.flatfile.operators.concat import CONCAT
-from ptq_core.flatfile.operators.reshape import RESHAPE
 from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.optimize.rewrite import Rewriter, concat_of, transpose_of, with_attributes
+
+MOVEMENT = kinds(lambda kind: kind.permutes)
 
 
 def hoist_transpose(program: Program) -> list[str]:
@@ -22,7 +24,7 @@ def hoist_transpose(program: Program) -> list[str]:
         concat = rewriter.producer(transpose.inputs[0], CONCAT)
         if concat is None or rewriter.sole_consumer(concat.outputs[0]) is not transpose:
             continue
-        if any(rewriter.producer(index, TRANSPOSE, RESHAPE) is None for index in concat.inputs):
+        if any(rewriter.producer(index, *MOVEMENT) is None for index in concat.inputs):
             continue
         perm = transpose_of(transpose).perm
         moved, pieces = [], []

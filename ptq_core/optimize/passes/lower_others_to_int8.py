@@ -1,4 +1,4 @@
-"""dequantize → add/sub/mul/matmul/average_pool2d/reduce/resize/concat/clamp → quantize ⇒ the int8 operator."""
+"""dequantize → operator that rescales → quantize ⇒ the int8 operator."""
 
 from __future__ import annotations
 

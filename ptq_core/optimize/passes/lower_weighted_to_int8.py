@@ -1,4 +1,4 @@
-"""dequantize → conv2d/fully_connected (→ quantize) with int8 weights ⇒ the int8 operator."""
+"""dequantize → weighted operator (→ quantize) with int8 weights ⇒ the int8 operator."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from typing import cast
 import numpy as np
 
 from ptq_core.flatfile.operators.conv2d import Conv2d
-from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD
 from ptq_core.flatfile.operators.pool2d import Pool2d
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.tensors import Array, Tensor
@@ -194,10 +193,6 @@ def excerpt_of(program: Program, ops: Sequence[Op], target: int, region: Region)
     return Excerpt(program, tuple(ops), needed)
 
 
-def _is_residual(op: Op, position: int) -> bool:
-    return op.kind == CONV2D_ADD and position == 2
-
-
 def _allowed(program: Program, op: Op, region: Region) -> Region:
     """``region`` of the output of ``op``, widened to what its inputs can be cut for."""
     rank = len(program.tensors[op.outputs[0]].dims)
@@ -213,7 +208,8 @@ def _needed(program: Program, op: Op, position: int, region: Region) -> Region:
         return Region(
             _window_rows(program, op, region.rows), region.channels if isinstance(a, Pool2d) else None
         )
-    if (op.kind.weighted and not _is_residual(op, position)) or op.kind.operand(position).constant:
+    operand = op.kind.operand(position)
+    if (op.kind.weighted and not operand.per_element) or operand.constant:
         return WHOLE
     same_rank = len(x.dims) == len(out.dims)
     rows = region.rows if same_rank and len(x.dims) > 1 and x.dims[1] == out.dims[1] else None

@@ -54,17 +54,23 @@ struct OpOperand {
   bool is_constant;
 };
 
+constexpr uint16_t kManyInputs = 0xFFFF;  // as max_inputs: the last may come more often
+
 struct OpKind {
   uint16_t id;
   const char* name;
-  uint16_t min_inputs,
-      max_inputs;  // inputs beyond min_inputs are optional and may be absent (concat's may not)
+  // Inputs beyond min_inputs are optional and may be absent, unless the last may come more often.
+  uint16_t min_inputs, max_inputs;
   const OpField* fields;  // in file order
   uint32_t field_count;
   uint32_t attr_size;
   const OpOperand* operands;  // its inputs, of which the last may come more often, and the output
   uint32_t operand_count;
+  // Traits of the row (ptq_core/flatfile/operators/description.py).
   bool same_shape;  // the output has the first input's shape
+  bool weighted;    // input 1 is weights, which are packed when the operator is prepared
+  bool packs_once;  // ... and are shared by the operators that read them
+  bool same_bytes;  // the output is the input's bytes, and may lie on it
 
   const OpOperand& Input(uint32_t i) const {
     return operands[i < operand_count - 1 ? i : operand_count - 2];

@@ -70,7 +70,7 @@ ptq_status ReadOperator(const OperatorEntry& entry, const Section& attributes, c
   for (uint32_t i = 0; i < index_count; ++i) {
     const uint32_t index = op->inputs[i];
     const bool optional =
-        i >= op->kind->min_inputs && i < entry.input_count && op->kind->id != kConcat;
+        i >= op->kind->min_inputs && i < entry.input_count && op->kind->max_inputs != kManyInputs;
     if (index < file.tensors.size() || (index == kNone && optional)) continue;
     const bool is_input = i < entry.input_count;
     return Fail(PTQ_BAD_FILE, "%s %" PRIu32 ": tensor %" PRIu32 " does not exist (there are %zu)",

@@ -128,7 +128,7 @@ ptq_status PlaceOutput(const FlatFile& file, uint32_t now, uint32_t last_use, Li
   const uint32_t index = op.outputs[0];
   const Tensor& tensor = file.tensors[index];
   if (op.kind->id == kConcat) JoinInputs(file, op, now, live);
-  if (op.kind->id == kReshape) {
+  if (op.kind->same_bytes) {
     const Tensor& input = file.tensors[op.inputs[0]];
     if (input.storage == kArena && input.offset == tensor.offset && input.size == tensor.size) {
       Slot* shared = live->Find(tensor.offset);

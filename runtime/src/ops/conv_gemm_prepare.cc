@@ -62,9 +62,8 @@ ptq_status PackGroups(const Convolution& conv, const PreparedOp& op, GemmState<T
   const PackingKey key = {
       conv.w.data,
       {sizeof(T), g.groups, outputs, cut.Slots(), rows.taps, rows.depth, cut.nr, kr, kd}};
-  // Both readers count a matrix of several fully_connected once (docs/flat_format.md), and nothing
-  // else.
-  const bool shares = op.op->kind->id == kFullyConnected;
+  // Both readers count these once however many read them (docs/flat_format.md), and nothing else.
+  const bool shares = op.op->kind->packs_once;
   if (shares && op.packings->Find(key, &state->weights)) return PTQ_OK;
   PTQ_RETURN_IF_ERROR(op.pool->Allocate(static_cast<size_t>(packed_size), &state->weights));
   const T* weights = static_cast<const T*>(conv.w.data);

@@ -104,7 +104,7 @@ ptq_status PrepareThroughF32(uint32_t features, PreparedOp* op) {
   inner->pool = op->pool;
   inner->packings = op->packings;
   PTQ_RETURN_IF_ERROR(FindOpImplementation(half.kind->id)->prepare(features, inner));
-  if (HasWeights(half.kind->id)) {  // packed by now, and the bias copied
+  if (half.kind->weighted) {  // packed by now, and the bias copied
     for (Array<float>& values : state->constants) PTQ_RETURN_IF_ERROR(values.Allocate(0));
   }
   op->workspace_per_thread = inner->workspace_per_thread;

@@ -11,7 +11,7 @@ namespace {
 constexpr uint32_t kWeightInput = 1;
 
 bool IsCompressed(const Operator& op, const FlatFile& file) {
-  if (!HasWeights(op.kind->id)) return false;
+  if (!op.kind->weighted) return false;
   const Tensor &x = file.tensors[op.inputs[0]], &w = file.tensors[op.inputs[kWeightInput]];
   return x.dtype == kF32 && (w.dtype == kI8 || w.dtype == kI16) && w.storage == kConstant;
 }

@@ -2,6 +2,8 @@
 #ifndef PTQ_TEST_SUPPORT_ONE_OP_H_
 #define PTQ_TEST_SUPPORT_ONE_OP_H_
 
+#include <type_traits>
+
 #include "test/support/compare.h"
 #include "test/support/model_builder.h"
 #include "test/support/runner.h"
@@ -37,7 +39,12 @@ void ExpectWithin(const List<uint8_t>& file, const List<InputData>& inputs,
 
 template <typename T>
 constexpr ptq::DType DTypeOf() {
-  return sizeof(T) == 1 ? ptq::kI8 : sizeof(T) == 2 ? ptq::kF16 : ptq::kF32;
+  return std::is_same_v<T, int8_t>    ? ptq::kI8
+         : std::is_same_v<T, uint8_t> ? ptq::kU8
+         : std::is_same_v<T, int32_t> ? ptq::kI32
+         : std::is_same_v<T, int64_t> ? ptq::kI64
+         : sizeof(T) == 2             ? ptq::kF16
+                                      : ptq::kF32;
 }
 
 // The operator x -> y of one dtype; i8 with the same scale on both sides.

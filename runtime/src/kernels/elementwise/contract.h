@@ -40,7 +40,7 @@ struct BinaryRealKernel {
   const char* name;
   uint32_t requires_features;
   void (*run)(const BinaryRealRow<T>&);
-  uint16_t op;  // OpKindId: kAdd, kSub, kMul, kDiv, kMaximum, kMinimum or, on floats, kPow
+  uint16_t op;  // the OpKindId
 };
 using BinaryF32Kernel = BinaryRealKernel<float>;
 using BinaryF16Kernel = BinaryRealKernel<Half>;
@@ -49,7 +49,7 @@ struct BinaryI8Kernel {
   const char* name;
   uint32_t requires_features;
   void (*run)(const BinaryI8Row&);
-  uint16_t op;  // OpKindId: kAdd, kSub or kMul
+  uint16_t op;  // the OpKindId
 };
 
 template <typename T>

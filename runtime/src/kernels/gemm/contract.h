@@ -1,4 +1,4 @@
-// Indirect GEMM: the kernel family of conv2d and fully_connected.
+// Indirect GEMM: the kernel family of convolutions and matrix products.
 //
 // A kernel computes a tile of up to mr output pixels by any number of output channels, nr at a
 // time. It does not know convolutions: for each tap (kernel position) it gets one pointer per pixel

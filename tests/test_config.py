@@ -167,7 +167,7 @@ OWN_PART = {  # folder → the options that its files may name
 
 @pytest.mark.parametrize("folder", OWN_PART)
 def test_a_room_takes_its_own_part(folder: str) -> None:
-    """Only the pipeline of a command, and what pipelines share, has the whole; the checker of types holds each room to what its part has."""
+    """Only the pipeline of a command, and what pipelines share, has the whole; mypy holds each room to what its part has."""
     for file in (ROOT / folder).rglob("*.py"):
         text = file.read_text(encoding="utf-8")
         assert set(re.findall(r"\b\w+Options\b", text)) <= OWN_PART[folder], file

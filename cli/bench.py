@@ -60,7 +60,7 @@ def bench(
     or both; or --compare. A device that fails loses no finished case; the exit code is then 3.
     """
     if compare is not None or fail_above is not None:
-        compare_reports(compare, fail_above)
+        compare_reports(compare, fail_above, json_path)
         return 0
     from ptq_core.bench.export.files import prepare_exports
     from ptq_core.bench.pipeline import bench as run_bench  # imports NumPy: only when needed

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptq_cli.bench_table import render_comparison
-from ptq_cli.flags import given_flags
-from ptq_cli.terminal import echo
+from ptq_cli.flags import given_flags, printer
 from ptq_core.errors import InputError, MissedTargetError
+from ptq_core.files import write_text
 
 if TYPE_CHECKING:
     from ptq_core.bench.report import BenchReport
@@ -33,9 +33,14 @@ def refuse_others(flag: str, allowed: set[str]) -> None:
             )
 
 
-def compare_reports(files: tuple[Path, Path] | None, fail_above: float | None) -> None:
-    """Print two saved reports side by side. Raises MissedTargetError if a case is slower than ``fail_above`` allows."""
-    from ptq_core.bench.compare import compare  # imports NumPy: only when needed
+def compare_reports(
+    files: tuple[Path, Path] | None, fail_above: float | None, json_path: Path | None
+) -> None:
+    """Print two saved reports side by side, and write the comparison to ``json_path``.
+
+    Raises MissedTargetError if a case is slower than ``fail_above`` allows.
+    """
+    from ptq_core.bench.compare import compare, to_json  # imports NumPy: only when needed
 
     if files is None:
         raise InputError(
@@ -43,9 +48,11 @@ def compare_reports(files: tuple[Path, Path] | None, fail_above: float | None) -
             rule="the limit is one between two saved reports",
             fix="--compare OLD.json NEW.json",
         )
-    refuse_others("--compare", {"compare", "fail_above"})
+    refuse_others("--compare", {"compare", "fail_above", "json_path"})
     comparison = compare(*files, fail_above)
-    echo(*render_comparison(comparison))
+    printer([json_path])(*render_comparison(comparison))
+    if json_path is not None:
+        write_text(json_path, to_json(comparison))
     slower = comparison.of("regression")
     if slower:
         raise MissedTargetError(

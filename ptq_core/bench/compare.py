@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -11,6 +11,7 @@ from ptq_core.bench.report import SCHEMA, BenchReport, CaseResult, DeviceReport,
 from ptq_core.bench.saved import load_record
 from ptq_core.bench.statistics import Ratio, ratio_of_medians
 from ptq_core.errors import InputError
+from ptq_core.printable import printable_json
 
 Verdict = Literal["regression", "slower", "unclear", "same", "faster"]
 """regression: the ratio is above the limit and its interval above 1. slower, faster: the interval lies above, below 1.
@@ -70,6 +71,15 @@ class Comparison:
     def of(self, verdict: Verdict) -> tuple[ComparedCase, ...]:
         """The cases with that verdict."""
         return tuple(case for case in self.cases if case.verdict == verdict)
+
+
+COMPARISON_SCHEMA = 1
+
+
+def to_json(comparison: Comparison) -> str:
+    """The comparison as JSON text, described by schemas/compare.schema.json."""
+    document = {"schema": COMPARISON_SCHEMA, "tool": "ptq bench --compare", **asdict(comparison)}
+    return printable_json(document, indent=1) + "\n"
 
 
 def load_report(path: Path) -> BenchReport:

@@ -88,7 +88,7 @@ def _variant(name: str, random: Random) -> list[str]:
         ["--algo", "weight_only"],
         ["--bias-correction"],
         ["--equalize"],
-        ["--deploy", "onnxruntime_x86"],
+        ["--deploy", "onnxruntime-x86"],
         ["--skip-bad-images"],
         ["--round-type", "adaround"],
         ["--weight-bits", "4"],

@@ -78,7 +78,7 @@ COMPARISON_SCHEMA = 1
 
 def to_json(comparison: Comparison) -> str:
     """The comparison as JSON text, described by schemas/compare.schema.json."""
-    document = {"schema": COMPARISON_SCHEMA, "tool": "ptq bench --compare", **asdict(comparison)}
+    document = {"schema": COMPARISON_SCHEMA, "tool": "ptq bench", "what": "comparison", **asdict(comparison)}
     return printable_json(document, indent=1) + "\n"
 
 

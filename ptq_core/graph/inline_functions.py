@@ -23,7 +23,7 @@ def inline_functions(proto: onnx.ModelProto) -> onnx.ModelProto:
     """
     if not proto.functions:
         return proto
-    _check_size(proto)
+    check_functions(proto)
     try:
         inlined: onnx.ModelProto = inliner.inline_local_functions(proto, convert_version=True)
     except Exception as error:  # the inliner raises unrelated classes
@@ -35,7 +35,11 @@ def inline_functions(proto: onnx.ModelProto) -> onnx.ModelProto:
     return inlined
 
 
-def _check_size(proto: onnx.ModelProto) -> None:
+def check_functions(proto: onnx.ModelProto) -> None:
+    """Raise InputError if the local functions of ``proto`` stand for more than MAX_NODES nodes.
+
+    Raises RecursionError if one calls itself.
+    """
     bodies = {(f.domain, f.name, f.overload): f for f in proto.functions}
     sizes: dict[_Key, int] = {}
 

@@ -25,7 +25,7 @@ from ptq_core.graph.guards import (
     first_line,
     open_impossible_dims,
 )
-from ptq_core.graph.inline_functions import inline_functions
+from ptq_core.graph.inline_functions import check_functions, inline_functions
 from ptq_core.graph.opsets import upgrade_old_opset
 from ptq_core.graph.scopes import name_nodes
 from ptq_core.graph.type_check import check_constant_types
@@ -259,7 +259,10 @@ def float32_source(path: Path) -> tuple[Path | bytes, str]:
     Raises InputError as load_model.
     """
     with entrance(path):
-        if not other_floats(_read(path)):
+        proto = _read(path)
+        check_external_data(proto, path, None)
+        check_functions(proto)  # onnxruntime would inline them all
+        if not other_floats(proto):
             return path, ""
     model = load_model(path)
     return to_bytes(model), conversion_note(model)

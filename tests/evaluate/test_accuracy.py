@@ -52,6 +52,38 @@ def test_a_model_of_other_floats(pictures: Path, brightest_channel: MakeModel, d
     assert "is computed as float32" in report.notes[0]
 
 
+def test_functions_without_end_are_refused_before_they_are_inlined(
+    pictures: Path, brightest_channel: MakeModel
+) -> None:
+    model = onnx.load(brightest_channel())
+    imports = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("f", 1)]
+    for level in range(60):
+        called = (
+            {"op_type": f"F{level + 1}", "domain": "f"} if level < 59 else {"op_type": "Relu", "domain": ""}
+        )
+        nodes = [
+            onnx.helper.make_node(inputs=[x], outputs=[y], **called) for x, y in (("a", "b"), ("b", "c"))
+        ]
+        model.functions.append(onnx.helper.make_function("f", f"F{level}", ["a"], ["c"], nodes, imports))
+    model.opset_import.append(onnx.helper.make_opsetid("f", 1))
+    model.graph.node.append(onnx.helper.make_node("F0", [model.graph.output[0].name], ["called"], domain="f"))
+    model.graph.output[0].name = "called"
+    onnx.save(model, pictures / "endless.onnx")
+    with pytest.raises(InputError, match="stand for"):
+        evaluate(pictures / "endless.onnx", pictures / "labels.txt", PREPROCESS)
+
+
+def test_data_outside_the_models_folder_is_refused(pictures: Path, brightest_channel: MakeModel) -> None:
+    model = onnx.load(brightest_channel())
+    tensor = model.graph.initializer.add(name="w", data_type=onnx.TensorProto.FLOAT, dims=[2])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../outside.bin")
+    (pictures.parent / "outside.bin").write_bytes(bytes(8))
+    onnx.save(model, pictures / "outside.onnx")
+    with pytest.raises(InputError, match="outside its folder"):
+        evaluate(pictures / "outside.onnx", pictures / "labels.txt", PREPROCESS)
+
+
 def test_equal_scores_go_to_the_lowest_index_as_in_argmax() -> None:
     scores = np.array([[1, 3, 3, 0, 2, 2, 2], [0, 0, 0, 0, 0, 0, 0]], np.int8)
     assert top_classes(scores).tolist() == [[1, 2, 4, 5, 6], [0, 1, 2, 3, 4]]

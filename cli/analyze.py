@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from ptq_cli.flags import command, group, option
+from ptq_cli.flags import command, group, option, output, path, printer
 from ptq_cli.options import table
 from ptq_cli.quantize_flags import config_groups, overrides
 from ptq_cli.terminal import echo
 from ptq_core.analyze.report import Analysis
+from ptq_core.analyze.words import decibels, limit, share
 from ptq_core.config import AnalyzeConfig, load_config_as
+from ptq_core.files import STDOUT
 
 WITHOUT = ("save_model_path", "deploy", "check", "store_int4")
 """Keys of what `ptq quantize` writes, and where."""
@@ -41,6 +42,20 @@ SHOWN = 10
             metavar="N",
             help="operators that are printed, those that cost most first",
         ),
+        path(
+            "--profile",
+            help="what `ptq bench --profile --json` saved of this model: shows each operator's share of the latency",
+        ),
+    ),
+    group(
+        "Results",
+        output("--json", "json_path", help="write everything as JSON"),
+        output("--csv", "csv_path", help="write the table of operators as CSV"),
+        output(
+            "--html",
+            "html_path",
+            help="write a page to search and sort, with distributions, in one file that loads nothing",
+        ),
     ),
 )
 def analyze(
@@ -48,6 +63,10 @@ def analyze(
     assignments: tuple[str, ...],
     analysis_samples: int,
     top: int,
+    profile: Path | None,
+    json_path: Path | None,
+    csv_path: Path | None,
+    html_path: Path | None,
     **flags: str | None,
 ) -> None:
     """Find the operators that cost accuracy in int8, and which of them to leave in float.
@@ -55,19 +74,24 @@ def analyze(
     Takes the configuration of `ptq quantize`, and writes no model. Each operator is measured alone in int8 and alone
     in float; dB are signal to noise of the model's worst output against FP32.
     """
+    from ptq_core.analyze.export.files import check_outputs, write
     from ptq_core.analyze.pipeline import analyze as run  # imports onnxruntime: only when needed
 
     settings = load_config_as(AnalyzeConfig, config, overrides(assignments, flags))
-    report = run(settings, samples=analysis_samples)
+    say = printer([json_path, csv_path, html_path])
+    outputs = check_outputs({"JSON": json_path, "CSV": csv_path, "HTML": html_path})
+    report = run(settings, samples=analysis_samples, profile=profile)
+    write(report, outputs)
     echo(*(f"warning: {warning}" for warning in report.warnings), err=True)
     echo(*(f"note: {note}" for note in report.notes), err=True)
-    echo(
+    say(
         f"{len(report.operators)} operators in int8, {report.float_operators} in float; "
         f"calibrated on {report.pictures} pictures, compared on {report.samples}, in {report.seconds:.1f} s",
         f"all of them in int8: {decibels(report.sqnr_db)} (worst output)",
         "operators that cost most; dB of the model's worst output where the operator alone is int8, and alone is float:",
         *table(list(_rows(report, top)), left=2),
         *_budget_lines(report),
+        *(f"{name:5} {path}" for name, path in outputs.items() if path != STDOUT),
     )
 
 
@@ -78,7 +102,7 @@ def _budget_lines(report: Analysis) -> Iterator[str]:
     yield "what can be had by leaving operators in float, measured as `ptq quantize` writes it:"
     shown: set[tuple[str, ...]] = set()
     for budget in report.budgets:
-        which = f"  at most {share(budget.most_share)} of the MACs: {decibels(budget.sqnr_db)}"
+        which = f"  at most {limit(budget.most_share)} of the MACs: {decibels(budget.sqnr_db)}"
         if not budget.added:
             yield f"{which}, no list helps"
         elif budget.added in shown:
@@ -90,7 +114,19 @@ def _budget_lines(report: Analysis) -> Iterator[str]:
 
 
 def _rows(report: Analysis, top: int) -> Iterator[tuple[str, ...]]:
-    yield ("  operator", "type", "weights", "input", "clipped", "output", "alone int8", "alone float", "MACs")
+    latency = ("latency",) if any(each.latency_share is not None for each in report.operators) else ()
+    yield (
+        "  operator",
+        "type",
+        "weights",
+        "input",
+        "clipped",
+        "output",
+        "alone int8",
+        "alone float",
+        "MACs",
+        *latency,
+    )
     for each in report.ranked[:top]:
         worst = each.worst_input
         yield (
@@ -103,20 +139,5 @@ def _rows(report: Analysis, top: int) -> Iterator[tuple[str, ...]]:
             decibels(each.alone_db),
             decibels(each.without_db),
             share(each.macs_share),
+            *(share(each.latency_share) for _ in latency),
         )
-
-
-def decibels(value: float | None) -> str:
-    """`21.3 dB`, `exact` where nothing differs, `lost` where FP32 has no signal to compare with, `–` for None."""
-    if value is None:
-        return "–"
-    if math.isinf(value):
-        return "exact" if value > 0 else "lost"
-    return f"{value:.1f} dB"
-
-
-def share(value: float | None) -> str:
-    """`4.4 %`, `–` for None; small ones with more digits."""
-    if value is None:
-        return "–"
-    return f"{100 * value:.1f} %" if value == 0 or value >= 0.001 else f"{100 * value:.2g} %"

@@ -100,6 +100,26 @@ def _lock(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def check_output(path: Path) -> None:
+    """Fail before the measurement, not after it, where an output cannot be written."""
+    if path == STDOUT:
+        return
+    make_folder(path.parent)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder", rule="the output is a file", fix="name a file in it")
+    if path.exists():
+        return
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}",
+            rule="outputs need a folder that can be written to",
+            fix="choose another path or correct its permissions",
+        ) from error
+
+
 def write_text(target: Path, text: str) -> None:
     """Write ``text`` as UTF-8: atomically to a file, or to standard output. Raises as `atomic_path` does."""
     if target == STDOUT:

@@ -92,6 +92,9 @@ def test_the_wheel_has_every_module_and_what_it_carries(site: Path) -> None:
     others = [f"ptq_core/_carried/{name}" for name in tracked("configs", "runtime", "scripts")]
     assert "ptq_core/_carried/runtime/include/ptq/ptq.h" in others
     assert "ptq_core/bench/export/page.html" in modules
+    assert "ptq_core/analyze/export/page.html" in modules
+    assert "ptq_core/analyze/export/page.js" in modules
+    assert "ptq_core/pages/style.css" in modules
     others.append("ptq_core/_carried/runtime/generated/operators.h")
     assert [name for name in modules + others if not (site / name).is_file()] == []
     assert os.access(site / "ptq_core/_carried/scripts/run_post_training_quantization.sh", os.R_OK)

@@ -24,10 +24,12 @@ def operator_rows(
     inside: Mapping[str, Noise],
     pairs: Sequence[tuple[OutputNoise, OutputNoise]],
     counts: Mapping[str, int | None],
+    latency: Sequence[float | None],
 ) -> tuple[Operator, ...]:
     """Rows in graph order. ``pairs``: for each of the plan's units the outputs' noise alone in int8, and alone in float.
 
-    ``inside`` is the noise of values in the model of ``base``; ``counts`` the MACs of all nodes. Ranks are by the noise that
+    ``inside`` is the noise of values in the model of ``base``; ``counts`` the MACs of all nodes,
+    ``latency`` the units' shares of the time. Ranks are by the noise that
     an operator adds where it alone is int8: what is won where it alone is float says little while others spoil the output.
     """
     total = sum(count or 0 for count in counts.values())
@@ -39,6 +41,7 @@ def operator_rows(
         weights, own = plan.weights.get(name), counts[name]
         rows.append(
             Operator(
+                index=index,
                 name=name,
                 op_type=unit.node.op_type,
                 weights_db=None if weights is None else weights_db(unit.node, weights),
@@ -48,7 +51,7 @@ def operator_rows(
                 without_db=without.worst_db,
                 gain_db=_gain(base.worst_db, without.worst_db),
                 macs_share=own / total if own is not None and total else None,
-                latency_share=None,
+                latency_share=latency[index],
                 rank=rank[index],
             )
         )

@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from ptq_core.analyze.budgets import SHARES, Candidate, as_written, best_lists
 from ptq_core.analyze.chain import Alive, Chain
+from ptq_core.analyze.histograms import histograms
 from ptq_core.analyze.macs import counted, macs
 from ptq_core.analyze.operators import operator_rows
 from ptq_core.analyze.outputs import OutputNoise
@@ -38,12 +40,18 @@ MOST_PIECES = 16
 """A model is cut into about so many pieces: more are more exact in what must run again, and cost more for each run."""
 
 
-def analyze(config: QuantizeConfig, *, samples: int = DEFAULT_SAMPLES) -> Analysis:
-    """Analyze the model and configuration on ``samples`` of its pictures. Raises InputError."""
+def analyze(
+    config: QuantizeConfig, *, samples: int = DEFAULT_SAMPLES, profile: Path | None = None
+) -> Analysis:
+    """Analyze the model and configuration on ``samples`` of its pictures; ``profile`` is a report of `ptq bench`.
+
+    Raises InputError.
+    """
     started = time.monotonic()
     source = io.find_model(config.model_dir, config.model_filename)
     model = io.load_model(source, params_filename=config.params_filename, input_shape=config.input_shape)
     prepared = prepare(model, config, None)
+    latency = _latency(profile, prepared.selection.units)
     few = few_samples(config, prepared.inputs, None, lambda _: samples).samples
     if not few:
         raise InputError(
@@ -67,7 +75,7 @@ def analyze(config: QuantizeConfig, *, samples: int = DEFAULT_SAMPLES) -> Analys
         noises = walk.run([*alone, *without])
         counts = {str(node.name): macs(node, shapes) for node in prepared.model.graph}
         pairs = list(zip(noises[: len(units)], noises[len(units) :], strict=True))
-        operators = operator_rows(variants.full, calibration.statistics, base, inside, pairs, counts)
+        operators = operator_rows(variants.full, calibration.statistics, base, inside, pairs, counts, latency)
         written = walk.written(variants.written_without(()))
         budgets = _budgets(config, prepared, variants, walk, operators, pairs, (base, written))
     return Analysis(
@@ -80,7 +88,7 @@ def analyze(config: QuantizeConfig, *, samples: int = DEFAULT_SAMPLES) -> Analys
         operators=operators,
         float_operators=len(variants.full.selection.reasons),
         budgets=budgets,
-        histograms=(),
+        histograms=histograms(sorted(operators, key=lambda each: each.rank), calibration.statistics),
         warnings=tuple(calibration.warnings),
         notes=tuple(filter(None, (prepared.converted, prepared.absent))),
         seconds=time.monotonic() - started,
@@ -113,6 +121,15 @@ def _feeds(proto: onnx.ModelProto, samples: Sequence[Arrays]) -> list[Alive]:
         {name: np.asarray(array) for name, array in stacked(samples[i : i + batch], dtypes, batch).items()}
         for i in range(0, len(samples), batch)
     ]
+
+
+def _latency(profile: Path | None, units: Sequence[Unit]) -> list[float | None]:
+    if profile is None:
+        return [None] * len(units)
+    from ptq_core.analyze.latency import latency_shares  # only where it is asked for
+
+    pairs = ((unit.node, unit.activation) for unit in units)
+    return latency_shares(profile, [[str(node.name) for node in pair if node] for pair in pairs])
 
 
 def _figures(noise: OutputNoise) -> tuple[OutputFigure, ...]:

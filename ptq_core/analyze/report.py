@@ -23,13 +23,14 @@ class InputRange:
 
 @dataclass(frozen=True)
 class Operator:
-    """An int8 operator, in graph order.
+    """An int8 operator; ``index`` is its place among them in graph order, from 0.
 
     ``weights_db``: its weights, None without. ``output_db``: its output in the quantized model, with all noise from before.
     ``alone_db``: the model's worst output where it alone is int8; ``without_db``: where it alone is float. None where there is
     nothing to compare. ``macs_share`` and ``latency_share`` are of the whole model, None where unknown. ``rank`` counts from 1.
     """
 
+    index: int
     name: str
     op_type: str
     weights_db: float | None

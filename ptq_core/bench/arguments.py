@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from ptq_core.bench.report import Precision, StopRule
 from ptq_core.errors import InputError
-from ptq_core.files import STDOUT, make_folder
 from ptq_core.runtime import MAX_THREADS
 
 MOST_SECONDS = 86400.0
@@ -74,23 +72,3 @@ def check_arguments(
             rule="a case must have more time than its samples alone",
             fix="raise `timeout_s=` or lower `max_seconds=`",
         )
-
-
-def check_output(path: Path) -> None:
-    """Fail before the measurement, not after it, where an output cannot be written."""
-    if path == STDOUT:
-        return
-    make_folder(path.parent)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder", rule="the output is a file", fix="name a file in it")
-    if path.exists():
-        return
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror or error}",
-            rule="outputs need a folder that can be written to",
-            fix="choose another path or correct its permissions",
-        ) from error

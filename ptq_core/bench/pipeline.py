@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ptq_core.bench import res_txt
 from ptq_core.bench.advice import advise
-from ptq_core.bench.arguments import check_arguments, check_output
+from ptq_core.bench.arguments import check_arguments
 from ptq_core.bench.context import DeviceContext
 from ptq_core.bench.devices.device import Device
 from ptq_core.bench.devices.process import kill_running
@@ -32,7 +32,7 @@ from ptq_core.bench.report import (
 from ptq_core.bench.session import Session, Work
 from ptq_core.bench.subjects import make_subject
 from ptq_core.errors import DeviceError, PtqError
-from ptq_core.files import STDOUT, write_text
+from ptq_core.files import STDOUT, check_output, write_text
 
 Progress = Callable[[str, int, int, str], None]
 """Called before each case and after the last, by several threads: the device, cases done on it, cases in all, what is next."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,9 @@ import pytest
 from PIL import Image
 
 from ptq_cli import main
+from ptq_core.bench.protocol import OpTime
+from ptq_core.bench.report import to_json
+from tests.bench.reports import rich_report
 from tests.models import Builder, mobile_block, save
 
 
@@ -94,3 +99,87 @@ def test_a_model_that_gives_nan(workspace: Path, capsys: pytest.CaptureFixture[s
     assert code == 0
     assert re.search(r"all of them in int8: (lost|-?\d+\.\d dB)", out)
     assert onnx.load("fp32/model.onnx").graph.node[-1].op_type == "Log"
+
+
+def test_files_for_other_readers(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = ("--json", "a.json", "--csv", "a.csv", "--html", "sub/a.html")
+    code, out, _ = ptq(capsys, *ANALYZE, *outputs)
+    assert code == 0
+    assert out.endswith("JSON  a.json\nCSV   a.csv\nHTML  sub/a.html\n")
+    document = json.loads((workspace / "a.json").read_text())
+    assert (document["schema"], document["tool"], document["samples"]) == (1, "ptq analyze", 4)
+    assert document["operators"][0]["name"] == "stem/conv"
+    assert len((workspace / "a.csv").read_text().splitlines()) == 5
+    assert (workspace / "sub" / "a.html").read_text().startswith("<!doctype html>")
+
+
+def test_json_on_standard_output(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert main.run([*ANALYZE, "--json", "-"]) == 0
+    captured = capfdbinary.readouterr()
+    assert json.loads(captured.out)["algo"] == "KL"
+    assert b"operators in int8" in captured.err
+
+
+def test_an_output_that_cannot_be_written_is_refused_at_once(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = ptq(capsys, *ANALYZE, "--html", "fp32")
+    assert (code, out) == (2, "")
+    assert "fp32 is a folder" in err
+    assert ptq(capsys, *ANALYZE, "--html", "-", "--json", "-")[0] == 2
+
+
+def profiled(*ops: OpTime) -> str:
+    """A saved report whose INT8 models have ``ops``."""
+    report = rich_report()
+    devices = tuple(
+        replace(
+            device,
+            cases=tuple(
+                replace(case, models=tuple(replace(model, ops=ops) for model in case.models))
+                for case in device.cases
+            ),
+        )
+        for device in report.devices
+    )
+    return to_json(replace(report, devices=devices))
+
+
+def test_latency_from_a_profile(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ops = (
+        OpTime("stem/conv", "conv2d", "kernel", 30.0),
+        OpTime("body/relu6", "conv2d", "kernel", 60.0),  # fused: the name of the activation
+        OpTime("other", "quantize", "kernel", 10.0),
+    )
+    (workspace / "bench.json").write_text(profiled(*ops))
+    code, _, _ = ptq(capsys, *ANALYZE, "--profile", "bench.json", "--json", "a.json")
+    assert code == 0
+    rows = {each["name"]: each for each in json.loads((workspace / "a.json").read_text())["operators"]}
+    assert rows["stem/conv"]["latency_share"] == pytest.approx(0.3)
+    assert rows["body/depthwise"]["latency_share"] == pytest.approx(0.6)
+    assert rows["body/project"]["latency_share"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (profiled(), "holds no times of operators"),
+        (profiled(OpTime("another", "conv2d", "kernel", 1.0)), "profiles another model"),
+        ("{}", "bench.json"),
+    ],
+    ids=["no profile", "another model", "no report"],
+)
+def test_a_profile_that_says_nothing(
+    workspace: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    (workspace / "bench.json").write_text(text)
+    code, out, err = ptq(capsys, *ANALYZE, "--profile", "bench.json")
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "--profile" in err or text == "{}"
+
+
+def test_a_profile_that_is_not_there(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = ptq(capsys, *ANALYZE, "--profile", "nothing.json")
+    assert code == 2
+    assert "nothing.json" in err

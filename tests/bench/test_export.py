@@ -20,11 +20,11 @@ from ptq_core.bench.export.accuracy import Accuracy
 from ptq_core.bench.export.html import page
 from ptq_core.bench.export.markdown import to_markdown
 from ptq_core.bench.export.rows import COLUMNS, to_csv
-from ptq_core.bench.export.svg import axis, escape
 from ptq_core.bench.export.words import headline, outputs_words, size_change
 from ptq_core.bench.protocol import OpTime
 from ptq_core.bench.report import BenchReport
 from ptq_core.bench.statistics import Ratio
+from ptq_core.pages.svg import axis, escape
 from ptq_core.reports import AccuracyReport
 from tests.bench.conftest import Fake
 from tests.bench.reports import FP32, PHONE, case, device, model, report, rich_report, save

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptq_core.bench.advice import DRIFT_CHANGE, DRIFT_P
-from ptq_core.bench.export import svg
-from ptq_core.bench.export.svg import Axis, axis, escape
 from ptq_core.bench.profile import GainEater, OpPair
 from ptq_core.bench.report import CaseResult, ModelResult, threads_words
 from ptq_core.bench.statistics import Ratio, outliers
+from ptq_core.pages import svg
+from ptq_core.pages.svg import Axis, axis, escape
 
 MOST_DOTS = 300
 """A longer series is shown by so many evenly spaced samples; all are in the JSON."""

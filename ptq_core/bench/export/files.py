@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptq_core.bench.arguments import check_output
 from ptq_core.bench.export.accuracy import Accuracy, load_accuracy
 from ptq_core.bench.export.html import page
 from ptq_core.bench.export.markdown import to_markdown
 from ptq_core.bench.export.rows import to_csv
 from ptq_core.bench.report import BenchReport, Precision
 from ptq_core.errors import InputError
-from ptq_core.files import write_text
+from ptq_core.files import check_output, write_text
 
 FORMATS = {
     "CSV": lambda report, accuracy: to_csv(report),

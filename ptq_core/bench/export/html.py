@@ -9,7 +9,6 @@ from string import Template
 from ptq_core.bench.export import charts
 from ptq_core.bench.export.accuracy import Accuracy
 from ptq_core.bench.export.rows import COLUMNS, rows
-from ptq_core.bench.export.svg import escape
 from ptq_core.bench.export.words import (
     context_words,
     device_title,
@@ -34,6 +33,8 @@ from ptq_core.bench.report import (
     Precision,
     threads_words,
 )
+from ptq_core.pages import style
+from ptq_core.pages.svg import escape
 from ptq_core.version import VERSION
 
 
@@ -44,6 +45,7 @@ def page(report: BenchReport, accuracy: Accuracy) -> str:
         model.name for device in report.devices for case in device.cases for model in case.models
     )
     return template.substitute(
+        style=style(),
         title=escape(headline(report)),
         models=escape(" · ".join(names)) or "no finished measurement",
         settings=escape(settings_words(report)),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ptq_core.bench.report import BenchReport, CaseResult, DeviceReport, ModelResult
-from ptq_core.printable import printable
+from ptq_core.pages.csv_text import csv_text
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,6 @@ COLUMNS = (
 )
 
 
-FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What begins a formula in a spreadsheet, in both widths."""
-
-
 def rows(report: BenchReport) -> Iterator[tuple[Any, ...]]:
     """A row of values per device, case and model, in the order of COLUMNS."""
     for device in report.devices:
@@ -66,17 +60,5 @@ def rows(report: BenchReport) -> Iterator[tuple[Any, ...]]:
 
 
 def to_csv(report: BenchReport) -> str:
-    """The table as CSV (RFC 4180): a header, then the rows, numbers in full, words as `cell` writes them."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow([column.name for column in COLUMNS])
-    writer.writerows(map(cell, row) for row in rows(report))
-    return text.getvalue()
-
-
-def cell(value: Any) -> Any:
-    """``value`` as CSV takes it: words printable and never a formula (a `'` before them, which spreadsheets hide)."""
-    if not isinstance(value, str):
-        return value
-    words = printable(value)
-    return f"'{words}" if words.lstrip().startswith(FORMULAS) else words
+    """The table as CSV: a header, then the rows, numbers in full."""
+    return csv_text([column.name for column in COLUMNS], rows(report))

@@ -1,0 +1,1 @@
+"""The files of an analysis: JSON, CSV, the HTML page."""

@@ -169,10 +169,8 @@ def test_outputs_of_every_kind(tmp_path: Path) -> None:
     report = analyze(config(proto, tmp_path), samples=3)
     figures = {output.name: output.sqnr_db for output in report.outputs}
     assert figures[zero] is None
-    assert figures[best] is not None
-    assert 5 < figures[best] < 60
-    assert figures[nan] is not None
-    assert figures[nan] < 30
+    assert 5 < (figures[best] or 0) < 60
+    assert (figures[nan] or 99) < 30
     assert report.sqnr_db == min(db for db in figures.values() if db is not None)
     assert "NaN" not in to_json(report)
     page(report)

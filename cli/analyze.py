@@ -13,7 +13,7 @@ from ptq_cli.options import table
 from ptq_cli.quantize_flags import config_groups, overrides
 from ptq_cli.terminal import echo
 from ptq_core.analyze.report import Analysis
-from ptq_core.analyze.words import decibels, limit, share
+from ptq_core.analyze.words import decibels, limit, operators, share
 from ptq_core.config import AnalyzeConfig, load_config_as
 from ptq_core.files import STDOUT
 
@@ -85,7 +85,7 @@ def analyze(
     echo(*(f"warning: {warning}" for warning in report.warnings), err=True)
     echo(*(f"note: {note}" for note in report.notes), err=True)
     say(
-        f"{len(report.operators)} operators in int8, {report.float_operators} in float; "
+        f"{operators(len(report.operators))} in int8, {report.float_operators} in float; "
         f"calibrated on {report.pictures} pictures, compared on {report.samples}, in {report.seconds:.1f} s",
         f"all of them in int8: {decibels(report.sqnr_db)} (worst output)",
         "operators that cost most; dB of the model's worst output where the operator alone is int8, and alone is float:",
@@ -108,7 +108,7 @@ def _budget_lines(report: Analysis) -> Iterator[str]:
         elif budget.added in shown:
             yield f"{which}, the same list"
         else:
-            yield f"{which} with {share(budget.macs_share)}, {len(budget.added)} operators"
+            yield f"{which} with {share(budget.macs_share)}, {operators(len(budget.added))}"
             yield f"    skip_nodes: {json.dumps(list(budget.skip_nodes), ensure_ascii=False)}"
         shown.add(budget.added)
 

@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -66,9 +67,8 @@ def analyze(
     chain = Chain(proto, _starts(proto, units))
     unknown = [node.outputs[0] for node in prepared.model.graph if counted(node) and macs(node, {}) is None]
     inner = dict.fromkeys(str(value.name) for value in (*(unit.output for unit in units), *unknown))
-    with tqdm(desc="analyze", unit="run", disable=None, file=sys.stderr, leave=False) as bar:
-        walk = Walk(chain, rounding_of(variants.full), _feeds(proto, few), lambda runs: _advance(bar, runs))
-        bar.total = len(few) * (2 + 2 * len(units))
+    with tqdm(total=0, desc="analyze", unit="run", disable=None, file=sys.stderr, leave=False) as bar:
+        walk = Walk(chain, rounding_of(variants.full), _feeds(proto, few), partial(_advance, bar))
         base, inside, shapes = walk.compare(list(inner))
         alone = [walk.alone(variants.only(unit)) for unit in units]
         without = [walk.without(variants.without([str(unit.node.name)])) for unit in units]
@@ -173,5 +173,6 @@ def _budgets(
     return tuple(rows)
 
 
-def _advance(bar: tqdm[NoReturn], runs: int) -> None:
-    bar.update(runs)
+def _advance(bar: tqdm[NoReturn], done: int, more: int) -> None:
+    bar.total = (bar.total or 0) + more
+    bar.update(done)

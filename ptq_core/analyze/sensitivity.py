@@ -16,12 +16,14 @@ from ptq_core.graph.session import open_session, run_session
 from ptq_core.numerics.metrics import Noise
 
 MEMORY_BYTES = 200 * 2**20
-"""Bound of the values kept between two pieces, for all samples of a round and both models (one sample may exceed it)."""
+"""Bound of the values kept between two pieces, and of the outputs, for all samples of a round and both models (one sample may
+exceed it)."""
 
 
 @dataclass
 class _Side:
-    """A model that others differ from: the float one, or all of the configuration. ``outputs`` for each sample."""
+    """A model that others differ from: the float one, or all of the configuration. For each sample of a round what is alive,
+    and the outputs."""
 
     rounding: Rounding
     program: Program
@@ -30,7 +32,7 @@ class _Side:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A model that differs from ``side`` from piece ``start`` on, None: nowhere."""
 
     side: _Side
@@ -42,11 +44,11 @@ class _Job:
 class Walk:
     """``feeds``: for each sample what the model is fed. ``full`` is what the configuration rounds.
 
-    ``progress`` is called with the number of runs done of `runs`.
+    ``progress`` is called with numbers of runs: those that are done, and those that turn out to be needed.
     """
 
     def __init__(
-        self, chain: Chain, full: Rounding, feeds: Sequence[Alive], progress: Callable[[int], None]
+        self, chain: Chain, full: Rounding, feeds: Sequence[Alive], progress: Callable[[int, int], None]
     ) -> None:
         self._chain, self._feeds, self._progress = chain, feeds, progress
         self._float, self._full = (_Side(each, chain.program(each)) for each in (Rounding(), full))
@@ -56,10 +58,10 @@ class Walk:
         self, observed: Sequence[str]
     ) -> tuple[OutputNoise, dict[str, Noise], dict[str, tuple[int, ...]]]:
         """Run both models on every sample: noise at the outputs, of ``observed`` inner values, and the shapes of these."""
-        sides = (self._float, self._full)
-        programs = [self._chain.program(side.rounding, seen=observed) for side in sides]
+        programs = [self._chain.program(side.rounding, seen=observed) for side in (self._float, self._full)]
         base, inside = OutputNoise(self._chain.outputs), {name: Noise() for name in observed}
         shapes: dict[str, tuple[int, ...]] = {}
+        self._progress(0, 2 * len(self._feeds))
         for feed in self._feeds:
             alive, outputs = [feed, feed], [Alive(), Alive()]
             for index in range(len(self._chain.pieces)):
@@ -75,62 +77,66 @@ class Walk:
                     if wanted.dtype.kind == "f" and wanted.shape == got.shape:
                         inside[name].add(wanted, got)
             base.add(*outputs)
-            for side, found in zip(sides, outputs, strict=True):
-                side.outputs.append(found)
-            self._progress(2)
+            self._largest = max(self._largest, *map(_bytes, outputs))
+            self._progress(2, 0)
         return base, inside, shapes
 
-    def alone(self, rounding: Rounding) -> _Job:
+    def alone(self, rounding: Rounding) -> Job:
         """The float model but for ``rounding``."""
         return self._job(self._float, rounding)
 
-    def without(self, rounding: Rounding) -> _Job:
+    def without(self, rounding: Rounding) -> Job:
         """A model that is nearly all int8."""
         return self._job(self._full, rounding)
 
-    def run(self, jobs: Sequence[_Job]) -> list[OutputNoise]:
+    def run(self, jobs: Sequence[Job]) -> list[OutputNoise]:
         """Noise at the outputs of each of ``jobs``; after `compare`."""
-        by_start: dict[int, list[_Job]] = {}
+        by_start: dict[int, list[Job]] = {}
         for job in jobs:
             by_start.setdefault(len(self._chain.pieces) if job.start is None else job.start, []).append(job)
+        self._progress(0, len(jobs) * len(self._feeds))
         for first, last in self._rounds():
             self._round(first, last, by_start)
         return [job.noise for job in jobs]
 
     def written(self, model: bytes) -> OutputNoise:
-        """Noise at the outputs of ``model``, ModelProto bytes with integers in it; after `compare`."""
+        """Noise at the outputs of ``model``, ModelProto bytes with integers in it."""
         session = open_session(model, low_memory=True)
         noise = OutputNoise(self._chain.outputs)
         names = list(self._chain.outputs)
-        for feed, wanted in zip(self._feeds, self._float.outputs, strict=True):
+        self._progress(0, len(self._feeds))
+        for feed in self._feeds:
+            wanted = self._float.program.outputs(0, feed)
             results = run_session(
                 session, names, feed, rule="the model runs on the pictures", fix="check the export"
             )
             noise.add(wanted, dict(zip(names, results, strict=True)))
-            self._progress(1)
+            self._progress(1, 0)
         return noise
 
-    def _job(self, side: _Side, rounding: Rounding) -> _Job:
+    def _job(self, side: _Side, rounding: Rounding) -> Job:
         program = self._chain.program(rounding, like=side.program)
         start = program.first_difference(side.program)
-        return _Job(side, program, start, OutputNoise(self._chain.outputs))
+        return Job(side, program, start, OutputNoise(self._chain.outputs))
 
     def _rounds(self) -> Iterator[tuple[int, int]]:
-        size = max(1, MEMORY_BYTES // (2 * self._largest))
+        size = max(1, MEMORY_BYTES // (4 * self._largest))
         for first in range(0, len(self._feeds), size):
             yield first, min(first + size, len(self._feeds))
 
-    def _round(self, first: int, last: int, by_start: Mapping[int, Sequence[_Job]]) -> None:
+    def _round(self, first: int, last: int, by_start: Mapping[int, Sequence[Job]]) -> None:
         for side in (self._float, self._full):
             side.alive = list(self._feeds[first:last])
+            side.outputs = [side.program.outputs(0, feed) for feed in side.alive]
         end = len(self._chain.pieces)
         for index in range(end + 1):
             for job in by_start.get(index, ()):
-                for number, alive in enumerate(job.side.alive, start=first):
-                    changed = job.program.outputs(index, alive)
-                    job.noise.add(self._float.outputs[number], {**job.side.outputs[number], **changed})
+                for wanted, same, alive in zip(
+                    self._float.outputs, job.side.outputs, job.side.alive, strict=True
+                ):
+                    job.noise.add(wanted, {**same, **job.program.outputs(index, alive)})
                 job.program.close()
-                self._progress(last - first)
+                self._progress(last - first, 0)
             if index < max(by_start, default=0):
                 for side in (self._float, self._full):
                     side.alive = [side.program.step(index, alive)[0] for alive in side.alive]

@@ -24,3 +24,8 @@ def share(value: float | None) -> str:
 def limit(value: float) -> str:
     """A budget: `5 %`."""
     return f"{100 * value:g} %"
+
+
+def operators(count: int) -> str:
+    """`1 operator`, `3 operators`."""
+    return "1 operator" if count == 1 else f"{count} operators"

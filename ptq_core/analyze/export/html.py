@@ -13,7 +13,7 @@ from string import Template
 
 from ptq_core.analyze.export import charts
 from ptq_core.analyze.report import Analysis, Budget, Operator
-from ptq_core.analyze.words import decibels, limit, share
+from ptq_core.analyze.words import decibels, limit, operators, share
 from ptq_core.pages import style
 from ptq_core.pages.svg import escape
 from ptq_core.version import VERSION
@@ -52,11 +52,7 @@ def _headline(report: Analysis) -> str:
     if not best:
         return start
     (last,) = best
-    return f"{start}, {decibels(last.sqnr_db)} with {_operators_words(len(last.added))} in float"
-
-
-def _operators_words(count: int) -> str:
-    return "1 operator" if count == 1 else f"{count} operators"
+    return f"{start}, {decibels(last.sqnr_db)} with {operators(len(last.added))} in float"
 
 
 def _distinct(report: Analysis) -> list[Budget]:
@@ -71,7 +67,7 @@ def _distinct(report: Analysis) -> list[Budget]:
 def _tiles(report: Analysis) -> Iterator[str]:
     yield _tile("All in int8", decibels(report.sqnr_db), "worst output against FP32")
     for budget in _distinct(report):
-        below = f"{_operators_words(len(budget.added))}, {share(budget.macs_share)} of the MACs"
+        below = f"{operators(len(budget.added))}, {share(budget.macs_share)} of the MACs"
         yield _tile(f"At most {limit(budget.most_share)} in float", decibels(budget.sqnr_db), below)
 
 
@@ -99,7 +95,7 @@ def _budgets(report: Analysis) -> str:
         nodes = json.dumps(list(budget.skip_nodes), ensure_ascii=False)
         cards.append(
             f"<figure><figcaption><strong>{escape(decibels(budget.sqnr_db))}</strong> "
-            f"<small>{escape(_operators_words(len(budget.added)))} in float, {escape(share(budget.macs_share))} of the MACs "
+            f"<small>{escape(operators(len(budget.added)))} in float, {escape(share(budget.macs_share))} of the MACs "
             f"(at most {escape(limit(budget.most_share))})</small></figcaption>"
             f'<pre class="yaml">{escape(f"skip_nodes: {nodes}")}</pre></figure>'
         )
@@ -121,7 +117,7 @@ def _whole(value: float | None) -> str:
 
 
 def _signed(value: float | None) -> str:
-    return "–" if value is None or math.isinf(value) else f"{value:+.1f} dB"
+    return "–" if value is None or math.isinf(value) else f"{round(value, 1) + 0.0:+.1f} dB"
 
 
 def _input_db(each: Operator) -> float | None:

@@ -26,6 +26,7 @@ from ptq_core.calibration.decode import load_pictures
 from ptq_core.calibration.readers import labelled_pictures, pictures_in_folder
 from ptq_core.config import QuantizeConfig, load_config, parse_yaml_value
 from ptq_core.graph import io
+from ptq_core.graph.input_shapes import static_shape
 from ptq_core.quantize.deploy.targets import TARGETS
 from ptq_core.quantize.pipeline import quantize
 
@@ -111,7 +112,7 @@ def main() -> int:
         for deploy in TARGETS:
             files[f"deploy: {deploy}"] = _quantized(given, Path(folder) / deploy, deploy)
         config = _config(given, Path(folder), "ptq")
-        shape = io.static_shape(io.picture_input(io.load_model(given.model)))[1:]
+        shape = static_shape(io.picture_input(io.load_model(given.model)))[1:]
         paths = [picture.path for picture in pictures_in_folder(given.calibrate)]
         for words, few in (("onnxruntime's own", False), ("onnxruntime's own, reduce_range", True)):
             arrays = (array for _, array in load_pictures(paths, config.preprocess, shape))

@@ -28,7 +28,8 @@ from benchmarks.exit_codes import MISSED, MISSING, PASSED
 from benchmarks.make_models import MODELS, OPSET, PICTURES, pictures
 from benchmarks.performance_doc import replace_table
 from ptq_core.errors import PtqError
-from ptq_core.graph.io import load_model, picture_input, static_shape
+from ptq_core.graph.input_shapes import static_shape
+from ptq_core.graph.io import load_model, picture_input
 from ptq_core.optimize.pipeline import optimize
 from ptq_core.reports import VerifyReport
 

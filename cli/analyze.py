@@ -67,7 +67,7 @@ def analyze(
     json_path: Path | None,
     csv_path: Path | None,
     html_path: Path | None,
-    **flags: str | None,
+    **flags: str | tuple[str, ...] | None,
 ) -> None:
     """Find the operators that cost accuracy in int8, and which of them to leave in float.
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from ptq_cli.flags import group, option, path, switch
-from ptq_cli.options import Shape, parse_shapes
 from ptq_core.errors import InputError
+from ptq_core.options.shapes import Shape, parse_shapes
 
 SOURCE = ("model_dir", "model_filename", "param_filename", "model_file", "param_file", "input_shape")
 

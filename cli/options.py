@@ -1,52 +1,10 @@
-"""Words that commands share: shapes as they are typed, sizes and tables as they are printed."""
+"""Words that commands share: sizes and tables as they are printed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ptq_core.errors import InputError
 from ptq_core.printable import printable
-
-Shape = tuple[int, ...]
-
-
-def parse_shapes(texts: Sequence[str]) -> tuple[Shape, ...] | dict[str, Shape] | None:
-    """``1,3,224,224``, several ``1,3,224,224:1,5`` in the inputs' order, or ``NAME:1,3,224,224`` per input.
-
-    None for no text. Raises InputError for anything else.
-    """
-    if not texts:
-        return None
-    listed: list[Shape] = []
-    named: dict[str, Shape] = {}
-    for text in texts:
-        shapes = [_shape(part) for part in text.split(":")]
-        if all(shapes):
-            listed += [shape for shape in shapes if shape]
-            continue
-        name, _, last = text.rpartition(":")
-        shape = _shape(last)
-        if not name or shape is None:
-            raise InputError(
-                f"input shape `{text}`",
-                rule="a shape is whole numbers from 1 separated by commas, after `NAME:` for one of several inputs",
-                fix="e.g. 1,3,224,224 or image:1,3,224,224",
-            )
-        named[name] = shape
-    if listed and named:
-        raise InputError(
-            f"input shapes {' '.join(texts)}",
-            rule="either all shapes have a name or none",
-            fix="write NAME:SHAPE for every input",
-        )
-    return named or tuple(listed)
-
-
-def _shape(text: str) -> Shape | None:
-    parts = [part.strip() for part in text.strip("[] ").split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        return None
-    return tuple(int(part) for part in parts)
 
 
 def size_text(size_bytes: int) -> str:

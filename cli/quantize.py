@@ -14,7 +14,9 @@ from ptq_core.reports import LossReport, OutputLoss, QuantizeReport
 
 
 @command(*config_groups())
-def quantize(config: Path | None, assignments: tuple[str, ...], **flags: str | None) -> None:
+def quantize(
+    config: Path | None, assignments: tuple[str, ...], **flags: str | tuple[str, ...] | None
+) -> None:
     """Quantize an FP32 ONNX model with a folder of pictures.
 
     Writes model.onnx (standard QDQ ONNX, runs in onnxruntime) and quantization.json (every tensor's

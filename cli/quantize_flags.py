@@ -58,16 +58,17 @@ def _options(dotted: str) -> Iterator[click.Option]:
     name, hint = f.name.replace("_", "-"), value_type(cls, f.name)
     choices = f" ({', '.join(typing.get_args(hint))})" if typing.get_origin(hint) is Literal else ""
     text = f.metadata["help"] + choices + default_words(None if f.default is MISSING else f.default)
-    is_bool = hint is bool
+    is_bool, several = hint is bool, f.metadata["read"] is not None
     if f.default is True:
         text += f", also --no-{name}"
         yield option(f"--no-{name}", f"no__{_parameter(dotted)}", flag_value="false", hidden=True)
     yield option(
         f"--{name}",
         _parameter(dotted),
-        metavar=METAVARS.get(typing.get_origin(hint) or hint, "NAME"),
+        metavar="SHAPE" if several else METAVARS.get(typing.get_origin(hint) or hint, "NAME"),
         type=FileName(path_type=str) if hint is Path else None,
         is_flag=False,
+        multiple=several,
         flag_value="true" if is_bool else None,
         help=text,
     )
@@ -98,7 +99,9 @@ def config_groups(without: Container[str] = ()) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def overrides(assignments: Iterable[str], flags: Mapping[str, str | None]) -> dict[str, Any]:
+def overrides(
+    assignments: Iterable[str], flags: Mapping[str, str | tuple[str, ...] | None]
+) -> dict[str, Any]:
     """Dotted key → plain value of the ``flags`` and the ``assignments`` of --set, which win. Raises InputError."""
     given = _given_keys(flags)
     for assignment in assignments:
@@ -111,12 +114,14 @@ def overrides(assignments: Iterable[str], flags: Mapping[str, str | None]) -> di
     return given
 
 
-def _given_keys(flags: Mapping[str, str | None]) -> dict[str, Any]:
+def _given_keys(flags: Mapping[str, str | tuple[str, ...] | None]) -> dict[str, Any]:
     given = {}
     for dotted in (dotted for keys in KEYS.values() for dotted in keys):
         parameter = _parameter(dotted)
         text = flags.get(parameter) or flags.get(f"no__{parameter}")
-        if text is not None:
+        if isinstance(text, str):
             cls, f = _field(dotted)
             given[dotted] = from_text(cls, f.name, text)
+        elif text:
+            given[dotted] = text
     return given

@@ -121,11 +121,13 @@ def from_mapping(cls: type, values: Mapping[str, Any], where: str, prefix: str =
             rule="these keys have no default",
             fix="set them in the YAML file or with the flag of the same name",
         )
-    converted = {
-        name: _convert(hints[name], value, f"{prefix}{name}", where)
-        for name, value in values.items()
-        if value is not None or not _required(known[name])
-    }
+    converted = {}
+    for name, value in values.items():
+        read = known[name].metadata.get("read")
+        if read is not None and value is not None:
+            converted[name] = read(value)
+        elif value is not None or not _required(known[name]):
+            converted[name] = _convert(hints[name], value, f"{prefix}{name}", where)
     return cls(**converted)
 
 

@@ -14,6 +14,7 @@ from ptq_core.calibration.samples import GeneratorSamples
 from ptq_core.config import QuantizeConfig, from_mapping
 from ptq_core.errors import InputError
 from ptq_core.graph import io
+from ptq_core.graph.input_shapes import static_shape
 from ptq_core.options.quantize import DEFAULT_OP_TYPES
 from ptq_core.printable import printable
 from ptq_core.quantize.pipeline import (
@@ -145,7 +146,7 @@ class PostTrainingQuantization:
             passes = config.equalize or config.bias_correction or config.round_type == "adaround"
             if passes:  # GeneratorSamples starts anew only what can be
                 check_restartable(generator, kind)
-            inputs = {str(value.name): io.static_shape(value) for value in model.graph.inputs}
+            inputs = {str(value.name): static_shape(value) for value in model.graph.inputs}
             samples = GeneratorSamples(generator, inputs, config, batched=kind != "sample_generator")
         self._result = quantize_model(
             model, config, name=self._source.name, samples=samples, content_key=self._content_key

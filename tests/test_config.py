@@ -56,7 +56,7 @@ def test_yaml_is_read_and_flags_win(tmp_path: Path) -> None:
         ({"batch_size": True}, ["`batch_size` is True", "a whole number"]),
         ({"batch_size": 0}, ["`batch_size` is 0", "at least 1"]),
         ({"batch_nums": 10**30}, ["`batch_nums` is 10000", "a whole number below 2147483648"]),
-        ({"input_shape": [2**40, 3, 8, 8]}, ["`input_shape` is 1099511627776", "a whole number below"]),
+        ({"input_shape": [2**40, 3, 8, 8]}, ["`input_shape` is [1099511627776", "whole numbers from 1 to"]),
         ({"is_full_quantize": "yes please"}, ["`is_full_quantize`", "true or false"]),
         ({"algo": "KLL"}, ["`algo` is 'KLL'", "did you mean `KL`"]),
         ({"weight_bits": 0}, ["`weight_bits` is 0", "from 1 to 16"]),
@@ -69,6 +69,10 @@ def test_yaml_is_read_and_flags_win(tmp_path: Path) -> None:
         ({"preprocess": {"resize": [100000, 100000]}}, ["`preprocess.resize`", "from 1 to 16384"]),
         ({"preprocess": {"resize_short": 16385}}, ["`preprocess.resize_short`", "from 1 to 16384"]),
         ({"input_shape": [1, 3, 0, 4]}, ["`input_shape`"]),
+        ({"input_shape": [[1, 3], 4]}, ["`input_shape` is 4"]),
+        ({"input_shape": {"a": "1,3"}}, ["`input_shape` is '1,3'"]),
+        ({"input_shape": "a:1,x"}, ["input shape `a:1,x`"]),
+        ({"input_shape": 3}, ["`input_shape` is 3", "a mapping of the inputs' names"]),
         ({"quantizable_op_type": []}, ["`quantizable_op_type`"]),
         ({"store_int4": True}, ["`store_int4` is true, but `weight_bits` is 8"]),
         ({"algo": "weight_only", "bias_correction": True}, ["weight_only, together with"]),
@@ -143,7 +147,6 @@ def test_missing_file_and_missing_keys(tmp_path: Path) -> None:
     ("cls", "name", "text", "value"),
     [
         (QuantizeConfig, "quantizable_op_type", "conv2d, mul", ["conv2d", "mul"]),
-        (QuantizeConfig, "input_shape", "1,3,8,8", [1, 3, 8, 8]),
         (QuantizeConfig, "batch_nums", "4", 4),
         (QuantizeConfig, "is_full_quantize", "true", True),
         (QuantizeConfig, "model_dir", "12", "12"),
@@ -152,6 +155,21 @@ def test_missing_file_and_missing_keys(tmp_path: Path) -> None:
 )
 def test_flag_texts_become_plain_values(cls: type, name: str, text: str, value: Any) -> None:
     assert from_text(cls, name, text) == value
+
+
+@pytest.mark.parametrize(
+    ("given", "shapes"),
+    [
+        ([1, 3, 8, 8], ((1, 3, 8, 8),)),
+        ([[1, 3, 8, 8], [1, 5]], ((1, 3, 8, 8), (1, 5))),
+        ({"a": [1, 3], "b": []}, {"a": (1, 3), "b": ()}),
+        ("1,3,8,8:1,5", ((1, 3, 8, 8), (1, 5))),
+        (("a:1,3", "b:0:2,4"), {"a": (1, 3), "b:0": (2, 4)}),
+    ],
+)
+def test_shapes_in_yaml_python_and_flags(given: Any, shapes: Any) -> None:
+    config = load_config(None, {"model_dir": "m", "save_model_path": "s", "input_shape": given})
+    assert config.input_shape == shapes
 
 
 def test_grey_pictures_need_one_mean() -> None:

@@ -25,7 +25,7 @@ from ptq_core.analyze.report import Analysis, Budget, Operator, OutputFigure
 from ptq_core.analyze.rounding import rounding_of
 from ptq_core.analyze.sensitivity import Walk
 from ptq_core.analyze.variants import Variants
-from ptq_core.calibration.collect import stacked
+from ptq_core.calibration.feed import Feed
 from ptq_core.calibration.samples import Arrays
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
@@ -113,12 +113,10 @@ def _starts(proto: onnx.ModelProto, units: Sequence[Unit]) -> list[int]:
 
 def _feeds(proto: onnx.ModelProto, samples: Sequence[Arrays]) -> list[Alive]:
     """What to feed: a sample at a time, or as many as the model's batch is fixed to."""
-    types = {value.name: value.type.tensor_type for value in proto.graph.input}
-    dtypes = {name: onnx.helper.tensor_dtype_to_np_dtype(each.elem_type) for name, each in types.items()}
-    first = next(iter(types.values())).shape.dim
-    batch = max(1, first[0].dim_value if first else 1)
+    feed = Feed.of(proto.graph, [value.name for value in proto.graph.input])
+    batch = feed.batch or 1
     return [
-        {name: np.asarray(array) for name, array in stacked(samples[i : i + batch], dtypes, batch).items()}
+        {name: np.asarray(array) for name, array in feed.stacked(samples[i : i + batch], batch).items()}
         for i in range(0, len(samples), batch)
     ]
 

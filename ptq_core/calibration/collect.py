@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ptq_core.calibration.feed import Feed
 from ptq_core.calibration.samples import Read, Skipped
 from ptq_core.calibration.statistics import Scratch, TensorStatistics
 from ptq_core.errors import InputError
@@ -58,8 +59,8 @@ def collect_statistics(
 ) -> Generator[Collected, None, None]:
     """Yield where the collection stands after each micro-batch, at last after all ``samples``.
 
-    ``model_bytes`` is a serialized ModelProto that is fed ``inputs``; their first dimension is the batch, open or fixed. A
-    sample has an array for each of them, of the input's shape without the batch; bad ones are passed over. An input may
+    ``model_bytes`` is a serialized ModelProto that is fed ``inputs``; their first dimension is the batch, open or fixed, but
+    for `whole_inputs`. A sample has an array for each of them, without the batch; bad ones are passed over. An input may
     itself be observed. The statistics are those of ``tensor_names``, in that order, and change when the next state is asked for.
     ``resume`` continues an earlier collection, whose statistics are taken over: ``samples`` then starts at its
     end. ``total`` (for the progress bar) is the expected number of samples. Micro-batches are cut by memory only; the
@@ -150,7 +151,8 @@ class Runner:
         provider: Provider = "cpu",
         threads: int = 0,
     ) -> None:
-        model, self.fixed_batch, self.types = _observed_model(model_bytes, names, inputs)
+        model, self.feed = _observed_model(model_bytes, names, inputs)
+        self.fixed_batch = self.feed.batch
         self.observed_inputs = [name for name in names if name in inputs]
         self.outputs = [name for name in names if name not in inputs]
         self.session = (
@@ -163,7 +165,7 @@ class Runner:
     def run(self, samples: Sequence[Mapping[str, NDArray[Any]]]) -> Iterator[tuple[Observed, int]]:
         """Yield (observed tensors, number of samples in them), in order: one pair, or one per sample if need be."""
         rows = len(samples)
-        feed = stacked(samples, self.types, self.fixed_batch or rows)
+        feed = self.feed.stacked(samples, self.fixed_batch or rows)
         try:
             results = self._results(feed)
         except InputError:
@@ -192,7 +194,10 @@ class Runner:
         self, feed: Mapping[str, NDArray[Any]], results: Sequence[NDArray[Any]], rows: int
     ) -> Observed:
         padding = (self.fixed_batch or rows) - rows
-        arrays: Observed = {name: _checked(feed[name], name)[:rows] for name in self.observed_inputs}
+        arrays: Observed = {
+            name: _checked(feed[name], name)[: None if name in self.feed.whole else rows]
+            for name in self.observed_inputs
+        }
         for name, array in zip(self.outputs, results, strict=True):
             arrays[name] = _without_padding(_checked(array, name), rows, padding)
         if not self.measured:
@@ -203,40 +208,11 @@ class Runner:
         return arrays
 
 
-def stacked(
-    samples: Sequence[Mapping[str, NDArray[Any]]], types: Mapping[str, np.dtype[Any]], batch: int
-) -> dict[str, NDArray[Any]]:
-    """What to feed a model for ``samples``: by input name of ``types`` an array of that type, [batch, …].
-
-    The last sample is repeated where there are fewer than ``batch``. Raises InputError where a type cannot be converted.
-    """
-    padded = [*samples, *[samples[-1]] * (batch - len(samples))]
-    return {
-        name: _cast(_stack([sample[name] for sample in padded]), dtype, name) for name, dtype in types.items()
-    }
-
-
 def _without_padding(array: NDArray[np.float32], rows: int, padding: int) -> NDArray[np.float32]:
     """Drop the rows that belong to the repeated last sample; a tensor not split by samples is kept whole."""
     if not padding or not array.ndim or len(array) % (rows + padding):
         return array
     return array[: len(array) // (rows + padding) * rows]
-
-
-def _stack(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    return (
-        arrays[0][np.newaxis] if len(arrays) == 1 else np.stack(arrays)
-    )  # large models run one by one: no copy
-
-
-def _cast(array: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
-    if np.can_cast(array.dtype, dtype, "same_kind"):
-        return array.astype(dtype, copy=False)
-    raise InputError(
-        f"a sample of the input `{name}` is {array.dtype}",
-        rule=f"the model takes {dtype}; numbers are converted to it, but not complex to real or real to whole ones",
-        fix=f"convert it to {dtype}",
-    )
 
 
 def _checked(array: object, name: str) -> NDArray[np.float32]:
@@ -249,10 +225,8 @@ def _checked(array: object, name: str) -> NDArray[np.float32]:
     )
 
 
-def _observed_model(
-    model_bytes: bytes, names: Sequence[str], fed: Sequence[str]
-) -> tuple[bytes, int | None, dict[str, np.dtype[Any]]]:
-    """The model with exactly ``names`` (but those in ``fed``) as outputs; its fixed batch size or None if open; types to feed.
+def _observed_model(model_bytes: bytes, names: Sequence[str], fed: Sequence[str]) -> tuple[bytes, Feed]:
+    """The model with exactly ``names`` (but those in ``fed``) as outputs, and how it is fed.
 
     onnxruntime keeps graph outputs through its fusions, and drops the nodes that none of them needs.
     """
@@ -278,7 +252,4 @@ def _observed_model(
     outputs = [known.get(name) or onnx.ValueInfoProto(name=name) for name in names if name not in fed]
     del graph.output[:]
     graph.output.extend(outputs)
-    first = inputs[fed[0]].shape.dim
-    fixed = first[0].dim_value if first and first[0].HasField("dim_value") else 0
-    types = {name: onnx.helper.tensor_dtype_to_np_dtype(inputs[name].elem_type) for name in fed}
-    return model.SerializeToString(), fixed if fixed > 0 else None, types
+    return model.SerializeToString(), Feed.of(graph, fed)

@@ -18,13 +18,13 @@ from ptq_core.inputs import is_lack, load_arrays
 from ptq_core.options.calibration import CalibrationOptions
 
 Arrays = dict[str, NDArray[Any]]
-"""One sample: an array per model input, by name, each of the input's shape without the batch."""
+"""One sample: an array per model input, by name, each of the input's shape without the batch, if it has one."""
 
 Sample = Mapping[str, Any] | Sequence[Any] | NDArray[Any]
 """What a generator may yield: arrays by input name, a tuple or list of arrays in the inputs' order, or the one array."""
 
 Shapes = Mapping[str, Sequence[int]]
-"""Input name → its shape, the batch (of any size) first; in the model's order."""
+"""Input name → its shape, the batch (of any size) first but for those of `whole_inputs`; in the model's order."""
 
 Skipped = tuple[Path, str]
 """A bad file that was passed over, and why."""
@@ -34,6 +34,15 @@ ARRAY_SUFFIXES = (".npy", ".npz")
 
 MOST_SAMPLE_BYTES = 64 << 20
 """Of a sample, where the model does not ask for more."""
+
+
+def whole_inputs(inputs: Shapes) -> frozenset[str]:
+    """Those of ``inputs`` without a batch: the first dimension is not that of the first input, or there is none.
+
+    A state [2, 1, 128] beside a signal [1, 576], a rate []: a sample has their whole array.
+    """
+    batch = next((shape[0] for shape in inputs.values() if len(shape)), 1)
+    return frozenset(name for name, shape in inputs.items() if not len(shape) or shape[0] != batch)
 
 
 @dataclass(frozen=True)
@@ -69,12 +78,14 @@ class GeneratorSamples:
             return
         for index, batch in enumerate(islice(yielded, nums)):
             arrays = as_arrays(batch, self.inputs, f"batch {index}", batched=True)
-            for row in range(len(next(iter(arrays.values())))):
-                yield {name: array[row] for name, array in arrays.items()}
+            whole = whole_inputs(self.inputs)
+            rows = next((len(array) for name, array in arrays.items() if name not in whole), 1)
+            for row in range(rows):
+                yield {name: array if name in whole else array[row] for name, array in arrays.items()}
 
 
 def as_arrays(sample: Sample, inputs: Shapes, name: str, *, batched: bool = False) -> Arrays:
-    """``sample`` as new arrays by input name; with ``batched`` every array has a batch, of one size, as first dimension.
+    """``sample`` as new arrays by input name; with ``batched`` they have a batch, of one size, as first dimension.
 
     They are copies: a generator may fill the same buffers again while its earlier samples are still in use.
 
@@ -86,16 +97,20 @@ def as_arrays(sample: Sample, inputs: Shapes, name: str, *, batched: bool = Fals
         raise InputError(
             f"{name} is not an array: {error}", rule="a sample is made of arrays", fix="correct the generator"
         ) from error
+    whole = whole_inputs(inputs)
     for key, array in arrays.items():
-        made, wanted = array.shape[1:] if batched else array.shape, tuple(inputs[key][1:])
-        if made != wanted or array.ndim != len(wanted) + batched:
-            batch = " with the batch first" if batched else ", without the batch dimension"
+        with_batch = batched and key not in whole
+        made = array.shape[1:] if with_batch else array.shape
+        wanted = tuple(inputs[key] if key in whole else inputs[key][1:])
+        if made != wanted or array.ndim != len(wanted) + with_batch:
+            batch = " with the batch first" if with_batch else ", without the batch dimension"
+            batch = "" if key in whole else batch
             raise InputError(
                 f"{name} has {list(array.shape)} for the input `{key}`",
                 rule=f"the model takes {list(wanted)}{batch}",
                 fix="yield single samples" if made[1:] == wanted else "preprocess it to the model's shape",
             )
-    sizes = {len(array) for array in arrays.values()} if batched else {1}
+    sizes = {len(array) for key, array in arrays.items() if key not in whole} if batched else {1}
     if len(sizes) > 1 or 0 in sizes:
         raise InputError(
             f"{name} holds {' and '.join(map(str, sorted(sizes)))} samples",
@@ -134,7 +149,9 @@ def load_sample(
 
 def _most_bytes(inputs: Shapes) -> int:
     """Of the file of a sample: values of 16 bytes, or what a sample of another size may have, so that its shape is named."""
-    return max(MOST_SAMPLE_BYTES, 16 * sum(math.prod(shape[1:]) for shape in inputs.values()))
+    whole = whole_inputs(inputs)
+    values = (math.prod(shape if name in whole else shape[1:]) for name, shape in inputs.items())
+    return max(MOST_SAMPLE_BYTES, 16 * sum(values))
 
 
 def _by_name(sample: Sample, inputs: Shapes, name: str, batched: bool) -> Mapping[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -26,16 +25,13 @@ from ptq_core.graph.guards import (
     open_impossible_dims,
 )
 from ptq_core.graph.inline_functions import check_functions, inline_functions
+from ptq_core.graph.input_shapes import InputShapes, fix_input_shapes
 from ptq_core.graph.opsets import upgrade_old_opset
 from ptq_core.graph.scopes import name_nodes
 from ptq_core.graph.type_check import check_constant_types
 from ptq_core.graph.weights import Array, attach, detach
 from ptq_core.graph.wire import parse_model
 from ptq_core.inputs import is_lack
-
-Shape = tuple[int, ...]
-InputShapes = Shape | Sequence[Shape] | Mapping[str, Shape]
-"""Shapes of the model's inputs: that of the only one, all in their order, or some by their names."""
 
 PADDLE_FILES = ("__model__", "inference.pdmodel", "model.pdmodel", "inference.json")
 """What PaddlePaddle calls a saved model."""
@@ -135,7 +131,7 @@ def _load(path: Path, params_filename: str | None, input_shape: InputShapes | No
     open_impossible_dims(proto)
     onnx.checker.check_model(proto)
     if input_shape is not None:
-        _fix_input_shape(proto, input_shape, weights)
+        fix_input_shapes(proto, input_shape, weights)
     name_nodes(proto)
     proto, converted = _flattened(proto, path, weights)
     proto = upgrade_old_opset(proto, path)
@@ -302,21 +298,6 @@ def picture_input(model: ir.Model) -> ir.Value:
     return inputs[0]
 
 
-def static_shape(value: ir.Value, *, batch: int = 1) -> tuple[int, ...]:
-    """The shape of input ``value`` with an open batch dimension set to ``batch``; other open dimensions are an InputError."""
-    dims = list(value.shape) if value.shape is not None else []
-    shape = [d if isinstance(d, int) else -1 for d in dims]
-    if shape and shape[0] < 1:
-        shape[0] = batch
-    if value.shape is None or any(d < 1 for d in shape):
-        raise InputError(
-            f"input `{value.name}` has the open shape {[d if isinstance(d, int) else str(d) for d in dims]}",
-            rule="all dimensions but the batch must be known",
-            fix="set input_shape, e.g. 1,3,224,224",
-        )
-    return tuple(shape)
-
-
 def _read(path: Path) -> onnx.ModelProto:
     try:
         proto = parse_model(path)
@@ -347,50 +328,3 @@ def _drop_constant_inputs(proto: onnx.ModelProto) -> None:
     del proto.graph.input[:]
     proto.graph.input.extend(fed)
     proto.ir_version = max(proto.ir_version, 8)
-
-
-def _fix_input_shape(proto: onnx.ModelProto, shapes: InputShapes, weights: Container[str]) -> None:
-    inputs = [value for value in proto.graph.input if value.name not in weights]
-    by_name = _shapes_by_name([value.name for value in inputs], shapes)
-    for value in inputs:
-        shape = by_name.get(value.name)
-        if shape is None:
-            continue
-        dims = value.type.tensor_type.shape.dim
-        fits = len(dims) == len(shape) and all(
-            not d.HasField("dim_value") or d.dim_value == s for d, s in zip(dims, shape, strict=True)
-        )
-        if not fits:
-            declared = [d.dim_param or d.dim_value for d in dims]
-            raise InputError(
-                f"input_shape {list(shape)} does not fit input `{value.name}` {declared}",
-                rule="input_shape fills open dimensions and repeats the fixed ones",
-                fix="correct input_shape",
-            )
-        for d, s in zip(dims, shape, strict=True):
-            d.dim_value = s
-    del proto.graph.value_info[:]
-
-
-def _shapes_by_name(names: list[str], shapes: InputShapes) -> Mapping[str, Shape]:
-    """``shapes`` by the inputs' ``names``; InputError for an unknown name or another number of shapes."""
-    if isinstance(shapes, Mapping):
-        unknown = [name for name in shapes if name not in names]
-        if unknown:
-            near = difflib.get_close_matches(unknown[0], names, n=1)
-            raise InputError(
-                f"input_shape names `{unknown[0]}`, which is no input",
-                rule=f"the model's inputs are {', '.join(names)}",
-                fix=f"did you mean `{near[0]}`?" if near else "correct the name",
-            )
-        return shapes
-    listed = [shape for shape in shapes if not isinstance(shape, int)]
-    if len(listed) != len(shapes):
-        listed = [tuple(size for size in shapes if isinstance(size, int))]
-    if len(listed) != len(names):
-        raise InputError(
-            f"{len(listed)} input_shape for {len(names)} inputs ({', '.join(names)})",
-            rule="shapes without names are given for every input, in the model's order",
-            fix="give all of them, separated by `:`, or NAME:SHAPE",
-        )
-    return dict(zip(names, listed, strict=True))

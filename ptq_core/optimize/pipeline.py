@@ -24,7 +24,8 @@ from ptq_core.flatfile.tensors import Array, DType
 from ptq_core.flatfile.writer import write_file
 from ptq_core.graph.dialects import one_dialect
 from ptq_core.graph.float32 import conversion_note
-from ptq_core.graph.io import InputShapes, load_model, save_model, to_bytes
+from ptq_core.graph.input_shapes import InputShapes
+from ptq_core.graph.io import load_model, save_model, to_bytes
 from ptq_core.graph.passes import simplify
 from ptq_core.graph.weights import release_constants
 from ptq_core.memory import give_back_freed

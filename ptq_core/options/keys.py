@@ -5,15 +5,20 @@ The command line, the checks and the documentation come from these fields.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 from ptq_core.errors import InputError, cut
 
 
-def key(help_text: str, default: Any = MISSING) -> Any:
-    """A key: a dataclass field with its help text; required when it has no default."""
-    metadata = {"help": help_text}
+def key(help_text: str, default: Any = MISSING, *, read: Callable[[Any], Any] | None = None) -> Any:
+    """A key: a dataclass field with its help text; required when it has no default.
+
+    ``read`` makes its value of what YAML, Python or the command line have, where the type alone does not say how; its flag
+    may then be given several times.
+    """
+    metadata = {"help": help_text, "read": read}
     return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
 
 

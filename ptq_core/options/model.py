@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptq_core.options.keys import Options, bad_value, key
+from ptq_core.options.keys import Options, key
+from ptq_core.options.shapes import InputShapes, read_shapes
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,9 @@ class ModelOptions(Options):
     params_filename: str | None = key(
         "name of the external-data file in model_dir, if the model has one", None
     )
-    input_shape: tuple[int, ...] | None = key("the input's shape, where the model leaves it open", None)
-
-    def __post_init__(self) -> None:
-        if self.input_shape is not None and any(value < 1 for value in self.input_shape):
-            raise bad_value("input_shape", list(self.input_shape), "dimensions of at least 1")
-        super().__post_init__()
+    input_shape: InputShapes | None = key(
+        "for open dimensions, kept in the written model: 1,3,224,224; of several inputs 1,3,224,224:1,5 in order,"
+        " or one NAME:1,3,224,224 each",
+        None,
+        read=read_shapes,
+    )

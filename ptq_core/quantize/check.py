@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ptq_core.errors import DeviceError, InputError, PtqError
 from ptq_core.graph import io
+from ptq_core.graph.input_shapes import static_shape
 from ptq_core.graph.session import open_session, run_session
 
 Feeds = Mapping[str, NDArray[Any]]
@@ -56,7 +57,7 @@ def example_inputs(model: ir.Model) -> dict[str, NDArray[Any]]:
     feeds: dict[str, NDArray[Any]] = {}
     for value in model.graph.inputs:
         try:
-            shape = io.static_shape(value) if value.shape is None or len(value.shape) else ()
+            shape = static_shape(value) if value.shape is None or len(value.shape) else ()
         except InputError:
             return {}
         dtype = (value.dtype or ir.DataType.FLOAT).numpy()

@@ -12,7 +12,7 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ptq_core.calibration.collect import stacked
+from ptq_core.calibration.feed import Feed
 from ptq_core.calibration.samples import Arrays, Shapes
 from ptq_core.graph.edits import constant_array
 from ptq_core.graph.session import open_session, run_session
@@ -154,18 +154,14 @@ class _Model:
         self.outputs = [value.name for value in graph.output]
         more = [name for name in dict.fromkeys(watched) if name not in self.outputs]
         graph.output.extend(onnx.ValueInfoProto(name=name) for name in more)
-        types = {value.name: value.type.tensor_type for value in graph.input}
-        self._types = {
-            name: onnx.helper.tensor_dtype_to_np_dtype(each.elem_type) for name, each in types.items()
-        }
-        first = next(iter(types.values())).shape.dim
-        self.batch = (first[0].dim_value or None) if first else None
+        self._feed = Feed.of(graph, [value.name for value in graph.input])
+        self.batch = self._feed.batch
         self._names = [*self.outputs, *more]
         self._session = open_session(proto.SerializeToString(), low_memory=True)
 
     def run(self, samples: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
         """Every output and watched value, of the samples and, where there are fewer than a batch, of the last one again."""
-        feed = stacked(samples, self._types, self.batch or len(samples))
+        feed = self._feed.stacked(samples, self.batch or len(samples))
         results = run_session(
             self._session,
             self._names,

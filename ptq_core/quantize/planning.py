@@ -16,6 +16,7 @@ from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.graph import io
 from ptq_core.graph.float32 import conversion_note
+from ptq_core.graph.input_shapes import static_shape
 from ptq_core.graph.opsets import upgrade_opset
 from ptq_core.graph.passes import simplify
 from ptq_core.options.quantize import QuantizeOptions
@@ -182,7 +183,7 @@ def needs_wide_opset(options: QuantizeOptions) -> bool:
 
 def input_shapes(model: ir.Model) -> dict[str, tuple[int, ...]]:
     """Input name → its shape, with a batch of 1 where it is open."""
-    return {str(value.name): io.static_shape(value) for value in model.graph.inputs}
+    return {str(value.name): static_shape(value) for value in model.graph.inputs}
 
 
 def _weights(

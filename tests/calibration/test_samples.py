@@ -146,6 +146,61 @@ def test_several_inputs(tmp_path: Path, form: str) -> None:
         assert result.statistics["a"].minimum == -2
 
 
+STATE = {"a": (1, 2), "state": (2, 1, 3), "rate": ()}
+"""Beside ``a``, inputs without a batch."""
+
+
+def with_state(batch: int | str) -> bytes:
+    """c = a · rate + the state's first numbers, for tests of inputs without a batch."""
+    constants = {"from": [0, 0], "to": [1, 2], "axes": [0, 2], "axis": [0]}
+    nodes = [
+        helper.make_node("Mul", ["a", "rate"], ["scaled"]),
+        helper.make_node("Slice", ["state", "from", "to", "axes"], ["first"]),
+        helper.make_node("Squeeze", ["first", "axis"], ["row"]),
+        helper.make_node("Add", ["scaled", "row"], ["c"]),
+    ]
+    tensors = [helper.make_tensor(n, TensorProto.INT64, [len(v)], v) for n, v in constants.items()]
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("a", [batch, 2]), ("state", [2, 1, 3]), ("rate", []))
+    ]
+    c = helper.make_tensor_value_info("c", TensorProto.FLOAT, [batch, 2])
+    graph = helper.make_graph(nodes, "g", inputs, [c], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("batch", ["N", 1])
+@pytest.mark.parametrize("form", ["tuple", "dict"])
+def test_inputs_without_a_batch(tmp_path: Path, batch: int | str, form: str) -> None:
+    def sample(i: int) -> Any:
+        arrays = (np.full(2, i, np.float32), np.full((2, 1, 3), 10 * i, np.float32), np.float32(2))
+        return arrays if form == "tuple" else dict(zip(STATE, arrays, strict=True))
+
+    samples = [sample(i) for i in range(4)]
+    result = calibrate(with_state(batch), ["c", "state"], config(tmp_path), STATE, samples=samples)
+    assert result.pictures == 4
+    assert (result.statistics["c"].minimum, result.statistics["c"].maximum) == (0, 36)
+    assert result.statistics["state"].maximum == 30
+    wrong = [{"a": np.zeros(2), "state": np.zeros((1, 3)), "rate": 2.0}]
+    with pytest.raises(InputError, match=r"\[1, 3\] for the input `state`\n.*takes \[2, 1, 3\]\n"):
+        calibrate(with_state(batch), ["c"], config(tmp_path), STATE, samples=wrong)
+
+
+def test_a_fixed_batch_beside_inputs_without_one(tmp_path: Path) -> None:
+    """Samples that the model takes at once share them."""
+    shapes = {**STATE, "a": (3, 2)}
+    state, rate = np.full((2, 1, 3), 7, np.float32), np.float32(2)
+    given: list[dict[str, Any]] = [
+        {"a": np.full(2, i, np.float32), "state": state, "rate": rate} for i in range(4)
+    ]
+    result = calibrate(with_state(3), ["c"], config(tmp_path), shapes, samples=given)
+    assert (result.statistics["c"].minimum, result.statistics["c"].maximum) == (7, 13)
+    given[1]["state"] = np.zeros((2, 1, 3), np.float32)
+    with pytest.raises(InputError, match="differ in the input `state`"):
+        calibrate(with_state(3), ["c"], config(tmp_path), shapes, samples=given)
+
+
 def test_array_files(tmp_path: Path, two_steps: MakeModel) -> None:
     folder = tmp_path / "samples"
     folder.mkdir()

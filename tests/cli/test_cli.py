@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
 from PIL import Image
 
 from ptq_cli import main
@@ -172,6 +173,44 @@ def test_opt_with_an_input_shape(workspace: Path, capsys: pytest.CaptureFixture[
     assert "input_shape" in err
     assert ptq(capsys, *arguments, "--input-shape", "1,3,8,12")[0] == 0
     assert (workspace / "open.nb").is_file()
+
+
+def test_quantize_remembers_shapes_of_several_inputs(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A picture, a state whose batch is its second dimension, a number: a sample has the last two as they are."""
+    b = Builder()
+    mean = b.node("GlobalAveragePool", "mean", [b.conv("conv", "input", 3, 4)])
+    first = b.node("Gather", "first", ["state", b.constant("zero", np.int64(0))], axis=0)
+    total = b.node("Add", "sum", [b.node("Flatten", "flat", [mean]), first])
+    model = b.model(b.node("Mul", "scaled", [total, "gain"]), shape=("N", 3, "H", "W"))
+    extra: dict[str, list[int | str]] = {"state": [2, "N", 4], "gain": []}
+    for name, shape in extra.items():
+        model.graph.input.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
+    model.graph.output[0].CopyFrom(
+        helper.make_tensor_value_info("scaled/out", onnx.TensorProto.FLOAT, ["N", 4])
+    )
+    save(model, workspace / "several")
+    random = np.random.default_rng(0)
+    (workspace / "arrays").mkdir()
+    for i in range(4):
+        arrays = {"input": (3, 8, 12), "state": (2, 1, 4), "gain": ()}
+        drawn = {name: random.standard_normal(shape).astype(np.float32) for name, shape in arrays.items()}
+        np.savez(workspace / "arrays" / f"{i}.npz", **drawn)  # type: ignore[arg-type]
+    arguments = ["quantize", "--model-dir", "several", "--image-dir", "arrays", "--save-model-path", "int8"]
+    code, _, err = ptq(capsys, *arguments)
+    assert code == 2
+    assert "set input_shape, e.g. input:1,3,224,224\n" in err, "the state's open dimension is the batch"
+    code, _, err = ptq(capsys, *arguments, "--input-shape", "inptu:1,3,8,12")
+    assert code == 2
+    assert "did you mean `input`" in err
+    assert ptq(capsys, *arguments, "--input-shape", "input:1,3,8,12")[0] == 0
+    loaded = onnx.load(workspace / "int8" / "model.onnx")
+    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in loaded.graph.input}
+    assert shapes == {"input": [1, 3, 8, 12], "state": [2, 1, 4], "gain": []}
+    both = ["--input-shape", "input:1,3,8,12", "--input-shape", "state:2,1,4"]
+    assert ptq(capsys, *arguments, *both)[0] == 0
+    assert ptq(capsys, "opt", "--model-dir", "int8", "--optimize-out", "s", "--valid-targets", "host")[0] == 0
 
 
 @pytest.mark.parametrize("flags", [["--activation-bits", "16"], ["--weight-bits", "4", "--store-int4"]])

@@ -15,13 +15,13 @@ from onnx import TensorProto, helper
 
 from ptq_cli import main
 from ptq_cli.opt_flags import GROUPS, READ_BY_LISTING, REFUSED, Flags
-from ptq_cli.options import parse_shapes
 from ptq_core.errors import InputError
 from ptq_core.flatfile import layout
 from ptq_core.flatfile.reader import load_program
 from ptq_core.graph.session import open_session
 from ptq_core.optimize.lowering.operators import OPERATORS
 from ptq_core.optimize.supported import DIALECTS
+from ptq_core.options.shapes import parse_shapes
 from ptq_core.runtime import Program
 from tests.models import Builder, mobile_block, save
 

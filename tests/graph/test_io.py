@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,7 +12,9 @@ from onnx import helper
 
 from ptq_core.errors import InputError
 from ptq_core.graph import io, opsets
+from ptq_core.graph.input_shapes import static_shape
 from ptq_core.graph.session import open_session
+from ptq_core.options.shapes import parse_shapes
 from tests.models import Builder, mobile_block, save
 
 
@@ -167,13 +170,60 @@ def test_input_shapes(tmp_path: Path) -> None:
     model = b.model(b.conv("conv", "input", 3, 4), shape=("N", 3, "H", "W"))
     path = save(model, tmp_path)
     with pytest.raises(InputError, match=r"open shape \['N', 3, 'H', 'W'\][\s\S]*set input_shape"):
-        io.static_shape(io.picture_input(io.load_model(path)))
+        static_shape(io.picture_input(io.load_model(path)))
     loaded = io.load_model(path, input_shape=(1, 3, 8, 12))
-    assert io.static_shape(io.picture_input(loaded)) == (1, 3, 8, 12)
+    assert static_shape(io.picture_input(loaded)) == (1, 3, 8, 12)
     assert loaded.graph.outputs[0].shape == (1, 4, 8, 12)
     for wrong in ((1, 4, 8, 8), (3, 8, 8)):
         with pytest.raises(InputError, match="does not fit input"):
             io.load_model(path, input_shape=wrong)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "example"),
+    [
+        ({"x": ["N", 3, "H", "W"]}, "1,3,224,224"),
+        ({"x": ["N", "C", "H", "W"]}, "1,3,224,224"),
+        ({"x": ["N", 1, 32, "W"]}, "1,1,32,224"),
+        ({"x": ["N", "H", "W", 3]}, "1,224,224,3"),
+        ({"x": ["N", "samples"]}, "1,100"),
+        ({"x": ["N", 80, "frames"]}, "1,80,100"),
+        ({"x": ["N", 1, "samples"]}, "1,1,100"),
+        ({"x": ["N", "T"], "y": ["N", 4, "T"]}, "x:1,100 and y:1,4,100"),
+        ({"x": ["N", 4], "y": [2, "N", "T"]}, "y:2,1,100"),
+        ({"x": ["N", 4], "y": [2, "M", 4]}, "y:2,100,4"),
+    ],
+)
+def test_shapes_of_a_hint_fit(tmp_path: Path, shapes: dict[str, Any], example: str) -> None:
+    inputs = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in shapes.items()]
+    nodes = [helper.make_node("Relu", [name], [f"{name}/out"], name=name) for name in shapes]
+    outputs = [
+        helper.make_tensor_value_info(f"{n}/out", onnx.TensorProto.FLOAT, s) for n, s in shapes.items()
+    ]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", inputs, outputs),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    path = save(model, tmp_path)
+    loaded = io.load_model(path)
+    with pytest.raises(InputError) as caught:
+        _ = [static_shape(value) for value in loaded.graph.inputs]
+    assert caught.value.fix == f"set input_shape, e.g. {example}"
+    given = parse_shapes(example.split(" and "))
+    for value in io.load_model(path, input_shape=given).graph.inputs:
+        assert min(static_shape(value)) > 0
+
+
+def test_a_name_of_a_dimension_is_one_size(tmp_path: Path) -> None:
+    b = Builder()
+    model = b.model(b.node("Mul", "mul", ["input", "other"]), shape=("N", 3, "H", "W"))
+    model.graph.input.append(helper.make_tensor_value_info("other", onnx.TensorProto.FLOAT, [1, 1, "H", "K"]))
+    model.graph.output[0].CopyFrom(
+        helper.make_tensor_value_info("mul/out", onnx.TensorProto.FLOAT, ["N", 3, "H", "W"])
+    )
+    loaded = io.load_model(save(model, tmp_path), input_shape={"input": (1, 3, 8, 12)})
+    assert [str(d) for d in loaded.graph.inputs[1].shape or ()] == ["1", "1", "8", "K"]
 
 
 def test_one_float_input_is_needed(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ REFUSED: dict[str, tuple[Graph, int, list[str]]] = {
         many_unsupported,
         17,
         [
-            "Bernoulli (2): head/noise, neck/noise",
+            "Bernoulli (2), it draws random numbers: every run would differ: head/noise, neck/noise",
             "RandomNormalLike (1): head/normal",
             "Resize (1), its mode, coordinates or rounding are unknown: linear, middle, round_prefer_floor: neck/up",
             "head/running",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ptq_core.config import QuantizeConfig
 from ptq_core.graph import io
+from ptq_core.graph.input_shapes import static_shape
 from ptq_core.graph.session import open_session
 from ptq_core.numerics.metrics import sqnr_db
 from ptq_core.quantize.pipeline import quantize_model
@@ -54,7 +55,7 @@ def quantized(proto: onnx.ModelProto, folder: Path, **keys: Any) -> Quantized:
 
     config = QuantizeConfig(model_dir=folder, save_model_path=folder / "out", **keys)
     loaded = io.load_model(save(proto, folder))
-    result = quantize_model(loaded, config, samples=samples(io.static_shape(loaded.graph.inputs[0])[1:]))
+    result = quantize_model(loaded, config, samples=samples(static_shape(loaded.graph.inputs[0])[1:]))
     model = ir.to_proto(result.model)
     onnx.checker.check_model(model, full_check=True)
     return Quantized(proto, model, result.details, save(model, folder, "int8.onnx"))

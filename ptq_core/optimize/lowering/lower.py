@@ -9,7 +9,7 @@ import onnx_ir as ir
 from ptq_core.errors import InputError
 from ptq_core.flatfile.layout import MAX_ELEMENTS
 from ptq_core.flatfile.program import Op, Program
-from ptq_core.graph.io import static_shape
+from ptq_core.graph.input_shapes import static_shape
 from ptq_core.optimize.lowering.context import (
     DTYPES,
     NOT_DEQUANTIZED,

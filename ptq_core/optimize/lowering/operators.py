@@ -219,8 +219,28 @@ OPERATORS: dict[str, Row] = {
 """Op type → its row, sorted. Any operator whose inputs are all constant is folded, listed here or not.
 A test holds the node tests of the onnx package to every row."""
 
-REASONS = dict.fromkeys(
-    ("Compress", "NonMaxSuppression", "NonZero", "StringSplit", "Unique"),
-    "how much it gives depends on the values, but a tensor of a flat file has one size; cut it off and run it behind the model",
-)
+REASONS = {
+    op_type: reason
+    for op_types, reason in (
+        (
+            ("Compress", "NonMaxSuppression", "NonZero", "StringSplit", "Unique"),
+            "how much it gives depends on the values, but a tensor of a flat file has one size;"
+            " cut it off and run it behind the model",
+        ),
+        (("If",), "its condition is computed while the model runs; a known one is folded"),
+        (("Loop", "Scan"), "a flat file has no loops; export the model with its steps written out"),
+        (
+            (
+                "Bernoulli",
+                "Multinomial",
+                "RandomNormal",
+                "RandomNormalLike",
+                "RandomUniform",
+                "RandomUniformLike",
+            ),
+            "it draws random numbers: every run would differ",
+        ),
+    )
+    for op_type in op_types
+}
 """Op type → why it has no row."""

@@ -127,7 +127,7 @@ OTHERWISE = dict.fromkeys(
 """Cases that run, and whose result is not onnx's: why."""
 
 STEPS = {
-    dtype: float(ml_dtypes.finfo(dtype).eps) for dtype in map(onnx.helper.tensor_dtype_to_np_dtype, OTHERS)
+    dtype: float(ml_dtypes.finfo(dtype).eps)  # type: ignore[no-untyped-call] for dtype in map(onnx.helper.tensor_dtype_to_np_dtype, OTHERS)
 }
 """Types that are computed as float32 → the step of their numbers at 1: onnx rounds each operation to them."""
 

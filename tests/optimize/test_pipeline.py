@@ -108,7 +108,7 @@ REFUSED: dict[str, tuple[Graph, int, list[str]]] = {
         17,
         [
             "Bernoulli (2), it draws random numbers: every run would differ: head/noise, neck/noise",
-            "RandomNormalLike (1): head/normal",
+            "RandomNormalLike (1), it draws random numbers: every run would differ: head/normal",
             "Resize (1), its mode, coordinates or rounding are unknown: linear, middle, round_prefer_floor: neck/up",
             "head/running",
         ],

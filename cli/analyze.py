@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
+from ptq_cli import terminal
 from ptq_cli.flags import command, group, option, output, path, printer
 from ptq_cli.options import table
 from ptq_cli.quantize_flags import config_groups, overrides
-from ptq_cli.terminal import echo
 from ptq_core.analyze.report import Analysis
 from ptq_core.analyze.words import decibels, limit, operators, share
 from ptq_core.config import AnalyzeConfig, load_config_as
@@ -82,8 +82,8 @@ def analyze(
     outputs = check_outputs({"JSON": json_path, "CSV": csv_path, "HTML": html_path})
     report = run(settings, samples=analysis_samples, profile=profile)
     write(report, outputs)
-    echo(*(f"warning: {warning}" for warning in report.warnings), err=True)
-    echo(*(f"note: {note}" for note in report.notes), err=True)
+    terminal.warn(*report.warnings)
+    terminal.note(*report.notes)
     say(
         f"{operators(len(report.operators))} in int8, {report.float_operators} in float; "
         f"calibrated on {report.pictures} pictures, compared on {report.samples}, in {report.seconds:.1f} s",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptq_cli.bench_flags import GROUPS
-from ptq_cli.bench_progress import DeviceBars
+from ptq_cli.bench_progress import DeviceMeters
 from ptq_cli.bench_saved import compare_reports, load_saved, refuse_others
 from ptq_cli.bench_table import render
 from ptq_cli.flags import command, printer
-from ptq_cli.terminal import echo
+from ptq_cli.terminal import echo_failed
+from ptq_cli.terminal import report as say_report
 from ptq_core.errors import DeviceError, InputError
 from ptq_core.files import STDOUT
 
@@ -74,7 +76,7 @@ def bench(
         accuracies = {"fp32_accuracy", "int8_accuracy"}
         refuse_others("--from-json", {"from_json", "csv_path", "markdown_path", "html_path", *accuracies})
         return show(load_saved(from_json), exports, say)
-    with DeviceBars() as progress:
+    with DeviceMeters() as progress:
         report = run_bench(
             fp32=fp32,
             int8=int8,
@@ -95,7 +97,7 @@ def bench(
             timeout_s=timeout_s,
             progress=progress,
             wording=bench.in_flags,
-            say=lambda note: echo(note, err=True),
+            say=partial(say_report, err=True),
         )
     return show(report, exports, say)
 
@@ -107,9 +109,8 @@ def show(report: BenchReport, exports: Exports, say: Callable[..., None]) -> int
         if path != STDOUT:
             say(f"{what}: {path}")
     failures = [device for device in report.devices if device.error is not None]
-    for failed in failures:  # a saved report is a stranger's: only its first line begins at the margin
-        first, *others = str(failed.error).split("\n")
-        echo(f"error: {failed.device}: {first}", *(f"  {line.strip()}" for line in others), err=True)
+    for failed in failures:
+        echo_failed(failed.device, str(failed.error))
     return DeviceError.exit_code if failures else 0
 
 

@@ -1,42 +1,30 @@
-"""The progress of `ptq bench`: one line per device on a terminal, nothing in a pipe."""
+"""The progress of `ptq bench`: a meter for each device."""
 
 from __future__ import annotations
 
-import sys
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
 
-from tqdm import tqdm
-
-from ptq_core.printable import printable
+from ptq_core.progress import Meter, meter
 
 
-class DeviceBars:
+class DeviceMeters:
     """A context manager; call it as `ptq_core.bench.pipeline.Progress`, from any thread."""
 
     def __init__(self) -> None:
-        self._bars: dict[str, Any] = {}
+        self._meters: dict[str, Meter] = {}
+        self._open = ExitStack()
 
     def __call__(self, device: str, done: int, total: int, what: str) -> None:
         """Show that ``device`` is at ``what``, after ``done`` of ``total`` cases."""
-        bar = self._bars.get(device)
-        if bar is None:
-            bar = self._bars[device] = tqdm(
-                total=total,
-                disable=None,
-                file=sys.stderr,
-                leave=False,
-                position=len(self._bars),
-                bar_format="{desc} [{n_fmt}/{total_fmt}, {elapsed}]",
-            )
-        bar.n = done
-        bar.set_description_str(printable(f"{device}: {what}"))
+        if device not in self._meters:
+            self._meters[device] = self._open.enter_context(meter(device, "case", total))
+        self._meters[device].at(done, total, f"{device}: {what}")
 
-    def __enter__(self) -> DeviceBars:
+    def __enter__(self) -> DeviceMeters:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for bar in self._bars.values():
-            bar.close()
+        self._open.close()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-
-from tqdm import tqdm
 
 from ptq_cli.flags import command, group, option, output, path, printer
 from ptq_core.files import STDOUT
+from ptq_core.progress import meter
 
 
 @command(
@@ -65,12 +63,7 @@ def eval_command(
     from ptq_core.runtime import MAX_THREADS
 
     say = printer([json_path])
-    with tqdm(disable=None, file=sys.stderr, leave=False, unit="picture") as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with meter("eval", "picture") as progress:
         report = evaluate(
             model,
             labels,
@@ -79,7 +72,7 @@ def eval_command(
             json_path=json_path,
             threads=min(os.cpu_count() or 1, MAX_THREADS) if threads is None else threads,
             batch_size=batch_size,
-            progress=progress,
+            progress=progress.at,
         )
     hits1, hits5 = round(report.top1 * report.count), round(report.top5 * report.count)
     say(f"model  {report.model}")

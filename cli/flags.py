@@ -16,9 +16,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ptq_cli.terminal import echo
+from ptq_cli.terminal import echo, log, report, speak
 from ptq_core.errors import InputError, PtqError
 from ptq_core.files import STDOUT
+from ptq_core.version import VERSION
 
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
@@ -83,7 +84,7 @@ def output(*names: str, help: str) -> click.Option:
 
 
 def printer(outputs: Iterable[Path | None]) -> Callable[..., None]:
-    """`echo` for what is for people: on standard output, unless one of ``outputs`` goes there, then on standard error.
+    """`report` on standard output, unless one of ``outputs`` goes there, then on standard error.
 
     Raises InputError if two of them go there.
     """
@@ -94,7 +95,7 @@ def printer(outputs: Iterable[Path | None]) -> Callable[..., None]:
             rule="standard output takes one text",
             fix="write the others to files",
         )
-    return partial(echo, err=there > 0)
+    return partial(report, err=there > 0)
 
 
 class Switch(click.types.BoolParamType):
@@ -113,7 +114,9 @@ class ToStdout(Switch):
         return True if value == str(STDOUT) else super().convert(value, param, ctx)
 
 
-def switch(*names: str, help: str, default: bool = False, type: Switch | None = None) -> click.Option:
+def switch(
+    *names: str, help: str, default: bool = False, type: Switch | None = None, **settings: Any
+) -> click.Option:
     """A flag that can be given alone or with a value: ``--flag``, ``--flag=true``, ``--flag=false``."""
     return option(
         *names,
@@ -123,7 +126,17 @@ def switch(*names: str, help: str, default: bool = False, type: Switch | None = 
         is_flag=False,
         flag_value=True,
         metavar="[BOOL]",
+        **settings,
     )
+
+
+def _spoken(name: str, help: str) -> click.Option:
+    """A switch of every command that says how it speaks; the command itself does not see it."""
+
+    def choose(_: click.Context, parameter: click.Parameter, value: bool) -> None:
+        speak(**{str(parameter.name): value})
+
+    return switch(name, help=help, expose_value=False, is_eager=True, callback=choose)
 
 
 def default_words(value: Any) -> str:
@@ -137,6 +150,14 @@ def _typed(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+SPOKEN = group(
+    "What is said",
+    _spoken("--quiet", "no report, notes and progress: what goes wrong, warnings, and what was asked for"),
+    _spoken("--log-json", "standard error for machines: progress and messages as one JSON object per line"),
+)
+"""Of every command."""
 
 
 class Command(click.Command):
@@ -156,6 +177,8 @@ class Command(click.Command):
         if self.help_if_bare and not args:
             echo(*ctx.get_help().split("\n"))
             ctx.exit()
+        # What click refuses is told before it has looked at the flags.
+        speak(log_json=bool({"--log-json", "--log-json=true"} & {word.replace("_", "-") for word in args}))
         if any(isinstance(parameter, click.Argument) for parameter in self.params):
             words = self._switches()
             args = [
@@ -175,6 +198,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run; errors that name parameters name flags instead."""
+        log("begin", command=ctx.info_name, version=VERSION)
         try:
             return super().invoke(ctx)
         except PtqError as error:
@@ -215,9 +239,9 @@ def command(
     return click.command(
         name,
         cls=Command,
-        params=[parameter for group in groups for parameter in group.options],
+        params=[parameter for group in (*groups, SPOKEN) for parameter in group.options],
         context_settings=CONTEXT,
-        groups=groups,
+        groups=(*groups, SPOKEN),
         help_if_bare=help_if_bare,
     )
 
@@ -228,5 +252,7 @@ def given_flags() -> dict[str, str]:
     return {
         parameter.name: parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+        if parameter.name
+        and parameter.expose_value
+        and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
     }

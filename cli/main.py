@@ -11,7 +11,7 @@ import traceback
 import click
 
 from ptq_cli import lazy_imports, signals
-from ptq_cli.terminal import echo, echo_error, echo_refusal, libraries_heard
+from ptq_cli.terminal import conversation, echo, echo_bug, echo_error, echo_refusal, log
 from ptq_core.errors import DeviceError, InputError, PtqError, cut
 from ptq_core.version import VERSION
 
@@ -74,7 +74,10 @@ def main() -> None:
 def run(arguments: list[str], *, debug: bool = False) -> int:
     """Run ``ptq`` with ``arguments``; returns the exit code."""
     try:
-        return _run(arguments, debug)
+        with conversation():
+            code = _run(arguments, debug)
+            log("end", exit_code=code)
+            return code
     except MemoryError:  # there is not even enough for the message
         os.write(2, b"error: memory ran out\n")
         return DeviceError.exit_code
@@ -82,8 +85,7 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
 
 def _run(arguments: list[str], debug: bool) -> int:
     try:
-        with libraries_heard():
-            result = app.main(args=arguments, prog_name="ptq", standalone_mode=False)
+        result = app.main(args=arguments, prog_name="ptq", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except PtqError as error:
         if debug:
@@ -103,12 +105,7 @@ def _run(arguments: list[str], debug: bool) -> int:
         lacking = _of_system(error)
         if lacking is not None:
             return _say(lacking)
-        echo(
-            f"error: this is a bug in ptq: {type(error).__name__}: {error}",
-            "  rule: wrong input gets a clear message, anything else is our fault",
-            "  next: run again with --debug and report what it prints",
-            err=True,
-        )
+        echo_bug(error)
         return 1
 
 
@@ -121,11 +118,15 @@ _OF_A_NAME = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errn
 """Where the system refuses the path that it was given, and not what is to be done there."""
 
 
+_NO_MEMORY = ("can't start new thread", "failed to map segment", "annot allocate memory")
+"""How Python (RuntimeError) and the loader of libraries (ImportError) say it."""
+
+
 def _of_system(error: Exception) -> PtqError | None:
     """What the system lacks or refuses, where that is what ``error`` says."""
     if isinstance(error, OSError):
         return _refused_by_system(error)
-    if isinstance(error, MemoryError) or str(error) == "can't start new thread":
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
         return DeviceError(
             f"memory ran out{f': {error}' if str(error) else ''}",
             rule="the model, a batch and the pictures in work must fit",

@@ -13,7 +13,7 @@ from ptq_cli.explain import compression, explain, verification
 from ptq_cli.flags import command, given_flags
 from ptq_cli.opt_flags import GROUPS, READ_BY_LISTING, Flags
 from ptq_cli.options import size_text
-from ptq_cli.terminal import echo, echo_error
+from ptq_cli.terminal import echo, echo_error, log, report
 from ptq_core.errors import InputError, PtqError
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ def opt(**given: Any) -> int:
     _check_listing(flags)
     printed = _listing(flags)
     if printed is not None:
+        say = report if flags.visualization_file_output_path else echo  # a drawing is a file
         for line in printed:
-            echo(line)
+            say(line)
         return 0
     if flags.optimize_out is None:
         raise InputError(
@@ -72,9 +73,9 @@ def opt(**given: Any) -> int:
         return _optimize_set(flags, flags.model_set_dir, flags.optimize_out)
     out = _with_suffix(flags, flags.optimize_out)
     for line in _optimize_one(flags, find_source(flags), out):
-        echo(line)
+        report(line)
     if flags.record_tailoring_info:
-        echo(_write_tailoring(out.with_suffix(""), {out.stem: _tailoring(out)}))
+        report(_write_tailoring(out.with_suffix(""), {out.stem: _tailoring(out)}))
     return 0
 
 
@@ -252,7 +253,7 @@ def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
         return
     from ptq_core.optimize.pipeline import optimize
 
-    report = optimize(
+    made = optimize(
         source,
         out,
         targets=flags.targets,
@@ -263,19 +264,19 @@ def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
         quant_type=_quant_type(flags),
         verify=not flags.no_verify,
     )
-    yield from (f"note: {note}" for note in report.notes)
+    yield from (f"note: {note}" for note in made.notes)
     if flags.explain:
-        yield from explain(report.passes)
-    halves = f", {report.fp16_op_count} in fp16" if report.fp16_op_count else ""
+        yield from explain(made.passes)
+    halves = f", {made.fp16_op_count} in fp16" if made.fp16_op_count else ""
     yield (
-        f"{report.op_count} operators, {report.int8_op_count} in int8{halves}; arena {size_text(report.arena_bytes)}, "
-        f"{report.arena_bytes / max(report.arena_least_bytes, 1):.3f} x the least possible"
+        f"{made.op_count} operators, {made.int8_op_count} in int8{halves}; arena {size_text(made.arena_bytes)}, "
+        f"{made.arena_bytes / max(made.arena_least_bytes, 1):.3f} x the least possible"
     )
-    yield from verification(report.verified)
-    if report.compressed is not None:
-        yield compression(report.compressed)
-    yield f"{size_text(report.size_bytes)} in {report.seconds:.1f} s"
-    yield f"model:  {report.path}"
+    yield from verification(made.verified)
+    if made.compressed is not None:
+        yield compression(made.compressed)
+    yield f"{size_text(made.size_bytes)} in {made.seconds:.1f} s"
+    yield f"model:  {made.path}"
 
 
 def _optimize_set(flags: Flags, folder: Path, out: Path) -> int:
@@ -287,21 +288,22 @@ def _optimize_set(flags: Flags, folder: Path, out: Path) -> int:
     failed: dict[str, PtqError] = {}
     needed: dict[str, Tailoring] = {}
     models = find_models(folder)
-    for name, place in models.items():
-        echo(f"{name}:")
+    for index, (name, place) in enumerate(models.items()):
+        log("progress", what=name, unit="model", done=index, total=len(models))
+        report(f"{name}:")
         try:
             made = _with_suffix(flags, out / name)
             for line in _optimize_one(flags, find_model(place, flags.model_filename), made):
-                echo(f"  {line}")
+                report(f"  {line}")
             if flags.record_tailoring_info:
                 needed[name] = _tailoring(made)
         except PtqError as error:
             failed[name] = error
             error.reword(opt.in_flags)
-            echo_error(error, f"error: {name}: ")
-    echo(f"{len(models) - len(failed)} of {len(models)} models optimized into {out}")
+            echo_error(error, name)
+    report(f"{len(models) - len(failed)} of {len(models)} models optimized into {out}")
     if needed:
-        echo(_write_tailoring(out / "model_set", needed))
+        report(_write_tailoring(out / "model_set", needed))
     if failed:
         echo(f"failed: {', '.join(failed)}", err=True)
     return max((error.exit_code for error in failed.values()), default=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from ptq_cli.terminal import echo
+from ptq_cli.terminal import note
 from ptq_core.errors import InputError
 
 
@@ -68,9 +68,8 @@ def draw(flat_file: Path, folder: Path) -> Iterator[str]:
     write_text(dot, text)
     yield f"graph:  {dot}"
     if picture is None:
-        echo(
-            f"note: no {svg.name}: Graphviz is not installed (apt package graphviz); then: dot -Tsvg {dot} -o {svg}",
-            err=True,
+        note(
+            f"no {svg.name}: Graphviz is not installed (apt package graphviz); then: dot -Tsvg {dot} -o {svg}"
         )
         return
     write_text(svg, picture)

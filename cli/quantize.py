@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from ptq_cli import terminal
 from ptq_cli.flags import command
 from ptq_cli.options import size_text
 from ptq_cli.quantize_flags import config_groups, overrides
-from ptq_cli.terminal import echo
 from ptq_core.config import load_config
 from ptq_core.reports import LossReport, OutputLoss, QuantizeReport
 
@@ -29,14 +29,14 @@ def quantize(
 
 
 def _print(report: QuantizeReport) -> None:
-    echo(*(f"warning: {warning}" for warning in report.warnings), err=True)
-    echo(*(f"note: {note}" for note in report.notes), err=True)
+    terminal.warn(*report.warnings)
+    terminal.note(*report.notes)
     ratio = report.size_fp32_bytes / report.size_int8_bytes
     change = f"{ratio:.2f}x smaller" if ratio >= 1 else f"{1 / ratio:.2f}x larger"
     how = (
         f"calibrated on {report.pictures} pictures" if report.pictures else "weights only, without pictures,"
     )
-    echo(
+    terminal.report(
         f"{report.quantized_ops} operators quantized, {report.float_ops} in float (reasons in {report.report_path.name})",
         f"{how} in {report.seconds:.1f} s",
         f"{size_text(report.size_fp32_bytes)} -> {size_text(report.size_int8_bytes)} ({change})",
@@ -44,8 +44,8 @@ def _print(report: QuantizeReport) -> None:
         f"report: {report.report_path}",
     )
     if report.loss is not None:
-        echo(*_loss_lines(report.loss))
-    echo(*report.hints)
+        terminal.report(*_loss_lines(report.loss))
+    terminal.report(*report.hints)
 
 
 OUTPUTS_SHOWN = 5

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ptq_cli.flags import ToStdout, command, group, switch
-from ptq_cli.terminal import echo, echo_error
+from ptq_cli.terminal import echo, note
 from ptq_core.errors import DeviceError, InputError
 from ptq_core.inputs import open_input
 from ptq_core.printable import printable_json
@@ -74,7 +74,7 @@ def _kernels(file: Path) -> list[str]:
         with Program(file) as loaded:
             return [op.kernel for op in loaded.ops]
     except DeviceError as error:
-        echo_error(error, "note: kernels are not shown: ")
+        note(f"kernels are not shown: {error.reason}; next: {error.fix}")
         return []
 
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 from ptq_cli import signals
 
 
 def main() -> None:
     """Entry point: run the command and exit."""
     signals.install(signals.end)
+    _open_standard_streams()
     from ptq_cli.main import main as run
 
     run()
+
+
+def _open_standard_streams() -> None:
+    """Let none of 0, 1, 2 be free: a model that is written there would get what libraries and child processes print."""
+    taken = os.open(os.devnull, os.O_RDWR)
+    while taken <= 2:
+        taken = os.dup(taken)
+    os.close(taken)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import onnx
 import onnx_ir as ir
-from tqdm import tqdm
 
 from ptq_core.analyze.budgets import SHARES, Candidate, as_written, best_lists
 from ptq_core.analyze.chain import Alive, Chain
@@ -30,6 +26,7 @@ from ptq_core.calibration.samples import Arrays
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
 from ptq_core.graph import io
+from ptq_core.progress import Meter, meter
 from ptq_core.quantize.planning import Prepared, Ranges, collect, prepare
 from ptq_core.quantize.samples import few_samples
 from ptq_core.quantize.selection import Unit
@@ -67,8 +64,8 @@ def analyze(
     chain = Chain(proto, _starts(proto, units))
     unknown = [node.outputs[0] for node in prepared.model.graph if counted(node) and macs(node, {}) is None]
     inner = dict.fromkeys(str(value.name) for value in (*(unit.output for unit in units), *unknown))
-    with tqdm(total=0, desc="analyze", unit="run", disable=None, file=sys.stderr, leave=False) as bar:
-        walk = Walk(chain, rounding_of(variants.full), _feeds(proto, few), partial(_advance, bar))
+    with meter("analyze", "run", 0) as progress:
+        walk = Walk(chain, rounding_of(variants.full), _feeds(proto, few), _advancing(progress))
         base, inside, shapes = walk.compare(list(inner))
         alone = [walk.alone(variants.only(unit)) for unit in units]
         without = [walk.without(variants.without([str(unit.node.name)])) for unit in units]
@@ -171,6 +168,13 @@ def _budgets(
     return tuple(rows)
 
 
-def _advance(bar: tqdm[NoReturn], done: int, more: int) -> None:
-    bar.total = (bar.total or 0) + more
-    bar.update(done)
+def _advancing(progress: Meter) -> Callable[[int, int], None]:
+    """Called with the runs that were done and those that are to come beside the known ones, moves ``progress`` on."""
+    done = total = 0
+
+    def advance(runs: int, more: int) -> None:
+        nonlocal done, total
+        done, total = done + runs, total + more
+        progress.at(done, total)
+
+    return advance

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ptq_core.calibration.feed import Feed
 from ptq_core.calibration.samples import Read, Skipped
 from ptq_core.calibration.statistics import Scratch, TensorStatistics
 from ptq_core.errors import InputError
 from ptq_core.graph.session import Provider, open_session, run_session
+from ptq_core.progress import meter
 
 MICRO_BATCH_BYTES = 16 * 2**20
 """Upper bound of what one micro-batch keeps in memory (a single sample may exceed it)."""
@@ -63,7 +63,7 @@ def collect_statistics(
     for `whole_inputs`. A sample has an array for each of them, without the batch; bad ones are passed over. An input may
     itself be observed. The statistics are those of ``tensor_names``, in that order, and change when the next state is asked for.
     ``resume`` continues an earlier collection, whose statistics are taken over: ``samples`` then starts at its
-    end. ``total`` (for the progress bar) is the expected number of samples. Micro-batches are cut by memory only; the
+    end. ``total`` (for the meter) is the expected number of samples. Micro-batches are cut by memory only; the
     statistics do not depend on how.
     Raises InputError if a tensor is unknown or not float32, if a value is NaN or infinite, if the model cannot run, and
     if there are no samples; DeviceError if onnxruntime lacks ``provider``.
@@ -75,10 +75,11 @@ def collect_statistics(
         runner.batch, runner.measured = runner.fixed_batch or resume.micro_batch, True
     scratch = Scratch()
     pending: Future[Collected] | None = None
+    given = state.samples
     # One thread counts while this one computes the next micro-batch; more would wait for each other in np.bincount.
     with (
         ThreadPoolExecutor(1, thread_name_prefix="count") as counter,
-        tqdm(total=total, initial=state.samples, unit="picture", desc="calibrate", disable=None) as progress,
+        meter("calibrate", "picture", total) as progress,
     ):
         for batch in _batches(iter(samples), lambda: runner.batch):
             for part, arrays in _parts(batch, runner):
@@ -88,7 +89,8 @@ def collect_statistics(
                 names = [read.name for read in part if read.bad is None]
                 skipped = (*state.skipped, *(read.bad for read in part if read.bad is not None))
                 pending = counter.submit(_count, replace(state, skipped=skipped), names, arrays, scratch)
-                progress.update(len(names))
+                given += len(names)
+                progress.at(given)
         if pending is not None:
             state = replace(pending.result(), micro_batch=runner.batch)
             yield state

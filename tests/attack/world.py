@@ -78,7 +78,10 @@ COMMANDS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
         ("out/m.onnx",),
     ),
     "opt operators": (("opt", "--model-file", "m.onnx", "--print-model-ops"), ()),
-    "opt kernels": (("opt", "--optimized-nb-model-path", "q.nb", "--display-kernels"), ()),
+    "opt kernels": (
+        ("opt", "--optimized-nb-model-path", "q.nb", "--display-kernels", "--valid-targets", "host"),
+        (),
+    ),
     "opt drawing": (
         ("opt", "--optimized-nb-model-path", "q.nb", "--visualization-file-output-path", "out"),
         ("out/q.dot",),
@@ -163,7 +166,8 @@ def make_world(folder: Path, nest: Nest) -> None:
         (COMMANDS["opt"][0], "out/m.nb", "m.nb"),
         (COMMANDS["opt int8"][0], "out/q.nb", "q.nb"),
         (COMMANDS["bench"][0], "out/b.json", "b.json"),
-        (COMMANDS["bench phone"][0], "out/b.json", "b2.json"),
+        (COMMANDS["bench"][0], "out/b.json", "b2.json"),
+        (COMMANDS["bench phone"][0], "out/b.json", "phone.json"),
     )
     for words, made, kept in steps:
         end = nest.run(Order(words, str(folder), environment(folder)))

@@ -274,6 +274,8 @@ def test_supported_operators(capsys: pytest.CaptureFixture[str], flag: str) -> N
     ("fault", "code", "words"),
     [
         (MemoryError(), 3, "memory ran out"),
+        (RuntimeError("can't start new thread"), 3, "memory ran out"),
+        (ImportError("x.so: failed to map segment from shared object"), 3, "memory ran out"),
         (OSError(errno.ENOSPC, "No space left on device"), 3, "No space left on device"),
         (
             OSError(errno.ENAMETOOLONG, "File name too long", "n" * 999),
@@ -281,7 +283,7 @@ def test_supported_operators(capsys: pytest.CaptureFixture[str], flag: str) -> N
             r"n{80}… \(919 more\): File name too long",
         ),
     ],
-    ids=["memory", "disk", "name"],
+    ids=["memory", "threads", "libraries", "disk", "name"],
 )
 def test_what_the_system_refuses_is_no_bug(
     monkeypatch: pytest.MonkeyPatch,

@@ -14,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from ptq_cli import main
+from ptq_cli.flags import SPOKEN
 from ptq_cli.opt_flags import GROUPS, READ_BY_LISTING, REFUSED, Flags
 from ptq_core.errors import InputError
 from ptq_core.flatfile import layout
@@ -54,7 +55,7 @@ def test_without_arguments_it_prints_its_help(capsys: pytest.CaptureFixture[str]
     assert (code, err) == (0, "")
     assert out == opt(capsys, "--help")[1]
     assert "The model:" in out
-    assert out.count("\n  --") == sum(len(part.options) for part in GROUPS if part.heading)
+    assert out.count("\n  --") == sum(len(part.options) for part in (*GROUPS, SPOKEN) if part.heading)
 
 
 def test_a_set_of_models(models: Path, capsys: pytest.CaptureFixture[str]) -> None:

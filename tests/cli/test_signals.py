@@ -71,3 +71,15 @@ def test_nohup_is_heard(tmp_path: Path) -> None:
     code, err = run(tmp_path, "opt", "--model-dir", "model", "--optimize-out", "out/m", program=program)
     assert (code, err) == (0, "")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["m.nb"]
+
+
+def test_closed_streams_are_not_taken_by_files(tmp_path: Path) -> None:
+    save(mobile_block(), tmp_path / "model")
+    close = "import os\nfor number in (0, 1, 2): os.close(number)\n"
+    look = "from ptq_core import files\nwhole = files._remove\ndef remove(folder):\n"
+    look += "    open('streams', 'w').write(' '.join(os.readlink(f'/proc/self/fd/{n}') for n in range(3)))\n"
+    look += "    whole(folder)\nfiles._remove = remove\n"
+    words = ("opt", "--model-dir", "model", "--optimize-out", "out/m")
+    code, _ = run(tmp_path, *words, program=close + look + RUN)
+    assert code == 0
+    assert (tmp_path / "streams").read_text() == "/dev/null /dev/null /dev/null"

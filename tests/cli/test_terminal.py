@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from ptq_cli import main
-from ptq_cli.bench_progress import DeviceBars
+from ptq_cli.bench_progress import DeviceMeters
 from ptq_core.bench.protocol import OpTime
 from ptq_core.errors import DeviceError, InputError
 from ptq_core.graph.session import open_session, run_session
@@ -254,16 +254,22 @@ def test_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     class Bar:
         n = 0
 
-        def __init__(self, **_: object) -> None: ...
+        def __init__(self, desc: str, **_: object) -> None:
+            said.append(desc)
 
-        def set_description_str(self, text: str) -> None:
+        def set_description_str(self, text: str, refresh: bool) -> None:
             said.append(text)
+
+        def update(self, _: int) -> None: ...
+
+        def refresh(self) -> None: ...
 
         def close(self) -> None: ...
 
-    monkeypatch.setattr("ptq_cli.bench_progress.tqdm", Bar)
-    with DeviceBars() as progress:
+    monkeypatch.setattr("ptq_core.progress.tqdm", Bar)
+    with DeviceMeters() as progress:
         progress(ALL, 0, 1, ALL)
-    (text,) = said
-    check_printed(text)
-    assert "\n" not in text
+    assert len(said) == 2
+    for text in said:
+        check_printed(text)
+        assert "\n" not in text

@@ -234,9 +234,11 @@ void TestToHalf(const ptq::ToHalfKernel& kernel) {
                 next = above == 0x7C00 ? 65536.0f : ptq::ToFloat({above}),
                 tie = value + (next - value) / 2;
     const uint16_t even = bits % 2 == 0 ? bits : above;
-    x.Append((const float[]){value, tie, nextafterf(tie, 0), nextafterf(tie, INFINITY), -tie}, 5);
+    const float around[] = {value, tie, nextafterf(tie, 0), nextafterf(tie, INFINITY), -tie};
     const uint16_t minus = static_cast<uint16_t>(even | 0x8000);
-    expected.Append((const ptq::Half[]){{bits}, {even}, {bits}, {above}, {minus}}, 5);
+    const ptq::Half rounded[] = {{bits}, {even}, {bits}, {above}, {minus}};
+    x.Append(around, 5);
+    expected.Append(rounded, 5);
   }
   x.Append((const float[]){INFINITY, -INFINITY, 3e38f, -70000.0f, 1e-30f, -0.0f}, 6);
   expected.Append((const ptq::Half[]){{0x7C00}, {0xFC00}, {0x7C00}, {0xFC00}, {0x0000}, {0x8000}},

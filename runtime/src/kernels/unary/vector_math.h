@@ -139,7 +139,7 @@ PTQ_INLINE VecF Floor(VecF x) {
 PTQ_INLINE VecF Ceil(VecF x) { return -Floor(-x); }
 
 PTQ_INLINE VecF Sqrt(VecF x) {
-#if defined(__clang__)
+#if defined(__clang_major__) && __clang_major__ >= 17
   return __builtin_elementwise_sqrt(x);
 #else
   for (size_t i = 0; i < kLanes; ++i) x[i] = __builtin_sqrtf(x[i]);

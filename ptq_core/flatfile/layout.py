@@ -6,7 +6,7 @@ import struct
 
 MAGIC = b"PTQNB\r\n\x1a"
 VERSION_MAJOR = 1
-VERSION_MINOR = 4
+VERSION_MINOR = 5
 """The newest that this reader knows all of; the writer takes the lowest that holds the program (compressed.py)."""
 ALIGNMENT = 64
 MAX_RANK = 8

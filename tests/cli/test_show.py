@@ -75,7 +75,7 @@ def test_odd_names_and_versions(tmp_path: Path) -> None:
 def test_flat_file_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads(show(capsys, GOLDEN / "every_kind.nb", "--json")[1])
     assert record["file_bytes"] == (GOLDEN / "every_kind.nb").stat().st_size
-    assert record["version"] == "1.4"
+    assert record["version"] == "1.5"
     resize = next(op for op in record["ops"] if op["kind"] == "resize")
     assert resize["attributes"]["mode"] == "linear"
     assert resize["attributes"]["lo"] == "-inf"

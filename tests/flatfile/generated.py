@@ -22,6 +22,7 @@ from ptq_core.flatfile.operators.dilate import DILATE, Dilate
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.operators.gather import GATHER, Gather
 from ptq_core.flatfile.operators.gather_nd import GATHER_ND
+from ptq_core.flatfile.operators.grid_sample import GRID_SAMPLE, GridSample, SampleMode, SamplePadding
 from ptq_core.flatfile.operators.lookup import LOOKUP
 from ptq_core.flatfile.operators.matmul import MATMUL, Matmul
 from ptq_core.flatfile.operators.pad import PAD, Pad
@@ -299,6 +300,18 @@ def _resize(b: _Builder) -> Program:
     return b.finish(attributes, (n, oh, ow, c))
 
 
+def _grid_sample(b: _Builder) -> Program:
+    r = b.random
+    n, *sizes, c = _dims(r, int(r.integers(3, 6)), 5)
+    b.activation((n, *sizes, c))
+    b.activation((n, *_dims(r, len(sizes), 4), len(sizes)))
+    modes, paddings = len(SampleMode), len(SamplePadding)
+    attributes = GridSample(
+        mode=int(r.integers(modes)), padding=int(r.integers(paddings)), align_corners=int(r.integers(2))
+    )
+    return b.finish(attributes)
+
+
 _MAKERS: dict[OperatorKind[Any], Callable[[_Builder], Program]] = {
     CONV2D: _convolution,
     CONV2D_ADD: _convolution,
@@ -308,6 +321,7 @@ _MAKERS: dict[OperatorKind[Any], Callable[[_Builder], Program]] = {
     AVERAGE_POOL2D: _pool,
     CONCAT: _concat,
     RESIZE: _resize,
+    GRID_SAMPLE: _grid_sample,
     WHERE: _where,
     **dict.fromkeys((GATHER_ND, SCATTER_ND), _places),
     **dict.fromkeys(ADDS, _binary),

@@ -23,6 +23,7 @@ from ptq_core.flatfile.operators.dilate import DILATE, Dilate
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.operators.gather import GATHER, Gather
 from ptq_core.flatfile.operators.gather_nd import GATHER_ND
+from ptq_core.flatfile.operators.grid_sample import GRID_SAMPLE, GridSample, SampleMode, SamplePadding
 from ptq_core.flatfile.operators.lookup import LOOKUP
 from ptq_core.flatfile.operators.matmul import MATMUL, Matmul
 from ptq_core.flatfile.operators.pad import PAD, Pad
@@ -132,6 +133,8 @@ def every_kind() -> Program:
     r = op(MAXIMUM, (r, const("low", 3)), (1, 7, 6, 3), Clamp())
     r = op(MINIMUM, (r, const("high", 1)), (1, 7, 6, 3), Clamp(lo=0.0))
     r = op(POW, (r, const("exponent", 1, 1, 1, 3)), (1, 7, 6, 3), Clamp(hi=100.0))
+    sampled = GridSample(mode=SampleMode.CUBIC, padding=SamplePadding.REFLECTION, align_corners=1)
+    r = op(GRID_SAMPLE, (r, const("grid", 1, 7, 6, 2)), (1, 7, 6, 3), sampled)
     best = op(ARG_MAX, (r,), (1, 7, 6, 1), ArgMax(axis=3, select_last=1), dtype=DType.I32)
     best = op(RESHAPE, (best,), (1, 42), NoAttributes(), dtype=DType.I32)
     r = op(REDUCE, (r,), (1, 1, 1, 3), Reduce(function=ReduceFunction.L2, axes=0b110))

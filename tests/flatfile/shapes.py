@@ -21,6 +21,7 @@ from ptq_core.flatfile.operators.dilate import DILATE, Dilate
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.operators.gather import GATHER, Gather
 from ptq_core.flatfile.operators.gather_nd import GATHER_ND
+from ptq_core.flatfile.operators.grid_sample import GRID_SAMPLE, GridSample
 from ptq_core.flatfile.operators.lookup import LOOKUP
 from ptq_core.flatfile.operators.matmul import MATMUL, Matmul
 from ptq_core.flatfile.operators.pad import PAD, Pad
@@ -165,6 +166,15 @@ def _resize(_: Resize, dims: list[Dims], y: Dims) -> Dims:
     return x[0], y[1], y[2], x[3]
 
 
+def _grid_sample(_: GridSample, dims: list[Dims], __: Dims) -> Dims:
+    x, grid = dims
+    _expect(
+        3 <= len(x) <= 5 and len(grid) == len(x), f"x {list(x)} and grid {list(grid)} need 3 to 5 dimensions"
+    )
+    _expect(grid[0] == x[0] and grid[-1] == len(x) - 2, f"grid {list(grid)} does not fit {list(x)}")
+    return (*grid[:-1], x[-1])
+
+
 def _slice(a: Slice, dims: list[Dims], y: Dims) -> Dims:
     x = dims[0]
     _expect(len(y) == len(x) == len(a.start) == len(a.step), f"y {list(y)} has not the rank of x {list(x)}")
@@ -241,6 +251,7 @@ SHAPES: dict[OperatorKind[Any], Callable[[Any, list[Dims], Dims], Dims]] = {
     GATHER_ND: _gather_nd,
     TOP_K: _top_k,
     RESIZE: _resize,
+    GRID_SAMPLE: _grid_sample,
     SLICE: _slice,
     GATHER: _gather,
     REDUCE: _reduce,

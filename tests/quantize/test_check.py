@@ -62,8 +62,10 @@ def joined_with_a_constant(b: Builder, x: str) -> str:
     return b.node("Concat", "concat", [b.weight("constant", 1, 2, 16, 16), x], axis=1)
 
 
-def sampled(b: Builder, x: str) -> str:
-    return b.node("GridSample", "sample", [x, b.constant("places", np.zeros((1, 16, 16, 2), np.float32))])
+def of_regions(b: Builder, x: str) -> str:
+    """An operator that onnxruntime has, and our runtime not."""
+    regions = b.constant("regions", np.array([[0, 0, 0, 15, 15]], np.float32))
+    return b.node("MaxRoiPool", "regions_of", [x, regions], pooled_shape=[16, 16])
 
 
 def run(proto: onnx.ModelProto, folder: Path, **keys: Any) -> QuantizeReport:
@@ -205,7 +207,7 @@ def test_the_python_api_checks_too(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.needs("runtime")
 def test_a_model_of_operators_that_we_lack_is_a_note(tmp_path: Path) -> None:
-    report = run(between_convolutions(sampled), tmp_path)
+    report = run(between_convolutions(of_regions), tmp_path)
     assert report.notes == (
         "our runtime does not run this model, quantized or not: `ptq opt` says which operators",
     )
@@ -213,8 +215,8 @@ def test_a_model_of_operators_that_we_lack_is_a_note(tmp_path: Path) -> None:
 
 def test_a_float_model_that_onnxruntime_refuses_is_the_reason(tmp_path: Path) -> None:
     """weight_only calibrates nothing, so that nothing has run the model before."""
-    proto = between_convolutions(sampled)
-    unknown = next(node for node in proto.graph.node if node.op_type == "GridSample")
+    proto = between_convolutions(of_regions)
+    unknown = next(node for node in proto.graph.node if node.op_type == "MaxRoiPool")
     unknown.domain, unknown.op_type = "com.example", "Unknown"
     proto.opset_import.append(helper.make_opsetid("com.example", 1))
     with pytest.raises(InputError, match="onnxruntime cannot load"):

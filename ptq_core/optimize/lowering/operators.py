@@ -31,6 +31,7 @@ from ptq_core.optimize.lowering import (
     recurrence,
     reductions,
     resize,
+    sampling,
     selection,
     transposed_convolution,
 )
@@ -120,6 +121,7 @@ OPERATORS: dict[str, Row] = {
     "GlobalMaxPool": Row(pooling.lower_global_max_pool, "yes", ""),
     "Greater": Row(logic.lower_comparison(Comparison.LESS, swapped=True), "", COMPARED),
     "GreaterOrEqual": Row(logic.lower_comparison(Comparison.LESS_OR_EQUAL, swapped=True), "", COMPARED),
+    "GridSample": Row(sampling.lower_grid_sample, "", "one to three spatial dimensions"),
     "GroupNormalization": Row(normalization.lower_group_normalization, "", ""),
     "HardSigmoid": Row(activations.lower_unary(UnaryFunction.HARD_SIGMOID, 0.2, 0.5), "table", ""),
     "HardSwish": Row(activations.lower_unary(UnaryFunction.HARD_SWISH), "table", ""),

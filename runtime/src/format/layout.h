@@ -17,7 +17,7 @@ namespace ptq {
 
 constexpr uint8_t kMagic[8] = {0x50, 0x54, 0x51, 0x4E, 0x42, 0x0D, 0x0A, 0x1A};
 constexpr uint16_t kVersionMajor = 1;
-constexpr uint16_t kVersionMinor = 4;  // the newest that this runtime knows all of
+constexpr uint16_t kVersionMinor = 5;  // the newest that this runtime knows all of
 constexpr uint32_t kMaxSections = 64;
 constexpr uint32_t kSectionRequired = 1;
 constexpr uint32_t kNone = 0xFFFFFFFF;  // absent qparams, absent optional input

@@ -30,7 +30,8 @@ from benchmarks.networks import CLASSES, Builder
 from ptq_core.graph.session import open_session
 
 ROOT = Path(__file__).resolve().parent.parent
-SIZE = 224
+SIZE = (224, 224)
+"""Height and width of a picture."""
 OPSET = 17
 PICTURES = 8
 PREPROCESS = ("--mean", "127.5,127.5,127.5", "--std", "127.5,127.5,127.5")
@@ -45,9 +46,18 @@ MODELS: dict[str, Callable[[Builder, str], str | tuple[str, ...]]] = {
     "ssd_like": detectors.ssd_like,
     "yolox_nano_like": detectors.yolox_nano_like,
     "deit_tiny_like": transformers.deit_tiny_like,
+    "mobilevit_xs_like": transformers.mobilevit_xs_like,
+    "svtr_tiny_like": transformers.svtr_tiny_like,
 }
-SIZES = {"ssd_like": 300, "yolox_nano_like": 416}
-"""Height and width of the picture, where it is not SIZE."""
+SIZES = {
+    "ssd_like": (300, 300),
+    "yolox_nano_like": (416, 416),
+    "mobilevit_xs_like": (transformers.MOBILE_VIT_SIDE, transformers.MOBILE_VIT_SIDE),
+    "svtr_tiny_like": transformers.SVTR_PICTURE,
+}
+"""Where it is not SIZE."""
+OF_ONE_SIZE = ("mobilevit_xs_like", "svtr_tiny_like")
+"""Networks with BatchNormalization whose reshapes name the sizes of what they reshape."""
 
 
 def count_macs(model: onnx.ModelProto) -> int:
@@ -72,15 +82,15 @@ def count_macs(model: onnx.ModelProto) -> int:
     )
 
 
-def pictures(seed: int, count: int, size: int = SIZE) -> np.ndarray:
-    """uint8 [count, size, size, 3]: coloured noise of every octave, its energy falling with the frequency as in photographs."""
+def pictures(seed: int, count: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """uint8 [count, *size, 3]: coloured noise of every octave, its energy falling with the frequency as in photographs."""
     random = np.random.default_rng(seed)
-    sums = np.zeros((count, size, size, 3), np.float32)
+    sums = np.zeros((count, *size, 3), np.float32)
     for index in range(count):
         cells = 2
-        while cells <= size:
+        while cells <= max(size):
             noise = random.integers(0, 256, (cells, cells, 3), np.uint8)
-            octave = Image.fromarray(noise).resize((size, size), Image.Resampling.BICUBIC)
+            octave = Image.fromarray(noise).resize(size[::-1], Image.Resampling.BICUBIC)
             sums[index] += (np.asarray(octave, np.float32) - 127.5) / np.sqrt(cells)
             cells *= 2
     sums *= 128 / 3 / sums.std()  # three standard deviations reach black and white
@@ -92,13 +102,13 @@ def to_input(images: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray((images.astype(np.float32) / 127.5 - 1).transpose(0, 3, 1, 2))
 
 
-def to_model(name: str, b: Builder, outputs: str | tuple[str, ...], size: int) -> onnx.ModelProto:
-    """The ONNX model of what ``b`` holds, for inputs of ``size`` x ``size``; one output is that of a classifier."""
+def to_model(name: str, b: Builder, outputs: str | tuple[str, ...], size: tuple[int, int]) -> onnx.ModelProto:
+    """The ONNX model of what ``b`` holds, for inputs of ``size``; one output is that of a classifier."""
     shape = [1, CLASSES] if isinstance(outputs, str) else None
     graph = helper.make_graph(
         b.nodes,
         name,
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, size, size])],
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, *size])],
         [
             helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)
             for output in ((outputs,) if isinstance(outputs, str) else outputs)
@@ -112,15 +122,15 @@ def to_model(name: str, b: Builder, outputs: str | tuple[str, ...], size: int) -
     return model
 
 
-def set_statistics(name: str, b: Builder, outputs: str | tuple[str, ...], size: int) -> None:
-    """Set mean and variance of every BatchNormalization to those of its input on a collage of four pictures of ``size``.
+def set_statistics(name: str, b: Builder, outputs: str | tuple[str, ...], size: tuple[int, int]) -> None:
+    """Set mean and variance of every BatchNormalization to those of its input on a collage of ``size`` of four pictures.
 
     One pass does it: in a twin of the model InstanceNormalization, which takes the statistics of the picture at hand,
-    stands in for every BatchNormalization. Networks that have one accept any size up to their global pooling.
+    stands in for every BatchNormalization.
     """
     if not any(node.op_type == "BatchNormalization" for node in b.nodes):
         return
-    twin = to_model(name, b, outputs, 2 * size)
+    twin = to_model(name, b, outputs, size)
     observed = []
     for node in twin.graph.node:
         if node.op_type == "BatchNormalization":
@@ -129,8 +139,9 @@ def set_statistics(name: str, b: Builder, outputs: str | tuple[str, ...], size: 
             del node.input[3:]
     twin.graph.output.extend(helper.make_empty_tensor_value_info(value) for value, _, _ in observed)
     session = open_session(twin.SerializeToString(), threads=1)
-    tiles = pictures(1, 4, size).reshape(2, 2, size, size, 3).transpose(0, 2, 1, 3, 4)
-    collage = to_input(tiles.reshape(1, 2 * size, 2 * size, 3))
+    h, w = size[0] // 2, size[1] // 2
+    tiles = pictures(1, 4, (h, w)).reshape(2, 2, h, w, 3).transpose(0, 2, 1, 3, 4)
+    collage = to_input(tiles.reshape(1, *size, 3))
     for value, mean, variance in observed:
         (x,) = session.run([value], {"input": collage})
         b.constants[mean] = x.mean((0, 2, 3))
@@ -142,7 +153,7 @@ def make_model(name: str) -> onnx.ModelProto:
     b = Builder(np.random.default_rng(list(name.encode())))
     b.channels["input"] = 3
     outputs, size = MODELS[name](b, "input"), SIZES.get(name, SIZE)
-    set_statistics(name, b, outputs, size)
+    set_statistics(name, b, outputs, size if name in OF_ONE_SIZE else (2 * size[0], 2 * size[1]))
     return to_model(name, b, outputs, size)
 
 

@@ -109,7 +109,7 @@ def quantized(source: Path, work: Path) -> Path:
     _, _, height, width = static_shape(picture_input(load_model(source)))
     images = work / "pictures"
     images.mkdir()
-    for index, picture in enumerate(pictures(2, PICTURES, max(height, width))):
+    for index, picture in enumerate(pictures(2, PICTURES, (height, width))):
         Image.fromarray(picture).save(images / f"{index}.png")
     flags = ["--resize", f"{height},{width}", "--mean", "127.5", "--std", "127.5", "--batch-size", "1"]
     command = [

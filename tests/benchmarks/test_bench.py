@@ -63,9 +63,25 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> list[arm_code.Function]:
 def test_models_have_the_published_size(name: str, million_macs: int) -> None:
     b = Builder(np.random.default_rng(0))
     b.channels["input"] = 3
-    model = make_models.to_model(name, b, make_models.MODELS[name](b, "input"), make_models.SIZE)
+    outputs = make_models.MODELS[name](b, "input")
+    model = make_models.to_model(name, b, outputs, make_models.SIZES.get(name, make_models.SIZE))
     onnx.checker.check_model(model, full_check=True)
     assert round(make_models.count_macs(model) / 1e6) == million_macs
+
+
+@pytest.mark.parametrize(
+    ("name", "million_weights"),
+    [("deit_tiny_like", 5.7), ("mobilevit_xs_like", 2.3), ("svtr_tiny_like", 4.2)],
+)
+def test_transformers_have_the_published_weights(name: str, million_weights: float) -> None:
+    b = Builder(np.random.default_rng(0))
+    b.channels["input"] = 3
+    outputs = make_models.MODELS[name](b, "input")
+    size = make_models.SIZES.get(name, make_models.SIZE)
+    onnx.checker.check_model(make_models.to_model(name, b, outputs, size), full_check=True)
+    masks = sum(array.size for role, array in b.constants.items() if role.startswith("mask"))
+    weights = sum(array.size for array in b.constants.values()) - masks
+    assert round(weights / 1e6, 1) == million_weights
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_large"])

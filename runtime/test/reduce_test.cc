@@ -1,4 +1,5 @@
-// reduce and arg_max: through the whole runtime, and the kernels of reduce alone.
+// reduce, arg_max, cum_sum and window_arg_max: through the whole runtime, and the kernels of reduce
+// alone.
 #include <math.h>
 
 #include "kernels/reduce/contract.h"
@@ -262,6 +263,81 @@ void TestRefusals() {
   refuse_arg_max({1, 0}, ptq::kF32, {2, 1}, "output 'y' dtype");
 }
 
+template <typename T>
+void TestCumSum(ptq::DType dtype, const ptq::CumSumAttrs& attrs, const List<T>& x,
+                const List<T>& y) {
+  Row("cum_sum of %d along %d, exclusive %d, reverse %d", dtype, static_cast<int>(attrs.axis),
+      static_cast<int>(attrs.exclusive), static_cast<int>(attrs.reverse));
+  ModelBuilder m;
+  const Dims dims = {2, static_cast<uint32_t>(x.size()) / 2};
+  const uint32_t tx = m.Input("x", dtype, dims), ty = m.Arena("y", dtype, dims);
+  m.Op(ptq::kCumSum, "op", {tx}, ty, attrs);
+  m.Output(ty);
+  Expect(m.Finish(), {Bytes(x)}, y, "cum_sum");
+}
+
+void TestCumSums() {
+  const List<int32_t> x = {1, INT32_MAX, 3, INT32_MIN, -5, 6};
+  const int32_t over = INT32_MIN;  // INT32_MAX + 1
+  TestCumSum<int32_t>(ptq::kI32, {1, 0, 0}, x,
+                      {1, over, over + 3, INT32_MIN, INT32_MAX - 4, over + 1});
+  TestCumSum<int32_t>(ptq::kI32, {0, 1, 0}, x, {0, 0, 0, 1, INT32_MAX, 3});
+  TestCumSum<int32_t>(ptq::kI32, {0, 0, 1}, x, {over + 1, INT32_MAX - 5, 9, INT32_MIN, -5, 6});
+  TestCumSum<int64_t>(ptq::kI64, {1, 1, 1}, {1, 2, 3, INT64_MAX, 1, 1}, {5, 3, 0, 2, 1, 0});
+  // The sums are rounded once: 2^24 + 1 is not a float, 2^24 + 2 is.
+  TestCumSum<float>(ptq::kF32, {1, 0, 0}, {16777216.0f, 1.0f, 1.0f, 0.5f, -0.25f, INFINITY},
+                    {16777216.0f, 16777216.0f, 16777218.0f, 0.5f, 0.25f, INFINITY});
+  Row("cum_sum refusals");
+  ExpectRefused(OneOp<float>(ptq::kCumSum, {2, 3}, {2, 3}, ptq::CumSumAttrs{2, 0, 0}), "axis: 2");
+  ExpectRefused(OneOp<float>(ptq::kCumSum, {2, 3}, {2, 3}, ptq::CumSumAttrs{1, 2, 0}), "exclusive");
+  ExpectRefused(OneOp<float>(ptq::kCumSum, {2, 3}, {2, 1}, ptq::CumSumAttrs{1, 0, 0}), "dims[1]");
+}
+
+ptq::WindowArgMaxAttrs Windows(uint32_t kernel, uint32_t stride, uint32_t dilation,
+                               uint32_t before) {
+  return {{1, kernel}, {1, stride}, {1, dilation}, {0, before}};
+}
+
+template <typename T>
+void TestWindowArgMax(ptq::DType dtype, const ptq::WindowArgMaxAttrs& attrs, const List<T>& x,
+                      const List<int64_t>& y) {
+  Row("window_arg_max of %d", dtype);
+  ModelBuilder m;
+  const uint32_t q = dtype == ptq::kI8 ? m.Qparams(0.1f, 3) : ptq::kNone,
+                 tx = m.Input("x", dtype, {2, static_cast<uint32_t>(x.size()) / 2}, q),
+                 ty = m.Arena("y", ptq::kI64, {2, static_cast<uint32_t>(y.size()) / 2});
+  m.Op(ptq::kWindowArgMax, "op", {tx}, ty, attrs);
+  m.Output(ty);
+  Expect(m.Finish(), {Bytes(x)}, y, "window_arg_max");
+}
+
+void TestWindowArgMaxes() {
+  TestWindowArgMax<float>(ptq::kF32, Windows(3, 2, 1, 1),
+                          {1, 2, NAN, NAN, 2, -INFINITY, NAN, NAN, NAN, 3}, {1, 1, 4, 5, 6, 9});
+  TestWindowArgMax<int8_t>(ptq::kI8, Windows(2, 1, 2, 0), {-128, 5, -128, 7, 1, 1, 1, 1},
+                           {0, 3, 4, 5});
+  TestWindowArgMax<int64_t>(ptq::kI64, Windows(4, 3, 1, 0), {INT64_MIN, 0, INT64_MAX, 9}, {1, 2});
+  TestWindowArgMax<uint8_t>(ptq::kU8, Windows(2, 2, 1, 0), {200, 3, 100, 200}, {0, 3});
+  Row("window_arg_max refusals");
+  const auto refuse = [](const ptq::WindowArgMaxAttrs& attrs, uint32_t outputs, const char* words) {
+    ModelBuilder m;
+    const uint32_t tx = m.Input("x", ptq::kF32, Dims{2, 5}),
+                   ty = m.Arena("y", ptq::kI64, Dims{2, outputs});
+    m.Op(ptq::kWindowArgMax, "op", {tx}, ty, attrs);
+    m.Output(ty);
+    ExpectRefused(m, words);
+  };
+  refuse(Windows(0, 1, 1, 0), 5, "kernel[1]: 0");
+  refuse(Windows(2, 0, 1, 0), 5, "stride[1]: 0");
+  refuse(Windows(2, 1, 0, 0), 5, "dilation[1]: 0");
+  refuse(Windows(2, 1, 1, 65536), 5, "before[1]: 65536");
+  refuse(Windows(2, 2, 1, 2), 3, "dimension 1: the window of output 0 lies wholly in the padding");
+  refuse(Windows(2, 2, 1, 0), 4, "dimension 1: the window of output 3 lies wholly in the padding");
+  ptq::WindowArgMaxAttrs large = Windows(65535, 1, 1, 0);
+  large.kernel[0] = 65;
+  refuse(large, 1, "more than 4194304 elements");
+}
+
 }  // namespace
 
 int main() {
@@ -272,5 +348,7 @@ int main() {
   WalkList("reduce i8", ptq::kReduceI8Kernels,
            TestReduceKernel<int8_t, int32_t, ptq::ReduceI8Kernel>);
   TestRefusals();
+  TestCumSums();
+  TestWindowArgMaxes();
   return Finish("reduce_test");
 }

@@ -17,6 +17,7 @@ from ptq_core.flatfile.operators.compare import COMPARE, Compare, Comparison
 from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
 from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD, Conv2dAdd
+from ptq_core.flatfile.operators.cum_sum import CUM_SUM, CumSum
 from ptq_core.flatfile.operators.description import OperatorKind, Scales
 from ptq_core.flatfile.operators.dilate import DILATE, Dilate
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
@@ -37,6 +38,7 @@ from ptq_core.flatfile.operators.top_k import TOP_K, TopK
 from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
 from ptq_core.flatfile.operators.unary import FUNCTIONS, UNARY, Unary, UnaryFunction
 from ptq_core.flatfile.operators.where import WHERE
+from ptq_core.flatfile.operators.window_arg_max import WINDOW_ARG_MAX, WindowArgMax
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.tensors import DType, QuantParams, Tensor
 from ptq_core.optimize.memory_plan import plan_memory
@@ -278,6 +280,8 @@ def _of_one(b: _Builder) -> Program:
     elif kind == TOP_K:
         y = (*x[:axis], int(r.integers(1, x[axis] + 1)), *x[axis + 1 :])
         attributes = TopK(axis=axis, largest=int(r.integers(2)))
+    elif kind == CUM_SUM:
+        attributes = CumSum(axis=axis, exclusive=int(r.integers(2)), reverse=int(r.integers(2)))
     elif kind == ARG_MAX:
         attributes = ArgMax(axis=axis, select_last=int(r.integers(2)))
     return b.finish(attributes, y, dtype)
@@ -298,6 +302,17 @@ def _resize(b: _Builder) -> Program:
         **_clamp(r),
     )
     return b.finish(attributes, (n, oh, ow, c))
+
+
+def _window_arg_max(b: _Builder) -> Program:
+    r = b.random
+    x = _dims(r, int(r.integers(1, 5)))
+    b.activation(x)
+    kernel, stride, dilation = (tuple(int(k) for k in r.integers(1, 3, len(x))) for _ in range(3))
+    before = tuple(int(r.integers(k)) if d == 1 else 0 for k, d in zip(kernel, dilation, strict=True))
+    attributes = WindowArgMax(kernel=kernel, stride=stride, dilation=dilation, before=before)
+    y = tuple((d - 1 + pad) // s + 1 for d, pad, s in zip(x, before, stride, strict=True))
+    return b.finish(attributes, y, DType.I64)
 
 
 def _grid_sample(b: _Builder) -> Program:
@@ -322,6 +337,7 @@ _MAKERS: dict[OperatorKind[Any], Callable[[_Builder], Program]] = {
     CONCAT: _concat,
     RESIZE: _resize,
     GRID_SAMPLE: _grid_sample,
+    WINDOW_ARG_MAX: _window_arg_max,
     WHERE: _where,
     **dict.fromkeys((GATHER_ND, SCATTER_ND), _places),
     **dict.fromkeys(ADDS, _binary),

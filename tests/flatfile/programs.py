@@ -17,6 +17,7 @@ from ptq_core.flatfile.operators.concat import CONCAT, Concat
 from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
 from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD, Conv2dAdd
 from ptq_core.flatfile.operators.convert import CONVERT
+from ptq_core.flatfile.operators.cum_sum import CUM_SUM, CumSum
 from ptq_core.flatfile.operators.dequantize import DEQUANTIZE
 from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.dilate import DILATE, Dilate
@@ -39,6 +40,7 @@ from ptq_core.flatfile.operators.top_k import TOP_K, TopK
 from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
 from ptq_core.flatfile.operators.unary import UNARY, Unary, UnaryFunction
 from ptq_core.flatfile.operators.where import WHERE
+from ptq_core.flatfile.operators.window_arg_max import WINDOW_ARG_MAX, WindowArgMax
 from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.tensors import DType, QuantParams, Tensor
 from ptq_core.optimize.memory_plan import plan_memory
@@ -154,6 +156,9 @@ def every_kind() -> Program:
     update = program.add(Tensor("update", DType.I64, (1, 3), None, np.array([[1, 2, 3]])))
     added = ScatterNd(reduction=Reduction.ADD)
     best = op(SCATTER_ND, (best, places, update), (1, 3), added, dtype=DType.I64)
+    best = op(CUM_SUM, (best,), (1, 3), CumSum(axis=1, exclusive=1, reverse=1), dtype=DType.I64)
+    windows = WindowArgMax(kernel=(1, 2), stride=(1, 2), dilation=(1, 1), before=(0, 1))
+    best = op(WINDOW_ARG_MAX, (best,), (1, 2), windows, dtype=DType.I64)
     program.inputs, program.outputs = [x, other], [t, flat, best, r]
     plan_memory(program)
     return program

@@ -34,6 +34,7 @@ from ptq_core.flatfile.operators.softmax import SOFTMAX, Softmax
 from ptq_core.flatfile.operators.top_k import TOP_K, TopK
 from ptq_core.flatfile.operators.transpose import TRANSPOSE, Transpose
 from ptq_core.flatfile.operators.where import WHERE
+from ptq_core.flatfile.operators.window_arg_max import WINDOW_ARG_MAX, WindowArgMax
 
 
 class Misfit(Exception):  # noqa: N818 - no error of the project's
@@ -166,6 +167,18 @@ def _resize(_: Resize, dims: list[Dims], y: Dims) -> Dims:
     return x[0], y[1], y[2], x[3]
 
 
+def _window_arg_max(a: WindowArgMax, dims: list[Dims], y: Dims) -> Dims:
+    """Padding behind is what is needed, so y has any number of windows that hold input."""
+    x = dims[0]
+    _expect(len(y) == len(x) == len(a.kernel), f"y {list(y)} has not the rank of x {list(x)}")
+    for d, size in enumerate(x):
+        for o in range(y[d]):
+            first = o * a.stride[d] - a.before[d]
+            taps = range(first, first + a.kernel[d] * a.dilation[d], a.dilation[d])
+            _expect(any(0 <= at < size for at in taps), "a window lies wholly in the padding")
+    return y
+
+
 def _grid_sample(_: GridSample, dims: list[Dims], __: Dims) -> Dims:
     x, grid = dims
     _expect(
@@ -252,6 +265,7 @@ SHAPES: dict[OperatorKind[Any], Callable[[Any, list[Dims], Dims], Dims]] = {
     TOP_K: _top_k,
     RESIZE: _resize,
     GRID_SAMPLE: _grid_sample,
+    WINDOW_ARG_MAX: _window_arg_max,
     SLICE: _slice,
     GATHER: _gather,
     REDUCE: _reduce,

@@ -22,6 +22,7 @@ CONSTANT_INPUTS = {
     "DequantizeLinear": (1, 2),
     "GRU": (1, 2, 3),
     "LSTM": (1, 2, 3, 7),
+    "MaxUnpool": (2,),
     "Pad": (2,),
     "QuantizeLinear": (1, 2),
     "RNN": (1, 2, 3),
@@ -33,7 +34,7 @@ CONSTANT_INPUTS = {
 """Op type → float inputs that are constants by the stated limits. Scalars, and inputs of another type than input 0, are
 constants always (but input 0, and operands of COMPUTED)."""
 
-COMPUTED = ("Where", "Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND")
+COMPUTED = ("Where", "Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND", "MaxUnpool")
 """Op types whose operands are of several types."""
 
 CONSTANT_TOO = {"Gemm": (1, 2), "MatMul": (1,)}

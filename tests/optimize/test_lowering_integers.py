@@ -295,6 +295,18 @@ def test_top_k(axis: int, largest: int, dtype: type, tmp_path: Path) -> None:
             assert_same(proto, [x], tmp_path)
 
 
+@pytest.mark.parametrize("dtype", [INT32, INT64])
+@pytest.mark.parametrize("reverse", [0, 1])
+@pytest.mark.parametrize("exclusive", [0, 1])
+def test_cum_sum(exclusive: int, reverse: int, dtype: type, tmp_path: Path) -> None:
+    """Along every axis; a sum beyond the type wraps around."""
+    x = values(dtype, (3, 4, 5))
+    x[0, 0, :2] = np.iinfo(dtype).max
+    for axis in (0, 1, -1):
+        scan = node("CumSum", "x0", "c0", exclusive=exclusive, reverse=reverse)
+        assert_same(model([scan], [x], np.array(axis)), [x], tmp_path)
+
+
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_one_hot(axis: int, tmp_path: Path) -> None:
     x = np.array([[1, -1, 4], [9, -6, 0]])

@@ -32,7 +32,7 @@ Entries = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Window:
-    """One spatial dimension of a convolution or pooling; ``axis`` is `height` or `width`."""
+    """One dimension of a convolution or pooling; ``axis`` is its name, as `height` or `width`."""
 
     axis: str
     kernel: int
@@ -174,6 +174,18 @@ class Operator(Generic[A]):
         expected = (padded - window.reach) // window.stride + 1
         if output != expected:
             self.refuse(window.axis, f"the output has {output}", f"expected {expected}")
+
+    def no_empty_window(self, window: Window, size: int, output: int) -> None:
+        """Only windows that start in the padding can miss the input: the others hold it with their first tap."""
+        in_front = min(output, -(-window.before // window.stride))
+        behind = max(-(-(size + window.before) // window.stride), 0)
+        for position in [*range(in_front), *range(behind, output)]:
+            if window.is_padding(position, size):
+                self.refuse(
+                    window.axis,
+                    f"the window of output {position} lies wholly in the padding",
+                    "windows hold input",
+                )
 
 
 def scale_of(qparams: QuantParams | None) -> np.float32:

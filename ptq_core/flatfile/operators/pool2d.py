@@ -50,20 +50,7 @@ def _windows(c: Operator[Pool2d], maximum: bool) -> None:
     for window, size, output in sides:
         c.window_output(window, size, output)
     for window, size, output in sides:
-        _no_empty_window(c, window, size, output)
-
-
-def _no_empty_window(c: Operator[Pool2d], window: Window, size: int, output: int) -> None:
-    """Only windows that start in the padding can miss the input: the others hold it with their first tap."""
-    in_front = min(output, -(-window.before // window.stride))
-    behind = max(-(-(size + window.before) // window.stride), 0)
-    for position in [*range(in_front), *range(behind, output)]:
-        if window.is_padding(position, size):
-            c.refuse(
-                window.axis,
-                f"the window of output {position} lies wholly in the padding",
-                "windows hold input",
-            )
+        c.no_empty_window(window, size, output)
 
 
 def _check_max(c: Operator[Pool2d]) -> None:

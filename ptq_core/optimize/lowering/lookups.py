@@ -52,7 +52,7 @@ def gather_computed(context: Lowering, node: ir.Node) -> None:
     rest = tuple(i for i in range(len(dims)) if i != axis)
     first = context.transpose(context.model_layout(x), (axis, *rest), node_name, f"{name}:first")
     rows = context.reshaped(indices, (math.prod(wanted), 1), f"{name}:rows", node_name)
-    picked = _emit_gather(context, node_name, f"{name}:picked", Activation(first), rows)
+    picked = gather_places(context, node_name, f"{name}:picked", Activation(first), rows)
     back = (*range(1, axis + 1), 0, *range(axis + 1, len(dims)))
     y = Activation(context.transpose(picked.tensor, back, node_name, f"{name}:back"))
     shape = (*dims[:axis], *wanted, *dims[axis + 1 :])
@@ -67,7 +67,7 @@ def gather_nd_computed(context: Lowering, node: ir.Node) -> None:
     name, node_name = str(node.outputs[0].name), str(node.name)
     batch = get_int(node, "batch_dims", 0)
     rows = _with_places(context, node_name, name, indices, tuple(range(batch)), last=True)
-    context.bind(node.outputs[0], _emit_gather(context, node_name, name, x, rows))
+    context.bind(node.outputs[0], gather_places(context, node_name, name, x, rows))
 
 
 def gather_elements_computed(context: Lowering, node: ir.Node) -> None:
@@ -139,7 +139,7 @@ def gather_elements(
 ) -> Activation:
     """The elements of ``x`` at the places of ``indices``, but along ``axis``, where the index says it; model's layout."""
     rows = _coordinates(context, node_name, name, indices, axis)
-    return _emit_gather(context, node_name, name, x, rows)
+    return gather_places(context, node_name, name, x, rows)
 
 
 def _plain(context: Lowering, node: ir.Node, position: int) -> Activation:
@@ -147,7 +147,10 @@ def _plain(context: Lowering, node: ir.Node, position: int) -> Activation:
     return Activation(context.model_layout(context.activation(node, position)))
 
 
-def _emit_gather(context: Lowering, node_name: str, name: str, x: Activation, rows: Activation) -> Activation:
+def gather_places(
+    context: Lowering, node_name: str, name: str, x: Activation, rows: Activation
+) -> Activation:
+    """What lies in ``x`` behind each row of ``rows``; model's layout."""
     *lead, count = context.dims(rows)
     dims = (*lead, *context.dims(x)[count:])
     if len(dims) > 8:

@@ -87,7 +87,7 @@ OPERATORS: dict[str, Row] = {
     "ConvTranspose": Row(transposed_convolution.lower_conv_transpose, "yes", "constant weights"),
     "Cos": Row(activations.lower_unary(UnaryFunction.COS), "table", ""),
     "Cosh": Row(compositions.lower_cosh, "table", ""),
-    "CumSum": Row(rearrangement.lower_cum_sum, "", "constant axis"),
+    "CumSum": Row(reductions.lower_cum_sum, "", "constant axis"),
     "DepthToSpace": Row(movement.lower_depth_to_space, "yes", ""),
     "DequantizeLinear": Row(
         quantization.lower_dequantize,
@@ -142,7 +142,8 @@ OPERATORS: dict[str, Row] = {
     "LpPool": Row(pooling.lower_lp_pool, "", ""),
     "MatMul": Row(matrices.lower_mat_mul, "yes", "NumPy broadcasting"),
     "Max": Row(arithmetic.lower_arithmetic(MAXIMUM), "table", "NumPy broadcasting"),
-    "MaxPool": Row(pooling.lower_max_pool, "yes", "without indices"),
+    "MaxPool": Row(pooling.lower_max_pool, "yes", ""),
+    "MaxUnpool": Row(pooling.lower_max_unpool, "", "constant output shape"),
     "Mean": Row(arithmetic.lower_mean, "table", "NumPy broadcasting"),
     "MeanVarianceNormalization": Row(normalization.lower_mean_variance_normalization, "", ""),
     "Min": Row(arithmetic.lower_arithmetic(MINIMUM), "table", "NumPy broadcasting"),
@@ -225,7 +226,7 @@ REASONS = {
     op_type: reason
     for op_types, reason in (
         (
-            ("Compress", "NonMaxSuppression", "NonZero", "StringSplit", "Unique"),
+            ("Compress", "ConstantOfShape", "NonMaxSuppression", "NonZero", "Range", "StringSplit", "Unique"),
             "how much it gives depends on the values, but a tensor of a flat file has one size;"
             " cut it off and run it behind the model",
         ),

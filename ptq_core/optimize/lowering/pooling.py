@@ -12,7 +12,11 @@ import onnx_ir as ir
 
 from ptq_core.flatfile.operators.binary import DIV
 from ptq_core.flatfile.operators.description import OperatorKind
+from ptq_core.flatfile.operators.pad import PAD, Pad
 from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, MAX_POOL2D, Pool2d
+from ptq_core.flatfile.operators.scatter_nd import SCATTER_ND, ScatterNd
+from ptq_core.flatfile.operators.window_arg_max import WINDOW_ARG_MAX, WindowArgMax
+from ptq_core.flatfile.tensors import DType
 from ptq_core.optimize.lowering.arithmetic import combine
 from ptq_core.optimize.lowering.context import (
     Activation,
@@ -25,16 +29,72 @@ from ptq_core.optimize.lowering.context import (
     is_used,
 )
 from ptq_core.optimize.lowering.convolution import Weights, convolve
+from ptq_core.optimize.lowering.lookups import gather_places
 from ptq_core.optimize.lowering.norms import powers, root
 from ptq_core.optimize.lowering.windows import POINT, Axis, picture, whole, window_attributes, window_axes
 
 
 def lower_max_pool(context: Lowering, node: ir.Node) -> None:
-    """MaxPool → max_pool2d; the second output (indices) does not exist here."""
-    if any(is_used(value) for value in node.outputs[1:]):
-        raise Unsupported("its second output (indices) is used")
+    """MaxPool → max_pool2d; its indices → window_arg_max."""
     x, dims = picture(context, node)
-    _pool(context, node, MAX_POOL2D, context.channels_last(x), _pool_axes(node, dims))
+    axes = _pool_axes(node, dims)
+    if is_used(node.outputs[0]):
+        _pool(context, node, MAX_POOL2D, context.channels_last(x), axes)
+    for indices in node.outputs[1:]:
+        if is_used(indices):
+            context.bind(indices, _places_of_maxima(context, node, str(indices.name), x, axes))
+
+
+def _places_of_maxima(
+    context: Lowering, node: ir.Node, name: str, x: Activation, axes: Sequence[Axis]
+) -> Activation:
+    """Where in ``x`` the maximum of each window lies, int64; with storage_order 1 columns are counted before rows."""
+    dims, node_name = context.dims(x), str(node.name)
+    attributes = WindowArgMax(
+        kernel=(1, 1, *(axis.kernel for axis in axes)),
+        stride=(1, 1, *(axis.stride for axis in axes)),
+        dilation=(1, 1, *(axis.dilation for axis in axes)),
+        before=(0, 0, *(axis.before for axis in axes)),
+    )
+    by_columns = bool(get_int(node, "storage_order", 0))
+    shape = (*dims[:2], *(axis.outputs for axis in axes))
+    out = context.arena_tensor(f"{name}:rows" if by_columns else name, shape, DType.I64)
+    found = context.emit(WINDOW_ARG_MAX, node_name, (context.model_layout(x),), out, attributes)
+    if not by_columns:
+        return Activation(found)
+    check_numbers(math.prod(dims), "its table of places")
+    turned = np.arange(math.prod(dims)).reshape(-1, *dims[:1:-1])
+    table = turned.transpose(0, *range(len(axes), 0, -1)).reshape(-1)
+    places = Activation(context.constant_tensor(f"{name}:by columns", Constant(table)))
+    rows = context.reshaped(Activation(found), (*shape, 1), f"{name}:column", node_name)
+    return gather_places(context, node_name, name, places, rows)
+
+
+def lower_max_unpool(context: Lowering, node: ir.Node) -> None:
+    """MaxUnpool: zeros, and each value at the place in the output that its index names."""
+    x, indices = (Activation(context.model_layout(context.activation(node, i))) for i in range(2))
+    dims, name, node_name = context.dims(x), str(node.outputs[0].name), str(node.name)
+    kernel, spatial = get_ints(node, "kernel_shape") or (), dims[2:]
+    strides = get_ints(node, "strides") or (1,) * len(spatial)
+    pads = get_ints(node, "pads") or (0,) * 2 * len(spatial)
+    if not len(kernel) == len(strides) == len(spatial) == len(pads) // 2 or context.dims(indices) != dims:
+        raise Unsupported(f"its window or indices do not fit {list(dims)}")
+    sizes = [
+        (d - 1) * strides[i] + kernel[i] - pads[i] - pads[i + len(spatial)] for i, d in enumerate(spatial)
+    ]
+    shape = context.integers(node, 2, "output shape") or (*dims[:2], *sizes)
+    if len(shape) != len(dims) or min(shape) < 1:
+        raise Unsupported(f"its result has the shape {list(shape)}")
+    count, total = math.prod(dims), math.prod(shape)
+    zero = context.constant_tensor(f"{name}:zero", Constant(np.zeros(1, np.float32)))
+    zeros = context.arena_tensor(f"{name}:zeros", (total,))
+    context.emit(PAD, node_name, (zero,), zeros, Pad(before=(0,), after=(total - 1,)))
+    rows = context.reshaped(indices, (count, 1), f"{name}:rows", node_name)
+    values = context.reshaped(x, (count,), f"{name}:values", node_name)
+    out = context.arena_tensor(f"{name}:flat", (total,))
+    operands = (zeros, rows.tensor, values.tensor)
+    flat = context.emit(SCATTER_ND, node_name, operands, out, ScatterNd(reduction=0))
+    context.bind(node.outputs[0], context.reshaped(Activation(flat), tuple(shape), name, node_name))
 
 
 def lower_average_pool(context: Lowering, node: ir.Node) -> None:

@@ -20,7 +20,6 @@ from ptq_core.optimize.lowering.context import (
     get_int,
     normal_axis,
 )
-from ptq_core.optimize.lowering.resampling import resample
 from ptq_core.optimize.lowering.selection import gathered
 
 _DATA = {"ScatterElements": [0, 2], "ScatterND": [0, 2]}
@@ -136,21 +135,6 @@ def _repeat(
             indices = np.tile(np.arange(dims[axis], dtype=np.int32), count)
             x = gathered(context, node_name, f"{name}:{axis}", x, axis, indices)
     context.bind(node.outputs[0], x)
-
-
-def lower_cum_sum(context: Lowering, node: ir.Node) -> None:
-    """CumSum along a constant axis: a product with the matrix that sums what stands before (or behind, reversed)."""
-    x = context.real_input(node)
-    dims = context.dims(x)
-    (axis,) = context.integers(node, 1, "axis") or (0,)
-    axis = normal_axis(axis, len(dims))
-    check_numbers(dims[axis] ** 2, "its matrix")
-    before = np.tri(dims[axis], k=-1 if get_int(node, "exclusive", 0) else 0, dtype=np.float32)
-    matrix = before[::-1, ::-1] if get_int(node, "reverse", 0) else before
-    name = str(node.outputs[0].name)
-    context.bind(
-        node.outputs[0], resample(context, str(node.name), name, x, axis, np.ascontiguousarray(matrix))
-    )
 
 
 def lower_size(context: Lowering, node: ir.Node) -> None:

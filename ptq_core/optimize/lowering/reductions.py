@@ -1,4 +1,4 @@
-"""Reductions over any dimensions, norms, and the index of the maximum."""
+"""Reductions over any dimensions, norms, the index of the maximum, and sums up to each element."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ptq_core.flatfile.operators.arg_max import ARG_MAX, ArgMax
 from ptq_core.flatfile.operators.attributes import Clamp
 from ptq_core.flatfile.operators.binary import ADD, DIV, SUB
 from ptq_core.flatfile.operators.clamp import CLAMP
+from ptq_core.flatfile.operators.cum_sum import CUM_SUM, CumSum
 from ptq_core.flatfile.operators.pool2d import AVERAGE_POOL2D, Pool2d
 from ptq_core.flatfile.operators.reduce import REDUCE, Reduce, ReduceFunction
 from ptq_core.flatfile.operators.unary import UnaryFunction
@@ -190,3 +191,17 @@ def _arg_max(context: Lowering, node: ir.Node, x: Activation) -> None:
     if not keep:
         y = context.reshaped(y, (*dims[:axis], *dims[axis + 1 :]), name, str(node.name))
     context.bind(node.outputs[0], y)
+
+
+def lower_cum_sum(context: Lowering, node: ir.Node) -> None:
+    """CumSum along a constant axis."""
+    x = context.activation(node, 0)
+    (axis,) = context.integers(node, 1, "axis") or (0,)
+    attributes = CumSum(
+        axis=context.stored_axis(x, normal_axis(axis, len(context.dims(x)))),
+        exclusive=int(bool(get_int(node, "exclusive", 0))),
+        reverse=int(bool(get_int(node, "reverse", 0))),
+    )
+    out = context.like(str(node.outputs[0].name), context.tensor(x).dims, x.tensor)
+    y = context.emit(CUM_SUM, str(node.name), (x.tensor,), out, attributes)
+    context.bind(node.outputs[0], Activation(y, x.channels_last))

@@ -25,7 +25,7 @@ ptq_status CheckPerTensor(const char* what, const Tensor& tensor);
 // A factor computed from scales must be finite: scales of a hostile file can overflow it.
 ptq_status CheckMultiplier(const char* what, float multiplier);
 
-// One spatial dimension of a convolution or pooling.
+// One dimension of a convolution or pooling.
 struct Window {
   uint32_t kernel, stride, dilation, pad_begin, pad_end;
 };
@@ -44,6 +44,11 @@ inline void ValidTaps(const Window& window, int64_t o, int64_t input, int64_t* b
   const int64_t past = start >= input ? 0 : (input - start + dilation - 1) / dilation;
   *end = past < window.kernel ? past : window.kernel;
 }
+
+// Only windows that start in the padding can miss the input: the others hold it with their first
+// tap.
+ptq_status CheckNoEmptyWindow(const char* axis, const Window& window, uint32_t input,
+                              uint32_t output);
 
 // The product of the dimensions before, of, and after `axis`.
 inline void SplitAtAxis(const Tensor& tensor, uint32_t axis, size_t* outer, size_t* count,

@@ -23,25 +23,6 @@ struct PoolState {
   ClampAttrs clamp;
 };
 
-// Only windows that start in the padding can miss the input: the others hold it with their first
-// tap.
-ptq_status CheckNoEmptyWindow(const char* axis, const Window& window, uint32_t input,
-                              uint32_t output) {
-  const auto check = [&](uint32_t o) {
-    int64_t begin, end;
-    ValidTaps(window, o, input, &begin, &end);
-    if (begin < end) return PTQ_OK;
-    return Fail(PTQ_BAD_FILE, "%s: the window of output %" PRIu32 " lies wholly in the padding",
-                axis, o);
-  };
-  const auto start = [&](uint32_t o) {
-    return static_cast<int64_t>(o) * window.stride - window.pad_begin;
-  };
-  for (uint32_t o = 0; o < output && start(o) < 0; ++o) PTQ_RETURN_IF_ERROR(check(o));
-  for (uint32_t o = output; o > 0 && start(o - 1) >= input; --o) PTQ_RETURN_IF_ERROR(check(o - 1));
-  return PTQ_OK;
-}
-
 template <typename T, typename RunPixel>
 void RunPool(const PreparedOp& op, const RunContext& run, RunPixel run_pixel) {
   const PoolState& s = op.State<PoolState>();

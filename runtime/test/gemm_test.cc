@@ -180,7 +180,7 @@ void TestGemmReal(const ptq::GemmRealKernel<T>& kernel) {
         magnitude[i * columns + j] = total;
       }
     }
-    Guarded<T> scratch(kernel.ScratchElements(taps, depth));
+    Guarded<T> scratch(kernel.ScratchElements(taps * depth));
     kernel.run({x.pointers.data(), taps, depth, packed.data(), products, bias.data(), rows, columns,
                 y.data(), columns, -1.0f, 6.0f, rows % 2 == 0 ? packed.data() : nullptr,
                 rows % 2 == 0 ? packed.size() * sizeof(T) : 0, scratch.data()});

@@ -3,6 +3,7 @@
 // keep to the same bound.
 #include <math.h>
 
+#include "program/program.h"
 #include "test/support/one_op.h"
 #include "test/support/random.h"
 
@@ -33,6 +34,8 @@ constexpr ConvCase kConvCases[] = {
     {1, 9, 8, 35, 35, 5, 3, 1, 2, 4, 35},    // depthwise, any
     {1, 40, 40, 48, 48, 3, 3, 1, 1, 1, 48},  // enough work for all threads
     {5, 1, 1, 33, 10, 1, 1, 1, 1, 0, 1},     // a fully connected layer in disguise
+    {3, 1, 1, 5000, 9, 1, 1, 1, 1, 0, 1},    // long sums
+    {1, 3, 4, 300, 5, 3, 3, 1, 1, 1, 1},     // long sums of taps
 };
 
 uint32_t OutSize(uint32_t in, uint32_t kernel, const ConvCase& t) {
@@ -279,6 +282,36 @@ void TestRefusals() {
   ExpectRefused(m, "dtype");
 }
 
+// Portable kernels, which a tailored runtime always has, are not for f16. What this build has no
+// kernels for stands for what was left out.
+void TestWithoutKernels() {
+#if !defined(__aarch64__)
+  const auto refuse = [](ModelBuilder& m, const char* name) {
+    Row("without f16 kernels: %s", name);
+    const List<uint8_t> file = m.Finish();
+    ptq_program program;
+    CHECK(program.LoadMemory(file.data(), file.size(), ptq::kCpuFp16) == PTQ_UNSUPPORTED);
+    CHECK(strstr(ptq_last_error(), "has no kernel of f16 in this runtime, which was tailored"));
+  };
+  for (const uint32_t groups : {1u, 4u}) {
+    const List<Half> w(16);
+    ModelBuilder m;
+    const uint32_t x = m.Input("x", ptq::kF16, {1, 3, 3, 4}),
+                   tw = m.Constant("w", ptq::kF16, {4, 1, 1, 4 / groups}, w.data()),
+                   y = m.Arena("y", ptq::kF16, {1, 3, 3, 4});
+    m.Op(ptq::kConv2d, "op", {x, tw}, y, ptq::Conv2dAttrs{1, 1, 1, 1, 0, 0, 0, 0, groups, kNone});
+    m.Output(y);
+    refuse(m, groups == 1 ? "conv2d" : "depthwise");
+  }
+  ModelBuilder m;
+  const uint32_t a = m.Input("a", ptq::kF16, {3, 4}), b = m.Input("b", ptq::kF16, {4, 2}),
+                 y = m.Arena("y", ptq::kF16, {3, 2});
+  m.Op(ptq::kMatmul, "op", {a, b}, y, ptq::MatmulAttrs{0, kNone});
+  m.Output(y);
+  refuse(m, "matmul");
+#endif
+}
+
 // The comparator tells a result that is one step of half precision beyond the bound.
 void TestBound() {
   const Half half = ptq::ToHalf(1.0f + 16 * 0x1p-10f);
@@ -296,6 +329,7 @@ int main() {
   TestMoves();
   TestConvert();
   TestRefusals();
+  TestWithoutKernels();
   TestBound();
   return Finish("half_test");
 }

@@ -73,7 +73,7 @@ void BenchGemm() {
     tile.columns = tile.output_stride = kColumns;
     tile.output = y.data();
     tile.hi = 6;
-    Data<float> scratch(kernel.ScratchElements(1, kDepth));
+    Data<float> scratch(kernel.ScratchElements(kDepth));
     tile.scratch = scratch.data();
     Time(kernel, "mr x 256 x 256", kernel.mr * kDepth * kColumns, "MAC", [&] { kernel.run(tile); });
   }

@@ -25,7 +25,7 @@ void BenchGemm(Random* random) {
     const Data<Half> x(random->Halves(kernel.mr * kDepth)), bias(kColumns);
     const List<Half> w = random->Halves(kColumns * kDepth);
     Data<Half> packed(ptq::RoundUp(kColumns, kernel.nr) * kDepth), y(kernel.mr * kColumns),
-        scratch(kernel.ScratchElements(1, kDepth));
+        scratch(kernel.ScratchElements(kDepth));
     ptq::PackGemmWeights(w.data(), kColumns, 1, kDepth, kernel.nr, 1, 1, packed.data());
     List<const Half*> rows;
     for (size_t r = 0; r < kernel.mr; ++r) rows.Add(x.data() + r * kDepth);

@@ -172,7 +172,7 @@ void TestReal(const MatmulCase& t, bool transpose_b, bool constant_a, uint64_t s
   ModelBuilder m;
   const List<uint8_t> file = Build(s, transpose_b, a, constant_a, &m, ptq::kNone, ptq::kNone,
                                    DTypeOf<T>(), ptq::kNone, {lo, hi, -128, 127});
-  const size_t products = sizeof(T) == 4 ? ptq::ProductRoundings(t.k) : t.k;
+  const size_t products = ptq::ProductRoundings(t.k);
   List<T> first;  // of an instruction set: the number of threads changes nothing
   char first_cpu[32] = "none";
   RunEverywhere(file, Inputs(a, constant_a, b), [&](const ptq_context* context) {
@@ -187,6 +187,31 @@ void TestReal(const MatmulCase& t, bool transpose_b, bool constant_a, uint64_t s
     }
     SameBytes(y, first.data(), expected.size(), "matmul, other thread count");
   });
+}
+
+// Of two vectors: on every CPU it loads, though a file of this size may not ask for much memory,
+// and its sum, 2, is exact.
+template <typename T>
+void TestLongest() {
+  constexpr uint32_t kProducts = 1 << 20;
+  Row("longest vectors, %d bytes a number", static_cast<int>(sizeof(T)));
+  const auto number = [](float value) -> T {
+    if constexpr (sizeof(T) == 2) {
+      return ptq::ToHalf(value);
+    } else {
+      return value;
+    }
+  };
+  List<T> a(kProducts), b(kProducts);
+  for (size_t i = 0; i < kProducts; ++i) {
+    a[i] = number(1.0f);
+    b[i] = number(i % 2 == 0 || i + 1 == kProducts ? 1.0f : -1.0f);
+  }
+  const Shapes s({{}, {}, 1, kProducts, 1}, false);
+  ModelBuilder m;
+  const List<uint8_t> file = Build(s, false, a, false, &m, ptq::kNone, ptq::kNone, DTypeOf<T>(),
+                                   ptq::kNone, {-INFINITY, INFINITY, -128, 127});
+  Expect(file, Inputs(a, false, b), List<T>{number(2.0f)}, "longest vectors");
 }
 
 struct Refusal {
@@ -243,6 +268,8 @@ int main() {
       TestReal<ptq::Half>(kCases[i], transpose_b, seed % 3 == 1, seed);
     }
   }
+  TestLongest<float>();
+  TestLongest<ptq::Half>();
   TestRefusals();
   return Finish("matmul_test");
 }

@@ -19,7 +19,7 @@ SUM_ROUNDINGS = 80
 """Roundings on the way of a value into a sum, however many there are: kSumRoundings of the runtime's numerics/sum_blocks.h."""
 
 PRODUCT_BLOCK = 2048
-"""Products that a float32 layer adds up one after another: kProductBlock of the runtime's numerics/sum_blocks.h."""
+"""Products that a float layer adds up one after another: kProductBlock of the runtime's numerics/sum_blocks.h."""
 
 SLACK = 8
 """Roundings granted beside the sum of k products: epilogue, folded constants, polynomial exp."""
@@ -50,7 +50,7 @@ class Roundoff:
 
     def of_products(self, k: int) -> int:
         """Roundings on the way of one of ``k`` products into their sum (convolution, fully connected)."""
-        in_blocks = self.blocks and self.unit == UNITS[DType.F32] and k > PRODUCT_BLOCK
+        in_blocks = self.blocks and k > PRODUCT_BLOCK
         return PRODUCT_BLOCK + 2 * -(-k // PRODUCT_BLOCK) if in_blocks else k
 
     @property

@@ -77,6 +77,13 @@ ptq_status CheckMultiplier(const char* what, float multiplier) {
               static_cast<double>(multiplier));
 }
 
+ptq_status NoKernel(uint8_t dtype) {
+  return Fail(PTQ_UNSUPPORTED,
+              "has no kernel of %s in this runtime, which was tailored to other models; tailor it "
+              "to this one too",
+              DTypeName(dtype));
+}
+
 ptq_status CheckKernel(const char* axis, const Window& window) {
   if (window.kernel >= 1 && window.kernel <= kMaxGeometry) return PTQ_OK;
   return Fail(PTQ_BAD_FILE, "%s kernel: %" PRIu32 " is not in 1 ... %" PRIu32, axis, window.kernel,

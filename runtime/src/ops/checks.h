@@ -24,6 +24,9 @@ ptq_status CheckUnquantized(const char* what, const Tensor& tensor);
 ptq_status CheckPerTensor(const char* what, const Tensor& tensor);
 // A factor computed from scales must be finite: scales of a hostile file can overflow it.
 ptq_status CheckMultiplier(const char* what, float multiplier);
+// The refusal where a list has no kernel for an operator on `dtype`: portable ones, which no
+// tailoring leaves out, are not for f16.
+ptq_status NoKernel(uint8_t dtype);
 
 // One dimension of a convolution or pooling.
 struct Window {

@@ -98,6 +98,7 @@ ptq_status PrepareDepthwise(uint32_t features, const Convolution& conv, Prepared
   const ConvGeometry& g = conv.geometry;
   state->shape = {g.out_c, g.h.kernel, g.w.kernel, g.w.stride, g.w.dilation};
   state->kernel = SelectDepthwise(Kernels(T{}), features, state->shape);
+  if (state->kernel == nullptr) return NoKernel(conv.x.dtype);
   PTQ_RETURN_IF_ERROR(PackFilters(conv.w, op->pool, state));
   const size_t slots = static_cast<size_t>(RoundUp(g.out_c, kDepthwiseChannelBlock));
   PTQ_RETURN_IF_ERROR(PrepareChannels(conv, {1, g.out_c, slots}, *state->kernel, &state->channels));

@@ -83,9 +83,9 @@ bool SetResidual(const PreparedOp& op, const RunContext& run, const GemmState<in
   return true;
 }
 
-// Of float32, see ops/long_sums.h.
-template <typename T, typename Kernel, typename Tile>
-void RunTile(const LongSums<T>&, const Kernel& kernel, const Tile& tile, const T**, uint8_t*) {
+// Of floats, see ops/long_sums.h.
+void RunTile(const LongSums<int8_t>&, const GemmI8Kernel& kernel, const GemmI8Tile& tile,
+             const int8_t**, uint8_t*) {
   kernel.run(tile);
 }
 

@@ -86,8 +86,9 @@ ptq_status PrepareGemm(uint32_t features, const Convolution& conv, PreparedOp* o
   auto* state = MakeConvState<GemmState<T>>(conv, op);
   if (state == nullptr) return OutOfMemory();
   const ConvGeometry& g = conv.geometry;
-  const GemmKernel<T>& kernel = *SelectKernel(Kernels(T{}), features);
-  state->kernel = &kernel;
+  state->kernel = SelectKernel(Kernels(T{}), features);
+  if (state->kernel == nullptr) return NoKernel(conv.x.dtype);
+  const GemmKernel<T>& kernel = *state->kernel;
   state->rows = ChooseRows(g, kernel.kd, sizeof(T));
   state->cut = ChooseBlocks(g, state->rows, kernel, sizeof(T));
   const GemmRows& rows = state->rows;
@@ -102,11 +103,11 @@ ptq_status PrepareGemm(uint32_t features, const Convolution& conv, PreparedOp* o
   op->TakeWorkspace(mr * rows.taps * sizeof(void*) + mr * rows.patch_stride * sizeof(T) +
                     kReadSlack);
   if constexpr (!std::is_same_v<T, int8_t>) {
+    const size_t products = ProductsAtATime(rows.taps * rows.depth);
     state->scratch_offset =
-        op->TakeWorkspace(uint64_t{sizeof(T)} * kernel.ScratchElements(rows.taps, rows.depth));
-  }
-  if constexpr (std::is_same_v<T, float>)
+        op->TakeWorkspace(uint64_t{sizeof(T)} * kernel.ScratchElements(products));
     PTQ_RETURN_IF_ERROR(PrepareLongSums(features, cut, op, &state->long_sums));
+  }
   // A pixel or a line.
   PTQ_RETURN_IF_ERROR(PrepareInput(conv.x, Max(g.in_c, rows.depth), state));
   return PrepareResidual(features, conv, mr * cut.PanelColumns(), op, &state->residual);

@@ -99,15 +99,15 @@ struct GemmRows {
   size_t patch_stride;  // elements from one patch to the next
 };
 
-// Float sums of more than kProductBlock products (ops/long_sums.h); others have nothing of it.
+// Sums of more than kProductBlock products (ops/long_sums.h); those of int8 have nothing of it.
 template <typename T>
-struct LongSums {};
-template <>
-struct LongSums<float> {
-  const BinaryF32Kernel* add;  // adds up their pieces; null: the sums are short
-  size_t piece_offset;         // of a piece in a thread's workspace; bytes
-  Array<float> zeros;          // of a panel: the bias of sums that are no outputs yet
+struct LongSums {
+  const BinaryRealKernel<T>* add;  // adds up their pieces; null: the sums are short
+  size_t piece_offset;             // of a piece in a thread's workspace; bytes
+  Array<T> zeros;                  // of a panel: the bias of sums that are no outputs yet
 };
+template <>
+struct LongSums<int8_t> {};
 
 template <typename T>
 using GemmKernel = std::conditional_t<std::is_same_v<T, int8_t>, GemmI8Kernel, GemmRealKernel<T>>;

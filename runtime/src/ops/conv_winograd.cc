@@ -289,7 +289,7 @@ ptq_status PrepareWinograd(uint32_t features, const Convolution& conv, PreparedO
   state->windows_offset = take(kWinogradPositions * PositionStride(state->tiles, g.in_c));
   state->sums_offset = take(kWinogradPositions * PositionStride(state->tiles, columns));
   state->unused_offset = take(columns);
-  state->scratch_offset = take(gemm.ScratchElements(1, g.in_c));
+  state->scratch_offset = take(gemm.ScratchElements(ProductsAtATime(g.in_c)));
   PTQ_RETURN_IF_ERROR(PrepareLongSums(features, cut, op, &state->long_sums));
   op->weights = {state->weights.data(), state->weights.size() * sizeof(float)};
   op->kernel = state->kernel->name;

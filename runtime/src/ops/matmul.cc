@@ -3,8 +3,8 @@
 #include <inttypes.h>
 
 #include "numerics/shifted_sum.h"
-#include "numerics/sum_blocks.h"
 #include "ops/checks.h"
+#include "ops/long_sums.h"
 #include "ops/matmul_state.h"
 #include "ops/panels.h"
 #include "ops/registry.h"
@@ -46,15 +46,17 @@ ptq_status PrepareShapes(const Tensor& a, const Tensor& b, const Tensor& y, Matm
   return PTQ_OK;
 }
 
-// What all types have in common, for a chosen kernel; `least_columns` of a panel.
+// What all types have in common, for a chosen kernel that is given `depth` products at a time;
+// `least_columns` of a panel.
 template <typename Kernel>
-void TakeKernel(const Kernel& kernel, size_t element_size, size_t kd, size_t least_columns,
+void TakeKernel(const Kernel& kernel, size_t element_size, size_t depth, size_t least_columns,
                 PreparedOp* op) {
   MatmulState* state = op->MutableState<MatmulState>();
   state->mr = kernel.mr;
   state->nr = kernel.nr;
   state->group_rows = kernel.group_rows;
-  state->packed_depth = PackedGemmProducts(1, state->k, kd);
+  state->depth = depth;
+  state->packed_depth = PackedGemmProducts(1, depth, kernel.kd);
   state->panel_blocks = PanelBlocks(uint64_t{state->packed_depth} * state->nr * element_size,
                                     state->nr, least_columns, CeilDiv(state->n, state->nr));
   op->kernel = kernel.name;
@@ -62,27 +64,20 @@ void TakeKernel(const Kernel& kernel, size_t element_size, size_t kd, size_t lea
 
 // T: float or Half.
 template <typename T>
-ptq_status PrepareReal(const GemmRealKernel<T>& kernel, PreparedOp* op) {
+ptq_status PrepareReal(uint32_t features, const GemmRealKernel<T>& kernel, PreparedOp* op,
+                       LongSums<T>* sums) {
   MatmulState* state = op->MutableState<MatmulState>();
-  TakeKernel(kernel, sizeof(T), 1, kernel.packs_rows ? kPackedRowColumns : 1, op);
-  const uint64_t columns = state->PanelColumns();
+  TakeKernel(kernel, sizeof(T), ProductsAtATime(state->k),
+             kernel.packs_rows ? kPackedRowColumns : 1, op);
   op->TakeWorkspace(uint64_t{sizeof(void*)} * state->mr);
-  state->packed_offset = op->TakeWorkspace(uint64_t{sizeof(T)} * columns * state->k);
+  state->packed_offset =
+      op->TakeWorkspace(uint64_t{sizeof(T)} * state->PanelColumns() * state->depth);
   state->scratch_offset =
-      op->TakeWorkspace(uint64_t{sizeof(T)} * kernel.ScratchElements(1, state->k));
+      op->TakeWorkspace(uint64_t{sizeof(T)} * kernel.ScratchElements(state->depth));
   op->run = RunMatmulReal;
-  return state->zeros.Allocate(static_cast<size_t>(columns) * sizeof(T));
-}
-
-ptq_status PrepareF32(uint32_t features, PreparedOp* op) {
-  MatmulState* state = op->MutableState<MatmulState>();
-  state->f32 = SelectKernel(kGemmF32Kernels, features);
-  PTQ_RETURN_IF_ERROR(PrepareReal(*state->f32, op));
-  if (state->k <= kProductBlock) return PTQ_OK;
-  state->add_pieces = SelectForOp(kBinaryF32Kernels, kAdd, features);
-  state->part_offset =
-      op->TakeWorkspace(uint64_t{sizeof(float)} * state->mr * state->PanelColumns());
-  return PTQ_OK;
+  const GemmBlocks cut = {state->mr, state->nr, CeilDiv(state->n, state->nr), state->panel_blocks,
+                          state->k};
+  return PrepareLongSums(features, cut, op, sums);
 }
 
 ptq_status PrepareQparams(const Tensor& a, const Tensor& b, const Tensor& y,
@@ -115,7 +110,7 @@ ptq_status PrepareI8(uint32_t features, const ClampAttrs& clamp, PreparedOp* op)
   state->i8 = SelectKernel(kGemmI8Kernels, features);
   const Tensor &a = *op->Input(0), &b = *op->Input(1), &y = op->Output();
   PTQ_RETURN_IF_ERROR(PrepareQparams(a, b, y, clamp, state));
-  TakeKernel(*state->i8, 1, state->i8->kd, 1, op);
+  TakeKernel(*state->i8, 1, state->k, 1, op);
   const uint64_t columns = state->PanelColumns(), taps = state->i8->pairs_in_int16 ? 2 : 1;
   const bool in_parts = b.zero_point != 0;
   const uint64_t parts = in_parts ? CeilDiv(state->k, kExactDepth) : 1,
@@ -150,10 +145,12 @@ ptq_status PrepareMatmul(uint32_t features, PreparedOp* op) {
   }
   switch (a.dtype) {
     case kF32:
-      return PrepareF32(features, op);
+      state->f32 = SelectKernel(kGemmF32Kernels, features);
+      return PrepareReal(features, *state->f32, op, &state->f32_sums);
     case kF16:
       state->f16 = SelectKernel(kGemmF16Kernels, features);
-      return PrepareReal(*state->f16, op);
+      if (state->f16 == nullptr) return NoKernel(a.dtype);
+      return PrepareReal(features, *state->f16, op, &state->f16_sums);
     default:
       return PrepareI8(features, attrs.clamp, op);
   }

@@ -6,6 +6,7 @@
 #include "kernels/elementwise/contract.h"
 #include "kernels/gemm/contract.h"
 #include "ops/broadcast.h"
+#include "ops/conv_state.h"
 #include "ops/matmul_pack.h"
 
 namespace ptq {
@@ -21,13 +22,14 @@ struct MatmulState {
   const GemmI8Kernel* i8;
   size_t mr, nr, group_rows;  // the kernel's
   size_t panel_blocks;        // of nr columns, at most
-  size_t packed_depth;
+  size_t depth;               // products that are packed at a time, at most
+  size_t packed_depth;        // of these
   // In a thread's workspace, bytes: the packed panel, the kernel's scratch, a part of a tile's
   // sums, int32 sums of a tile, int32 biases of a panel.
   size_t packed_offset, scratch_offset, part_offset, sums_offset, bias_offset;
   float lo, hi;
-  const BinaryF32Kernel* add_pieces;  // float sums of more than kProductBlock products; else null
-  Array<uint8_t> zeros;               // the bias of a panel of floats
+  LongSums<float> f32_sums;  // their zeros are also the bias of a panel
+  LongSums<Half> f16_sums;
   Array<uint8_t> a_copy;  // of a constant a, which has no kReadSlack in the file; else empty
   // i8
   int32_t a_zero_point, b_zero_point;
@@ -55,9 +57,9 @@ constexpr size_t kExactDepth = 512;
 void RunMatmulReal(const PreparedOp& op, const RunContext& run);
 void RunMatmulI8(const PreparedOp& op, const RunContext& run);
 
-// Columns [column, column + columns) of b's matrix `b`.
+// Columns [column, column + columns) of b's matrix `b`, of which products [k, k + depth) are taken.
 struct MatmulPanel {
-  size_t b, column, columns;
+  size_t b, column, columns, k, depth;
 };
 
 // Rows [row, row + count) of a's matrix `a` by a panel make those of y's matrix `y`.
@@ -65,8 +67,9 @@ struct MatmulTile {
   size_t a, y, row, count;
 };
 
-// Calls run_tile(packed, panel, tile, thread) for all tiles of y, on all threads; packed is what
-// pack(panel, thread) gave. Which tiles there are does not depend on the number of threads.
+// Calls run_tile(packed, panel, tile, thread) for all tiles of y and pieces of their products, in
+// order, on all threads; packed is what pack(panel, thread) gave. Which tiles and pieces there are
+// does not depend on the number of threads.
 template <typename Pack, typename RunTile>
 void ForMatmulTiles(const MatmulState& s, const RunContext& run, Pack pack, RunTile run_tile) {
   // Less than this on a thread is not worth waking it, in multiply-accumulates.
@@ -90,16 +93,19 @@ void ForMatmulTiles(const MatmulState& s, const RunContext& run, Pack pack, RunT
         tile.a += rest % s.batches.dims[axis] * s.batches.a_strides[axis];
         b += rest % s.batches.dims[axis] * s.batches.b_strides[axis];
       }
-      const size_t column = blocks_of.Begin(part) * s.nr;
-      if (panel.columns == 0 || b != panel.b || column != panel.column) {
-        panel = {b, column, Min(blocks_of.Size(part) * s.nr, s.n - column)};
-        packed = pack(panel, thread);
-      }
-      const size_t last = tiles_of.Begin(chunk) + tiles_of.Size(chunk);
-      for (size_t t = tiles_of.Begin(chunk); t < last; ++t) {
-        tile.row = groups_of.Begin(t) * s.group_rows;
-        tile.count = Min(groups_of.Size(t) * s.group_rows, s.m - tile.row);
-        run_tile(packed, panel, tile, thread);
+      const size_t column = blocks_of.Begin(part) * s.nr,
+                   columns = Min(blocks_of.Size(part) * s.nr, s.n - column),
+                   last = tiles_of.Begin(chunk) + tiles_of.Size(chunk);
+      for (size_t k = 0; k < s.k; k += s.depth) {
+        if (panel.columns == 0 || b != panel.b || column != panel.column || k != panel.k) {
+          panel = {b, column, columns, k, Min(s.depth, s.k - k)};
+          packed = pack(panel, thread);
+        }
+        for (size_t t = tiles_of.Begin(chunk); t < last; ++t) {
+          tile.row = groups_of.Begin(t) * s.group_rows;
+          tile.count = Min(groups_of.Size(t) * s.group_rows, s.m - tile.row);
+          run_tile(packed, panel, tile, thread);
+        }
       }
     }
   };

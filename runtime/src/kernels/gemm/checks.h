@@ -29,7 +29,7 @@ void CheckCall(const GemmRealKernel<T>& kernel, const GemmRealTile<T>& tile) {
       IsValid(tile.weights, Extent(blocks, products * kernel.nr, tile.products * kernel.nr)));
   PTQ_REQUIRE(IsValid(tile.output, Extent(tile.valid_rows, tile.columns, tile.output_stride)));
   PTQ_REQUIRE(tile.lo <= tile.hi);
-  PTQ_REQUIRE(IsValid(tile.scratch, kernel.ScratchElements(tile.taps, tile.depth)));
+  PTQ_REQUIRE(IsValid(tile.scratch, kernel.ScratchElements(tile.taps * tile.depth)));
 }
 
 inline void CheckCall(const GemmI8Kernel& kernel, const GemmI8Tile& tile) {

@@ -78,9 +78,9 @@ struct GemmRealKernel {
   size_t group_rows = 1;    // computed together: tiles are multiples of it where they can be
   bool packs_rows = false;  // copies a tile's rows into its scratch, which pays for many columns
 
-  // Copies run over by less than 16 bytes for each row.
-  size_t ScratchElements(size_t taps, size_t depth) const {
-    return packs_rows ? mr * (taps * depth + 16 / sizeof(T)) : 0;
+  // Of tiles of taps * depth = `products`. Copies run over by less than 16 bytes for each row.
+  size_t ScratchElements(size_t products) const {
+    return packs_rows ? mr * (products + 16 / sizeof(T)) : 0;
   }
 };
 using GemmF32Kernel = GemmRealKernel<float>;

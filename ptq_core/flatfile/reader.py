@@ -10,7 +10,6 @@ import json
 import math
 import mmap
 import struct
-from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from ptq_core.flatfile.program import Op, Program
 from ptq_core.flatfile.refusal import FlatFileError, shown
 from ptq_core.flatfile.sections import Header, Section, read_header, read_sections
 from ptq_core.flatfile.tensors import QUANTIZED, Array, DType, QuantParams, Tensor
-from ptq_core.flatfile.work import MAX_WORK, memory_limit, operator_work
+from ptq_core.flatfile.work import MAX_WORK, ConstantCopies, memory_limit, operator_work
 from ptq_core.inputs import open_input
 
 
@@ -61,30 +60,6 @@ def load_program(path: Path) -> Program:
             fix="check the path",
         ) from None
     return read_program(data)
-
-
-REMEMBERED = 64
-"""So many packed weights the runtime remembers: packings.h, kRemembered."""
-
-
-def _packed_bytes(program: Program, op: Op, shared: deque[tuple[int, int]]) -> int:
-    """Bytes that ``op`` adds for the constants it reads: each packs a copy, but kinds that pack weights once share it.
-
-    ``shared`` has address and size of such weights that were packed last.
-    """
-    total = 0
-    for position, index in enumerate(op.inputs):
-        data = None if index is None else program.tensors[index].data
-        if data is None:
-            continue
-        place = (data.__array_interface__["data"][0], data.nbytes)
-        if op.kind.packs_once and position == 1:
-            if place not in shared:
-                total += data.nbytes
-                shared.append(place)
-        else:
-            total += data.nbytes
-    return total
 
 
 class _Reader:
@@ -124,17 +99,16 @@ class _Reader:
 
     def _check_operators(self, program: Program, arrays: list[Entries]) -> None:
         """Each operator's own rules, and the limits of all together; ``arrays`` are their attribute arrays, whole."""
-        work = packed = 0
-        shared: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
-        limit = memory_limit(len(self._data), program.arena_size)
+        work = 0
+        copies = ConstantCopies(program, len(self._data))
         for step, (op, entries) in enumerate(zip(program.ops, arrays, strict=True)):
             where = f"operator {step} {shown(op.name)} ({op.kind.name})"
-            packed += _packed_bytes(program, op, shared)
-            if packed > limit:
+            copies.add(op)
+            if copies.bytes > copies.limit:
                 raise FlatFileError(
                     f"{where} memory",
-                    f"{packed} bytes so far for the constants that operators keep packed copies of",
-                    f"at most {limit}: 4 · (file + arena) + 16 MiB, as small files must not ask for much",
+                    f"{copies.bytes} bytes so far for the constants that operators keep packed copies of",
+                    f"at most {copies.limit}: 4 · (file + arena) + 16 MiB, as small files must not ask for much",
                 )
             inputs = [None if index is None else program.tensors[index] for index in op.inputs]
             output = program.tensors[op.outputs[0]]

@@ -5,18 +5,20 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
-from ptq_core.flatfile.operators.attributes import Clamp
-from ptq_core.flatfile.operators.binary import MAXIMUM
+from ptq_core.flatfile.operators.attributes import Attributes, Clamp, NoAttributes
+from ptq_core.flatfile.operators.binary import ADD, MAXIMUM
 from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
 from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
+from ptq_core.flatfile.operators.gather_nd import GATHER_ND
+from ptq_core.flatfile.operators.matmul import MATMUL, Matmul
 from ptq_core.flatfile.program import Op, Program
-from ptq_core.flatfile.tensors import DType, Tensor
+from ptq_core.flatfile.tensors import DType, QuantParams, Tensor
 from ptq_core.flatfile.writer import write_program
 from tests.flatfile.both_readers import OUT_OF_MEMORY, Answer, CppReader, compare, find_flat_reader, sealed
 from tests.flatfile.generated import kinds_and_types, one_op_program
@@ -190,6 +192,66 @@ def test_a_small_file_cannot_ask_for_much(cpp: CppReader) -> None:
     assert [compare(cpp, data) for data in many] == [(False, None), (False, None)]
     counts = ((str(kind), with_count(kind, 65537)) for kind in (b"TENS", b"OPRS"))
     assert check(cpp, counts) == 0
+
+
+class Reading(NamedTuple):
+    """An operator that reads a constant of 2^20 numbers: the dims of its other operand, of the constant, and of y."""
+
+    kind: OperatorKind[Any]
+    x: tuple[int, ...]
+    constant: tuple[int, ...]
+    y: tuple[int, ...]
+    place: int
+    """Of the constant among the operands."""
+    dtype: DType = DType.F32
+    stored: DType = DType.F32
+    attributes: Attributes = Clamp()
+
+
+MILLION, SIDE = (2**20,), (2**10, 2**10)
+ROW, COLUMN, PIXEL = (1, 2**10), (2**10, 1), (1, 1, 1, 2**10)
+FILTERS = (2**10, 1, 1, 2**10)
+F16, I8, I32 = DType.F16, DType.I8, DType.I32
+READINGS = {
+    # name: (one operator, so many are accepted, so many refused; None if nothing is copied)
+    "gather_nd": (Reading(GATHER_ND, (1, 1), MILLION, (1,), 0, I32, attributes=NoAttributes()), 40, None),
+    "add": (Reading(ADD, (1,), MILLION, MILLION, 1), 40, None),
+    "matmul on the right": (Reading(MATMUL, ROW, SIDE, ROW, 1, attributes=Matmul()), 20, None),
+    "matmul": (Reading(MATMUL, COLUMN, SIDE, COLUMN, 0, attributes=Matmul()), 4, 12),
+    "conv2d": (Reading(CONV2D, PIXEL, FILTERS, PIXEL, 1, attributes=Conv2d()), 4, 12),
+    "of half precision": (Reading(ADD, (1,), MILLION, MILLION, 1, F16, F16), 4, 20),
+    "compressed": (Reading(FULLY_CONNECTED, ROW, SIDE, ROW, 1, stored=I8), 3, 8),
+}
+
+
+def reading(of: Reading, count: int) -> bytes:
+    """``count`` operators that all read the same constant and x, and write y one after the other."""
+    program = Program(targets=("arm64",), producer="ptq test")
+    x = Tensor("x", of.dtype, of.x, None, None, 0)
+    out = DType.F32 if of.dtype == I32 else of.dtype
+    qparams = QuantParams(np.float32([0.1]), 0) if of.stored == I8 else None
+    data = np.zeros(of.constant, of.stored.numpy)
+    indices = [program.add(x), program.add(Tensor("c", of.stored, of.constant, qparams, data))]
+    program.inputs = [indices[0]]
+    begin = -(-x.size_bytes // 64) * 64
+    for _ in range(count):
+        y = program.add(Tensor("y", out, of.y, None, None, begin))
+        operands = indices if of.place else indices[::-1]
+        program.ops.append(Op(of.kind, "op", tuple(operands), (y,), of.attributes))
+    program.arena_size = begin + -(-program.tensors[y].size_bytes // 64) * 64
+    program.outputs = [y]
+    return write_program(program)
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_what_is_copied_is_counted_alike(cpp: CppReader, name: str) -> None:
+    """A constant that operators read where it lies costs nothing, however many they are."""
+    of, accepted, refused = READINGS[name]
+    counts = {accepted: True} if refused is None else {accepted: True, refused: False}
+    for count, wanted in counts.items():
+        data = reading(of, count)
+        assert cpp.ask(data).accepted == wanted
+        assert compare(cpp, data) == (wanted, None)
 
 
 def bools(count: int, size: int) -> bytes:

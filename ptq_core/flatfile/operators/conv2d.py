@@ -131,7 +131,7 @@ CONV2D = OperatorKind(
     name="conv2d",
     attributes=Conv2d,
     types=ANY_REAL,
-    inputs=(Operand("x", rank=4), weights(4), BIAS),
+    inputs=(Operand("x", rank=4, copied=True), weights(4), BIAS),
     output=sums(4),
     check=_check,
     reference=_reference,

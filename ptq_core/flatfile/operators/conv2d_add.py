@@ -82,7 +82,12 @@ CONV2D_ADD = OperatorKind(
     name="conv2d_add",
     attributes=Conv2dAdd,
     types=ANY_REAL,
-    inputs=(Operand("x", rank=4), weights(4), Operand("r", rank=4, per_element=True), BIAS),
+    inputs=(
+        Operand("x", rank=4, copied=True),
+        weights(4),
+        Operand("r", rank=4, per_element=True),
+        BIAS,
+    ),
     output=Operand("output", rank=4),
     check=_check,
     reference=_reference,

@@ -64,6 +64,8 @@ class Operand:
     """The last input, once or more often."""
     table: bool = False
     """Says what happens to the values, and holds none that come out."""
+    copied: bool = False
+    """A constant is copied or packed when a program is loaded; others are read where they lie in the file."""
 
 
 X = Operand("x")

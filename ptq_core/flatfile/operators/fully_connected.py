@@ -47,7 +47,7 @@ FULLY_CONNECTED = OperatorKind(
     name="fully_connected",
     attributes=Clamp,
     types=ANY_REAL,
-    inputs=(Operand("x", rank=2), weights(2), BIAS),
+    inputs=(Operand("x", rank=2, copied=True), weights(2), BIAS),
     output=sums(2),
     check=_check,
     reference=_reference,

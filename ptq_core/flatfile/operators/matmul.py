@@ -88,7 +88,7 @@ MATMUL = OperatorKind(
     since=lambda _: 4,
     attributes=Matmul,
     types=ANY_REAL,
-    inputs=(Operand("a"), Operand("b")),
+    inputs=(Operand("a", copied=True), Operand("b")),
     output=sums(None),
     check=_check,
     reference=_reference,

@@ -16,10 +16,12 @@ from ptq_core.numerics.requantize import multiplier, requantize
 
 def weights(rank: int) -> Operand:
     """The operand w."""
-    return Operand("w", rank=rank, scales=Scales.PER_OUTPUT, constant=True)
+    return Operand("w", rank=rank, scales=Scales.PER_OUTPUT, constant=True, copied=True)
 
 
-BIAS = Operand("b", {DType.I8: (DType.I32,)}, rank=1, scales=Scales.ANY, constant=True, optional=True)
+BIAS = Operand(
+    "b", {DType.I8: (DType.I32,)}, rank=1, scales=Scales.ANY, constant=True, optional=True, copied=True
+)
 
 
 def sums(rank: int | None) -> Operand:

@@ -57,7 +57,8 @@ const FunctionCase kFunctions[] = {
     {ptq::kUnaryGelu, [](double x) { return x / 2 * (1 + erf(x / sqrt(2.0))); }, Scale::kInput, 2},
     {ptq::kUnarySign, [](double x) { return x > 0   ? 1.0
                                             : x < 0 ? -1.0
-                                                    : x; }, Scale::kResult, 0},
+                                                    : x + 0.0; }, Scale::kResult,
+     0},
     {ptq::kUnarySin, sin, Scale::kInput, 4},
     {ptq::kUnaryCos, cos, Scale::kInput, 4},
     {ptq::kUnaryAtan, atan, Scale::kResult, 2.5},
@@ -91,7 +92,8 @@ bool IsSubnormal(float x) { return x != 0 && fabsf(x) < FLT_MIN; }
 void CheckValue(const FunctionCase& f, float x, float y) {
   const double exact = f.reference(static_cast<double>(x));
   const float rounded = static_cast<float>(exact);
-  if (isnan(rounded) || isinf(rounded) || isinf(y) || f.ulp == 0) {
+  const bool zero = x == 0 && rounded == 0;  // whose sign says from where
+  if (isnan(rounded) || isinf(rounded) || isinf(y) || f.ulp == 0 || zero) {
     if (isnan(rounded) ? isnan(y) : rounded == y && signbit(rounded) == signbit(y)) return;
   } else {
     const double scale = f.scale == Scale::kInput ? fmax(fabs(static_cast<double>(x)), 1.0) : exact;

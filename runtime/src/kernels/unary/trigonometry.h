@@ -28,8 +28,8 @@ PTQ_INLINE VecF SinOfQuarters(VecF x, int32_t quarters) {
   return Select(Abs(x) <= 0x1.fffffep127f, FromBits(Bits(y) ^ sign), Splat(__builtin_nanf("")));
 }
 
-// Within 4 ulp of max(|x|, 1).
-PTQ_INLINE VecF Sin(VecF x) { return SinOfQuarters(x, 0); }
+// Within 4 ulp of max(|x|, 1); -0 is itself.
+PTQ_INLINE VecF Sin(VecF x) { return Select(x == 0.0f, x, SinOfQuarters(x, 0)); }
 PTQ_INLINE VecF Cos(VecF x) { return SinOfQuarters(x, 1); }
 
 // Reduced to |t| <= tan(pi / 8) by atan(a) = pi / 2 - atan(1 / a) = pi / 4 + atan((a - 1) / (a +
@@ -55,9 +55,9 @@ PTQ_INLINE VecF Asinh(VecF x) {
   return WithSign(Select(a < 0.7f, small, log), x);
 }
 
-// -1, 1; 0 and NaN are themselves.
+// -1, 1, 0, also of -0; NaN is itself.
 PTQ_INLINE VecF Sign(VecF x) {
-  return Select(x > 0.0f, Splat(1.0f), Select(x < 0.0f, Splat(-1.0f), x));
+  return Select(x > 0.0f, Splat(1.0f), Select(x < 0.0f, Splat(-1.0f), x + 0.0f));
 }
 
 }  // namespace

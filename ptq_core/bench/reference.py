@@ -115,4 +115,4 @@ def _random(info: TensorInfo, index: int, attempt: int) -> Array:
     if info.dtype == np.int8:
         return generator.integers(-128, 127, info.shape, info.dtype, endpoint=True)
     numbers = generator.integers(0, 255, info.shape, info.dtype, endpoint=True) >> attempt // 2
-    return np.maximum(numbers, attempt % 2, dtype=info.dtype)
+    return np.asarray(np.maximum(numbers, attempt % 2), info.dtype)

@@ -109,7 +109,7 @@ def test_integers_fit_what_the_model_takes_them_for(tmp_path: Path, rows: int) -
     flat.write_bytes(write_program(of_indices(rows)))
     _, output = reference(flat, "fp32", tmp_path)
     assert output.any()
-    command = [runtime_binary("host"), "--repeats=1", "--warmup=0", "--result_filename=", flat]
+    command = [str(runtime_binary("host")), "--repeats=1", "--warmup=0", "--result_filename=", str(flat)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

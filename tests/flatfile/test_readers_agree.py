@@ -229,7 +229,7 @@ def reading(of: Reading, count: int) -> bytes:
     program = Program(targets=("arm64",), producer="ptq test")
     x = Tensor("x", of.dtype, of.x, None, None, 0)
     out = DType.F32 if of.dtype == I32 else of.dtype
-    qparams = QuantParams(np.float32([0.1]), 0) if of.stored == I8 else None
+    qparams = QuantParams(np.array([0.1], np.float32), 0) if of.stored == I8 else None
     data = np.zeros(of.constant, of.stored.numpy)
     indices = [program.add(x), program.add(Tensor("c", of.stored, of.constant, qparams, data))]
     program.inputs = [indices[0]]

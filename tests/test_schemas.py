@@ -121,6 +121,7 @@ DOCUMENTS = [
     ("bench", written("old.json")),
     ("compare", printed("bench", "--compare", "old.json", "new.json", "--json", "-")),
     ("log", logged),
+    ("analysis", printed("analyze", "--model-dir", "fp32", "--image-dir", "pictures", "--skip-bad-images", "--json", "-")),
     pytest.param("benchmark_bin", of_the_runtime, marks=needs_runtime),
 ]  # fmt: skip
 

@@ -13,7 +13,7 @@ QUIETLY = $(PYTHON) runtime/quietly.py build/setup.log
 PIP_INSTALL = $(BIN)/pip install --disable-pip-version-check --no-input --progress-bar off
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup demo test sanitize attack fuzz fuzz-check lint format models bench bench-arm bench-phone performance opt-table others-table numerics-table accuracy runtime runtime-all wheel sdist pictures package-check clean distclean check-python check-sanitizer packages-test
+.PHONY: help setup demo test sanitize attack fuzz fuzz-models fuzz-check lint format models bench bench-arm bench-phone performance opt-table others-table numerics-table accuracy runtime runtime-all wheel sdist pictures package-check clean distclean check-python check-sanitizer packages-test
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -83,6 +83,10 @@ ENGINE ?= both
 SECONDS ?= 3600
 fuzz: check-sanitizer $(BIN)/.dev  ## fuzz the loader: ENGINE=libfuzzer|afl|both SECONDS=3600 (clang-19, afl++, llvm-19)
 	nice -n 19 $(BIN)/python runtime/fuzz.py --engine $(ENGINE) --seconds $(SECONDS) --compiler $(SANITIZER_CXX) --coverage
+
+fuzz-models: $(BIN)/.dev  ## fuzz the entrance of ONNX models, with coverage of ours: SECONDS=3600 (installs atheris)
+	@$(QUIETLY) "pip: the fuzzer of Python" $(PIP_INSTALL) --no-build-isolation --editable '.[build,dev,fuzz]'
+	nice -n 19 $(BIN)/python -m tests.attack.fuzz_models -max_total_time=$(SECONDS)
 
 fuzz-check: check-sanitizer $(BIN)/.dev  ## ... for less than a minute, from the seeds alone
 	$(BIN)/python runtime/fuzz.py --engine libfuzzer --runs 15000 --compiler $(SANITIZER_CXX) --fresh

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -57,8 +60,68 @@ class SourceWithTables(sdist):
         write_tables(Path(base_dir, "runtime"))
 
 
+EPOCH = "1767225600"
+"""2026-01-01: the time of every file in a wheel, unless SOURCE_DATE_EPOCH says another, so that two builds are one."""
+
+BOM = Path("sboms", "ptq.cdx.json")
+"""Where a wheel's metadata has the bill of materials (PEP 770)."""
+
+
+def bill_of_materials(distribution: Distribution, package: Path) -> dict[str, object]:
+    """CycloneDX 1.6: what ptq needs, and every binary in ``package`` with its hash. The same content gives the same text."""
+    metadata = distribution.metadata
+    reference = f"pkg:pypi/{metadata.name}@{metadata.version}"
+    needed = [
+        {"type": "library", "bom-ref": f"pkg:pypi/{name}", "name": name, "purl": f"pkg:pypi/{name}"}
+        for name in sorted(re.match(r"[\w.-]+", line)[0] for line in distribution.install_requires)
+    ]
+    binaries = [
+        {
+            "type": "file",
+            "bom-ref": str(path.relative_to(package.parent)),
+            "name": str(path.relative_to(package.parent)),
+            "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(path.read_bytes()).hexdigest()}],
+        }
+        for path in sorted((package / "_runtime").rglob("*"))
+        if path.is_file()
+    ]
+    licenses = [{"license": {"id": metadata.license_expression or metadata.license}}]
+    itself = {
+        "type": "library",
+        "bom-ref": reference,
+        "name": metadata.name,
+        "version": metadata.version,
+        "purl": reference,
+        "licenses": licenses,
+    }
+    parts = [*needed, *binaries]
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": itself},
+        "components": parts,
+        "dependencies": [{"ref": reference, "dependsOn": [str(part["bom-ref"]) for part in parts]}],
+    }
+
+
 class PlatformWheel(bdist_wheel):
-    """Any Python 3, but only this machine's kind: the host library asks for glibc 2.17 or newer."""
+    """Any Python 3, but only this machine's kind: the host library asks for glibc 2.17 or newer.
+
+    The same sources and compiler give the same bytes.
+    """
+
+    def run(self) -> None:
+        os.environ.setdefault("SOURCE_DATE_EPOCH", EPOCH)
+        super().run()
+
+    def write_wheelfile(self, wheelfile_base: str, *arguments: str) -> None:
+        super().write_wheelfile(wheelfile_base, *arguments)
+        path = Path(wheelfile_base) / BOM
+        path.parent.mkdir(exist_ok=True)
+        bill = bill_of_materials(self.distribution, Path(self.bdist_dir, "ptq_core"))
+        path.write_text(json.dumps(bill, indent=1) + "\n", encoding="utf-8")
 
     def get_tag(self) -> tuple[str, str, str]:
         return "py3", "none", f"manylinux_2_17_{platform.machine()}"

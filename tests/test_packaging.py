@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +17,7 @@ import pytest
 from ptq_core import carried, runtime, runtime_build
 from ptq_core.config import load_config
 from ptq_core.errors import DeviceError, InputError
+from ptq_core.version import VERSION
 from tests.needs import ROOT, not_here
 
 NOT_PACKED = (".gitattributes",)
@@ -80,6 +83,45 @@ def test_the_source_archive_has_every_file(archive: Path) -> None:
     assert [name for name in files if not (archive / name).is_file()] == []
     assert (archive / "runtime" / "generated" / "operators.h").is_file()
     assert os.access(archive / "scripts" / "run_post_training_quantization.sh", os.X_OK)
+
+
+def test_two_builds_are_one(archive: Path, tmp_path: Path) -> None:
+    """Of sources with other times, and on another day."""
+    wheels: list[bytes] = []
+    for name in ("one", "other"):
+        checkout = Path(shutil.copytree(archive, tmp_path / name / "source"))
+        for path in checkout.rglob("*"):
+            os.utime(path, (len(wheels) * 10**8, 10**9 + len(wheels) * 10**8))
+        wheels.append(built("wheel", checkout, tmp_path / name / "dist").read_bytes())
+    assert wheels[0] == wheels[1]
+
+
+def test_the_bill_of_materials(site: Path) -> None:
+    (path,) = site.glob("ptq-*.dist-info/sboms/ptq.cdx.json")
+    bill = json.loads(path.read_text(encoding="utf-8"))
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert bill["metadata"]["component"]["version"] == VERSION
+    assert bill["metadata"]["component"]["licenses"] == [{"license": {"id": "Apache-2.0"}}]
+    assert {"onnx", "onnx-ir", "numpy", "click"} <= {part["name"] for part in bill["components"]}
+    (record,) = site.glob("ptq-*.dist-info/RECORD")
+    assert "sboms/ptq.cdx.json" in record.read_text()
+
+
+def test_the_bill_has_every_binary_with_its_hash(tmp_path: Path) -> None:
+    library = tmp_path / "ptq_core" / "_runtime" / "host" / "libptq.so"
+    library.parent.mkdir(parents=True)
+    library.write_bytes(b"\x7fELF")
+    code = "import json, setup, pathlib, sys; from setuptools import Distribution; "
+    code += "print(json.dumps(setup.bill_of_materials(Distribution({'name': 'x', 'version': '1', 'license': 'MIT'}), "
+    code += "pathlib.Path(sys.argv[1]))))"
+    run = (
+        "import setuptools; setuptools.setup = lambda **_: None; import sys; sys.path.insert(0, '.'); " + code
+    )
+    done = python("-c", run, str(tmp_path / "ptq_core"), cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    (part,) = json.loads(done.stdout)["components"]
+    assert part["name"] == "ptq_core/_runtime/host/libptq.so"
+    assert part["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(b"\x7fELF").hexdigest()}]
 
 
 def test_the_wheel_has_our_names_alone(site: Path) -> None:

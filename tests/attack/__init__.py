@@ -2,4 +2,5 @@
 
 mutations.py damages data; attacks.py is the table of what is tried; nest.py runs one command after the other in forked
 processes; judge.py says what was wrong with an end; __main__.py spends the minutes and writes the page.
+fuzz_models.py is `make fuzz-models`.
 """

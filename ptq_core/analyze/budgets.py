@@ -2,7 +2,8 @@
 
 What an operator adds to the noise at the outputs where it alone is int8 is nearly additive; what is won where it alone is
 float holds only as long as the others stay. Both are guesses for a list, so both make lists, with and without their price in
-MACs: operators are taken in that order while they fit. The first halves are measured too: where one is as good, it is taken.
+MACs: operators are taken in that order while they fit. The first halves are measured too, and what is left without those that
+add next to nothing: where one is as good, it is taken.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ SHARES = (0.01, 0.02, 0.05, 0.10)
 
 SLACK_DB = 0.2
 """A shorter list may be so much worse than the best."""
+
+LEAST = 0.01
+"""Operators that alone add less than this share of what all of a list add are left out of a shorter one."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,9 @@ def _lists(candidates: Sequence[Candidate], share: float) -> Iterator[tuple[str,
             if order(each) > 0 and sum(c.macs_share for c in chosen) + each.macs_share <= share:
                 chosen.append(each)
         names = tuple(each.name for each in chosen)
-        yield from filter(None, (names, names[: len(names) // 2]))
+        least = LEAST * sum(each.alone for each in chosen)
+        costly = tuple(each.name for each in chosen if each.alone > least)
+        yield from filter(None, (names, names[: len(names) // 2], costly))
 
 
 _FREE = 1e-4

@@ -79,7 +79,9 @@ def rounding_nodes(
     nodes = []
     for number, (op_type, operands) in enumerate(steps):
         result = target if number == len(steps) - 1 else f"{target}/~{number}"
-        nodes.append(helper.make_node(op_type, [source, *operands], [result], name=result))
+        nodes.append(
+            helper.make_node(op_type, [source, *operands], [result], name=f"{target}/~node_{number}")
+        )
         source = result
     return nodes, constants
 

@@ -29,7 +29,8 @@ SAME_DB = 100.0
 def branches() -> onnx.ModelProto:
     """A residual that a float operator reads too, a Concat of unlike ranges, a Split, two readers of one value, a Pad."""
     b = Builder()
-    x = b.node("Relu", "relu", [b.conv("first", "input", 3, 8)])
+    b.nodes.append(onnx.helper.make_node("Relu", [b.conv("first", "input", 3, 8)], ["relu"], name="relu"))
+    x = "relu"  # as exporters do it: a node and its output of one name
     y = b.conv("second", x, 8, 8)
     y = b.node("Add", "add", [x, y])
     z = b.node(

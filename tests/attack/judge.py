@@ -69,11 +69,7 @@ def judge(
     wrong += [*_printed(out, "stdout"), *_printed(err, "stderr")]
     said = err.decode("utf-8", "replace")
     wrong += [f"said {words!r}" for words in NEVER_SAID if words in said]
-    if (
-        end.code in (2, 3)
-        and not silent
-        and not any(line.lower().startswith("error: ") for line in said.splitlines())
-    ):
+    if end.code in (2, 3) and not silent and not any(map(_is_error, said.splitlines())):
         wrong.append("said nothing of an error")
     if len(err) > MOST_ERROR_BYTES or len(out) > MOST_OUTPUT_BYTES:
         wrong.append(f"printed {len(out) + len(err)} bytes")
@@ -85,6 +81,11 @@ def judge(
     if not killed:
         wrong += [f"left {path.name}" for path in folder.rglob("*ptq-tmp-*")]
     return wrong
+
+
+def _is_error(line: str) -> bool:
+    """For people, or with --log-json."""
+    return line.lower().startswith("error: ") or line.startswith('{"event": "error"')
 
 
 def _printed(data: bytes, where: str) -> Iterator[str]:

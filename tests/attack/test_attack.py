@@ -49,6 +49,7 @@ def test_first_tries(campaign: Campaign, name: str) -> None:
     [
         (FINE, "fine\n", "", {}, []),
         (replace(FINE, code=2), "", SAID, {}, []),
+        (replace(FINE, code=2), "", '{"event": "error", "problem": "no"}\n', {}, []),
         (replace(FINE, code=1), "", SAID, {}, ["ended with 1"]),
         (replace(FINE, code=-11), "", "", {}, ["ended with -11"]),
         (replace(FINE, code=-9, hung=True), "", "", {}, ["hung for 0 s"]),

@@ -23,11 +23,14 @@ class OutputNoise:
 
     def __init__(self, names: Iterable[str]) -> None:
         self.by_output = {name: Noise() for name in names}
+        self._floats: set[str] = set()
 
     def add(self, wanted: Values, got: Values) -> None:
         """Count one run of both models."""
         for name, noise in self.by_output.items():
             a, b = wanted[name], got[name]
+            if a.dtype.kind == "f":
+                self._floats.add(name)
             if a.shape != b.shape or a.dtype != b.dtype:
                 power = _power(a)
                 noise.signal += power
@@ -41,13 +44,17 @@ class OutputNoise:
     @property
     def worst_db(self) -> float | None:
         """SQNR in dB of the worst output: inf where nothing differs; None where FP32 has only zeros, or nothing to compare."""
-        found = [noise.sqnr_db for noise in self.by_output.values() if noise.signal > 0]
-        return min(found, default=None)
+        return min((noise.sqnr_db for noise in self._judged()), default=None)
 
     @property
     def worst_ratio(self) -> float:
         """Noise / signal of the worst output; 0 where there is nothing to compare."""
-        return max((noise.ratio for noise in self.by_output.values() if noise.signal > 0), default=0.0)
+        return max((noise.ratio for noise in self._judged()), default=0.0)
+
+    def _judged(self) -> list[Noise]:
+        """Floats where there are any: of sorted places nearly all differ at the least noise."""
+        known = {name: noise for name, noise in self.by_output.items() if noise.signal > 0}
+        return [known[name] for name in known if name in self._floats] or list(known.values())
 
 
 def _power(values: NDArray[Any]) -> float:

@@ -125,6 +125,12 @@ def test_the_worst_output_counts() -> None:
     assert noise.worst_ratio == noise.by_output["bad"].ratio
 
 
+def test_whole_numbers_count_only_by_themselves() -> None:
+    noise = OutputNoise(["scores", "places"])
+    noise.add({"scores": A, "places": np.array([0, 1])}, {"scores": B, "places": np.array([1, 0])})
+    assert noise.worst_db == pytest.approx(sqnr_db(A, B))
+
+
 def test_words() -> None:
     assert [decibels(x) for x in (12.34, math.inf, -math.inf, None)] == ["12.3 dB", "exact", "lost", "–"]
     assert [share(x) for x in (0.0443, 0.0, 0.0000123, None)] == ["4.4 %", "0.0 %", "0.0012 %", "–"]

@@ -1,4 +1,4 @@
-"""Local functions of a model become the nodes that they stand for, so that everybody sees operators."""
+"""Local functions of a model, and some operators that ONNX defines by others, become the nodes that they stand for."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ import onnx
 from onnx import inliner
 
 from ptq_core.errors import InputError
+from ptq_core.graph.guards import doubles
 
 MAX_NODES = 1_000_000
 """Functions that call functions twice each double with every level; no network has as many nodes."""
+
+DEFINED_BY_OTHERS = (("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss", "SwiGLU"), ("CastLike",))
+"""Operators that are inlined by ONNX's own definition, in this order: nobody else needs to know them. The types that a CastLike
+in a definition hangs on are known when that is inlined."""
 
 _Key = tuple[str, str, str]
 
@@ -58,6 +63,31 @@ def check_functions(proto: onnx.ModelProto) -> None:
             rule=f"they stand for at most {MAX_NODES}",
             fix="do not trust this model, or export it without local functions",
         )
+
+
+def inline_operators(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """``proto`` without operators of DEFINED_BY_OTHERS in its main graph; itself if it has none.
+
+    One whose types are not known, or that the model's opset does not define by others, stays.
+    """
+    for op_types in DEFINED_BY_OTHERS:
+        if not any(n.op_type in op_types and n.domain in ("", "ai.onnx") for n in proto.graph.node):
+            continue
+        typed = onnx.shape_inference.infer_shapes(proto, data_prop=not doubles(proto.graph))
+        typed.graph.value_info.extend(  # the inliner does not look at constants
+            onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+            for tensor in typed.graph.initializer
+        )
+        wanted = [("", op_type) for op_type in op_types]
+        try:
+            proto = inliner.inline_selected_functions(typed, wanted, inline_schema_functions=True)
+        except RuntimeError:  # a type is not known
+            continue
+        constants = {tensor.name for tensor in proto.graph.initializer}
+        known = [value for value in proto.graph.value_info if value.name not in constants]
+        del proto.graph.value_info[:]
+        proto.graph.value_info.extend(known)
+    return proto
 
 
 def _called(node: onnx.NodeProto) -> _Key:

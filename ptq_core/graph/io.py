@@ -24,7 +24,7 @@ from ptq_core.graph.guards import (
     first_line,
     open_impossible_dims,
 )
-from ptq_core.graph.inline_functions import check_functions, inline_functions
+from ptq_core.graph.inline_functions import check_functions, inline_functions, inline_operators
 from ptq_core.graph.input_shapes import InputShapes, fix_input_shapes
 from ptq_core.graph.opsets import upgrade_old_opset
 from ptq_core.graph.scopes import name_nodes
@@ -159,7 +159,7 @@ def _flattened(proto: onnx.ModelProto, path: Path, weights: dict[str, Array]) ->
     """
     proto = inline_functions(proto)
     try:
-        proto = fold_ifs(proto)
+        proto = fold_ifs(inline_operators(proto))
         return proto, to_float32(proto, weights)
     except onnx.shape_inference.InferenceError as error:
         raise _shapes_do_not_fit(path, error) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
@@ -18,6 +19,9 @@ IR_VERSION_OF_OPSET_21 = 10
 
 UPGRADE_OPSET = 17
 """What older models are converted to."""
+
+PRELU_BROADCASTS = 7
+"""The opset whose PRelu broadcasts its slopes as NumPy does; before, several are one per channel."""
 
 RESIZE_WITH_COORDINATES = 11
 """The opset whose Resize says where its pixels lie; before, they lie at i / scale, rounded down."""
@@ -43,6 +47,8 @@ def upgrade_old_opset(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     if version < RESIZE_WITH_COORDINATES:
         _keep_old_coordinates(converted)
     _keep_old_hardmax(converted)
+    if version < PRELU_BROADCASTS:
+        _keep_old_prelu(converted)
     return converted
 
 
@@ -56,6 +62,24 @@ def _keep_old_coordinates(proto: onnx.ModelProto) -> None:
             node.attribute.extend(
                 [*others, *(onnx.helper.make_attribute(name, value) for name, value in old.items())]
             )
+
+
+def _keep_old_prelu(proto: onnx.ModelProto) -> None:
+    """Give the slopes of old PRelus the dimensions behind the channels: onnx's converter leaves them as they are."""
+    graph = onnx.shape_inference.infer_shapes(proto).graph
+    ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in (*graph.input, *graph.value_info)}
+    ranks |= {tensor.name: len(tensor.dims) for tensor in graph.initializer}
+    nodes = list(proto.graph.node)
+    del proto.graph.node[:]
+    for number, node in enumerate(nodes):
+        rank = ranks.get(node.input[0], 0) if node.op_type == "PRelu" else 0
+        if rank > 2 and ranks.get(node.input[1]) == 1:
+            slope, axes = f"{node.input[1]}/slope_{number}", f"{node.input[1]}/axes_{number}"
+            behind = np.arange(1, rank - 1, dtype=np.int64)
+            proto.graph.initializer.append(onnx.numpy_helper.from_array(behind, axes))
+            proto.graph.node.append(onnx.helper.make_node("Unsqueeze", [node.input[1], axes], [slope], slope))
+            node.input[1] = slope
+        proto.graph.node.append(node)
 
 
 def _keep_old_hardmax(proto: onnx.ModelProto) -> None:

@@ -243,3 +243,17 @@ def test_a_paddle_model_is_recognised(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="PaddlePaddle model") as caught:
         io.find_model(tmp_path)
     assert "paddle2onnx" in caught.value.fix
+
+
+def test_slopes_of_old_prelu_are_one_per_channel(tmp_path: Path) -> None:
+    b = Builder()
+    model = b.model(
+        b.node("PRelu", "prelu", ["input", b.constant("slopes", np.array([0.5, 2, 3], np.float32))]), opset=17
+    )
+    model.opset_import[0].version = 6
+    model.graph.output[0].CopyFrom(
+        helper.make_tensor_value_info("prelu/out", onnx.TensorProto.FLOAT, ["N", 3, 16, 16])
+    )
+    session = open_session(io.to_bytes(io.load_model(save(model, tmp_path))))
+    (y,) = session.run(None, {"input": np.full((1, 3, 16, 16), -1, np.float32)})
+    assert y[0, :, 0, 0].tolist() == [-0.5, -2, -3]

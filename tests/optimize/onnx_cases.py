@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from ptq_core.graph.inline_functions import DEFINED_BY_OTHERS
 from ptq_core.optimize.lowering.operators import OPERATORS
 
 Array = NDArray[Any]
+
+CLAIMED = {*OPERATORS, *itertools.chain(*DEFINED_BY_OTHERS)}
+"""Operators that lower, or that are inlined before."""
 
 CONSTANT_INPUTS = {
     "Conv": (1, 2),
@@ -69,7 +74,7 @@ def cases() -> dict[str, Case]:
         nodes, tensors = graph.node, all(value.type.HasField("tensor_type") for value in graph.input)
         if (
             len(nodes) == 1
-            and nodes[0].op_type in OPERATORS
+            and nodes[0].op_type in CLAIMED
             and nodes[0].domain in ("", "ai.onnx")
             and tensors
             and case.name != "test_triu_zero"

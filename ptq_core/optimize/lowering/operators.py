@@ -82,6 +82,7 @@ OPERATORS: dict[str, Row] = {
     "Celu": Row(activations.lower_celu, "table", "alpha above 0"),
     "CenterCropPad": Row(rearrangement.lower_rearrangement, "yes", "constant shape"),
     "Clip": Row(activations.lower_clip, "yes", "int8: constant bounds"),
+    "Compress": Row(rearrangement.lower_rearrangement, "", "constant condition"),
     "Concat": Row(movement.lower_concat, "yes", "any axis"),
     "Conv": Row(convolution.lower_conv, "yes", "constant weights"),
     "ConvTranspose": Row(transposed_convolution.lower_conv_transpose, "yes", "constant weights"),
@@ -226,7 +227,7 @@ REASONS = {
     op_type: reason
     for op_types, reason in (
         (
-            ("Compress", "ConstantOfShape", "NonMaxSuppression", "NonZero", "Range", "StringSplit", "Unique"),
+            ("ConstantOfShape", "NonMaxSuppression", "NonZero", "Range", "StringSplit", "Unique"),
             "how much it gives depends on the values, but a tensor of a flat file has one size;"
             " cut it off and run it behind the model",
         ),

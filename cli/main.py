@@ -65,10 +65,12 @@ def app() -> None:
 
 def main() -> None:
     """Run the command, turn errors into one message on stderr and an exit code."""
-    signals.install(signals.interrupt)
+    signals.raise_interrupts()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
-    sys.exit(run(arguments, debug=debug))
+    code = run(arguments, debug=debug)
+    signals.pass_over()
+    sys.exit(code)
 
 
 def run(arguments: list[str], *, debug: bool = False) -> int:

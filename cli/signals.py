@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 
@@ -18,7 +19,7 @@ _received = [signal.SIGINT]
 """The last one, of a process that may get several."""
 
 
-def install(handler: Callable[[int, FrameType | None], None]) -> None:
+def install(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     """Let ``handler`` have each of `STOPS`, but those that the parent ignores: `nohup` means it."""
     for number in STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -31,10 +32,35 @@ def end(number: int, _: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-def interrupt(number: int, _: FrameType | None) -> None:
-    """Raise KeyboardInterrupt, on which everything is cleaned up; `exit_code` then knows why."""
+def raise_interrupts() -> None:
+    """Let each of `STOPS` raise KeyboardInterrupt, on which everything is cleaned up; `exit_code` then knows why.
+
+    Where Python cannot pass an exception on (a finalizer, a callback of a library), it is raised once more a moment later.
+    """
+    install(_interrupt)
+    signal.signal(signal.SIGALRM, _once_more)
+    sys.unraisablehook = _not_passed_on
+
+
+def pass_over() -> None:
+    """Ignore `STOPS` from now on: for the last moments of a process, which has nothing left to clean up."""
+    install(signal.SIG_IGN)
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
     _received[0] = signal.Signals(number)
     raise KeyboardInterrupt
+
+
+def _once_more(_number: int, _: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _not_passed_on(unraisable: sys.UnraisableHookArgs) -> None:
+    if unraisable.exc_type is KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def exit_code() -> int:

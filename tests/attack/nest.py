@@ -228,6 +228,7 @@ def serve() -> bool:
         if pid == 0:
             become(order, out[1], err[1])
             return True
+        os.setpgid(pid, pid)  # as the child does: whoever comes first
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals.STOPS)
         for writer in (out[1], err[1]):
             os.close(writer)

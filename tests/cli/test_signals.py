@@ -64,6 +64,33 @@ def test_stopped_while_it_writes(number: signal.Signals, tmp_path: Path) -> None
     assert not list((tmp_path / "out").iterdir())
 
 
+FINALIZED = """
+import time
+class Dropped:
+    def __del__(self):
+        {stop}
+        time.sleep(0)
+whole = pipeline._write
+def late(program, path):
+    size = whole(program, path)
+    Dropped()
+    time.sleep(20)
+    return size
+pipeline._write = late
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_stopped_where_no_exception_is_passed_on(number: signal.Signals, tmp_path: Path) -> None:
+    """Python drops what is raised in a finalizer, and says so in a traceback."""
+    save(mobile_block(), tmp_path / "model")
+    stop = STOP.format(number=int(number)).strip()
+    program = "from ptq_core.optimize import pipeline\n" + FINALIZED.format(stop=stop) + RUN
+    code, err = run(tmp_path, "opt", "--model-dir", "model", "--optimize-out", "out/m", program=program)
+    assert (code, err) == (128 + number, "stopped; nothing half-written is left")
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_nohup_is_heard(tmp_path: Path) -> None:
     save(mobile_block(), tmp_path / "model")
     ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"

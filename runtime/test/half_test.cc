@@ -60,8 +60,9 @@ void ForProducts(const ConvCase& t, Product product) {
   }
 }
 
-// `residual`: conv2d_add, whose convolution has a clamp of its own.
-void TestConv(const ConvCase& t, bool bias, bool residual, bool fully_connected) {
+// `residual`: conv2d_add, whose convolution has a clamp of its own; what it adds may be a constant.
+void TestConv(const ConvCase& t, bool bias, bool residual, bool fully_connected,
+              bool constant_residual = false) {
   Random random(71);
   const uint32_t oh = OutSize(t.h, t.kh, t), ow = OutSize(t.w, t.kw, t);
   const size_t products = t.kh * t.kw * (t.c / t.groups), count = t.n * oh * ow * t.o;
@@ -93,7 +94,9 @@ void TestConv(const ConvCase& t, bool bias, bool residual, bool fully_connected)
   List<uint32_t> inputs = {m.Input("x", ptq::kF16, x_dims),
                            m.Constant("w", ptq::kF16, w_dims, w.data())};
   List<InputData> data = {Bytes(x)};
-  if (residual) {
+  if (constant_residual) {
+    inputs.Add(m.Constant("r", ptq::kF16, y_dims, r.data()));
+  } else if (residual) {
     inputs.Add(m.Input("r", ptq::kF16, y_dims));
     data.Add(Bytes(r));
   }
@@ -119,6 +122,7 @@ void TestConvs() {
       Row("f16 conv case %d, bias %d", static_cast<int>(i), bias);
       TestConv(t, bias, false, false);
       TestConv(t, bias, true, false);
+      TestConv(t, bias, true, false, true);
       if (t.h * t.w * t.kh * t.kw == 1) TestConv(t, bias, false, true);
     }
   }

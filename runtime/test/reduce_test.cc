@@ -287,6 +287,8 @@ void TestCumSums() {
   // The sums are rounded once: 2^24 + 1 is not a float, 2^24 + 2 is.
   TestCumSum<float>(ptq::kF32, {1, 0, 0}, {16777216.0f, 1.0f, 1.0f, 0.5f, -0.25f, INFINITY},
                     {16777216.0f, 16777216.0f, 16777218.0f, 0.5f, 0.25f, INFINITY});
+  const List<float> zeros = {-0.0f, -0.0f, 0.0f, -0.0f, 0.0f, -0.0f};
+  TestCumSum<float>(ptq::kF32, {1, 0, 0}, zeros, {-0.0f, -0.0f, 0.0f, -0.0f, 0.0f, 0.0f});
   Row("cum_sum refusals");
   ExpectRefused(OneOp<float>(ptq::kCumSum, {2, 3}, {2, 3}, ptq::CumSumAttrs{2, 0, 0}), "axis: 2");
   ExpectRefused(OneOp<float>(ptq::kCumSum, {2, 3}, {2, 3}, ptq::CumSumAttrs{1, 2, 0}), "exclusive");

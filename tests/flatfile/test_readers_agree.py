@@ -13,6 +13,7 @@ import pytest
 from ptq_core.flatfile.operators.attributes import Attributes, Clamp, NoAttributes
 from ptq_core.flatfile.operators.binary import ADD, MAXIMUM
 from ptq_core.flatfile.operators.conv2d import CONV2D, Conv2d
+from ptq_core.flatfile.operators.conv2d_add import CONV2D_ADD, Conv2dAdd
 from ptq_core.flatfile.operators.description import OperatorKind
 from ptq_core.flatfile.operators.fully_connected import FULLY_CONNECTED
 from ptq_core.flatfile.operators.gather_nd import GATHER_ND
@@ -252,6 +253,22 @@ def test_what_is_copied_is_counted_alike(cpp: CppReader, name: str) -> None:
         data = reading(of, count)
         assert cpp.ask(data).accepted == wanted
         assert compare(cpp, data) == (wanted, None)
+
+
+def test_compressed_weights_are_nothing_else(cpp: CppReader) -> None:
+    """As r they would be read as the floats that they stand for, which are four times as long."""
+    program = Program(targets=("arm64",), producer="ptq test", arena_size=128)
+    x, y = (
+        program.add(Tensor(name, DType.F32, (4, 1, 1, 4), None, None, at))
+        for name, at in (("x", 0), ("y", 64))
+    )
+    values = np.ones((4, 1, 1, 4), np.int8)
+    w = program.add(Tensor("w", DType.I8, values.shape, QuantParams(np.ones(1, np.float32), 0), values))
+    program.ops = [Op(CONV2D_ADD, "op", (x, w, w), (y,), Conv2dAdd())]
+    program.inputs, program.outputs = [x], [y]
+    data = write_program(program)
+    assert compare(cpp, data) == (False, None)
+    assert "r 'w' dtype" in cpp.ask(data).field
 
 
 def bools(count: int, size: int) -> bytes:

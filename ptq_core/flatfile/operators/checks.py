@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -179,7 +180,7 @@ class Operator(Generic[A]):
         """Only windows that start in the padding can miss the input: the others hold it with their first tap."""
         in_front = min(output, -(-window.before // window.stride))
         behind = max(-(-(size + window.before) // window.stride), 0)
-        for position in [*range(in_front), *range(behind, output)]:
+        for position in itertools.chain(range(in_front), range(behind, output)):
             if window.is_padding(position, size):
                 self.refuse(
                     window.axis,

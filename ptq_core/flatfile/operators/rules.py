@@ -25,8 +25,8 @@ def check_operator(kind: OperatorKind[Any], c: Operator[Any]) -> None:
         weight_scales(c)
     operands = [(kind.operand(i), tensor) for i, tensor in enumerate(c.inputs) if tensor is not None]
     operands.append((kind.output, c.output))
-    for operand, tensor in operands:
-        if not (compressed and tensor is w):
+    for i, (operand, tensor) in enumerate(operands):
+        if not (compressed and i == 1):
             c.dtype(operand.name, tensor, kind.types_of(operand, c.input(0).dtype) or kind.types)
     for operand, tensor in operands:
         _operand(c, operand, tensor)

@@ -85,6 +85,7 @@ void ArgMaxOfRows(const T* x, size_t count, size_t rows, bool select_last, int32
   if (count < kLongRow) {
     for (; row + 4 <= rows; row += 4)
       ArgMaxOfShortRows<4>(x + row * count, count, select_last, y + row);
+    for (; row < rows; ++row) ArgMaxOfShortRows<1>(x + row * count, count, select_last, y + row);
   }
   for (; row < rows; ++row) y[row] = ArgMaxOfLongRow(x + row * count, count, select_last);
 }

@@ -24,7 +24,7 @@ void RunCumSum(const PreparedOp& op, const RunContext& run) {
       Sum sum = 0;
       for (size_t i = 0; i < s.count; ++i) {
         const size_t at = first + (s.reverse ? s.count - 1 - i : i) * s.inner;
-        const Sum next = sum + static_cast<Sum>(x[at]);
+        const Sum value = static_cast<Sum>(x[at]), next = i == 0 ? value : sum + value;  // -0 stays
         y[at] = static_cast<T>(s.exclusive ? sum : next);
         sum = next;
       }

@@ -104,8 +104,9 @@ ptq_status PrepareThroughF32(uint32_t features, PreparedOp* op) {
   inner->pool = op->pool;
   inner->packings = op->packings;
   PTQ_RETURN_IF_ERROR(FindOpImplementation(half.kind->id)->prepare(features, inner));
-  if (half.kind->weighted) {  // packed by now, and the bias copied
-    for (Array<float>& values : state->constants) PTQ_RETURN_IF_ERROR(values.Allocate(0));
+  for (uint32_t i = 0; i < half.input_count; ++i) {  // weights are packed by now, biases copied
+    if (half.kind->weighted && half.kind->Input(i).is_constant)
+      PTQ_RETURN_IF_ERROR(state->constants[i].Allocate(0));
   }
   op->workspace_per_thread = inner->workspace_per_thread;
   op->steps = inner->steps;

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/math.h"
+#include "ops/checks.h"
 
 namespace ptq {
 namespace {
@@ -46,6 +47,10 @@ ptq_status ExpandedWeights::Expand(const Operator& op, FlatFile* file) {
   if (!IsCompressed(op, *file)) return PTQ_OK;
   Tensor* w = &file->tensors[op.inputs[kWeightInput]];
   PTQ_RETURN_IF_ERROR(CheckStored(*w));
+  for (uint32_t i = 0; i < op.input_count; ++i) {  // what reads them as they are wants floats
+    if (i != kWeightInput && op.inputs[i] == op.inputs[kWeightInput])
+      PTQ_RETURN_IF_ERROR(CheckDType(op.kind->Input(i).name, *w, op.kind->Input(i).types[kF32]));
+  }
   if (w->elements > SIZE_MAX / sizeof(float))
     return Fail(PTQ_OUT_OF_MEMORY, "cannot allocate %" PRIu64 " weights", w->elements);
   PTQ_RETURN_IF_ERROR(values_.Allocate(static_cast<size_t>(w->elements)));

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from ptq_core.analyze.budgets import SHARES, Candidate, as_written, best_lists
 from ptq_core.analyze.chain import Alive, Chain
 from ptq_core.analyze.histograms import histograms
-from ptq_core.analyze.macs import counted, macs
+from ptq_core.analyze.macs import counted, macs, shape_values
 from ptq_core.analyze.operators import operator_rows
 from ptq_core.analyze.outputs import OutputNoise
 from ptq_core.analyze.report import Analysis, Budget, Operator, OutputFigure
@@ -62,7 +62,8 @@ def analyze(
     proto = onnx.ModelProto.FromString(io.to_bytes(prepared.model))
     units = variants.full.selection.units
     chain = Chain(proto, _starts(proto, units))
-    unknown = [node.outputs[0] for node in prepared.model.graph if counted(node) and macs(node, {}) is None]
+    nodes = [node for node in prepared.model.graph if counted(node) and macs(node, prepared.inputs) is None]
+    unknown = [value for node in nodes for value in shape_values(node)]
     inner = dict.fromkeys(str(value.name) for value in (*(unit.output for unit in units), *unknown))
     with meter("analyze", "run", 0) as progress:
         walk = Walk(chain, rounding_of(variants.full), _feeds(proto, few), _advancing(progress))
@@ -70,6 +71,7 @@ def analyze(
         alone = [walk.alone(variants.only(unit)) for unit in units]
         without = [walk.without(variants.without([str(unit.node.name)])) for unit in units]
         noises = walk.run([*alone, *without])
+        shapes |= prepared.inputs
         counts = {str(node.name): macs(node, shapes) for node in prepared.model.graph}
         pairs = list(zip(noises[: len(units)], noises[len(units) :], strict=True))
         operators = operator_rows(variants.full, calibration.statistics, base, inside, pairs, counts, latency)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import onnx
 import onnx_ir as ir
@@ -23,7 +23,7 @@ def static_shape(value: ir.Value) -> Shape:
 
     Other open dimensions are an InputError with shapes that would fit.
     """
-    shape = _filled(value, _batch_names(value))
+    shape = _filled(value, batch_names(_inputs_beside(value)))
     if shape is None or any(d < 1 for d in shape):
         dims = list(value.shape) if value.shape is not None else []
         raise InputError(
@@ -52,16 +52,16 @@ def _inputs_beside(value: ir.Value) -> Sequence[ir.Value]:
     return [value] if value.graph is None else value.graph.inputs
 
 
-def _batch_names(value: ir.Value) -> set[str]:
-    """What the inputs beside ``value`` call their first dimension where it is open."""
-    first = [each.shape[0] for each in _inputs_beside(value) if each.shape]
+def batch_names(inputs: Iterable[ir.Value]) -> set[str]:
+    """What ``inputs``, all of a model, call their first dimension where it is open."""
+    first = [each.shape[0] for each in inputs if each.shape]
     return {d.value for d in first if not isinstance(d, int) and d.value is not None}
 
 
 def _example(value: ir.Value) -> str:
     """Shapes as one types them, with the known dimensions and the rank of each input that is open."""
     inputs = _inputs_beside(value)
-    names = _batch_names(value)
+    names = batch_names(inputs)
     filled = [(each, _filled(each, names)) for each in inputs]
     open_ones = [(each, shape or ()) for each, shape in filled if shape is None or min((1, *shape)) < 1]
     texts = [_example_shape(shape) for _, shape in open_ones]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ptq_core.analyze.histograms import DRAWN, binned
-from ptq_core.analyze.macs import macs
+from ptq_core.analyze.macs import macs, shape_values
 from ptq_core.analyze.outputs import OutputNoise
 from ptq_core.analyze.ranges import range_error
 from ptq_core.analyze.rounding import rounded
@@ -95,6 +95,20 @@ def test_macs_of_a_shape_that_only_a_run_tells(tmp_path: Path) -> None:
     (node,) = io.load_model(save(proto, tmp_path)).graph
     assert macs(node, {}) is None
     assert macs(node, {"conv/out": (1, 4, 5, 6)}) == 4 * 5 * 6 * 27
+
+
+def test_macs_of_windows_of_an_open_batch(tmp_path: Path) -> None:
+    """Reshape(-1, …) makes many of one picture: their number is no batch."""
+    b = Builder()
+    x = b.node("Transpose", "rows", [b.conv("conv", "input", 3, 8)], perm=[0, 2, 3, 1])
+    x = b.node("Reshape", "windows", [x, b.constant("sizes", np.array([-1, 16, 8]))])
+    x = b.node("MatMul", "linear", [x, b.weight("linear/weight", 8, 32)])
+    model = io.load_model(save(b.model(x, shape=("N", 3, 16, 16)), tmp_path))
+    conv, *_, linear = model.graph
+    assert macs(conv, {}) == 16 * 16 * 8 * 27
+    assert macs(linear, {}) is None
+    read, written = (str(value.name) for value in shape_values(linear))
+    assert macs(linear, {read: (16, 16, 8), written: (16, 16, 32)}) == 16 * 16 * 8 * 32
 
 
 A, B = np.array([[1.0, 2.0]]), np.array([[1.0, 2.1]])

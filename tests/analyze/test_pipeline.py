@@ -95,6 +95,19 @@ def test_the_culprit_is_found_and_the_list_gives_what_it_promises(tmp_path: Path
     assert budget.sqnr_db > report.sqnr_db + 3
 
 
+@pytest.mark.parametrize("batch", [None, "N", 1, 2])
+def test_shares_of_macs_are_those_of_one_picture(tmp_path: Path, batch: str | int | None) -> None:
+    b = Builder()
+    x = b.node("Transpose", "rows", [b.conv("conv", "input", 3, 8)], perm=[0, 2, 3, 1])
+    x = b.node("Reshape", "windows", [x, b.constant("sizes", np.array([-1, 16, 8]))])
+    x = b.node("MatMul", "linear", [x, b.weight("linear/weight", 8, 32)])
+    b.constant("back", np.array([-1, 16, 16, 32]))
+    proto = b.model(b.node("Reshape", "picture", [x, "back"]), shape=(batch, *SHAPE))
+    rows = by_name(analyze(config(proto, tmp_path), samples=2))
+    assert rows["conv"].macs_share == pytest.approx(27 / (27 + 32))
+    assert rows["linear"].macs_share == pytest.approx(32 / (27 + 32))
+
+
 @pytest.mark.parametrize(
     "keys",
     [

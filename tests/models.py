@@ -58,7 +58,7 @@ class Builder:
         return self.node("Clip", name, [x, low, self.constant(f"{name}/max", np.float32(6))])
 
     def model(
-        self, output: str, *, shape: Sequence[int | str] = ("N", 3, 16, 16), opset: int = 17
+        self, output: str, *, shape: Sequence[int | str | None] = ("N", 3, 16, 16), opset: int = 17
     ) -> onnx.ModelProto:
         graph = helper.make_graph(
             self.nodes,

@@ -15,11 +15,7 @@ Values = Mapping[str, NDArray[Any]]
 
 
 class OutputNoise:
-    """Noise of each output over all samples.
-
-    Of an output that is no float, it is the share of values that differ: noise is their number, signal that of all.
-    Where an output has another size than FP32's (boxes after a suppression), all of its signal counts as noise.
-    """
+    """Noise of each output over all samples, as ``count`` has it."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.by_output = {name: Noise() for name in names}
@@ -28,18 +24,9 @@ class OutputNoise:
     def add(self, wanted: Values, got: Values) -> None:
         """Count one run of both models."""
         for name, noise in self.by_output.items():
-            a, b = wanted[name], got[name]
-            if a.dtype.kind == "f":
+            if wanted[name].dtype.kind == "f":
                 self._floats.add(name)
-            if a.shape != b.shape or a.dtype != b.dtype:
-                power = _power(a)
-                noise.signal += power
-                noise.noise += power
-            elif a.dtype.kind == "f":
-                noise.add(a, b)
-            elif a.dtype.kind in "iub":
-                noise.signal += a.size
-                noise.noise += int((a != b).sum())
+            count(noise, wanted[name], got[name])
 
     @property
     def worst_db(self) -> float | None:
@@ -55,6 +42,24 @@ class OutputNoise:
         """Floats where there are any: of sorted places nearly all differ at the least noise."""
         known = {name: noise for name, noise in self.by_output.items() if noise.signal > 0}
         return [known[name] for name in known if name in self._floats] or list(known.values())
+
+
+def count(noise: Noise, wanted: NDArray[Any], got: NDArray[Any]) -> None:
+    """Add to ``noise`` what one run of both models made of a value.
+
+    Of what is no float, it is the share of values that differ: noise is their number, signal that of all.
+    Where the value has another size than FP32's (boxes after a suppression), all of its signal counts as noise;
+    where FP32 has nothing, all that there is instead.
+    """
+    if wanted.shape != got.shape or wanted.dtype != got.dtype:
+        power = _power(wanted)
+        noise.signal += power
+        noise.noise += power or _power(got)
+    elif wanted.dtype.kind == "f":
+        noise.add(wanted, got)
+    elif wanted.dtype.kind in "iub":
+        noise.signal += wanted.size
+        noise.noise += int((wanted != got).sum())
 
 
 def _power(values: NDArray[Any]) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ptq_core.analyze.chain import Alive, Chain, Program
-from ptq_core.analyze.outputs import OutputNoise
+from ptq_core.analyze.outputs import OutputNoise, count
 from ptq_core.analyze.rounding import Rounding
 from ptq_core.graph.session import open_session, run_session
 from ptq_core.numerics.metrics import Noise
@@ -74,8 +74,7 @@ class Walk:
                 for name in inside.keys() & seen[0].keys():
                     wanted, got = seen[0][name], seen[1][name]
                     shapes[name] = wanted.shape
-                    if wanted.dtype.kind == "f" and wanted.shape == got.shape:
-                        inside[name].add(wanted, got)
+                    count(inside[name], wanted, got)
             base.add(*outputs)
             self._largest = max(self._largest, *map(_bytes, outputs))
             self._progress(2, 0)

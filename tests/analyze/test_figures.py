@@ -10,14 +10,14 @@ import pytest
 
 from ptq_core.analyze.histograms import DRAWN, binned
 from ptq_core.analyze.macs import macs, shape_values
-from ptq_core.analyze.outputs import OutputNoise
+from ptq_core.analyze.outputs import OutputNoise, count
 from ptq_core.analyze.ranges import range_error
 from ptq_core.analyze.rounding import rounded
 from ptq_core.analyze.words import decibels, limit, operators, share
 from ptq_core.calibration.statistics import Scratch, TensorStatistics
 from ptq_core.graph import io
 from ptq_core.numerics import qparams
-from ptq_core.numerics.metrics import sqnr_db
+from ptq_core.numerics.metrics import Noise, sqnr_db
 from ptq_core.quantize.activations import ActivationParams
 from tests.models import Builder, save
 
@@ -121,6 +121,7 @@ A, B = np.array([[1.0, 2.0]]), np.array([[1.0, 2.1]])
         (A, B, sqnr_db(A, B)),
         (np.zeros(2), np.ones(2), None),
         (A, A[:, :1], 0.0),
+        (np.concatenate([A, A]), A, 0.0),
         (np.array([1, 2, 3, 4]), np.array([1, 2, 3, 5]), -10 * math.log10(1 / 4)),
         (np.array([True, False]), np.array([True, False]), math.inf),
         (A, np.array([[np.nan, 2.0]]), -math.inf),
@@ -130,6 +131,12 @@ def test_noise_of_an_output(wanted: np.ndarray, got: np.ndarray, worst: float | 
     noise = OutputNoise(["y"])
     noise.add({"y": wanted}, {"y": got})
     assert noise.worst_db == (None if worst is None else pytest.approx(worst))
+
+
+def test_boxes_that_fp32_has_not_are_all_noise() -> None:
+    noise = Noise()
+    count(noise, A[:0], A)
+    assert noise.ratio == math.inf
 
 
 def test_the_worst_output_counts() -> None:

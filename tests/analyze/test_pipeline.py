@@ -201,6 +201,21 @@ def test_boxes_of_another_number(tmp_path: Path) -> None:
     assert all(each.alone_db is not None for each in report.operators)
 
 
+def test_an_operator_on_boxes_of_another_number_is_not_exact(tmp_path: Path) -> None:
+    """Where int8 finds another number of rows than FP32, what an operator makes of them is lost."""
+    b = Builder()
+    x = b.conv("second", b.conv("first", "input", 3, 1), 1, 64)
+    found = b.node(
+        "NonZero", "found", [b.node("Greater", "above", [x, b.constant("least", np.float32(0.3))])]
+    )
+    rows = b.node("GatherND", "rows", [x, b.node("Transpose", "places", [found], perm=[1, 0])])
+    rows = b.node("Reshape", "column", [rows, b.constant("sizes", np.array([-1, 1]))])
+    x = b.node("Gemm", "gemm", [rows, b.weight("gemm/weight", 1, 4)])
+    x = b.node("ReduceMean", "mean", [x], axes=[0], keepdims=1)
+    report = analyze(config(b.model(x, shape=(1, *SHAPE)), tmp_path), samples=3)
+    assert by_name(report)["gemm"].output_db == pytest.approx(0, abs=3)
+
+
 def test_an_operator_whose_output_is_constant(tmp_path: Path) -> None:
     b = Builder()
     b.constant("zeros", np.zeros((4, 3, 1, 1), np.float32))

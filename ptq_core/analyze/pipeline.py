@@ -7,19 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 
 from ptq_core.analyze.budgets import SHARES, Candidate, as_written, best_lists
-from ptq_core.analyze.chain import Alive, Chain
+from ptq_core.analyze.chain import Chain
 from ptq_core.analyze.histograms import histograms
 from ptq_core.analyze.macs import counted, macs, shape_values
 from ptq_core.analyze.operators import operator_rows
 from ptq_core.analyze.outputs import OutputNoise
 from ptq_core.analyze.report import Analysis, Budget, Operator, OutputFigure
 from ptq_core.analyze.rounding import rounding_of
-from ptq_core.analyze.sensitivity import Walk
+from ptq_core.analyze.sensitivity import Fed, Walk
 from ptq_core.analyze.variants import Variants
 from ptq_core.calibration.feed import Feed
 from ptq_core.calibration.samples import Arrays
@@ -110,14 +109,12 @@ def _starts(proto: onnx.ModelProto, units: Sequence[Unit]) -> list[int]:
     return [places[str(unit.node.name)] for unit in units[::size]]
 
 
-def _feeds(proto: onnx.ModelProto, samples: Sequence[Arrays]) -> list[Alive]:
+def _feeds(proto: onnx.ModelProto, samples: Sequence[Arrays]) -> list[Fed]:
     """What to feed: a sample at a time, or as many as the model's batch is fixed to."""
     feed = Feed.of(proto.graph, [value.name for value in proto.graph.input])
     batch = feed.batch or 1
-    return [
-        {name: np.asarray(array) for name, array in feed.stacked(samples[i : i + batch], batch).items()}
-        for i in range(0, len(samples), batch)
-    ]
+    parts = [samples[i : i + batch] for i in range(0, len(samples), batch)]
+    return [Fed(feed.stacked(part, batch), len(part), batch) for part in parts]
 
 
 def _latency(profile: Path | None, units: Sequence[Unit]) -> list[float | None]:

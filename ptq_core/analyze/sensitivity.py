@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from ptq_core.analyze.chain import Alive, Chain, Program
 from ptq_core.analyze.outputs import OutputNoise, count
 from ptq_core.analyze.rounding import Rounding
+from ptq_core.calibration.feed import without_padding
 from ptq_core.graph.session import open_session, run_session
 from ptq_core.numerics.metrics import Noise
 
@@ -32,6 +33,19 @@ class _Side:
 
 
 @dataclass(frozen=True)
+class Fed:
+    """What a model is fed at once: ``rows`` samples, padded to ``batch``."""
+
+    values: Alive
+    rows: int
+    batch: int
+
+    def real(self, made: Alive) -> Alive:
+        """Of what a model ``made`` of it, that of the samples."""
+        return {name: without_padding(array, self.rows, self.batch) for name, array in made.items()}
+
+
+@dataclass(frozen=True)
 class Job:
     """A model that differs from ``side`` from piece ``start`` on, None: nowhere."""
 
@@ -42,13 +56,13 @@ class Job:
 
 
 class Walk:
-    """``feeds``: for each sample what the model is fed. ``full`` is what the configuration rounds.
+    """``feeds``: for each sample, or batch of a fixed size, what the model is fed. ``full`` is what the configuration rounds.
 
     ``progress`` is called with numbers of runs: those that are done, and those that turn out to be needed.
     """
 
     def __init__(
-        self, chain: Chain, full: Rounding, feeds: Sequence[Alive], progress: Callable[[int, int], None]
+        self, chain: Chain, full: Rounding, feeds: Sequence[Fed], progress: Callable[[int, int], None]
     ) -> None:
         self._chain, self._feeds, self._progress = chain, feeds, progress
         self._float, self._full = (_Side(each, chain.program(each)) for each in (Rounding(), full))
@@ -63,7 +77,7 @@ class Walk:
         shapes: dict[str, tuple[int, ...]] = {}
         self._progress(0, 2 * len(self._feeds))
         for feed in self._feeds:
-            alive, outputs = [feed, feed], [Alive(), Alive()]
+            alive, outputs = [feed.values, feed.values], [Alive(), Alive()]
             for index in range(len(self._chain.pieces)):
                 self._largest = max(self._largest, *map(_bytes, alive))
                 seen = []
@@ -74,8 +88,9 @@ class Walk:
                 for name in inside.keys() & seen[0].keys():
                     wanted, got = seen[0][name], seen[1][name]
                     shapes[name] = wanted.shape
-                    count(inside[name], wanted, got)
-            base.add(*outputs)
+                    rows = (without_padding(array, feed.rows, feed.batch) for array in (wanted, got))
+                    count(inside[name], *rows)
+            base.add(*map(feed.real, outputs))
             self._largest = max(self._largest, *map(_bytes, outputs))
             self._progress(2, 0)
         return base, inside, shapes
@@ -105,11 +120,11 @@ class Walk:
         names = list(self._chain.outputs)
         self._progress(0, len(self._feeds))
         for feed in self._feeds:
-            wanted = self._float.program.outputs(0, feed)
+            wanted = self._float.program.outputs(0, feed.values)
             results = run_session(
-                session, names, feed, rule="the model runs on the pictures", fix="check the export"
+                session, names, feed.values, rule="the model runs on the pictures", fix="check the export"
             )
-            noise.add(wanted, dict(zip(names, results, strict=True)))
+            noise.add(feed.real(wanted), feed.real(dict(zip(names, results, strict=True))))
             self._progress(1, 0)
         return noise
 
@@ -125,15 +140,20 @@ class Walk:
 
     def _round(self, first: int, last: int, by_start: Mapping[int, Sequence[Job]]) -> None:
         for side in (self._float, self._full):
-            side.alive = list(self._feeds[first:last])
+            side.alive = [feed.values for feed in self._feeds[first:last]]
             side.outputs = [side.program.outputs(0, feed) for feed in side.alive]
         end = len(self._chain.pieces)
         for index in range(end + 1):
             for job in by_start.get(index, ()):
-                for wanted, same, alive in zip(
-                    self._float.outputs, job.side.outputs, job.side.alive, strict=True
+                for feed, wanted, same, alive in zip(
+                    self._feeds[first:last],
+                    self._float.outputs,
+                    job.side.outputs,
+                    job.side.alive,
+                    strict=True,
                 ):
-                    job.noise.add(wanted, {**same, **job.program.outputs(index, alive)})
+                    made = {**same, **job.program.outputs(index, alive)}
+                    job.noise.add(feed.real(wanted), feed.real(made))
                 job.program.close()
                 self._progress(last - first, 0)
             if index < max(by_start, default=0):

@@ -49,6 +49,12 @@ class Feed:
         return fed
 
 
+def without_padding(array: NDArray[Any], rows: int, batch: int) -> NDArray[Any]:
+    """Of an ``array`` that a model made of ``rows`` samples padded to ``batch``, those of the samples: where its first dimension
+    is the batch."""
+    return array[:rows] if array.ndim and len(array) == batch else array
+
+
 def _stack(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return (
         arrays[0][np.newaxis] if len(arrays) == 1 else np.stack(arrays)

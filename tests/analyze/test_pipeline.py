@@ -31,7 +31,7 @@ SHAPE = (3, 16, 16)
 def config(proto: onnx.ModelProto, folder: Path, count: int = 12, **keys: Any) -> AnalyzeConfig:
     """With samples as array files, so that no picture is decoded."""
     save(proto, folder / "fp32")
-    (folder / "arrays").mkdir(exist_ok=True)
+    (folder / "arrays").mkdir(parents=True, exist_ok=True)
     shape = [d.dim_value for d in proto.graph.input[0].type.tensor_type.shape.dim][1:]
     for index, array in enumerate(samples(shape, count)):
         np.save(folder / "arrays" / f"{index:03}.npy", array)
@@ -251,6 +251,23 @@ def test_a_fixed_batch(tmp_path: Path) -> None:
     b = Builder()
     proto = b.model(b.conv("second", b.conv("first", "input", 3, 4), 4, 4), shape=(3, *SHAPE))
     assert analyze(config(proto, tmp_path), samples=4).samples == 4
+
+
+@pytest.mark.parametrize("batch", [3, 32])
+def test_a_batch_that_is_not_full_weighs_no_picture_twice(tmp_path: Path, batch: int) -> None:
+    """The model of a fixed batch has the figures of the one with an open batch, on the same pictures."""
+    reports = []
+    for size in ("N", batch):
+        b = Builder()
+        proto = b.model(b.conv("second", b.conv("first", "input", 3, 4), 4, 4), shape=(size, *SHAPE))
+        settings = config(proto, tmp_path / str(size), 4)
+        np.save(tmp_path / str(size) / "arrays" / "003.npy", np.full(SHAPE, 0.01, np.float32))
+        reports.append(analyze(settings, samples=4))
+    opened, fixed = reports
+    assert fixed.sqnr_db == pytest.approx(opened.sqnr_db, abs=0.01)
+    for wanted, got in zip(opened.operators, fixed.operators, strict=True):
+        for figure in ("output_db", "alone_db", "without_db"):
+            assert getattr(got, figure) == pytest.approx(getattr(wanted, figure), abs=0.01)
 
 
 def test_the_table_as_csv(tmp_path: Path) -> None:

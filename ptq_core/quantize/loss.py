@@ -12,7 +12,7 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from ptq_core.calibration.feed import Feed
+from ptq_core.calibration.feed import Feed, without_padding
 from ptq_core.calibration.samples import Arrays, Shapes
 from ptq_core.graph.edits import constant_array
 from ptq_core.graph.session import open_session, run_session
@@ -129,7 +129,7 @@ def measure_loss(
         for output, name in zip(outputs, after.outputs, strict=True):
             output.add(wanted[output.name], got[name], len(batch), before.batch or len(batch))
         for (a, b), noise in noises.items():
-            noise.add(wanted[a], got[b])
+            noise.add(*(without_padding(array, len(batch), size) for array in (wanted[a], got[b])))
     return LossReport(len(samples), tuple(output.loss() for output in outputs), _costly(operators, noises))
 
 
@@ -191,13 +191,14 @@ class _Output:
         if wanted.shape != got.shape or wanted.dtype != got.dtype:
             self.other_size = True
             return
+        before, after = (_class_scores(array, batch) for array in (wanted, got))
+        wanted, got = (without_padding(array, rows, batch) for array in (wanted, got))
         self.values += wanted.size
         self.equal += int((wanted == got).sum())
         if not self.is_float:
             self.best_equal = None
             return
         self.noise.add(wanted, got)
-        before, after = (_class_scores(array, batch) for array in (wanted, got))
         if before is None or after is None or self.best_equal is None:
             self.best_equal = None
             return

@@ -97,6 +97,23 @@ def test_a_heavy_model_without_calibration_is_compared_on_one(
     assert measured(run(mobile_block(), tmp_path, samples(SHAPE, 100), algo="weight_only")).pictures == 1
 
 
+@pytest.mark.parametrize("batch", [3, 32])
+def test_a_batch_that_is_not_full_weighs_no_picture_twice(tmp_path: Path, batch: int) -> None:
+    """The model of a fixed batch has the figures of the one with an open batch, on the same pictures."""
+    given = [*samples(SHAPE, 3), np.full(SHAPE, 0.01, np.float32)]
+    found = []
+    for size in ("N", batch):
+        b = Builder()
+        proto = b.model(b.conv("second", b.conv("first", "input", 3, 4), 4, 4), shape=(size, *SHAPE))
+        int8 = io.to_bytes(run(proto, tmp_path / str(size), given, algo="abs_max").model)
+        watched = [loss.WatchedOperator("first", "Conv", False, (), ("first/out", "first/out"))]
+        pictures = [{"input": x} for x in given]
+        found.append(loss.measure_loss(proto.SerializeToString(), int8, watched, pictures))
+    opened, fixed = found
+    assert fixed.outputs[0].sqnr_db == pytest.approx(opened.outputs[0].sqnr_db, abs=0.01)
+    assert fixed.operators[0].output_sqnr_db == pytest.approx(opened.operators[0].output_sqnr_db, abs=0.01)
+
+
 @pytest.mark.parametrize("batch", [1, 5, "N"])
 @pytest.mark.parametrize(("most", "light"), [(2 * 4 * 4, True), (2 * 4 * 4 - 1, False)])
 def test_values_of_one_sample_tell_what_is_light(

@@ -48,7 +48,7 @@ def upgrade_old_opset(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
         _keep_old_coordinates(converted)
     _keep_old_hardmax(converted)
     if version < PRELU_BROADCASTS:
-        _keep_old_prelu(converted)
+        _keep_old_prelu(converted, path)
     return converted
 
 
@@ -64,16 +64,32 @@ def _keep_old_coordinates(proto: onnx.ModelProto) -> None:
             )
 
 
-def _keep_old_prelu(proto: onnx.ModelProto) -> None:
-    """Give the slopes of old PRelus the dimensions behind the channels: onnx's converter leaves them as they are."""
+def _keep_old_prelu(proto: onnx.ModelProto, path: Path) -> None:
+    """Give the slopes of old PRelus the dimensions behind the channels: onnx's converter leaves them as they are.
+
+    Raises InputError where it is not known how many dimensions there are.
+    """
     graph = onnx.shape_inference.infer_shapes(proto).graph
-    ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in (*graph.input, *graph.value_info)}
+    ranks = {
+        value.name: len(value.type.tensor_type.shape.dim)
+        for value in (*graph.input, *graph.value_info, *graph.output)
+        if value.type.tensor_type.HasField("shape")
+    }
     ranks |= {tensor.name: len(tensor.dims) for tensor in graph.initializer}
+    single = {tensor.name for tensor in graph.initializer if np.prod(tensor.dims) == 1}
     nodes = list(proto.graph.node)
     del proto.graph.node[:]
     for number, node in enumerate(nodes):
-        rank = ranks.get(node.input[0], 0) if node.op_type == "PRelu" else 0
-        if rank > 2 and ranks.get(node.input[1]) == 1:
+        per_channel = node.op_type == "PRelu" and node.domain in ("", "ai.onnx")
+        per_channel = per_channel and node.input[1] not in single
+        if per_channel and not ranks.keys() >= set(node.input):
+            raise InputError(
+                f"{path}: the PRelu that writes `{node.output[0]}` reads a value of unknown rank",
+                rule=f"before opset {PRELU_BROADCASTS} its slopes are one per channel, so the dimensions behind them count",
+                fix=f"export the model again with opset {UPGRADE_OPSET}",
+            )
+        rank = ranks[node.input[0]] if per_channel else 0
+        if rank > 2 and ranks[node.input[1]] == 1:
             slope, axes = f"{node.input[1]}/slope_{number}", f"{node.input[1]}/axes_{number}"
             behind = np.arange(1, rank - 1, dtype=np.int64)
             proto.graph.initializer.append(onnx.numpy_helper.from_array(behind, axes))

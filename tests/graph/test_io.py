@@ -245,15 +245,32 @@ def test_a_paddle_model_is_recognised(tmp_path: Path, name: str) -> None:
     assert "paddle2onnx" in caught.value.fix
 
 
-def test_slopes_of_old_prelu_are_one_per_channel(tmp_path: Path) -> None:
+def old_prelu() -> onnx.ModelProto:
+    """A model of opset 6: PRelu of `x/out`, a copy of the input, with three slopes."""
     b = Builder()
-    model = b.model(
-        b.node("PRelu", "prelu", ["input", b.constant("slopes", np.array([0.5, 2, 3], np.float32))]), opset=17
-    )
+    slopes = b.constant("slopes", np.array([0.5, 2, 3], np.float32))
+    model = b.model(b.node("PRelu", "prelu", [b.node("Identity", "x", ["input"]), slopes]), opset=17)
     model.opset_import[0].version = 6
     model.graph.output[0].CopyFrom(
         helper.make_tensor_value_info("prelu/out", onnx.TensorProto.FLOAT, ["N", 3, 16, 16])
     )
+    return model
+
+
+@pytest.mark.parametrize("is_output", [False, True])
+def test_slopes_of_old_prelu_are_one_per_channel(tmp_path: Path, is_output: bool) -> None:
+    model = old_prelu()
+    if is_output:
+        read = helper.make_tensor_value_info("x/out", onnx.TensorProto.FLOAT, ["N", 3, 16, 16])
+        model.graph.output.append(read)
     session = open_session(io.to_bytes(io.load_model(save(model, tmp_path))))
-    (y,) = session.run(None, {"input": np.full((1, 3, 16, 16), -1, np.float32)})
+    (y,) = session.run(["prelu/out"], {"input": np.full((1, 3, 16, 16), -1, np.float32)})
     assert y[0, :, 0, 0].tolist() == [-0.5, -2, -3]
+
+
+def test_an_old_prelu_of_unknown_rank_is_refused(tmp_path: Path) -> None:
+    model = old_prelu()
+    model.graph.input.append(helper.make_tensor_value_info("shape", onnx.TensorProto.INT64, ["rank"]))
+    model.graph.node[0].CopyFrom(helper.make_node("Reshape", ["input", "shape"], ["x/out"], name="x"))
+    with pytest.raises(InputError, match="`prelu/out` reads a value of unknown rank"):
+        io.load_model(save(model, tmp_path))

@@ -45,10 +45,13 @@ def layer_moments(
 ) -> Moments | None:
     """Moments of the patches that ``node`` (2-D Conv, Gemm, MatMul) reads; None where it is too large or of another type.
 
+    None too where the number of its inputs' rows depends on values: they differ between ``x`` and ``x_hat``, or there are none.
     ``x`` and ``x_hat`` hold micro-batches of its float and its quantized input. The sampled positions depend on ``seed`` only.
     """
     groups, size = _patch_size(node, weight_shape)
     if size == 0 or size > LARGEST_K:
+        return None
+    if any(one.shape != other.shape or one.size == 0 for one, other in zip(x, x_hat, strict=True)):
         return None
     random = np.random.default_rng(seed)
     wanted = -(-POSITIONS // sum(len(batch) for batch in x))

@@ -116,21 +116,28 @@ def measure_loss(
 
     A batch at a time, so memory is that of one: what calibration keeps of the float model, twice. The quantized model's sums
     are exact (``open_session``). An operator costs what it adds to noise / signal: that of its output less that of the worst
-    of its inputs. Raises InputError if a model does not run on a sample.
+    of its inputs; one whose values have another size in the quantized model (boxes that were found) is left out.
+    Raises InputError if a model does not run on a sample.
     """
     pairs = dict.fromkeys(pair for each in operators for pair in (*each.inputs, each.output))
     before, after = (_Model(data, [p[i] for p in pairs]) for i, data in enumerate((float_model, quantized)))
     outputs = [_Output(name) for name in before.outputs]
     noises = {pair: Noise() for pair in pairs}
+    resized: set[Pair] = set()
     size = before.batch or 1
     for start in range(0, len(samples), size):
         batch = samples[start : start + size]
         wanted, got = before.run(batch), after.run(batch)
         for output, name in zip(outputs, after.outputs, strict=True):
             output.add(wanted[output.name], got[name], len(batch), before.batch or len(batch))
-        for (a, b), noise in noises.items():
-            noise.add(*(without_padding(array, len(batch), size) for array in (wanted[a], got[b])))
-    return LossReport(len(samples), tuple(output.loss() for output in outputs), _costly(operators, noises))
+        for pair, noise in noises.items():
+            a, b = wanted[pair[0]], got[pair[1]]
+            if a.shape == b.shape:
+                noise.add(*(without_padding(array, len(batch), size) for array in (a, b)))
+            else:
+                resized.add(pair)
+    comparable = [each for each in operators if resized.isdisjoint((*each.inputs, each.output))]
+    return LossReport(len(samples), tuple(output.loss() for output in outputs), _costly(comparable, noises))
 
 
 def _costly(operators: Iterable[WatchedOperator], noises: Mapping[Pair, Noise]) -> tuple[OperatorLoss, ...]:

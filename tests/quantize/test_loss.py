@@ -184,6 +184,26 @@ def test_the_operator_that_costs_most_is_first(tmp_path: Path) -> None:
     assert after > before + 20
 
 
+def found_places() -> onnx.ModelProto:
+    """A Gemm over as many rows as a convolution has values above 0.3, then as many as the input has."""
+    b = Builder()
+    x = b.conv("conv", "input", 3, 1)
+    places = b.node(
+        "NonZero", "places", [b.node("Greater", "above", [x, b.constant("least", np.float32(0.3))])]
+    )
+    taken = b.node("GatherND", "taken", [x, b.node("Transpose", "rows", [places], perm=[1, 0])])
+    rows = b.node("Reshape", "column", [taken, b.constant("shape", np.array([-1, 1]))])
+    y = b.node("Gemm", "last", [rows, b.weight("last/weight", 1, 4)])
+    return b.model(y, shape=(1, *SHAPE))
+
+
+@pytest.mark.parametrize("round_type", ["round", "adaround"])
+def test_values_of_another_size_are_not_compared(tmp_path: Path, round_type: str) -> None:
+    loss = measured(run(found_places(), tmp_path, round_type=round_type))
+    assert [(output.name, output.sqnr_db) for output in loss.outputs] == [("last/out", None)]
+    assert {operator.name for operator in loss.operators} <= {"conv"}
+
+
 def several_outputs() -> onnx.ModelProto:
     """A float map, the class of every pixel, and coordinates whose number depends on the values."""
     b = Builder()

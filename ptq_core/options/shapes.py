@@ -13,6 +13,9 @@ Shape = tuple[int, ...]
 MOST_DIM = 2**31
 """Dimensions are below it."""
 
+MOST_DIGITS = len(str(MOST_DIM))
+"""More are not read: Python refuses thousands."""
+
 
 InputShapes = tuple[Shape, ...] | Mapping[str, Shape]
 """Of all inputs in the model's order, or of some by their names."""
@@ -52,7 +55,7 @@ def parse_shapes(texts: Sequence[str]) -> tuple[Shape, ...] | dict[str, Shape] |
 
 def _shape(text: str) -> Shape | None:
     parts = [part.strip() for part in text.strip("[] ").split(",")]
-    if not all(part.isdecimal() and 0 < int(part) < MOST_DIM for part in parts):
+    if not all(part.isdecimal() and len(part) <= MOST_DIGITS and 0 < int(part) < MOST_DIM for part in parts):
         return None
     return tuple(int(part) for part in parts)
 

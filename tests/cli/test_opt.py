@@ -195,7 +195,9 @@ def test_input_shapes(texts: list[str], shapes: object) -> None:
     assert parse_shapes(texts) == shapes
 
 
-@pytest.mark.parametrize("texts", [[""], ["1,0"], ["a:"], [":1,2"], ["1,2", "a:1"], ["1;2"], ["1,²"]])
+@pytest.mark.parametrize(
+    "texts", [[""], ["1,0"], ["a:"], [":1,2"], ["1,2", "a:1"], ["1;2"], ["1,²"], ["1," + "9" * 5000]]
+)
 def test_wrong_input_shapes(texts: list[str]) -> None:
     with pytest.raises(InputError):
         parse_shapes(texts)

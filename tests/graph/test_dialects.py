@@ -186,6 +186,11 @@ def put(b: Integers) -> str:
     return b.node("ScatterElements", "moved", [b.x, places, updates], axis=2)
 
 
+def put_constants(b: Integers) -> str:
+    places = b.constant("places", np.tile(np.array([4, 1])[:, None], (1, 4, 1, 6)))
+    return b.node("ScatterElements", "moved", [b.x, places, b.integers("c", 1, 4, 2, 6)], axis=2)
+
+
 def of_microsoft(b: Integers) -> str:
     x = b.microsoft("DequantizeLinear", [b.x, "in/scale", "in/zero"])
     return b.microsoft("QuantizeLinear", [x, *b.scale("y", 0.05, 2)])
@@ -231,6 +236,7 @@ MOVEMENT_GRAPHS: dict[str, Graph] = {
     "GatherElements": taken,
     "GatherND": moved("GatherND", [[0, 2], [0, 1]]),
     "ScatterElements": put,
+    "ScatterElements of constants": put_constants,
 }
 
 

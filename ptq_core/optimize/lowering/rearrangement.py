@@ -29,7 +29,7 @@ _DATA = {"ScatterElements": [0, 2], "ScatterND": [0, 2]}
 def lower_rearrangement(context: Lowering, node: ir.Node) -> None:
     """One gather of all elements in a row; where the node writes zeros, of one more that is zero."""
     data = _data_positions(node)
-    entries = [context.activation(node, position) for position in data]
+    entries = [_elements(context, node, position) for position in data]
     sizes = [math.prod(context.dims(entry)) for entry in entries]
     total = sum(sizes)
     check_numbers(total, "its list of elements")
@@ -70,6 +70,15 @@ def _within(context: Lowering, node: ir.Node, numbers: Array) -> Array:
     reach = context.required(node, 1, "list of places").array.shape
     axis = normal_axis(get_int(node, "axis", 0), numbers.ndim)
     return numbers[tuple(slice(None if i == axis else n) for i, n in enumerate(reach))]
+
+
+def _elements(context: Lowering, node: ir.Node, position: int) -> Activation:
+    """Data as it comes; a quantized constant is what it stands for, as it lies in a row with floats."""
+    value = node.inputs[position]
+    entry = context.find(value)
+    if value is None or not isinstance(entry, Constant) or entry.qparams is None:
+        return context.activation(node, position)
+    return Activation(context.constant_tensor(str(value.name), Constant(entry.real)))
 
 
 def _data_positions(node: ir.Node) -> list[int]:

@@ -147,7 +147,10 @@ def other_floats(proto: onnx.ModelProto) -> set[int]:
             of_type(value.type)
         found.update(tensor.data_type for tensor in graph.initializer)
         found.update(sparse.values.data_type for sparse in graph.sparse_initializer)
-        for node in graph.node:
+        of_nodes(graph.node)
+
+    def of_nodes(nodes: Iterable[onnx.NodeProto]) -> None:
+        for node in nodes:
             for attribute in node.attribute:
                 of_attribute(attribute)
 
@@ -169,6 +172,12 @@ def other_floats(proto: onnx.ModelProto) -> set[int]:
                 of_type(inner.elem_type)
 
     of_graph(proto.graph)
+    for function in proto.functions:
+        of_nodes(function.node)
+        for attribute in function.attribute_proto:
+            of_attribute(attribute)
+        for value in function.value_info:
+            of_type(value.type)
     return found & set(OTHERS)
 
 

@@ -52,6 +52,24 @@ def test_a_model_of_other_floats(pictures: Path, brightest_channel: MakeModel, d
     assert "is computed as float32" in report.notes[0]
 
 
+def test_a_function_of_other_floats(pictures: Path, brightest_channel: MakeModel) -> None:
+    model = onnx.load(brightest_channel())
+    node, imports = onnx.helper.make_node, [onnx.helper.make_opsetid("", 17)]
+    casts = [
+        node("Cast", ["a"], ["b"], to=onnx.TensorProto.FLOAT16),
+        node("Cast", ["b"], ["c"], to=onnx.TensorProto.FLOAT),
+    ]
+    model.functions.append(onnx.helper.make_function("f", "Half", ["a"], ["c"], casts, imports))
+    model.opset_import.append(onnx.helper.make_opsetid("f", 1))
+    model.graph.node.append(node("Half", [model.graph.output[0].name], ["halved"], domain="f"))
+    model.graph.output[0].CopyFrom(
+        onnx.helper.make_tensor_value_info("halved", onnx.TensorProto.FLOAT, ["n", 3, 1, 1])
+    )
+    onnx.save(model, pictures / "function.onnx")
+    report = evaluate(pictures / "function.onnx", pictures / "labels.txt", PREPROCESS)
+    assert "is computed as float32" in report.notes[0]
+
+
 def test_functions_without_end_are_refused_before_they_are_inlined(
     pictures: Path, brightest_channel: MakeModel
 ) -> None:

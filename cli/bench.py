@@ -71,6 +71,7 @@ def bench(
     exports = prepare_exports(
         {"CSV": csv_path, "Markdown": markdown_path, "HTML": html_path},
         {"fp32": fp32_accuracy, "int8": int8_accuracy},
+        (json_path, result_path),
     )
     if from_json is not None:
         accuracies = {"fp32_accuracy", "int8_accuracy"}

@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -118,6 +118,22 @@ def check_output(path: Path) -> None:
             rule="outputs need a folder that can be written to",
             fix="choose another path or correct its permissions",
         ) from error
+
+
+def check_outputs(paths: Iterable[Path | None]) -> None:
+    """``check_output`` of all that are given. Raises InputError too where two are one file: the first would be lost."""
+    seen: set[Path] = set()
+    for path in paths:
+        if path is None or path == STDOUT:
+            continue
+        check_output(path)
+        if path.resolve() in seen:
+            raise InputError(
+                f"{path} is given for two outputs",
+                rule="every output is a file of its own",
+                fix="give each another name",
+            )
+        seen.add(path.resolve())
 
 
 def write_text(target: Path, text: str) -> None:

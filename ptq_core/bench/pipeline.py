@@ -32,7 +32,7 @@ from ptq_core.bench.report import (
 from ptq_core.bench.session import Session, Work
 from ptq_core.bench.subjects import make_subject
 from ptq_core.errors import DeviceError, PtqError
-from ptq_core.files import STDOUT, check_output, write_text
+from ptq_core.files import STDOUT, check_outputs, write_text
 
 Progress = Callable[[str, int, int, str], None]
 """Called before each case and after the last, by several threads: the device, cases done on it, cases in all, what is next."""
@@ -81,9 +81,7 @@ def bench(
         given.append(("int8", int8))
     check_arguments(given, threads, warmup, repeats, stop, cool_down_s, timeout_s)
     mode = parse_power_mode(power_mode)
-    for output in (result_path, json_path):
-        if output is not None:
-            check_output(output)
+    check_outputs((result_path, json_path))
     selection = select_devices(device, adb=adb, adb_host=adb_host, adb_port=adb_port, keep=keep)
     if selection.note is not None and say is not None:
         say(selection.note)

@@ -127,6 +127,9 @@ def test_an_output_that_cannot_be_written_is_refused_at_once(
     assert (code, out) == (2, "")
     assert "fp32 is a folder" in err
     assert ptq(capsys, *ANALYZE, "--html", "-", "--json", "-")[0] == 2
+    code, out, err = ptq(capsys, *ANALYZE, "--html", "one", "--json", "one")
+    assert (code, out) == (2, "")
+    assert "one is given for two outputs" in err
 
 
 def profiled(*ops: OpTime) -> str:

@@ -334,6 +334,8 @@ def test_files_are_written_from_what_was_saved(tmp_path: Path, capfd: pytest.Cap
     ("flags", "said"),
     [
         (["--html", "{folder}"], "is a folder"),
+        (["--csv", "{folder}/a.html", "--html", "{folder}/./a.html"], "a.html is given for two outputs"),
+        (["--json", "{folder}/a.html", "--html", "{folder}/a.html"], "a.html is given for two outputs"),
         (["--html", "{folder}/a.html", "--int8-accuracy", "{folder}/gone.json"], "gone.json: No such file"),
         (
             ["--html", "{folder}/a.html", "--int8-accuracy", "{folder}/bad.json"],

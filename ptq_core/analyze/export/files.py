@@ -11,7 +11,8 @@ from typing import Any
 
 from ptq_core.analyze.export.html import page
 from ptq_core.analyze.report import Analysis, Operator
-from ptq_core.files import check_output, write_text
+from ptq_core.files import check_outputs as check_files
+from ptq_core.files import write_text
 from ptq_core.pages.csv_text import csv_text
 
 SCHEMA = 1
@@ -67,11 +68,9 @@ FORMATS: Mapping[str, Callable[[Analysis], str]] = {"JSON": to_json, "CSV": to_c
 
 
 def check_outputs(paths: Mapping[str, Path | None]) -> dict[str, Path]:
-    """Format → file of what was asked for, all known to be writable. Raises InputError."""
-    asked = {name: path for name, path in paths.items() if path is not None}
-    for path in asked.values():
-        check_output(path)
-    return asked
+    """Format → file of what was asked for, all known to be writable, each another. Raises InputError."""
+    check_files(paths.values())
+    return {name: path for name, path in paths.items() if path is not None}
 
 
 def write(report: Analysis, paths: Mapping[str, Path]) -> None:

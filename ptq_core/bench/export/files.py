@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ptq_core.bench.export.markdown import to_markdown
 from ptq_core.bench.export.rows import to_csv
 from ptq_core.bench.report import BenchReport, Precision
 from ptq_core.errors import InputError
-from ptq_core.files import check_output, write_text
+from ptq_core.files import check_outputs, write_text
 
 FORMATS = {
     "CSV": lambda report, accuracy: to_csv(report),
@@ -37,12 +37,13 @@ class Exports:
 
 
 def prepare_exports(
-    paths: Mapping[str, Path | None], accuracy_paths: Mapping[Precision, Path | None]
+    paths: Mapping[str, Path | None],
+    accuracy_paths: Mapping[Precision, Path | None],
+    others: Iterable[Path | None] = (),
 ) -> Exports:
-    """What was asked for, checked before anything is measured. Raises InputError."""
+    """What was asked for, checked before anything is measured; ``others`` are written by the measurement. Raises InputError."""
+    check_outputs((*paths.values(), *others))
     asked = {name: path for name, path in paths.items() if path is not None}
-    for path in asked.values():
-        check_output(path)
     accuracy = load_accuracy(accuracy_paths)
     if accuracy and not asked.keys() & {"Markdown", "HTML"}:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -42,6 +43,13 @@ def commands(page: Path) -> list[list[str]]:
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     lines = re.findall(r"^\s{4,}(ptq .*)$", text, re.MULTILINE) + re.findall(r"`(ptq [^`]*)`", text)
     return [shlex.split(line, comments=True) for line in lines]
+
+
+def test_every_event_of_the_log_has_its_words() -> None:
+    schema = json.loads((ROOT / "ptq_core/schemas/log.schema.json").read_text(encoding="utf-8"))
+    names = [event["properties"]["event"]["const"] for event in schema["oneOf"]]
+    text = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+    assert [name for name in names if f"`{name}`" not in text] == []
 
 
 def flags_of(name: str) -> set[str]:

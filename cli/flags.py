@@ -7,9 +7,10 @@ parameters, not flags: its messages are translated here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,17 @@ SPOKEN = group(
 """Of every command."""
 
 
+def _asks_for_json(args: Sequence[str]) -> bool:
+    """Whether ``args``, which click has not parsed, want errors for machines; the last word on it holds, as with click."""
+    asked = False
+    for word, after in pairwise((*args, "")):
+        name, _, value = word.replace("_", "-").partition("=")
+        if name == "--log-json":
+            given = value or (after if after.lower() in BOOLEANS else "true")
+            asked = given.lower() in ("true", "t", "yes", "y", "on", "1")
+    return asked
+
+
 class Command(click.Command):
     """A command whose parameters lie in ``groups``; made by `command`.
 
@@ -178,7 +190,7 @@ class Command(click.Command):
             echo(*ctx.get_help().split("\n"))
             ctx.exit()
         # What click refuses is told before it has looked at the flags.
-        speak(log_json=bool({"--log-json", "--log-json=true"} & {word.replace("_", "-") for word in args}))
+        speak(log_json=_asks_for_json(args))
         if any(isinstance(parameter, click.Argument) for parameter in self.params):
             words = self._switches()
             args = [

@@ -13,7 +13,7 @@ from ptq_cli.explain import compression, explain, verification
 from ptq_cli.flags import command, given_flags
 from ptq_cli.opt_flags import GROUPS, READ_BY_LISTING, Flags
 from ptq_cli.options import size_text
-from ptq_cli.terminal import echo, echo_error, log, report
+from ptq_cli.terminal import echo, echo_error, logged_meter, report, warn
 from ptq_core.errors import InputError, PtqError
 
 if TYPE_CHECKING:
@@ -273,6 +273,8 @@ def _optimize_one(flags: Flags, source: Path, out: Path) -> Iterator[str]:
         f"{made.arena_bytes / max(made.arena_least_bytes, 1):.3f} x the least possible"
     )
     yield from verification(made.verified)
+    if made.verified is not None and made.verified.reason:
+        warn(f"{out} is not verified: {made.verified.reason}")
     if made.compressed is not None:
         yield compression(made.compressed)
     yield f"{size_text(made.size_bytes)} in {made.seconds:.1f} s"
@@ -288,19 +290,21 @@ def _optimize_set(flags: Flags, folder: Path, out: Path) -> int:
     failed: dict[str, PtqError] = {}
     needed: dict[str, Tailoring] = {}
     models = find_models(folder)
-    for index, (name, place) in enumerate(models.items()):
-        log("progress", what=name, unit="model", done=index, total=len(models))
-        report(f"{name}:")
-        try:
-            made = _with_suffix(flags, out / name)
-            for line in _optimize_one(flags, find_model(place, flags.model_filename), made):
-                report(f"  {line}")
-            if flags.record_tailoring_info:
-                needed[name] = _tailoring(made)
-        except PtqError as error:
-            failed[name] = error
-            error.reword(opt.in_flags)
-            echo_error(error, name)
+    with logged_meter("optimize", "model", len(models)) as progress:
+        for index, (name, place) in enumerate(models.items()):
+            progress.at(index, what=name)
+            report(f"{name}:")
+            try:
+                made = _with_suffix(flags, out / name)
+                for line in _optimize_one(flags, find_model(place, flags.model_filename), made):
+                    report(f"  {line}")
+                if flags.record_tailoring_info:
+                    needed[name] = _tailoring(made)
+            except PtqError as error:
+                failed[name] = error
+                error.reword(opt.in_flags)
+                echo_error(error, name)
+        progress.at(len(models))
     report(f"{len(models) - len(failed)} of {len(models)} models optimized into {out}")
     if needed:
         report(_write_tailoring(out / "model_set", needed))

@@ -15,6 +15,7 @@ from ptq_core.progress import meter
 from tests.attack.nest import Nest
 from tests.attack.world import COMMANDS as WORDS
 from tests.attack.world import environment, make_world
+from tests.models import mobile_block, save
 from tests.test_schemas import schema
 
 ASKED_FOR = ("opt operators", "opt kernels", "show", "show int8", "show flat", "show cache")
@@ -84,6 +85,39 @@ def test_calibration_tells_how_far_it_is(folder: Path, capfd: pytest.CaptureFixt
     done = [event for event in events(capfd.readouterr().err) if event["event"] == "progress"]
     assert {(event["what"], event["unit"], event["total"]) for event in done} == {("calibrate", "picture", 4)}
     assert done[-1]["done"] == 4
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_set_tells_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], quiet: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        save(mobile_block(), tmp_path / "models" / name)
+    words = ["opt", "--model-set-dir", "models", "--optimize-out", "out", "--no-verify", "--log-json"]
+    assert run([*words, f"--quiet={quiet}"]) == 0
+    progress = [event for event in events(capfd.readouterr().err) if event["event"] == "progress"]
+    steps = [] if quiet else [("one", 0, 2), ("two", 1, 2), ("two", 2, 2)]
+    assert [(event["what"], event["done"], event["total"]) for event in progress] == steps
+
+
+@pytest.mark.parametrize(
+    ("words", "is_json"),
+    [
+        (["--log-json"], True),
+        (["--log-json=yes"], True),
+        (["--log_json", "ON"], True),
+        (["--log-json", "false"], False),
+        (["--log-json=0"], False),
+        (["--log-json", "--log-json=no"], False),
+        ([], False),
+    ],
+)
+def test_a_refused_flag_is_told_as_asked(
+    words: list[str], is_json: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["opt", *words, "--no-such-flag"]) == 2
+    assert capfd.readouterr().err.startswith("{") == is_json
 
 
 @pytest.mark.needs("runtime")

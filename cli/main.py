@@ -69,8 +69,19 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     code = run(arguments, debug=debug)
+    _give_up_stdout()
     signals.pass_over()
     sys.exit(code)
+
+
+def _give_up_stdout() -> None:
+    """What stdout did not take, older Pythons (3.11.2) try to write again at their end, and exit with 120: it goes nowhere."""
+    if sys.stdout is None:  # closed by whoever started us
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(arguments: list[str], *, debug: bool = False) -> int:

@@ -50,7 +50,10 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source archive, unpacked."""
     folder = tmp_path_factory.mktemp("sdist")
     with tarfile.open(built("sdist", ROOT, folder / "dist")) as packed:
-        packed.extractall(folder, filter="data")
+        packed.extraction_filter = getattr(
+            tarfile, "data_filter", lambda member, _: member
+        )  # none before 3.11.4
+        packed.extractall(folder)
     (found,) = folder.glob("ptq-*")
     return found
 

@@ -128,12 +128,24 @@ class Chain:
         written = {name for node in graph.node for name in node.output if name}
         self.outputs = tuple(value.name for value in graph.output if value.name in written)
         nodes = list(graph.node)
-        bounds = [*sorted({0, *starts} - {len(nodes)}), len(nodes)]
+        places = {0, *starts} - {len(nodes)} - self._within_sequences(nodes)
+        bounds = [*sorted(places), len(nodes)]
         self._last: dict[str, int] = {}
         cuts = list(pairwise(bounds))
         for number, (start, end) in enumerate(cuts):
             self._last |= dict.fromkeys((name for node in nodes[start:end] for name in reads(node)), number)
         self.pieces = [self._piece(number, nodes[start:end]) for number, (start, end) in enumerate(cuts)]
+
+    def _within_sequences(self, nodes: Sequence[onnx.NodeProto]) -> set[int]:
+        """Where no cut may be: between what makes a sequence, or an optional value, and what reads it. Only tensors are kept."""
+        kinds = {name: value.type.WhichOneof("value") for name, value in self._known.items()}
+        made: dict[str, int] = {}
+        within: set[int] = set()
+        for place, node in enumerate(nodes):
+            for name in made.keys() & set(reads(node)):
+                within.update(range(made[name] + 1, place + 1))
+            made |= {name: place for name in node.output if kinds.get(name) not in (None, "tensor_type")}
+        return within
 
     def program(
         self, rounding: Rounding, *, seen: Iterable[str] = (), like: Program | None = None

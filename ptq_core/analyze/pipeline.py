@@ -24,7 +24,7 @@ from ptq_core.calibration.feed import Feed
 from ptq_core.calibration.samples import Arrays
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
-from ptq_core.graph import io
+from ptq_core.graph import io, scopes
 from ptq_core.progress import Meter, meter
 from ptq_core.quantize.planning import Prepared, Ranges, collect, prepare
 from ptq_core.quantize.samples import few_samples
@@ -145,6 +145,9 @@ def _budgets(
     """Lists that are best in simulation, each then measured as it would be written; ``full`` is all int8 in both ways."""
     simulated, written = full
     names = {name for name, _ in prepared.original}
+    names -= {
+        name for name in names if "*" in name and any(scopes.fits(each, name) for each in names - {name})
+    }
     candidates = [
         Candidate(each.name, each.macs_share, alone.worst_ratio, simulated.worst_ratio - without.worst_ratio)
         for each, (alone, without) in zip(operators, pairs, strict=True)

@@ -13,7 +13,7 @@ from ptq_core.graph import io
 from ptq_core.quantize.insertion import insert_qdq
 from ptq_core.quantize.plan import QuantizationPlan
 from ptq_core.quantize.planning import Prepared, Ranges, make_plan, refine
-from ptq_core.quantize.selection import Selection, Unit, select
+from ptq_core.quantize.selection import Selection, Unit, judge, select
 from ptq_core.quantize.weights import QuantizedWeights
 
 LEFT_OUT = "left in float by the analysis"
@@ -24,6 +24,7 @@ class Variants:
 
     def __init__(self, prepared: Prepared, ranges: Ranges, config: QuantizeConfig) -> None:
         self.prepared, self._ranges, self._config = prepared, ranges, config
+        self._judged = judge(prepared.model, config)
         plan = make_plan(prepared.model, prepared.selection, ranges, config)
         self.full = refine(plan, config, None)
         """The plan of the configuration itself, refined."""
@@ -62,7 +63,7 @@ class Variants:
     def selection_without(self, nodes: Iterable[str]) -> Selection:
         """The operators that are quantized where ``nodes`` are skipped too."""
         skipped = {**dict.fromkeys(nodes, LEFT_OUT), **self.prepared.skipped}
-        return select(self.prepared.model, self._config, skipped)
+        return select(self.prepared.model, self._config, skipped, self._judged)
 
     def _plan(self, nodes: Iterable[str], like: QuantizationPlan | None) -> QuantizationPlan:
         selection = self.selection_without(nodes)

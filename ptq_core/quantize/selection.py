@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
@@ -116,25 +116,39 @@ def absent_types(model: ir.Model, options: QuantizeOptions) -> str:
     )
 
 
-def select(model: ir.Model, options: QuantizeOptions, skipped: Mapping[str, str]) -> Selection:
+Judgement = Mapping[str, Unit | str]
+"""Of each node by name: the unit that it would be if no node were skipped, or the reason why it cannot be one."""
+
+
+def judge(model: ir.Model, options: QuantizeOptions) -> Judgement:
+    """Of each node of a simplified graph, by itself; what is skipped changes nothing of it."""
+    return {str(node.name): _reason_against(node, options) or _unit_of(node, options) for node in model.graph}
+
+
+def select(
+    model: ir.Model,
+    options: QuantizeOptions,
+    skipped: Mapping[str, str],
+    judged: Judgement | None = None,
+) -> Selection:
     """Choose the operators of a simplified graph that run on integers.
 
     Operators that accumulate (convolutions, matrix products) are taken if their type is wanted, and so are the others that
     `quantizable_op_type` names. Those that only move values, and those that only `is_full_quantize` asks for, are taken
     where a chosen operator needs their output: behind the last one, rounding would cost accuracy and save nothing.
+    ``judged`` is that of ``judge``, for who selects often.
     """
     result = Selection()
     candidates: dict[str, Unit] = {}
-    for node in model.graph:
-        reason = _reason_against(node, options, skipped)
-        if reason is None:
-            activation = None if options.algo == WEIGHT_ONLY else _activation_of(node, skipped)
-            weights = _has_weights(node)
-            candidates[str(node.name)] = Unit(
-                node, activation, op_types.kind_of(node), data_indices(node), weights
-            )
+    for name, found in (judge(model, options) if judged is None else judged).items():
+        if name in skipped:
+            result.reasons[name] = skipped[name]
+        elif isinstance(found, str):
+            result.reasons[name] = found
+        elif found.activation is not None and str(found.activation.name) in skipped:
+            candidates[name] = replace(found, activation=None)
         else:
-            result.reasons[str(node.name)] = reason
+            candidates[name] = found
     chosen = _chosen(model, candidates, set(options.quantizable_op_type))
     for name, unit in candidates.items():
         if name in chosen:
@@ -150,10 +164,8 @@ def select(model: ir.Model, options: QuantizeOptions, skipped: Mapping[str, str]
     return result
 
 
-def _reason_against(node: ir.Node, options: QuantizeOptions, skipped: Mapping[str, str]) -> str | None:
+def _reason_against(node: ir.Node, options: QuantizeOptions) -> str | None:
     names = op_types.names_of(node)
-    if str(node.name) in skipped:
-        return skipped[str(node.name)]
     if not names:
         return f"{node.op_type} is not an operator that can be quantized"
     if not options.is_full_quantize and not set(names) & set(options.quantizable_op_type):
@@ -164,11 +176,16 @@ def _reason_against(node: ir.Node, options: QuantizeOptions, skipped: Mapping[st
     return reason
 
 
+def _unit_of(node: ir.Node, options: QuantizeOptions) -> Unit:
+    activation = None if options.algo == WEIGHT_ONLY else _activation_of(node)
+    return Unit(node, activation, op_types.kind_of(node), data_indices(node), _has_weights(node))
+
+
 def _has_weights(node: ir.Node) -> bool:
     return op_types.kind_of(node) is Kind.WEIGHTED and constant_array(node.inputs[1]) is not None
 
 
-def _activation_of(node: ir.Node, skipped: Mapping[str, str]) -> ir.Node | None:
+def _activation_of(node: ir.Node) -> ir.Node | None:
     """The Relu or Clip with constant bounds that is the only reader of ``node``'s output, or None."""
     output = node.outputs[0]
     if op_types.kind_of(node) not in (Kind.WEIGHTED, Kind.ARITHMETIC) or node.op_type in FUSED_ACTIVATIONS:
@@ -176,11 +193,7 @@ def _activation_of(node: ir.Node, skipped: Mapping[str, str]) -> ir.Node | None:
     if len(output.uses()) != 1 or output.is_graph_output():
         return None
     ((reader, _),) = output.uses()
-    if (
-        reader.op_type not in FUSED_ACTIVATIONS
-        or reader.inputs[0] is not output
-        or str(reader.name) in skipped
-    ):
+    if reader.op_type not in FUSED_ACTIVATIONS or reader.inputs[0] is not output:
         return None
     bounds = [value for value in reader.inputs[1:] if value is not None]
     return reader if all(constant_array(value) is not None for value in bounds) else None

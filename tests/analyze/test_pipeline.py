@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper
 
 from ptq_core.analyze import pipeline
+from ptq_core.analyze.budgets import Candidate, Trial
 from ptq_core.analyze.export.files import COLUMNS, to_csv, to_json
 from ptq_core.analyze.export.html import page
 from ptq_core.analyze.pipeline import analyze
@@ -21,6 +25,7 @@ from ptq_core.calibration import pipeline as calibration
 from ptq_core.config import AnalyzeConfig, QuantizeConfig
 from ptq_core.graph.session import open_session
 from ptq_core.numerics.metrics import sqnr_db
+from ptq_core.quantize.objections import objection
 from ptq_core.quantize.pipeline import quantize
 from tests.models import Builder, mobile_block, save
 from tests.quantize.harness import samples
@@ -268,6 +273,54 @@ def test_a_batch_that_is_not_full_weighs_no_picture_twice(tmp_path: Path, batch:
     for wanted, got in zip(opened.operators, fixed.operators, strict=True):
         for figure in ("output_db", "alone_db", "without_db"):
             assert getattr(got, figure) == pytest.approx(getattr(wanted, figure), abs=0.01)
+
+
+def test_a_sequence_is_made_and_read_in_one_piece(tmp_path: Path) -> None:
+    """Operators lie between what makes a sequence and what reads it: the model is not cut there."""
+    b = Builder()
+    x = b.conv("first", "input", 3, 8)
+    parts = b.node("SplitToSequence", "parts", [x], axis=1, keepdims=1)
+    y = b.conv("third", b.conv("second", x, 8, 8), 8, 8)
+    part = b.node("SequenceAt", "part", [parts, b.constant("place", np.array(3))])
+    y = b.conv("fourth", b.node("Mul", "mul", [part, y]), 8, 8)
+    report = analyze(config(b.model(b.conv("last", y, 8, 4), shape=("N", *SHAPE)), tmp_path), samples=3)
+    assert [each.name for each in report.operators] == ["first", "second", "third", "fourth", "last"]
+    assert all(5 < (each.alone_db or 0) < 99 for each in report.operators)
+
+
+def test_a_name_that_is_a_pattern_of_others_is_in_no_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """skip_nodes would take all that the name fits, and the list was measured without these."""
+    asked: list[str] = []
+
+    def lists(candidates: Sequence[Candidate], *_: Any) -> list[Trial]:
+        asked.extend(each.name for each in candidates)
+        return [Trial((), 0.0, 0.0)] * 4
+
+    monkeypatch.setattr(pipeline, "best_lists", lists)
+    b = Builder()
+    x = b.conv("c*", b.conv("c[0]", b.conv("d*", "input", 3, 4), 4, 4), 4, 4)
+    analyze(config(b.model(x, shape=("N", *SHAPE)), tmp_path), samples=2)
+    assert asked == ["d*", "c[0]"]
+
+
+def test_each_node_is_judged_once_not_once_for_each_operator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: Counter[str] = Counter()
+
+    def counting(node: ir.Node) -> str | None:
+        judged[str(node.name)] += 1
+        return objection(node)
+
+    monkeypatch.setattr("ptq_core.quantize.selection.objection", counting)
+    b = Builder()
+    x = b.conv("conv", "input", 3, 4)
+    for number in range(8):
+        x = b.conv(f"conv{number}", x, 4, 4)
+    analyze(config(b.model(x, shape=("N", *SHAPE)), tmp_path, count=2), samples=1)
+    assert max(judged.values()) <= 2  # to prepare the model, and for all lists of the analysis
 
 
 def test_the_table_as_csv(tmp_path: Path) -> None:

@@ -138,7 +138,9 @@ def _make_special(path: Path, random: Random) -> None:
 
 
 READ = {
-    "quantize": ("m.onnx", "c.yaml", "pictures", "pictures/1.png", "cache", "cache/*.npz"),
+    **dict.fromkeys(
+        ("quantize", "analyze"), ("m.onnx", "c.yaml", "pictures", "pictures/1.png", "cache", "cache/*.npz")
+    ),
     "opt int8": ("q", "q/model.onnx"),
     "eval": ("m.onnx", "c.yaml", "labels.txt", "pictures/1.png"),
     "eval int8": ("q.nb", "c.yaml", "labels.txt", "pictures/1.png"),
@@ -266,7 +268,17 @@ def _pull_lies(folder: Path, random: Random) -> Try:
     return run("bench phone", folder, lie=lie, most_s=200.0)
 
 
-WRITING = ("quantize", "opt", "opt int8", "opt to ONNX", "eval", "bench report", "opt drawing", "bench")
+WRITING = (
+    "quantize",
+    "analyze",
+    "opt",
+    "opt int8",
+    "opt to ONNX",
+    "eval",
+    "bench report",
+    "opt drawing",
+    "bench",
+)
 
 
 def _killed(folder: Path, random: Random) -> Try:
@@ -312,7 +324,7 @@ def _no_files(folder: Path, random: Random) -> Try:
     return run(pick(tuple(COMMANDS), random), folder, limits={"RLIMIT_NOFILE": int(random.integers(3, 14))})
 
 
-MODEL = ("quantize", "quantize", "opt", "eval", "show", "opt operators", "opt to ONNX")
+MODEL = ("quantize", "quantize", "analyze", "opt", "eval", "show", "opt operators", "opt to ONNX")
 QUANTIZED = ("opt int8", "opt int8", "show int8")
 FLAT = ("show flat", "eval int8", "opt kernels", "opt drawing", "bench")
 
@@ -344,16 +356,29 @@ ATTACKS: dict[str, Attack] = {
         (mutations.any_bytes, mutations.text_lines, mutations.text_lines),
         "quantize",
         "quantize",
+        "analyze",
         "eval",
     ),
     "cache": damaged(
-        "the calibration cache", "cache*/*.npz", (mutations.any_bytes, mutations.zip_members), "quantize"
+        "the calibration cache",
+        "cache*/*.npz",
+        (mutations.any_bytes, mutations.zip_members),
+        "quantize",
+        "quantize",
+        "analyze",
     ),
     "cache-file": damaged(
         "a file of the cache, shown", "cache.npz", (mutations.any_bytes, mutations.zip_members), "show cache"
     ),
     "pictures": damaged(
-        "pictures and arrays", "pictures/*", mutations.picture, "quantize", "quantize", "eval", "eval int8"
+        "pictures and arrays",
+        "pictures/*",
+        mutations.picture,
+        "quantize",
+        "quantize",
+        "analyze",
+        "eval",
+        "eval int8",
     ),
     "labels": damaged(
         "lists of labels", "labels.txt", (mutations.any_bytes, mutations.text_lines), "eval", "eval int8"

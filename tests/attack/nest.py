@@ -101,6 +101,7 @@ def preload() -> None:
 
     from ptq_cli import start
     from ptq_cli.main import COMMANDS, load_command
+    from ptq_core.analyze import pipeline as analyze
     from ptq_core.bench import pipeline as bench
     from ptq_core.bench.export import files
     from ptq_core.calibration import pipeline as calibration
@@ -111,7 +112,7 @@ def preload() -> None:
     PIL.Image.init()
     for name in COMMANDS:
         load_command(name)
-    assert all((start, bench, files, calibration, accuracy, optimize, quantize))
+    assert all((start, analyze, bench, files, calibration, accuracy, optimize, quantize))
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "a library started a thread"
 
 

@@ -12,8 +12,10 @@ import onnx
 import pytest
 
 from benchmarks.performance_doc import replace_table
+from ptq_cli import main
 from tests.attack import __main__ as program
-from tests.attack.attacks import ATTACKS
+from tests.attack import world
+from tests.attack.attacks import ATTACKS, READ
 from tests.attack.campaign import Campaign, Tally
 from tests.attack.judge import all_files, judge
 from tests.attack.nest import End, Nest, Order
@@ -42,6 +44,11 @@ def test_first_tries(campaign: Campaign, name: str) -> None:
         campaign.attempt(name, number, tally)
     assert tally.failures == []
     assert tally.tries == TRIES
+
+
+def test_every_command_is_attacked() -> None:
+    assert {words[0] for words, _ in world.COMMANDS.values()} == set(main.COMMANDS)
+    assert set(world.COMMANDS) == set(READ)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,10 @@ BENCH = ("bench", "--fp32", "m.nb", "--int8", "q.nb", "--repeats", "2", "--warmu
 
 COMMANDS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "quantize": (("quantize", "-c", "c.yaml"), ("out/q/model.onnx", "out/q/quantization.json")),
+    "analyze": (
+        ("analyze", "-c", "c.yaml", "--json", "out/a.json", "--csv", "out/a.csv", "--html", "out/a.html"),
+        ("out/a.json", "out/a.csv", "out/a.html"),
+    ),
     "opt": (
         ("opt", "--model-file", "m.onnx", "--optimize-out", "out/m", "--valid-targets", "host"),
         ("out/m.nb",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ptq_cli import signals
@@ -18,7 +19,11 @@ def main() -> None:
 
 def _open_standard_streams() -> None:
     """Let none of 0, 1, 2 be free: a model that is written there would get what libraries and child processes print."""
-    taken = os.open(os.devnull, os.O_RDWR)
-    while taken <= 2:
-        taken = os.dup(taken)
-    os.close(taken)
+    try:
+        taken = os.open(os.devnull, os.O_RDWR)
+        while taken <= 2:
+            taken = os.dup(taken)
+        os.close(taken)
+    except OSError as error:
+        if error.errno != errno.EMFILE:  # no descriptor is left: then none of the three is free either
+            raise

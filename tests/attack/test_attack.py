@@ -107,6 +107,7 @@ def test_the_nest_sees_how_a_command_ends(tmp_path: Path) -> None:
         assert stopped.code == -signal.SIGKILL
         assert nest.run(Order(["show", "m.onnx"], str(folder), most_s=0.001)).hung
         assert nest.run(Order(["show", "m.onnx"], str(folder), limits={"RLIMIT_AS": 0})).code in (0, 3)
+        assert nest.run(Order(["show", "m.onnx"], str(folder), limits={"RLIMIT_NOFILE": 3})).code == 3
 
 
 @pytest.mark.needs("runtime")

@@ -58,6 +58,8 @@ FLOAT_OR_INT8 = (DType.F32, DType.I8)
 ANY_REAL = (*FLOATS, DType.I8)
 INTEGERS = (DType.I32, DType.I64, DType.U8)
 """Numbers that stand for themselves."""
+ORDERED = (*FLOAT_OR_INT8, *INTEGERS)
+"""What operators put in order that look for the largest."""
 UNSCALED = (DType.F32, *INTEGERS, DType.BOOL)
 """Values that stand for themselves, half precision aside."""
 MOVABLE = (DType.F32, DType.I8, *INTEGERS, DType.BOOL)

@@ -12,7 +12,7 @@ from ptq_core.flatfile.operators.attributes import FLAG, U32, Attributes, Rule
 from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import OF_X, Operand, OperatorKind, Scales
-from ptq_core.flatfile.tensors import FLOAT_OR_INT8, INTEGERS, Array, DType, Tensor
+from ptq_core.flatfile.tensors import ORDERED, Array, DType, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +50,12 @@ def _steps(
     return np.asarray(apart.max(axis=a.axis, keepdims=True), np.float64)
 
 
-TYPES = (*FLOAT_OR_INT8, *INTEGERS)
-
 ARG_MAX = OperatorKind(
     code=27,
     name="arg_max",
     attributes=ArgMax,
-    types=TYPES,
-    output=Operand("output", dict.fromkeys(TYPES, (DType.I32,)), rank=OF_X, scales=Scales.NONE),
+    types=ORDERED,
+    output=Operand("output", dict.fromkeys(ORDERED, (DType.I32,)), rank=OF_X, scales=Scales.NONE),
     check=_check,
     reference=_reference,
     steps=_steps,

@@ -12,7 +12,7 @@ from ptq_core.flatfile.operators.attributes import FLAG, U32, Attributes, Rule
 from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import Operator
 from ptq_core.flatfile.operators.description import OF_X, Operand, OperatorKind, Scales
-from ptq_core.flatfile.tensors import FLOAT_OR_INT8, INTEGERS, Array, DType, Tensor
+from ptq_core.flatfile.tensors import ORDERED, Array, DType, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +68,13 @@ def _work(a: TopK, inputs: Sequence[Tensor], out: Tensor) -> int:
     return 32 * inputs[0].elements
 
 
-TYPES = (*FLOAT_OR_INT8, *INTEGERS)
-
 TOP_K = OperatorKind(
     code=37,
     name="top_k",
     since=lambda _: 4,
     attributes=TopK,
-    types=TYPES,
-    output=Operand("output", dict.fromkeys(TYPES, (DType.I64,)), rank=OF_X, scales=Scales.NONE),
+    types=ORDERED,
+    output=Operand("output", dict.fromkeys(ORDERED, (DType.I64,)), rank=OF_X, scales=Scales.NONE),
     check=_check,
     reference=_reference,
     steps=_steps,

@@ -14,7 +14,7 @@ from ptq_core.flatfile.operators.attributes import GEOMETRY, PADDING, Attributes
 from ptq_core.flatfile.operators.call import Call
 from ptq_core.flatfile.operators.checks import MAX_WINDOW, Operator, Window
 from ptq_core.flatfile.operators.description import OF_X, Operand, OperatorKind, Scales
-from ptq_core.flatfile.tensors import FLOAT_OR_INT8, INTEGERS, Array, DType, Tensor
+from ptq_core.flatfile.tensors import ORDERED, Array, DType, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,15 +81,13 @@ def _work(a: WindowArgMax, inputs: Sequence[Tensor], out: Tensor) -> int:
     return out.elements * math.prod(map(min, a.kernel, inputs[0].dims))
 
 
-TYPES = (*FLOAT_OR_INT8, *INTEGERS)
-
 WINDOW_ARG_MAX = OperatorKind(
     code=40,
     name="window_arg_max",
     since=lambda _: 5,
     attributes=WindowArgMax,
-    types=TYPES,
-    output=Operand("output", dict.fromkeys(TYPES, (DType.I64,)), rank=OF_X, scales=Scales.NONE),
+    types=ORDERED,
+    output=Operand("output", dict.fromkeys(ORDERED, (DType.I64,)), rank=OF_X, scales=Scales.NONE),
     check=_check,
     reference=_reference,
     steps=_steps,

@@ -3,6 +3,7 @@
 
 #include "base/math.h"
 #include "ops/checks.h"
+#include "ops/ordered.h"
 #include "ops/registry.h"
 
 namespace ptq {
@@ -131,11 +132,7 @@ ptq_status PrepareArgMax(uint32_t, PreparedOp* op) {
   SplitAtAxis(x, attrs.axis, &state->outer, &state->count, &state->inner);
   state->select_last = attrs.select_last != 0;
   op->kernel = "arg_max_plain__scalar";
-  op->run = x.dtype == kF32   ? RunArgMax<float>
-            : x.dtype == kI8  ? RunArgMax<int8_t>
-            : x.dtype == kI32 ? RunArgMax<int32_t>
-            : x.dtype == kI64 ? RunArgMax<int64_t>
-                              : RunArgMax<uint8_t>;
+  op->run = ForOrdered(x.dtype, [](auto value) { return RunArgMax<decltype(value)>; });
   return PTQ_OK;
 }
 

@@ -53,6 +53,10 @@ inline void ValidTaps(const Window& window, int64_t o, int64_t input, int64_t* b
 ptq_status CheckNoEmptyWindow(const char* axis, const Window& window, uint32_t input,
                               uint32_t output);
 
+// Elements of a window, or of a mean: their int32 sum is exact, their count a float without
+// rounding.
+constexpr uint64_t kMaxWindow = 1u << 22;
+
 // The product of the dimensions before, of, and after `axis`.
 inline void SplitAtAxis(const Tensor& tensor, uint32_t axis, size_t* outer, size_t* count,
                         size_t* inner) {

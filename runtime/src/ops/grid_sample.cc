@@ -62,15 +62,14 @@ int64_t Padded(int64_t place, int64_t size, const GridSampleAttrs& attrs) {
   }
 }
 
-Taps TapsAt(float p, int64_t size, const GridSampleAttrs& attrs) {
+Taps TapsAt(float p, int64_t size, uint32_t count, const GridSampleAttrs& attrs) {
   const float below = floorf(p), t = p - below;
   const int64_t first = static_cast<int64_t>(below);
   Taps taps;
   switch (attrs.mode) {
     case kGridSampleNearest:
       taps = {{static_cast<int64_t>(rintf(p))}, {1.0f}};
-      taps.places[0] = Padded(taps.places[0], size, attrs);
-      return taps;
+      break;
     case kGridSampleLinear:
       taps = {{first, first + 1}, {below + 1.0f - p, t}};
       break;
@@ -78,7 +77,6 @@ Taps TapsAt(float p, int64_t size, const GridSampleAttrs& attrs) {
       taps = {{first - 1, first, first + 1, first + 2},
               {Far(1.0f + t), Near(t), Near(1.0f - t), Far(1.0f + (1.0f - t))}};
   }
-  const uint32_t count = attrs.mode == kGridSampleLinear ? 2 : kMaxTaps;
   for (uint32_t i = 0; i < count; ++i) taps.places[i] = Padded(taps.places[i], size, attrs);
   return taps;
 }
@@ -114,7 +112,7 @@ void RunGridSample(const PreparedOp& op, const RunContext& run) {
       for (uint32_t d = 0; d < s.dims; ++d) {
         const float n = grid[point * s.dims + s.dims - 1 - d];
         const float p = Position(n, s.sizes[d], s.attrs.align_corners != 0);
-        along[d] = TapsAt(p, s.sizes[d], s.attrs);
+        along[d] = TapsAt(p, s.sizes[d], s.taps, s.attrs);
       }
       float* to = output + point * channels;
       for (size_t c = 0; c < channels; ++c) to[c] = 0.0f;

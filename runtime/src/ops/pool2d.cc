@@ -9,8 +9,6 @@
 namespace ptq {
 namespace {
 
-// Elements in a window; keeps their int32 sum exact and their count a float without rounding.
-constexpr uint64_t kMaxWindow = 1u << 22;
 constexpr size_t kGrainElements = 16384;
 
 struct PoolState {

@@ -12,8 +12,7 @@ namespace ptq {
 namespace {
 
 constexpr size_t kGrainElements = 16384;
-constexpr size_t kColumns = 128;                 // of one item of work
-constexpr uint64_t kMaxMeanElements = 1u << 22;  // keeps an int32 sum exact
+constexpr size_t kColumns = 128;  // of one item of work
 
 // Dimensions walked by an odometer; strides in elements of x.
 struct Walk {
@@ -182,9 +181,9 @@ ptq_status CheckReduce(const Tensor& x, const Tensor& y, const ReduceAttrs& attr
     PTQ_RETURN_IF_ERROR(CheckDim("output", y, d, attrs.axes >> d & 1 ? 1 : x.dims[d]));
   if (selects) return CheckSameQparams(x, y);
   const uint64_t count = x.elements / y.elements;
-  if (x.dtype == kI8 && count > kMaxMeanElements) {
+  if (x.dtype == kI8 && count > kMaxWindow) {
     return Fail(PTQ_UNSUPPORTED, "axes: a mean of %" PRIu64 " int8, more than %" PRIu64, count,
-                kMaxMeanElements);
+                kMaxWindow);
   }
   return PTQ_OK;
 }

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "ops/checks.h"
+#include "ops/ordered.h"
 #include "ops/registry.h"
 
 namespace ptq {
@@ -101,11 +102,7 @@ ptq_status PrepareTopK(uint32_t, PreparedOp* op) {
   op->TakeWorkspace(state->k * sizeof(uint32_t));
   op->steps = Steps{x.elements} * kStepsPerElement;
   op->kernel = "top_k__scalar";
-  op->run = x.dtype == kF32   ? RunTopK<float>
-            : x.dtype == kI8  ? RunTopK<int8_t>
-            : x.dtype == kI32 ? RunTopK<int32_t>
-            : x.dtype == kI64 ? RunTopK<int64_t>
-                              : RunTopK<uint8_t>;
+  op->run = ForOrdered(x.dtype, [](auto value) { return RunTopK<decltype(value)>; });
   return PTQ_OK;
 }
 

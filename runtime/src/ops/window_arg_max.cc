@@ -3,13 +3,13 @@
 #include <inttypes.h>
 
 #include "ops/checks.h"
+#include "ops/ordered.h"
 #include "ops/registry.h"
 
 namespace ptq {
 namespace {
 
 constexpr size_t kGrainSteps = 16384;
-constexpr uint64_t kMaxWindow = uint64_t{1} << 22;
 constexpr const char* kDimensions[kMaxRank] = {"dimension 0", "dimension 1", "dimension 2",
                                                "dimension 3", "dimension 4", "dimension 5",
                                                "dimension 6", "dimension 7"};
@@ -105,11 +105,7 @@ ptq_status PrepareWindowArgMax(uint32_t, PreparedOp* op) {
   PTQ_RETURN_IF_ERROR(CheckWindows(*op, *state));
   op->steps = Steps{y.elements} * state->taps;
   op->kernel = "window_arg_max__scalar";
-  op->run = x.dtype == kF32   ? RunWindowArgMax<float>
-            : x.dtype == kI8  ? RunWindowArgMax<int8_t>
-            : x.dtype == kI32 ? RunWindowArgMax<int32_t>
-            : x.dtype == kI64 ? RunWindowArgMax<int64_t>
-                              : RunWindowArgMax<uint8_t>;
+  op->run = ForOrdered(x.dtype, [](auto value) { return RunWindowArgMax<decltype(value)>; });
   return PTQ_OK;
 }
 

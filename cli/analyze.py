@@ -12,7 +12,7 @@ from ptq_cli import terminal
 from ptq_cli.flags import command, group, option, output, path, printer
 from ptq_cli.options import table
 from ptq_cli.quantize_flags import config_groups, overrides
-from ptq_core.analyze.report import Analysis
+from ptq_core.analyze.report import DEFAULT_SAMPLES, Analysis
 from ptq_core.analyze.words import decibels, limit, operators, share
 from ptq_core.config import AnalyzeConfig, load_config_as
 from ptq_core.files import STDOUT
@@ -31,7 +31,7 @@ SHOWN = 10
         option(
             "--analysis-samples",
             type=click.IntRange(min=1),
-            default=16,
+            default=DEFAULT_SAMPLES,
             metavar="N",
             help="calibration pictures, spread evenly, that models are compared on; time grows with them",
         ),

@@ -46,11 +46,6 @@ def speak(*, quiet: bool | None = None, log_json: bool | None = None) -> None:
         _manner.log_json = log_json
 
 
-def is_logged() -> bool:
-    """Whether standard error is for machines."""
-    return _manner.log_json
-
-
 @contextmanager
 def conversation() -> Iterator[None]:
     """Within, one command speaks: it begins as commands do, and libraries and meters speak through it."""

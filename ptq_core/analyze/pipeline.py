@@ -16,7 +16,7 @@ from ptq_core.analyze.histograms import histograms
 from ptq_core.analyze.macs import counted, macs, shape_values
 from ptq_core.analyze.operators import operator_rows
 from ptq_core.analyze.outputs import OutputNoise
-from ptq_core.analyze.report import Analysis, Budget, Operator, OutputFigure
+from ptq_core.analyze.report import DEFAULT_SAMPLES, Analysis, Budget, Operator, OutputFigure
 from ptq_core.analyze.rounding import rounding_of
 from ptq_core.analyze.sensitivity import Fed, Walk
 from ptq_core.analyze.variants import Variants
@@ -29,9 +29,6 @@ from ptq_core.progress import Meter, meter
 from ptq_core.quantize.planning import Prepared, Ranges, collect, prepare
 from ptq_core.quantize.samples import few_samples
 from ptq_core.quantize.selection import Unit
-
-DEFAULT_SAMPLES = 16
-"""Of the calibration pictures, spread evenly."""
 
 MOST_PIECES = 16
 """A model is cut into about so many pieces: more are more exact in what must run again, and cost more for each run."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DEFAULT_SAMPLES = 16
+"""Calibration pictures that models are compared on, spread evenly."""
+
 
 @dataclass(frozen=True)
 class InputRange:

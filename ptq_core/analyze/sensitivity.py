@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ptq_core.analyze.chain import Alive, Chain, Program
+from ptq_core.analyze.chain import Alive, Array, Chain, Program
 from ptq_core.analyze.outputs import OutputNoise, count
 from ptq_core.analyze.rounding import Rounding
 from ptq_core.calibration.feed import without_padding
@@ -40,9 +40,13 @@ class Fed:
     rows: int
     batch: int
 
+    def rows_of(self, array: Array) -> Array:
+        """Of an ``array`` that a model made of it, that of the samples."""
+        return without_padding(array, self.rows, self.batch)
+
     def real(self, made: Alive) -> Alive:
-        """Of what a model ``made`` of it, that of the samples."""
-        return {name: without_padding(array, self.rows, self.batch) for name, array in made.items()}
+        """... of all values that it ``made``."""
+        return {name: self.rows_of(array) for name, array in made.items()}
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,7 @@ class Walk:
                 for name in inside.keys() & seen[0].keys():
                     wanted, got = seen[0][name], seen[1][name]
                     shapes[name] = wanted.shape
-                    rows = (without_padding(array, feed.rows, feed.batch) for array in (wanted, got))
-                    count(inside[name], *rows)
+                    count(inside[name], feed.rows_of(wanted), feed.rows_of(got))
             base.add(*map(feed.real, outputs))
             self._largest = max(self._largest, *map(_bytes, outputs))
             self._progress(2, 0)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.browser import Browser
 from tests.needs import NOT_HERE, ROOT, need, real_data, reason
 
 
@@ -21,6 +23,14 @@ def shared_data() -> Path:
     """The folder with the real models and photographs; the test is skipped where there is none."""
     need("real_data")
     return real_data()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A Chromium for the pages of a module; its tests are skipped where there is none."""
+    need("chromium")
+    with Browser(tmp_path_factory.mktemp("chromium") / "profile") as started:
+        yield started
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

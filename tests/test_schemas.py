@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import numpy as np
 import pytest
-from PIL import Image
 
 import ptq_core
 from ptq_cli.main import run
@@ -19,6 +17,7 @@ from ptq_core.runtime import runtime_binary
 from tests.bench.reports import case, device, report
 from tests.bench.reports import save as save_report
 from tests.models import mobile_block, save
+from tests.pictures import save_pictures
 
 FOLDER = Path(ptq_core.__file__).parent / "schemas"
 SCHEMAS = {path.name.removesuffix(".schema.json"): path for path in sorted(FOLDER.glob("*.json"))}
@@ -42,11 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         save(mobile_block(), folder / "fp32")
-        (folder / "pictures").mkdir()
-        random = np.random.default_rng(0)
-        for index in range(3):
-            pixels = random.integers(0, 256, (16, 16, 3)).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / "pictures" / f"{index}.png")
+        save_pictures(folder / "pictures", 3)
         (folder / "pictures" / "bad.png").write_bytes(b"")
         (folder / "labels.txt").write_text("pictures/0.png 1\npictures/1.png 2\n")
         (folder / "c.yaml").write_text("preprocess: {mean: [0.0], std: [1.0]}\n")

@@ -10,24 +10,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from PIL import Image
 
 from ptq_cli import main
 from ptq_core.bench.protocol import OpTime
 from ptq_core.bench.report import to_json
 from tests.bench.reports import rich_report
 from tests.models import Builder, mobile_block, save
+from tests.pictures import save_pictures
 
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with fp32/model.onnx and pictures/, made the current one."""
     save(mobile_block(), tmp_path / "fp32")
-    (tmp_path / "pictures").mkdir()
-    random = np.random.default_rng(0)
-    for index in range(4):
-        pixels = random.integers(0, 256, (16, 16, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{index}.png")
+    save_pictures(tmp_path / "pictures", 4)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

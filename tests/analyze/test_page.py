@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from ptq_core.analyze.export.html import page
 from tests.analyze.reports import hostile_report, rich_report
-from tests.bench.browser import Browser
-from tests.bench.test_page import INVISIBLE, TOO_WIDE
-from tests.needs import ROOT, need
+from tests.browser import Browser
+from tests.needs import ROOT
+from tests.pages import VIEWS, open_fitting, photograph, write_pages
 
 OUTPUT = ROOT / "build" / "test_output" / "analyze_page"
 NAMES = "[...document.querySelectorAll('.sortable tbody tr')].filter(r => !r.hidden).map(r => r.cells[0].textContent)"
@@ -20,41 +18,22 @@ REPORTS = {"rich": rich_report, "hostile": hostile_report}
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    need("chromium")
-    with Browser(tmp_path_factory.mktemp("chromium") / "profile") as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("pages")
-    paths = {name: folder / f"{name}.html" for name in REPORTS}
-    for name, path in paths.items():
-        path.write_text(page(REPORTS[name]()), encoding="utf-8")
-    return paths
+    texts = {name: page(report()) for name, report in REPORTS.items()}
+    return write_pages(tmp_path_factory.mktemp("pages"), texts)
 
 
 @pytest.mark.parametrize("name", REPORTS)
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (400, False), (400, True)])
+@pytest.mark.parametrize(("width", "dark"), VIEWS)
 def test_the_page_in_a_browser(
     browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool
 ) -> None:
-    browser.open(pages[name], width=width, dark=dark)
-    assert browser.requests() == [pages[name].as_uri()]
-    assert browser.complaints() == []
-    assert browser.evaluate("document.documentElement.scrollWidth") == browser.evaluate("innerWidth") == width
-    assert browser.evaluate(TOO_WIDE) == []
-    assert browser.evaluate(INVISIBLE) == 0
+    open_fitting(browser, pages[name], width, dark)
     assert browser.evaluate("document.scripts.length") == 1
     report = REPORTS[name]()
     assert browser.evaluate("document.querySelectorAll('.sortable tbody tr').length") == len(report.operators)
     assert browser.evaluate("document.querySelectorAll('svg.distribution').length") == len(report.histograms)
-    shot = OUTPUT / f"{name}_{width}{'_dark' if dark else ''}.png"
-    browser.screenshot(shot)
-    with Image.open(shot) as image:
-        assert image.width == width
-        assert len(image.convert("RGB").getcolors(1 << 24) or ()) > 100  # something was drawn
+    photograph(browser, OUTPUT, name, width, dark)
 
 
 def test_it_sorts_and_searches(browser: Browser, pages: dict[str, Path]) -> None:

@@ -6,13 +6,12 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import onnx
-from PIL import Image
 
 from ptq_core.runtime import runtime_folder
 from tests.attack.nest import Nest, Order
 from tests.models import mobile_block
+from tests.pictures import save_pictures
 
 CONFIG = """\
 algo: KL
@@ -150,12 +149,8 @@ def environment(folder: Path) -> dict[str, str]:
 
 def make_world(folder: Path, nest: Nest) -> None:
     """Make ``folder``. Raises RuntimeError if a command does not work on what is good."""
-    (folder / "pictures").mkdir(parents=True)
+    save_pictures(folder / "pictures", 4)
     (folder / "system").mkdir()
-    random = np.random.default_rng(0)
-    for index in range(4):
-        pixels = random.integers(0, 256, (16, 16, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / "pictures" / f"{index}.png")
     (folder / "labels.txt").write_text("".join(f"pictures/{index}.png {index}\n" for index in range(4)))
     (folder / "c.yaml").write_text(CONFIG)
     onnx.save(mobile_block(), str(folder / "m.onnx"))

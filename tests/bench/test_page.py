@@ -5,56 +5,32 @@ Screenshots of every width and scheme are left in build/test_output/bench_page t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from ptq_core.bench.export.html import page
-from tests.bench.browser import Browser
 from tests.bench.reports import rich_report
 from tests.bench.test_export import ACCURACY, hostile_report
-from tests.needs import ROOT, need
+from tests.browser import Browser
+from tests.needs import ROOT
+from tests.pages import TOO_WIDE, VIEWS, open_fitting, photograph, write_pages
 
 OUTPUT = ROOT / "build" / "test_output" / "bench_page"
-
-TOO_WIDE = """[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll') || e.matches('.scroll'))
-  .filter(e => e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.outerHTML.slice(0, 90))"""
-INVISIBLE = """[...document.querySelectorAll('svg')].filter(e => getComputedStyle(e.parentElement).display != 'none')
-  .filter(e => e.getBoundingClientRect().width < 20 || e.getBoundingClientRect().height < 10).length"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    need("chromium")
-    with Browser(tmp_path_factory.mktemp("chromium") / "profile") as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("pages")
     texts = {"rich": page(rich_report(), ACCURACY), "hostile": page(hostile_report(), {})}
-    paths = {name: folder / f"{name}.html" for name in texts}
-    for name, path in paths.items():
-        path.write_text(texts[name], encoding="utf-8")
-    return paths
+    return write_pages(tmp_path_factory.mktemp("pages"), texts)
 
 
 @pytest.mark.parametrize("name", ["rich", "hostile"])
-@pytest.mark.parametrize(
-    ("width", "dark"), [(1280, False), (1280, True), (400, False), (400, True)], ids=lambda value: str(value)
-)
+@pytest.mark.parametrize(("width", "dark"), VIEWS)
 def test_the_page_in_a_browser(
     browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool
 ) -> None:
-    browser.open(pages[name], width=width, dark=dark)
-    assert browser.requests() == [pages[name].as_uri()]
-    assert browser.complaints() == []
-    assert browser.evaluate("document.documentElement.scrollWidth") == browser.evaluate("innerWidth") == width
-    assert browser.evaluate(TOO_WIDE) == []
-    assert browser.evaluate(INVISIBLE) == 0
+    open_fitting(browser, pages[name], width, dark)
     assert browser.evaluate("document.scripts.length + document.images.length") == 0
     cases = {"rich": 3, "hostile": 2}[name]
     assert browser.evaluate("document.querySelectorAll('svg.panel').length") == 2 * cases
@@ -63,11 +39,7 @@ def test_the_page_in_a_browser(
         assert browser.evaluate("document.querySelectorAll('.ops tr.eater').length") == 1
         assert browser.evaluate("document.querySelectorAll('line.trend').length") == 1
         assert browser.evaluate("document.querySelectorAll('svg.panel .sample').length") > 200
-    shot = OUTPUT / f"{name}_{width}{'_dark' if dark else ''}.png"
-    browser.screenshot(shot)
-    with Image.open(shot) as image:
-        assert image.width == width
-        assert len(image.convert("RGB").getcolors(1 << 24) or ()) > 100  # something was drawn
+    photograph(browser, OUTPUT, name, width, dark)
 
 
 def test_dark_is_dark_and_light_is_light(browser: Browser, pages: dict[str, Path]) -> None:

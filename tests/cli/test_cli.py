@@ -12,7 +12,6 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
-from PIL import Image
 
 from ptq_cli import main
 from ptq_core.config import QuantizeConfig
@@ -21,17 +20,14 @@ from ptq_core.optimize.supported import DIALECTS
 from ptq_core.options.preprocess import PreprocessOptions
 from tests.agreement import RUNTIME_IS_BUILT
 from tests.models import Builder, mobile_block, save
+from tests.pictures import save_pictures
 
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with fp32/model.onnx and pictures/, made the current one."""
     save(mobile_block(), tmp_path / "fp32")
-    (tmp_path / "pictures").mkdir()
-    random = np.random.default_rng(0)
-    for index in range(3):
-        pixels = random.integers(0, 256, (16, 16, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{index}.png")
+    save_pictures(tmp_path / "pictures", 3)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

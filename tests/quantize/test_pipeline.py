@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from PIL import Image
 
 from ptq_core.config import QuantizeConfig
 from ptq_core.errors import InputError
@@ -18,6 +17,7 @@ from ptq_core.graph.session import open_session
 from ptq_core.options.preprocess import PreprocessOptions
 from ptq_core.quantize.pipeline import quantize
 from tests.models import Builder, mobile_block, save
+from tests.pictures import save_pictures
 
 PREPROCESS = PreprocessOptions(mean=(127.5,), std=(60.0,))
 
@@ -25,11 +25,7 @@ PREPROCESS = PreprocessOptions(mean=(127.5,), std=(60.0,))
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     folder = tmp_path / "pictures"
-    folder.mkdir()
-    random = np.random.default_rng(0)
-    for index in range(8):
-        pixels = random.integers(0, 256, (16, 16, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{index}.png")
+    save_pictures(folder, 8)
     return folder
 
 
